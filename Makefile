@@ -1,0 +1,53 @@
+# The two commands:
+#   make demo   a simulated ALOHA driven by an ACT policy through the real daemon
+#   make test   lint, types, import contracts and the quick tests
+#
+# Each makes .venv and installs what is missing first. Settings:
+#   PYTHON=python3.12   the interpreter to build .venv with
+#   TORCH_INDEX=URL     a package index to take torch from as well. On Linux the default index
+#                       serves torch with gigabytes of CUDA; PyTorch's own CPU index does not
+#                       (its address: "Get started" on the PyTorch site, Pip, CPU)
+#   DEMO='--seconds 60 --headless'   options for the demo
+
+SHELL := /bin/sh
+BIN := .venv/bin
+EXTRAS_demo := cpu,demo,export
+EXTRAS_dev := cpu,demo,export,dev
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	--constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+.PHONY: demo test test-all check clean deps deps-all
+
+demo: deps .venv/installed-demo
+	$(BIN)/actd demo $(DEMO)
+
+test: deps check
+	$(BIN)/python -m pytest
+
+# The quick tests, then those that take minutes or boot a private systemd.
+test-all: deps-all test
+	$(BIN)/python -m pytest -m "slow or systemd"
+
+check: .venv/installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+deps:
+	@scripts/system-deps
+
+deps-all:
+	@scripts/system-deps --with-systemd
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.venv/bin/pip:
+	@scripts/make-venv
+
+# The dev extras hold the demo's, so `make demo` after `make test` installs nothing.
+.venv/installed-%: pyproject.toml constraints.txt | .venv/bin/pip
+	@echo "installing actd[$(EXTRAS_$*)] into .venv: minutes the first time"
+	@$(INSTALL) --editable '.[$(EXTRAS_$*)]'
+	@touch $@ $(if $(filter dev,$*),.venv/installed-demo)

@@ -1,0 +1,41 @@
+"""The errors a user sees: one line that says what was found and what to do.
+
+The command line prints `str(error)` and exits with `exit_code`; nothing else
+in the package chooses an exit code.
+"""
+
+from __future__ import annotations
+
+
+class ActdError(Exception):
+    """Something failed that the user can mend. The message names file, key, found, and remedy."""
+
+    exit_code = 1
+
+
+class UsageError(ActdError):
+    """The command was called wrongly."""
+
+    exit_code = 2
+
+
+class ConfigError(ActdError):
+    """A deployment file is wrong (exit 78, EX_CONFIG: systemd must not retry it)."""
+
+    exit_code = 78
+
+
+class CheckpointError(ActdError):
+    """A checkpoint is missing, truncated, or of a kind that cannot be supported."""
+
+
+class EngineError(ActdError):
+    """An engine cannot be built, loaded or trusted."""
+
+
+class CameraError(ActdError):
+    """A camera cannot be opened or has stopped delivering."""
+
+
+class LinkError(ActdError):
+    """The wire failed: a port in use, no daemon answering, a message that is not ours."""

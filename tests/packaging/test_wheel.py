@@ -1,0 +1,68 @@
+"""The built wheel: what it carries, and what a robot's controller can do with it alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).parents[2]
+KINDS = ("engines", "configs", "systemd")
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """stdout of a command; when it fails, the test shows all that it printed."""
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.fail(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stderr}")
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("wheel")
+    build = ("-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(REPO))
+    run(sys.executable, *build, cwd=out)
+    (path,) = out.glob("actd-*.whl")
+    return path
+
+
+def test_it_carries_exactly_the_resources(wheel: Path) -> None:
+    shipped = {n for n in zipfile.ZipFile(wheel).namelist() if n.startswith("actd/_data/")}
+    on_disk = {
+        f"actd/_data/{kind}/{path.name}"
+        for kind in KINDS
+        for path in (REPO / kind).iterdir()
+        if path.is_file()
+    }
+    assert shipped == on_disk
+    assert {Path(name).parts[2] for name in shipped} == set(KINDS)
+
+
+def test_it_carries_the_package_and_nothing_else(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    top = {Path(name).parts[0] for name in names}
+    assert {part for part in top if not part.endswith(".dist-info")} == {"actd"}
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
+
+
+def test_the_client_needs_only_pyzmq_and_msgpack(wheel: Path, tmp_path: Path) -> None:
+    run(sys.executable, "-m", "venv", "--without-pip", "empty", cwd=tmp_path)
+    python = tmp_path / "empty/bin/python"
+    install = (sys.executable, "-m", "pip", f"--python={python}", "install", "--quiet")
+    constraints = f"--constraint={REPO / 'constraints.txt'}"
+    run(*install, "--no-deps", wheel, cwd=tmp_path)
+    run(*install, constraints, "pyzmq", "msgpack", cwd=tmp_path)
+    loaded = run(
+        python,
+        "-I",
+        "-c",
+        "import sys, actd.client; print(actd.__file__, *sorted(sys.modules))",
+        cwd=tmp_path,
+    ).split()
+    assert loaded[0].startswith(str(tmp_path))
+    assert "actd.client" in loaded
+    assert not {"numpy", "cv2", "pydantic", "torch", "onnxruntime"}.intersection(loaded)
