@@ -1,0 +1,1 @@
+"""The wire: messages of schema v1 and the sockets that carry them."""

@@ -1,0 +1,121 @@
+"""How each stream's socket is set up: the only place with ZeroMQ options.
+
+Streams keep the newest value and no queue: the receiver conflates, the sender's high
+water mark is 1, and linger is 0 so that closing never waits. Message size is bounded
+before a byte is parsed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import zmq
+
+from actd.errors import LinkError
+from actd.link.messages import MAX_BYTES
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True)
+class Ports:
+    """TCP ports of schema v1, on one host."""
+
+    state: int = 9871
+    actions: int = 9872
+    telemetry: int = 9873
+    control: int = 9874
+
+
+def endpoint(host: str, port: int) -> str:
+    """`tcp://host:port`, with brackets round an IPv6 address."""
+    return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
+
+
+def publisher(context: zmq.Context[Any], address: str) -> zmq.Socket[bytes]:
+    """A bound XPUB that keeps one message per subscriber and shows who subscribes."""
+    socket = context.socket(zmq.XPUB)
+    _common(socket)
+    socket.setsockopt(zmq.SNDHWM, 1)
+    socket.setsockopt(zmq.XPUB_VERBOSER, 1)
+    return _bind(socket, address)
+
+
+def telemetry_publisher(context: zmq.Context[Any], address: str) -> zmq.Socket[bytes]:
+    """A bound PUB for `[topic, map]`; a slow subscriber loses messages, never delays us."""
+    socket = context.socket(zmq.PUB)
+    _common(socket)
+    socket.setsockopt(zmq.SNDHWM, 16)
+    return _bind(socket, address)
+
+
+def newest(context: zmq.Context[Any], address: str, *, bind: bool = False) -> zmq.Socket[bytes]:
+    """A SUB that keeps only the newest message of a single-part stream."""
+    socket = context.socket(zmq.SUB)
+    _common(socket)
+    socket.setsockopt(zmq.CONFLATE, 1)
+    socket.setsockopt(zmq.SUBSCRIBE, b"")
+    return _bind(socket, address) if bind else _connect(socket, address)
+
+
+def sender(context: zmq.Context[Any], address: str) -> zmq.Socket[bytes]:
+    """A connected PUB for one single-part stream (the robot's state)."""
+    socket = context.socket(zmq.PUB)
+    _common(socket)
+    socket.setsockopt(zmq.SNDHWM, 1)
+    return _connect(socket, address)
+
+
+def subscriber(context: zmq.Context[Any], address: str, topic: str = "") -> zmq.Socket[bytes]:
+    """A connected SUB of telemetry, all topics by default."""
+    socket = context.socket(zmq.SUB)
+    _common(socket)
+    socket.setsockopt(zmq.SUBSCRIBE, topic.encode())
+    return _connect(socket, address)
+
+
+def control_server(context: zmq.Context[Any], address: str) -> zmq.Socket[bytes]:
+    """The bound ROUTER that answers operators."""
+    socket = context.socket(zmq.ROUTER)
+    _common(socket)
+    return _bind(socket, address)
+
+
+def control_client(context: zmq.Context[Any], address: str) -> zmq.Socket[bytes]:
+    """A connected REQ for one operator."""
+    socket = context.socket(zmq.REQ)
+    _common(socket)
+    return _connect(socket, address)
+
+
+def _common(socket: zmq.Socket[bytes]) -> None:
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.setsockopt(zmq.MAXMSGSIZE, MAX_BYTES)
+    socket.setsockopt(zmq.IPV6, 1)
+    # A peer that vanished without closing (cable, power) is noticed within two seconds.
+    socket.setsockopt(zmq.HEARTBEAT_IVL, 500)
+    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 1500)
+
+
+def _bind(socket: zmq.Socket[bytes], address: str) -> zmq.Socket[bytes]:
+    try:
+        socket.bind(address)
+    except zmq.ZMQError as error:
+        socket.close()
+        if error.errno == zmq.EADDRINUSE:
+            raise LinkError(
+                f"{address}: port in use, probably by another actd: stop it "
+                "(`actd status` shows it) or choose other ports under `link:`"
+            ) from None
+        raise LinkError(f"{address}: cannot listen here: {error.strerror}") from None
+    return socket
+
+
+def _connect(socket: zmq.Socket[bytes], address: str) -> zmq.Socket[bytes]:
+    try:
+        socket.connect(address)
+    except zmq.ZMQError as error:
+        socket.close()
+        raise LinkError(f"{address}: not an address ZeroMQ can use: {error.strerror}") from None
+    return socket
