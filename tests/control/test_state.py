@@ -1,0 +1,63 @@
+"""The state machine's promises, over the whole table."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actd.control.state import MODE, TRANSITIONS, Event, Phase, after, refusal
+from actd.mode import Mode
+
+OPERATOR = (Event.ARM, Event.HOLD, Event.STOP, Event.RESET)
+
+
+def test_only_an_operator_arms_a_daemon_that_was_idle_faulted_or_stopped() -> None:
+    for (phase, event), to in TRANSITIONS.items():
+        if to is Phase.ARMED and phase is not Phase.GAP:
+            assert event is Event.ARM
+            assert phase in (Phase.IDLE, Phase.HOLD)
+
+
+def test_stop_is_always_possible() -> None:
+    assert all(after(phase, Event.STOP) is Phase.STOP for phase in Phase)
+
+
+@given(st.lists(st.sampled_from([e for e in Event if e is not Event.RESET])))
+def test_fault_and_stop_latch_until_reset(events: list[Event]) -> None:
+    for start in (Phase.FAULT, Phase.STOP):
+        phase = start
+        for event in events:
+            phase = after(phase, event)
+            assert phase in (start, Phase.STOP)
+
+
+@given(st.lists(st.sampled_from(list(Event))))
+def test_nothing_moves_before_the_first_arm(events: list[Event]) -> None:
+    phase = Phase.IDLE
+    for event in events:
+        if event is Event.ARM:
+            return
+        phase = after(phase, event)
+        assert phase in (Phase.IDLE, Phase.STOP)
+
+
+def test_a_gap_never_outlives_an_operators_hold() -> None:
+    assert after(Phase.GAP, Event.HOLD) is Phase.HOLD
+    assert after(Phase.HOLD, Event.RECOVER) is Phase.HOLD
+
+
+@pytest.mark.parametrize("phase", Phase)
+@pytest.mark.parametrize("event", OPERATOR)
+def test_what_is_refused_changes_nothing_and_says_why(phase: Phase, event: Event) -> None:
+    why = refusal(phase, event)
+    if why is None:
+        assert (phase, event) in TRANSITIONS
+    else:
+        assert after(phase, event) is phase
+        assert why
+
+
+def test_every_phase_has_a_mode() -> None:
+    assert set(MODE) == set(Phase)
+    assert set(MODE.values()) == set(Mode)
