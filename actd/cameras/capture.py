@@ -1,0 +1,131 @@
+"""The newest picture of a live source, fetched by a thread of its own.
+
+Owns the thread and the OpenCV capture in it. A live source is read as fast as it delivers, so
+what waits is always the newest picture and latency cannot grow; what the caller was too slow for
+is gone. A source that hangs costs the caller its timeout and no more. A picture that cannot be
+decoded is left out; when the source ends or fails, the next wait raises the CameraError.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from actd.errors import CameraError
+
+# OpenCV reports a damaged picture and the end of a stream alike; only the end repeats itself.
+_GRAB_ATTEMPTS = 3
+
+
+class Picture(NamedTuple):
+    """As OpenCV gives it: (H, W, 3) blue-green-red, with its capture time (CLOCK_MONOTONIC)."""
+
+    bgr: NDArray[np.uint8]
+    t_capture_ns: int
+
+
+class Capture(Protocol):
+    """The part of cv2.VideoCapture that is used here."""
+
+    def grab(self) -> bool: ...
+    def read(self) -> tuple[bool, Any]: ...
+    def retrieve(self) -> tuple[bool, Any]: ...
+    def get(self, prop: int, /) -> float: ...
+    def set(self, prop: int, value: float, /) -> bool: ...
+    def isOpened(self) -> bool: ...  # noqa: N802 (the name is OpenCV's)
+    def release(self) -> None: ...
+
+
+class LatestPicture:
+    """Runs `connect` and then reads the capture it gives, keeping the newest picture.
+
+    `stamp` gives a picture's capture time, called just after it was grabbed. `label` begins every
+    error, `remedy` ends those of a source that delivers no more. One instance is one connection.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Capture],
+        stamp: Callable[[Capture], int],
+        *,
+        label: str,
+        remedy: str,
+    ) -> None:
+        self._connect = connect
+        self._stamp = stamp
+        self._label = label
+        self._remedy = remedy
+        self._changed = threading.Condition()
+        self._newest: Picture | None = None
+        self._error: CameraError | None = None
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="camera-capture", daemon=True)
+        self._thread.start()
+
+    def take(self, timeout_s: float) -> Picture:
+        """The newest picture not yet taken, waiting for it at most `timeout_s`.
+
+        Raises CameraError when the source ended or failed, or nothing came in time.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._newest or self._error, timeout_s)
+            picture, self._newest = self._newest, None
+            if picture is not None:
+                return picture
+            raise self._error or self._stopped(f"no picture for {timeout_s:g} s")
+
+    def stop(self, timeout_s: float) -> None:
+        """Let the thread release the capture, waiting for that at most `timeout_s`."""
+        self._stopping = True
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            capture = self._connect()
+            try:
+                self._read(capture)
+            finally:
+                capture.release()
+        except CameraError as error:
+            self._fail(error)
+        except (OSError, cv2.error) as error:
+            self._fail(self._stopped(f"OpenCV failed ({_one_line(error)})"))
+
+    def _read(self, capture: Capture) -> None:
+        failures = 0
+        while not self._stopping:
+            if not capture.grab():
+                failures += 1
+                if failures == _GRAB_ATTEMPTS:
+                    raise self._stopped("stopped delivering")
+                continue
+            failures = 0
+            t_capture_ns = self._stamp(capture)
+            decoded, bgr = capture.retrieve()
+            if decoded and bgr is not None:
+                with self._changed:
+                    self._newest = Picture(bgr, t_capture_ns)
+                    self._changed.notify()
+
+    def _stopped(self, found: str) -> CameraError:
+        return CameraError(f"{self._label}: {found}: {self._remedy}")
+
+    def _fail(self, error: CameraError) -> None:
+        with self._changed:
+            self._error = error
+            self._changed.notify()
+
+
+def grabbed_now(_: Capture) -> int:
+    """The capture time of a source that tells none: now."""
+    return time.monotonic_ns()
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

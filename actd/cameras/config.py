@@ -1,0 +1,113 @@
+"""What a deployment says of one camera, in LeRobot's syntax plus a few keys of our own.
+
+Owns the schema and nothing else: no device is touched here. Gives plain frozen data; a value
+that cannot be right is a pydantic ValidationError whose messages say what is allowed.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+SourceKind = Literal["device", "file", "url"]
+
+URL_SCHEMES = ("http", "https", "rtsp", "rtsps")
+
+Pixels = Annotated[int, Field(gt=0, le=16384)]
+
+
+class CameraConfig(BaseModel):
+    """One camera. `width`, `height`, `fps` left out mean: what the source gives.
+
+    As in LeRobot, width and height are of the picture after rotation. `resize` comes last and
+    decides the size of the frames that `read` gives.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: Literal["opencv"] = "opencv"
+    index_or_path: int | str = Field(
+        description="device number or /dev path, video file, or rtsp:// or http:// URL"
+    )
+    width: Pixels | None = None
+    height: Pixels | None = None
+    fps: float | None = Field(default=None, gt=0, le=1000, description="frames per second")
+    fourcc: str | None = Field(default=None, description="pixel format of a device, such as MJPG")
+    rotation: Literal[0, 90, 180, 270, -90] = Field(
+        default=0, description="clockwise degrees that stand the picture upright"
+    )
+    color_mode: Literal["rgb", "bgr"] = Field(
+        default="rgb", description="order of the colours that the policy was trained on"
+    )
+    warmup_s: float = Field(
+        default=1.0, ge=0, le=60, description="time a device gets to settle its exposure"
+    )
+    loop: bool = Field(default=True, description="begin a video file again at its end")
+    resize: tuple[Pixels, Pixels] | None = Field(
+        default=None, description="[width, height] to scale every frame to, by area"
+    )
+    timeout_s: float = Field(
+        default=2.0, gt=0, le=60, description="longest wait for a connection or a frame"
+    )
+
+    @field_validator("index_or_path")
+    @classmethod
+    def _known_source(cls, value: int | str) -> int | str:
+        if isinstance(value, int) and value < 0:
+            raise ValueError(f"{value} is no device number: use 0 or more")
+        if isinstance(value, str) and not value.strip():
+            raise ValueError("empty: give a device number, a path or a URL")
+        scheme, separator, rest = str(value).partition("://")
+        if separator and scheme.lower() not in URL_SCHEMES:
+            raise ValueError(f"{scheme}:// is not supported: use one of {_listed(URL_SCHEMES)}")
+        if separator:
+            _check_address(scheme, rest)
+        return value
+
+    @field_validator("fourcc")
+    @classmethod
+    def _four_characters(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[\x20-\x7e]{4}", value):
+            raise ValueError(f"{value!r} is no pixel format: give four characters, such as MJPG")
+        return value
+
+    @property
+    def kind(self) -> SourceKind:
+        """Where frames come from; a string of digits is a device number."""
+        text = str(self.index_or_path)
+        if text.isdecimal() or text.startswith("/dev/"):
+            return "device"
+        return "url" if "://" in text else "file"
+
+    @property
+    def path(self) -> str:
+        """What to open: a device number becomes its /dev path, `~` the home folder."""
+        text = str(self.index_or_path)
+        if text.isdecimal():
+            return f"/dev/video{int(text)}"
+        return str(Path(text).expanduser()) if self.kind == "file" else text
+
+    @property
+    def shown_path(self) -> str:
+        """`path` as messages and logs may show it: without the user and password of a URL."""
+        return re.sub(r"://[^/@]*@", "://", self.path)
+
+
+def _check_address(scheme: str, rest: str) -> None:
+    """Raise ValueError for a URL without a host or with a port that is no number."""
+    example = f"write it as {scheme}://HOST:PORT/PATH"
+    try:
+        address = urlsplit(f"{scheme}://{rest}")
+        host, _ = address.hostname, address.port
+    except ValueError as error:
+        raise ValueError(f"not a URL ({error}): {example}") from None
+    if not host:
+        raise ValueError(f"the URL names no host: {example}")
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(f"{name}://" for name in names)

@@ -1,0 +1,163 @@
+"""A V4L2 device, such as a USB webcam, through OpenCV.
+
+Asks for pixel format, then size, then rate (a driver forgets the later ones otherwise) and reads
+back what it got: another size or rate is a CameraError, another format a warning. Gives the
+newest picture with the driver's own capture time. A device that is missing, forbidden, in use or
+silent is a CameraError that says which.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+
+from actd.cameras.capture import Capture, LatestPicture, Picture
+from actd.cameras.config import CameraConfig
+from actd.errors import CameraError
+
+log = logging.getLogger(__name__)
+
+# Uncompressed pictures take some 16 times the USB bandwidth: two cameras then starve one another.
+PREFERRED_FOURCC = "MJPG"
+
+_PLAUSIBLE_AGE_NS = 1_000_000_000
+_FPS_TOLERANCE = 1e-3
+
+
+def open_v4l2(path: str) -> Capture:
+    """The device at `path`, by V4L2 and no other backend: FFmpeg may hang on a device."""
+    capture: Capture = cv2.VideoCapture(path, cv2.CAP_V4L2)
+    return capture
+
+
+class DeviceSource:
+    """Pictures from `config.path`, a /dev path. `connect` opens it."""
+
+    def __init__(
+        self,
+        name: str,
+        config: CameraConfig,
+        connect: Callable[[str], Capture] = open_v4l2,
+    ) -> None:
+        self._config = config
+        self._label = f"camera {name} ({config.shown_path})"
+        self._open_capture = connect
+        self._latest: LatestPicture | None = None
+
+    def open(self) -> Picture:
+        """Set the device up and let its exposure settle; returns a picture. Raises CameraError."""
+        self.close()
+        check_device(self._label, Path(self._config.path))
+        remedy = "see that it is plugged in and not starved of USB bandwidth (dmesg tells why)"
+        self._latest = LatestPicture(
+            self._connect, capture_time_ns, label=self._label, remedy=remedy
+        )
+        # Drivers may take a second to start, and the first picture waits for that.
+        picture = self._latest.take(self._config.timeout_s + self._config.warmup_s)
+        settled_ns = time.monotonic_ns() + int(self._config.warmup_s * 1e9)
+        while time.monotonic_ns() < settled_ns:
+            picture = self.read()
+        return picture
+
+    def read(self) -> Picture:
+        """The newest picture not yet read. Raises CameraError."""
+        if self._latest is None:
+            raise CameraError(f"{self._label}: read before it was opened: open it first")
+        return self._latest.take(self._config.timeout_s)
+
+    def close(self) -> None:
+        """Release the device. Safe to call twice."""
+        if self._latest is not None:
+            self._latest.stop(self._config.timeout_s)
+            self._latest = None
+
+    def _connect(self) -> Capture:
+        capture = self._open_capture(self._config.path)
+        if not capture.isOpened():
+            raise CameraError(
+                f"{self._label}: cannot be opened as a camera: another program may hold it (fuser "
+                f"-v {self._config.path}), or it gives no pictures (v4l2-ctl --list-devices)"
+            )
+        try:
+            set_up(self._label, self._config, capture)
+        except CameraError:
+            capture.release()
+            raise
+        return capture
+
+
+def check_device(label: str, path: Path) -> None:
+    """Raise CameraError when `path` is missing or may not be opened."""
+    if not path.exists():
+        found = ", ".join(sorted(str(p) for p in Path("/dev").glob("video*"))) or "none"
+        raise CameraError(
+            f"{label}: no such device; cameras here: {found}: plug it in or correct index_or_path"
+        )
+    if not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
+        raise CameraError(
+            f"{label}: permission denied: add the user to the group that owns it (sudo usermod "
+            "-aG video $USER) and log in again"
+        )
+
+
+def set_up(label: str, config: CameraConfig, capture: Capture) -> None:
+    """Ask for format, size and rate, and read back. Raises CameraError for another size or rate."""
+    capture.set(cv2.CAP_PROP_FOURCC, _fourcc_code(config.fourcc or PREFERRED_FOURCC))
+    width, height = config.width, config.height
+    if config.rotation in {90, 270, -90}:
+        width, height = height, width
+    if width:
+        capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
+    if height:
+        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
+    if config.fps:
+        capture.set(cv2.CAP_PROP_FPS, config.fps)
+    _check_size(label, (width, height), capture)
+    _check_rate(label, config.fps, capture.get(cv2.CAP_PROP_FPS))
+    fourcc = _fourcc_text(capture.get(cv2.CAP_PROP_FOURCC))
+    if config.fourcc and fourcc != config.fourcc:
+        log.warning("%s: asked fourcc %s, got %s", label, config.fourcc, fourcc)
+
+
+def capture_time_ns(capture: Capture) -> int:
+    """The driver's stamp of the picture just grabbed, or now where that is not believable.
+
+    V4L2 stamps are CLOCK_MONOTONIC, but some drivers use another clock, or none.
+    """
+    now_ns = time.monotonic_ns()
+    stamp_ns = round(capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6)
+    return stamp_ns if 0 <= now_ns - stamp_ns < _PLAUSIBLE_AGE_NS else now_ns
+
+
+def _check_size(label: str, asked: tuple[int | None, int | None], capture: Capture) -> None:
+    found = (
+        int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
+        int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
+    )
+    wanted = (asked[0] or found[0], asked[1] or found[1])
+    if wanted != found:
+        raise CameraError(
+            f"{label}: asked {wanted[0]}x{wanted[1]}, got {found[0]}x{found[1]}: set width and "
+            "height to a size the camera offers (v4l2-ctl --list-formats-ext), or add resize"
+        )
+
+
+def _check_rate(label: str, asked: float | None, found: float) -> None:
+    if asked and abs(found - asked) > _FPS_TOLERANCE * asked:
+        raise CameraError(
+            f"{label}: asked {asked:g} frames per second, got {found:g}: set fps to a rate the "
+            "camera offers at this size (v4l2-ctl --list-formats-ext), or fourcc to MJPG"
+        )
+
+
+def _fourcc_code(text: str) -> int:
+    return int.from_bytes(text.encode("ascii"), "little")
+
+
+def _fourcc_text(code: float) -> str:
+    return int(code).to_bytes(4, "little").decode("ascii", "replace")

@@ -1,0 +1,78 @@
+"""A network camera: RTSP, or MJPEG over HTTP, through OpenCV's FFmpeg.
+
+Gives the newest picture, stamped when it arrived: the network tells no capture time. A server
+that is away, refuses, is silent, or stops, is a CameraError within `timeout_s` (thrice that when
+opening), never a hang; opening again connects again.
+"""
+
+from __future__ import annotations
+
+import socket
+from urllib.parse import urlsplit
+
+import cv2
+
+from actd.cameras.capture import Capture, LatestPicture, Picture, grabbed_now
+from actd.cameras.config import CameraConfig
+from actd.errors import CameraError
+
+_PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
+_CLOSE_S = 0.5
+
+
+class StreamSource:
+    """Pictures from `config.path`, a URL."""
+
+    def __init__(self, name: str, config: CameraConfig) -> None:
+        self._config = config
+        self._label = f"camera {name} ({config.shown_path})"
+        self._latest: LatestPicture | None = None
+
+    def open(self) -> Picture:
+        """Connect; returns the first picture. Raises CameraError."""
+        self.close()
+        remedy = "see that its server runs, or raise timeout_s"
+        self._latest = LatestPicture(self._connect, grabbed_now, label=self._label, remedy=remedy)
+        # Reaching the host, opening the stream, and the first picture may each take the time-out.
+        return self._latest.take(3 * self._config.timeout_s)
+
+    def read(self) -> Picture:
+        """The newest picture not yet read. Raises CameraError."""
+        if self._latest is None:
+            raise CameraError(f"{self._label}: read before it was opened: open it first")
+        return self._latest.take(self._config.timeout_s)
+
+    def close(self) -> None:
+        """Disconnect; a server that hangs is left to its thread, nothing waits for it."""
+        if self._latest is not None:
+            self._latest.stop(_CLOSE_S)
+            self._latest = None
+
+    def _connect(self) -> Capture:
+        self._reach_host()
+        timeout_ms = int(self._config.timeout_s * 1000)
+        parameters = [
+            *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms),
+            *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms),
+            *(cv2.CAP_PROP_N_THREADS, 1),  # more would decode frames in parallel, a frame late
+        ]
+        capture: Capture = cv2.VideoCapture(self._config.path, cv2.CAP_FFMPEG, parameters)
+        if not capture.isOpened():
+            raise CameraError(
+                f"{self._label}: the server answers, but not with a video that can be read: see "
+                "that the path is right, and try the URL in a browser or with ffplay"
+            )
+        return capture
+
+    def _reach_host(self) -> None:
+        """FFmpeg gives no reason when it cannot connect; the socket does."""
+        url = urlsplit(self._config.path)
+        address = (url.hostname or "", url.port or _PORTS[url.scheme])
+        try:
+            socket.create_connection(address, self._config.timeout_s).close()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise CameraError(
+                f"{self._label}: cannot reach {address[0]} port {address[1]} ({reason}): start "
+                "the camera's server, or correct the URL"
+            ) from None

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from actd.cameras.config import CameraConfig
+from actd.cameras.make import KINDS, make_camera
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "path"),
+    [
+        (0, "device", "/dev/video0"),
+        ("2", "device", "/dev/video2"),
+        ("/dev/v4l/by-id/usb-cam", "device", "/dev/v4l/by-id/usb-cam"),
+        ("clip.mp4", "file", "clip.mp4"),
+        ("rtsp://cam:554/live", "url", "rtsp://cam:554/live"),
+        ("http://127.0.0.1:8000/top", "url", "http://127.0.0.1:8000/top"),
+    ],
+)
+def test_the_source_tells_its_kind(source: int | str, kind: str, path: str) -> None:
+    config = CameraConfig(index_or_path=source)
+    assert (config.kind, config.path) == (kind, path)
+
+
+def test_lerobots_own_camera_map_is_accepted() -> None:
+    config = CameraConfig.model_validate(
+        {"type": "opencv", "index_or_path": 0, "width": 640, "height": 480, "fps": 30}
+        | {"fourcc": "MJPG", "rotation": -90, "color_mode": "bgr", "warmup_s": 1}
+    )
+    assert (config.width, config.height, config.fps) == (640, 480, 30)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("index_or_path", -1, "-1 is no device number"),
+        ("index_or_path", " ", "give a device number, a path or a URL"),
+        ("index_or_path", "ftp://cam/x", "ftp:// is not supported: use one of http://"),
+        ("index_or_path", "rtsp://", "names no host: write it as rtsp://HOST:PORT/PATH"),
+        ("index_or_path", "http://cam:port/x", "not a URL"),
+        ("fourcc", "MJPEG", "'MJPEG' is no pixel format"),
+        ("rotation", 45, "0, 90, 180, 270 or -90"),
+        ("color_mode", "grey", "'rgb' or 'bgr'"),
+        ("width", 0, "greater than 0"),
+        ("fps", -5, "greater than 0"),
+        ("type", "webcam", "'opencv'"),
+        ("fourc", "MJPG", "Extra inputs"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_what_is_allowed(key: str, value: object, says: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        CameraConfig.model_validate({"index_or_path": 0, key: value})
+    (error,) = caught.value.errors()
+    assert error["loc"] == (key,)
+    assert says in error["msg"]
+
+
+def test_a_password_is_not_shown() -> None:
+    config = CameraConfig(index_or_path="rtsp://me:secret@cam/live")
+    assert config.shown_path == "rtsp://cam/live"
+    assert config.path == "rtsp://me:secret@cam/live"
+
+
+def test_every_kind_of_the_table_can_be_made() -> None:
+    for kind in KINDS:
+        config = CameraConfig.model_validate({"type": kind, "index_or_path": 0})
+        camera = make_camera("top", config)
+        assert all(callable(getattr(camera, method)) for method in ("open", "read", "close"))
+        camera.close()
+
+
+def test_the_configuration_is_read_without_the_camera_library() -> None:
+    code = "import sys, actd.cameras.make, actd.cameras.config; sys.exit('cv2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
