@@ -1,0 +1,1 @@
+"""Benchmarks: each is `python -m bench.NAME`, on one harness, against one table of bars."""

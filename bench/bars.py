@@ -1,0 +1,36 @@
+"""What every benchmark must reach: bench -> metric -> bar. A metric without a bar only informs."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Op = Literal["<=", ">="]
+
+_HOLDS: Mapping[Op, Callable[[float, float], bool]] = {"<=": operator.le, ">=": operator.ge}
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """`value op limit` must hold. `why` is what a user loses when it does not."""
+
+    op: Op
+    limit: float
+    unit: str
+    why: str
+
+    def holds(self, value: float) -> bool:
+        """Whether `value` reaches the bar; NaN never does."""
+        return _HOLDS[self.op](value, self.limit)
+
+
+BARS: Mapping[str, Mapping[str, Bar]] = {
+    "cli": {
+        "help.p50_ms": Bar("<=", 300, "ms", "a command that answers late feels broken"),
+    },
+    "engines": {
+        "ort-int8.speedup": Bar(">=", 2.5, "x", "below it, exporting is not worth the error"),
+    },
+}

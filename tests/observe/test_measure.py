@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import count
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actd.observe import measure
+
+
+def test_rounds_interleave_and_rotate_who_goes_first() -> None:
+    order: list[str] = []
+    candidates: dict[str, Callable[[], object]] = {
+        name: lambda name=name: order.append(name)  # type: ignore[misc]
+        for name in "abc"
+    }
+    measure.interleave(candidates, rounds=3, warmup=0)
+    assert "".join(order) == "abcbcacab"
+
+
+def test_durations_are_the_clocks_and_warm_up_is_forgotten() -> None:
+    now_ns = 0
+    calls = count(1)
+
+    def work() -> None:
+        nonlocal now_ns
+        now_ns += 10 * next(calls)
+
+    taken = measure.interleave({"work": work}, rounds=3, warmup=2, clock=lambda: now_ns)
+    assert taken == {"work": [30, 40, 50]}
+
+
+def test_a_candidate_that_fails_is_not_hidden() -> None:
+    with pytest.raises(ZeroDivisionError):
+        measure.interleave({"bad": lambda: 1 // 0}, rounds=1, warmup=0)
+
+
+def test_tails_of_a_known_set() -> None:
+    found = measure.tails([n * 1_000_000 for n in range(1, 1001)])
+    assert found.to_dict() == {
+        "n": 1000,
+        "mean_ms": 500.5,
+        "p50_ms": 500.5,
+        "p99_ms": 991.0,
+        "p999_ms": 1000.0,
+        "max_ms": 1000.0,
+    }
+
+
+@given(st.lists(st.integers(0, 10**12), min_size=1, max_size=300))
+def test_tails_are_ordered_and_of_durations_that_happened(samples_ns: list[int]) -> None:
+    found = measure.tails(samples_ns)
+    happened = {ns / 1e6 for ns in samples_ns}
+    assert found.p50_ms <= found.p99_ms <= found.p999_ms <= found.max_ms
+    assert {found.p99_ms, found.p999_ms, found.max_ms} <= happened
+
+
+def test_no_samples_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no samples"):
+        measure.tails([])
+
+
+def test_the_envelope_is_json_and_knows_this_machine() -> None:
+    facts = json.loads(json.dumps(measure.machine()))
+    assert facts["cores"] >= 1
+    assert facts["python"].startswith("3.")
+    assert facts["versions"]["numpy"]
+    assert set(facts["cpu_flags"] or []) <= set(measure.CPU_FLAGS)
+
+
+def test_a_machine_that_tells_nothing_gives_nulls(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> object:
+        raise OSError("no such thing here")
+
+    monkeypatch.setattr("pathlib.Path.read_text", refuse)
+    monkeypatch.setattr("subprocess.run", refuse)
+    monkeypatch.setattr("os.getloadavg", refuse)
+    facts = measure.machine()
+    assert (facts["governor"], facts["load_1min"], facts["git"], facts["gpu"]) == (None,) * 4
+    assert facts["cpu_flags"] is None
