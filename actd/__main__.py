@@ -1,0 +1,5 @@
+"""`python -m actd` is `actd`."""
+
+from actd.cli import main
+
+main()

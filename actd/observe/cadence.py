@@ -1,0 +1,110 @@
+"""How punctual the daemon is: rates, lateness and ages, as live histograms.
+
+Fed with tick and plan records off the tick's path; gives one plain map. Lateness is what
+cyclictest calls latency: the time a tick woke minus the time it was due.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from hdrh.histogram import HdrHistogram
+
+from actd.control.guard import Flag
+from actd.mode import Mode
+
+_HIGHEST_NS = 60_000_000_000
+_DIGITS = 3
+
+
+class Histogram:
+    """A high dynamic range histogram of nanoseconds, three digits exact."""
+
+    def __init__(self) -> None:
+        self._values = HdrHistogram(1, _HIGHEST_NS, _DIGITS)
+
+    def add(self, value_ns: int) -> None:
+        """Count one value, clamped to 1 ns .. 60 s."""
+        self._values.record_value(min(max(1, value_ns), _HIGHEST_NS))
+
+    def tails(self, unit_ns: float) -> dict[str, float]:
+        """p50, p99, p999 and max in `unit_ns`; zeros while empty."""
+        if not self._values.get_total_count():
+            return {"p50": 0.0, "p99": 0.0, "p999": 0.0, "max": 0.0}
+        at = self._values.get_value_at_percentile
+        values = {"p50": at(50.0), "p99": at(99.0), "p999": at(99.9), "max": at(100.0)}
+        return {name: round(value / unit_ns, 3) for name, value in values.items()}
+
+
+class Cadence:
+    """Statistics of ticks and plans since the last `clear`."""
+
+    def __init__(self, target_hz: float) -> None:
+        self._target_hz = target_hz
+        self._missed_total = 0
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._ticks = 0
+        self._first_due_ns = self._last_due_ns = 0
+        self._missed_before = self._missed_total
+        self._starved = 0
+        self._modes: Counter[str] = Counter()
+        self._flags: Counter[str] = Counter()
+        self._lateness, self._work = Histogram(), Histogram()
+        self._plan_age, self._infer = Histogram(), Histogram()
+        self._plans = 0
+        self._first_plan_ns = self._last_plan_ns = 0
+
+    def tick(self, record: Any) -> None:
+        """Take in one record of `actd.runtime.blocks.tick_dtype`."""
+        due_ns, wake_ns = int(record["due_ns"]), int(record["wake_ns"])
+        self._first_due_ns = self._first_due_ns or due_ns
+        self._last_due_ns = due_ns
+        self._ticks += 1
+        self._missed_total = int(record["missed"])
+        self._lateness.add(wake_ns - due_ns)
+        self._work.add(int(record["sent_ns"]) - wake_ns)
+        self._modes[Mode(int(record["mode"])).name] += 1
+        flags = int(record["flags"])
+        self._starved += bool(flags & Flag.STARVED)
+        self._flags.update(flag.name for flag in Flag if flags & flag and flag.name)
+        if record["plan_age_ns"] >= 0:
+            self._plan_age.add(int(record["plan_age_ns"]))
+
+    def plan(self, record: Any) -> None:
+        """Take in one record of `actd.runtime.blocks.plan_dtype`."""
+        self._plans += 1
+        self._infer.add(int(record["infer_ns"]))
+        t_ns = int(record["t_observation_ns"])
+        self._first_plan_ns = self._first_plan_ns or t_ns
+        self._last_plan_ns = t_ns
+
+    def control(self) -> dict[str, Any]:
+        """Rates in Hz, lateness and work in us, plan age in ms, and counts."""
+        return {
+            "target_hz": self._target_hz,
+            "rate_hz": _rate(self._ticks, self._last_due_ns - self._first_due_ns),
+            "ticks": self._ticks,
+            "missed": self._missed_total - self._missed_before,
+            "starved": self._starved,
+            "lateness_us": self._lateness.tails(1e3),
+            "work_us": self._work.tails(1e3),
+            "plan_age_ms": self._plan_age.tails(1e6),
+            "mode_counts": {mode.name: self._modes[mode.name] for mode in Mode},
+            "flags": dict(self._flags),
+        }
+
+    def inference(self) -> dict[str, Any]:
+        """Plans, their rate in Hz and inference times in ms."""
+        return {
+            "plans": self._plans,
+            "rate_hz": _rate(self._plans, self._last_plan_ns - self._first_plan_ns),
+            "ms": self._infer.tails(1e6),
+        }
+
+
+def _rate(count: int, span_ns: int) -> float:
+    return round((count - 1) * 1e9 / span_ns, 3) if span_ns > 0 else 0.0

@@ -1,0 +1,63 @@
+"""A status answer as a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+
+
+def render(status: Mapping[str, Any]) -> Table:
+    """Two columns: what, and how it is. Takes the map that `Operator.status` gives."""
+    table = Table(title=f"actd: {status['mode']}", show_header=False, title_justify="left")
+    table.add_column(style="bold")
+    table.add_column()
+    for name, text in _rows(status):
+        table.add_row(name, text)
+    return table
+
+
+def _rows(status: Mapping[str, Any]) -> list[tuple[str, str]]:
+    control, inference = status["control"], status["inference"]
+    late, age = control["lateness_us"], control["plan_age_ms"]
+    rows = [
+        ("ready", "yes" if status["ready"] else "no"),
+        ("uptime", f"{status['uptime_s']:.0f} s"),
+        ("ticks", f"{control['ticks']} at {control['rate_hz']:.2f} of {control['target_hz']:g} Hz"),
+        ("missed, starved", f"{control['missed']}, {control['starved']}"),
+        (
+            "lateness",
+            f"p50 {late['p50']:.0f}  p99 {late['p99']:.0f}  p99.9 {late['p999']:.0f}  "
+            f"max {late['max']:.0f} us",
+        ),
+        (
+            "inference",
+            f"{inference['engine']}: {inference['state']}; {inference['plans']} plans at "
+            f"{inference['rate_hz']:.1f} Hz, p50 {inference['ms']['p50']:.1f}  "
+            f"p99 {inference['ms']['p99']:.1f} ms",
+        ),
+        ("plan age", f"p50 {age['p50']:.0f}  p99 {age['p99']:.0f} ms"),
+        ("robot state", _age(status["state_age_ms"])),
+        ("controllers", f"{status['listeners']} listening"),
+    ]
+    for name, camera in status["cameras"].items():
+        rows.append(
+            (
+                f"camera {name}",
+                f"{camera['state']}; {camera['fps']:.1f} fps, {camera['drops']} dropped, "
+                f"newest {_age(camera['age_ms'])}, {camera['restarts']} restarts",
+            )
+        )
+    rows.append(
+        ("realtime", ", ".join(f"{key} {value}" for key, value in status["realtime"].items()))
+    )
+    if control["flags"]:
+        rows.append(
+            ("limits", ", ".join(f"{key} {value}" for key, value in control["flags"].items()))
+        )
+    return rows
+
+
+def _age(age_ms: float | None) -> str:
+    return "nothing yet" if age_ms is None else f"{age_ms:.0f} ms old"

@@ -1,0 +1,130 @@
+"""What the processes share: one record type per stream, all in one place.
+
+stream    writer      readers
+frame     camera      inference, tick (its age), supervisor
+plan      inference   tick, supervisor
+state     tick        inference
+command   supervisor  tick
+answer    tick        supervisor
+tick      tick        supervisor (statistics, flight recording)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from actd.runtime.shm import Ring
+
+ANSWER_BYTES = 2000
+
+
+def frame_dtype(height: int, width: int) -> np.dtype[Any]:
+    """One RGB picture and the camera's running count of dropped frames."""
+    return np.dtype(
+        [("t_capture_ns", "<i8"), ("drops", "<i8"), ("pixels", "u1", (height, width, 3))]
+    )
+
+
+def plan_dtype(chunk_size: int, action_dim: int) -> np.dtype[Any]:
+    """One chunk of actions in physical units."""
+    return np.dtype(
+        [
+            ("t_observation_ns", "<i8"),
+            ("infer_ns", "<i8"),
+            ("actions", "<f4", (chunk_size, action_dim)),
+        ]
+    )
+
+
+def state_dtype(state_dim: int, env_dim: int) -> np.dtype[Any]:
+    """The robot's state as it arrived."""
+    return np.dtype([("t_ns", "<i8"), ("state", "<f4", (state_dim,)), ("env", "<f4", (env_dim,))])
+
+
+def tick_dtype(action_dim: int) -> np.dtype[Any]:
+    """One tick, whole: when it was due and ran, what it saw, what it sent.
+
+    Ages are -1 where there is none; `missed` counts from the start.
+    """
+    return np.dtype(
+        [
+            ("due_ns", "<i8"),
+            ("wake_ns", "<i8"),
+            ("sent_ns", "<i8"),
+            ("mode", "u1"),
+            ("n", "<u2"),
+            ("flags", "<u4"),
+            ("plan", "<i8"),
+            ("plan_age_ns", "<i8"),
+            ("state_age_ns", "<i8"),
+            ("listeners", "<i4"),
+            ("missed", "<i8"),
+            ("pose", "<f8", (action_dim,)),
+            ("action", "<f8", (action_dim,)),
+        ]
+    )
+
+
+COMMAND = np.dtype([("event", "S16")])
+ANSWER = np.dtype([("command", "<i8"), ("error", f"S{ANSWER_BYTES}")])
+
+
+@dataclass(frozen=True, slots=True)
+class Shapes:
+    """The sizes that decide every record type."""
+
+    cameras: Mapping[str, tuple[int, int]]
+    chunk_size: int
+    action_dim: int
+    state_dim: int
+    env_dim: int
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """All rings of one daemon."""
+
+    frames: Mapping[str, Ring]
+    plans: Ring
+    states: Ring
+    commands: Ring
+    answers: Ring
+    ticks: Ring
+
+    @property
+    def fds(self) -> dict[str, int]:
+        """Descriptor of each ring by stream name: what `open_blocks` in a child takes."""
+        fixed = {
+            "plan": self.plans.fd,
+            "state": self.states.fd,
+            "command": self.commands.fd,
+            "answer": self.answers.fd,
+            "tick": self.ticks.fd,
+        }
+        return fixed | {f"frame:{name}": ring.fd for name, ring in self.frames.items()}
+
+
+def open_blocks(shapes: Shapes, fds: Mapping[str, int] | None = None) -> Blocks:
+    """Create the rings, or with `fds` map the ones a parent created."""
+    fds = fds or {}
+
+    def ring(stream: str, dtype: np.dtype[Any], slots: int, *, crc: bool = True) -> Ring:
+        return Ring(dtype, slots, crc=crc, fd=fds.get(stream, -1))
+
+    return Blocks(
+        # Four frames give a reader three frame times to copy one; a CRC would cost more
+        # than the copy.
+        frames={
+            name: ring(f"frame:{name}", frame_dtype(*size), 4, crc=False)
+            for name, size in shapes.cameras.items()
+        },
+        plans=ring("plan", plan_dtype(shapes.chunk_size, shapes.action_dim), 16),
+        states=ring("state", state_dtype(shapes.state_dim, shapes.env_dim), 16),
+        commands=ring("command", COMMAND, 16),
+        answers=ring("answer", ANSWER, 16),
+        ticks=ring("tick", tick_dtype(shapes.action_dim), 4096),
+    )

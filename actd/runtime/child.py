@@ -1,0 +1,45 @@
+"""What every child process does first: take its job, and never outlive the daemon.
+
+A child reads its job (JSON) from stdin, reports changes of its own state as JSON lines on
+stdout, and says why it dies as one line on stderr. The supervisor reads both.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from actd.errors import ActdError
+
+_PR_SET_PDEATHSIG = 1
+
+
+def report(**fields: Any) -> None:
+    """Tell the supervisor something about this process. Not for the tick's loop: it may block."""
+    sys.stdout.write(json.dumps(fields) + "\n")
+    sys.stdout.flush()
+
+
+def main(run: Callable[[Mapping[str, Any]], None]) -> None:
+    """Run one child to its end; exits 0, or 1 with the reason on stderr."""
+    _ask_to_die_with_parent()
+    # Ctrl-C in a terminal reaches the whole group; only the supervisor acts on it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    job = json.load(sys.stdin)
+    if os.getppid() != job["supervisor_pid"]:
+        raise SystemExit(1)  # it died before the request took hold
+    try:
+        run(job)
+    except ActdError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(1) from None
+
+
+def _ask_to_die_with_parent() -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGTERM), 0, 0, 0)

@@ -1,0 +1,138 @@
+"""Starting, watching and ending one child process.
+
+Its JSON lines on stdout become `condition`; its stderr goes to the log, and the last line
+of it is the reason when it dies, and `on_death` is called. A child that may be restarted
+is, at most five times a minute; one that may not, or that fails more often, stays down and
+says why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from actd.runtime.clock import now_ns
+
+log = logging.getLogger("actd")
+
+_RESTARTS_MAX = 5
+_RESTARTS_WINDOW_NS = 60_000_000_000
+_RESTART_PAUSE_S = 0.5
+
+
+class Child:
+    """One `python -m actd.runtime.<role>`, given its job on stdin and rings by descriptor."""
+
+    def __init__(
+        self,
+        name: str,
+        role: str,
+        job: Mapping[str, Any],
+        *,
+        restart: bool,
+        on_death: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.name = name
+        self.condition: dict[str, Any] = {"state": "starting"}
+        self.restarts = 0
+        self.ever: set[str] = set()
+        """Every state this child has reported since the daemon started."""
+        self._role = role
+        self._job = {**job, "supervisor_pid": os.getpid()}
+        self._restart = restart
+        self._on_death = on_death
+        self._starts_ns: deque[int] = deque()
+        self._last_words = ""
+        self._process: asyncio.subprocess.Process | None = None
+        self._ending = False
+
+    async def run(self) -> str:
+        """Run, restarting where allowed, until it is down for good; returns why."""
+        while True:
+            code = await self._run_once()
+            why = self._last_words or _exit_reason(code)
+            if self._ending:
+                return ""
+            self.condition = {"state": "failed", "why": why}
+            log.error("%s ended: %s", self.name, why)
+            self._on_death()
+            if not self._may_restart():
+                return why
+            self.restarts += 1
+            await asyncio.sleep(_RESTART_PAUSE_S)
+
+    async def end(self, timeout_s: float) -> None:
+        """SIGTERM, then SIGKILL after `timeout_s`."""
+        self._ending = True
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), timeout_s)
+        except asyncio.TimeoutError:
+            log.warning("%s did not end in %.1f s: killed", self.name, timeout_s)
+            process.kill()
+            await process.wait()
+
+    def _may_restart(self) -> bool:
+        now = now_ns()
+        self._starts_ns.append(now)
+        while now - self._starts_ns[0] > _RESTARTS_WINDOW_NS:
+            self._starts_ns.popleft()
+        return self._restart and len(self._starts_ns) <= _RESTARTS_MAX
+
+    async def _run_once(self) -> int:
+        self._last_words = ""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            f"actd.runtime.{self._role}",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            pass_fds=tuple(self._job["fds"].values()),
+            # Small arrays only, outside the engine: a thread pool would steal the tick's core.
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+        )
+        self._process = process
+        if process.stdin is not None:
+            process.stdin.write(json.dumps(self._job).encode())
+            process.stdin.close()
+        await asyncio.gather(self._hear(process.stdout), self._log(process.stderr))
+        return await process.wait()
+
+    async def _hear(self, stream: asyncio.StreamReader | None) -> None:
+        while stream is not None and (line := await stream.readline()):
+            try:
+                condition = json.loads(line)
+            except ValueError:
+                log.info("%s: %s", self.name, line.decode(errors="replace").rstrip())
+                continue
+            if condition.get("state") != self.condition.get("state"):
+                log.info("%s: %s", self.name, describe(condition))
+            self.condition = {**self.condition, "why": "", **condition}
+            self.ever.add(str(condition.get("state")))
+
+    async def _log(self, stream: asyncio.StreamReader | None) -> None:
+        while stream is not None and (line := await stream.readline()):
+            text = line.decode(errors="replace").rstrip()
+            if text:
+                self._last_words = text
+                log.warning("%s: %s", self.name, text)
+
+
+def describe(condition: Mapping[str, Any]) -> str:
+    """A child's condition in words: `waiting: robot state has not delivered anything yet`."""
+    state, why = condition.get("state", "starting"), condition.get("why")
+    return f"{state}: {why}" if why else str(state)
+
+
+def _exit_reason(code: int) -> str:
+    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"

@@ -1,0 +1,222 @@
+"""The tick process: one command per period, whatever the rest of the daemon is doing.
+
+In: robot state (SUB 9871), plans, camera ages and operator commands (shared memory).
+Out: actions (PUB 9872), the state for inference, one record per tick.
+It makes no engine, opens no camera, logs nothing and queues nothing. When any input stops
+it goes on sending: the controller brakes the arm and every message says why.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import zmq
+
+from actd.control.controller import Controller, Inputs, Output
+from actd.control.guard import Vector
+from actd.control.plan import Plan
+from actd.control.state import Event
+from actd.errors import LinkError
+from actd.link import messages, sockets
+from actd.mode import Mode
+from actd.runtime import child, realtime
+from actd.runtime.blocks import ANSWER_BYTES, Blocks, Shapes, open_blocks
+from actd.runtime.clock import now_ns, sleep_until_ns, unix_s
+from actd.runtime.schedule import Schedule
+from actd.runtime.settings import TickSettings, control_settings
+
+# STOP is repeated: a controller keeps only the newest message, and one may be lost.
+_STOP_TICKS_MIN = 5
+_STOP_NS = 100_000_000
+_BRAKE_NS_MAX = 1_000_000_000
+
+
+def run(job: Mapping[str, Any]) -> None:
+    """Tick until SIGTERM, then brake to rest, announce STOP and return."""
+    settings = TickSettings(**job["tick"])
+    blocks = open_blocks(Shapes(**job["shapes"]), job["fds"])
+    granted = realtime.request(settings.realtime, settings.priority)
+    context: zmq.Context[Any] = zmq.Context()
+    if realtime.is_fifo():
+        # libzmq sends from a thread of its own: it must not wait behind inference either.
+        context.set(zmq.THREAD_SCHED_POLICY, 1)
+        context.set(zmq.THREAD_PRIORITY, max(1, settings.priority - 1))
+    try:
+        link = Link(context, settings, blocks)
+        loop = Loop(Controller(control_settings(job["control"])), link, blocks, settings)
+        signal.signal(signal.SIGTERM, loop.ask_to_stop)
+        child.report(state="running", realtime=granted)
+        loop.run()
+    finally:
+        context.destroy(linger=100)
+
+
+class Link:
+    """The tick's two sockets: the newest robot state in, actions out."""
+
+    def __init__(self, context: zmq.Context[Any], settings: TickSettings, blocks: Blocks) -> None:
+        ports = settings.ports
+        self._states = sockets.newest(
+            context, sockets.endpoint(settings.host, ports.state), bind=True
+        )
+        self._actions = sockets.publisher(context, sockets.endpoint(settings.host, ports.actions))
+        self._ring = blocks.states
+        self._joints = settings.joints
+        self._state_names = settings.state_names
+        self._env_dim = settings.env_dim
+        self.listeners = 0
+        self.pose: Vector | None = None
+        self.state_ns: int | None = None
+
+    def read(self, now: int) -> None:
+        """Take in the newest state, if there is one, and who listens. Bad messages are ignored."""
+        try:
+            message = messages.parse_state(self._states.recv(zmq.DONTWAIT))
+            pose = np.array([message.state[name] for name in self._joints])
+            state = [message.state[name] for name in self._state_names]
+            if len(message.env) == self._env_dim:
+                self._ring.write((now, state, message.env))
+                self.pose, self.state_ns = pose, now
+        except (zmq.Again, LinkError, KeyError):
+            pass  # the state's age grows, and that is what is acted upon
+        try:
+            while True:
+                joined = self._actions.recv(zmq.DONTWAIT)[:1] == b"\x01"
+                self.listeners = max(0, self.listeners + (1 if joined else -1))
+        except zmq.Again:
+            pass
+
+    def send(self, action: messages.Action) -> None:
+        """Publish one command; never waits."""
+        self._actions.send(messages.pack_action(action), zmq.DONTWAIT)
+
+
+class Loop:
+    """Carries inputs into the controller and its output out, once per period."""
+
+    def __init__(
+        self, controller: Controller, link: Link, blocks: Blocks, settings: TickSettings
+    ) -> None:
+        self._controller = controller
+        self._link = link
+        self._blocks = blocks
+        self._joints = settings.joints
+        self._ttl_ms = settings.ttl_ns / 1e6
+        period_ns = settings.period_ns
+        # Whole periods of the clock, so that two daemons of one rate tick together.
+        first_ns = (now_ns() // period_ns + 2) * period_ns
+        self._schedule = Schedule(period_ns, first_ns)
+        self._seq = 0
+        self._last_plan = blocks.plans.newest
+        self._last_command = blocks.commands.newest
+        self._infer_ms = 0.0
+        self._no_pose = np.zeros(len(settings.joints))
+        self._asked_to_stop = False
+
+    def ask_to_stop(self, *_: object) -> None:
+        """Signal handler: begin the end at the next tick."""
+        self._asked_to_stop = True
+
+    def run(self) -> None:
+        """Tick until asked to stop, then ramp to rest and repeat STOP for a while."""
+        while not self._asked_to_stop:
+            self._tick(())
+        self._tick((Event.HOLD,))
+        limit_ns = now_ns() + _BRAKE_NS_MAX
+        while not self._controller.at_rest and now_ns() < limit_ns:
+            self._tick(())
+        self._tick((Event.STOP,))
+        until_ns = now_ns() + _STOP_NS
+        count = 1
+        while count < _STOP_TICKS_MIN or now_ns() < until_ns:
+            self._tick(())
+            count += 1
+
+    def _tick(self, own_events: tuple[Event, ...]) -> None:
+        schedule = self._schedule
+        sleep_until_ns(schedule.due_ns)
+        wake_ns = now_ns()
+        self._link.read(wake_ns)
+        inputs = self._inputs(wake_ns, own_events)
+        output = self._controller.tick(inputs)
+        self._seq += 1
+        self._link.send(self._message(output, wake_ns))
+        for command, error in output.answers:
+            if command:
+                self._blocks.answers.write((command, error.encode()[:ANSWER_BYTES]))
+        self._record(inputs, output, wake_ns)
+        schedule.advance(now_ns())
+
+    def _inputs(self, now: int, own_events: tuple[Event, ...]) -> Inputs:
+        link = self._link
+        return Inputs(
+            due_ns=self._schedule.due_ns,
+            pose=link.pose,
+            state_age_ns=None if link.state_ns is None else now - link.state_ns,
+            camera_ages_ns={
+                name: None if (t_ns := ring.peek("t_capture_ns")) is None else now - t_ns
+                for name, ring in self._blocks.frames.items()
+            },
+            listeners=link.listeners,
+            plans=self._new_plans(),
+            commands=(*((0, event) for event in own_events), *self._new_commands()),
+        )
+
+    def _new_plans(self) -> tuple[Plan, ...]:
+        plans = []
+        for number, record in self._blocks.plans.since(self._last_plan):
+            self._last_plan = number
+            self._infer_ms = int(record["infer_ns"]) / 1e6
+            plans.append(Plan(number, int(record["t_observation_ns"]), record["actions"]))
+        return tuple(plans)
+
+    def _new_commands(self) -> tuple[tuple[int, Event], ...]:
+        commands = []
+        for number, record in self._blocks.commands.since(self._last_command):
+            self._last_command = number
+            commands.append((number, Event(bytes(record["event"]).decode())))
+        return tuple(commands)
+
+    def _message(self, output: Output, wake_ns: int) -> messages.Action:
+        action = output.action
+        return messages.Action(
+            seq=self._seq,
+            t=unix_s(),
+            t_mono_ns=now_ns(),
+            ttl_ms=self._ttl_ms,
+            mode=Mode(output.mode),
+            action={} if action is None else dict(zip(self._joints, action.tolist(), strict=True)),
+            plan=output.plan,
+            age_ms=-1.0 if output.plan_age_ns is None else output.plan_age_ns / 1e6,
+            n=output.n,
+            infer_ms=self._infer_ms,
+            late_us=(wake_ns - self._schedule.due_ns) / 1e3,
+            flags=output.flags,
+        )
+
+    def _record(self, inputs: Inputs, output: Output, wake_ns: int) -> None:
+        pose = self._no_pose if inputs.pose is None else inputs.pose
+        self._blocks.ticks.write(
+            (
+                inputs.due_ns,
+                wake_ns,
+                now_ns(),
+                int(output.mode),
+                output.n,
+                output.flags,
+                output.plan,
+                -1 if output.plan_age_ns is None else output.plan_age_ns,
+                -1 if inputs.state_age_ns is None else inputs.state_age_ns,
+                inputs.listeners,
+                self._schedule.missed,
+                pose,
+                pose if output.action is None else output.action,
+            )
+        )
+
+
+if __name__ == "__main__":
+    child.main(run)

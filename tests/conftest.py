@@ -1,0 +1,49 @@
+"""Fixtures that any test may use."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from actd.engine.export import export_checkpoint
+from actd.policy.untrained import write_untrained
+
+
+@pytest.fixture
+def free_ports() -> list[int]:
+    """Four loopback ports that nothing listens on."""
+    with ExitStack() as stack:
+        found = []
+        for _ in range(4):
+            probe = stack.enter_context(socket.socket())
+            probe.bind(("127.0.0.1", 0))
+            found.append(probe.getsockname()[1])
+    return found
+
+
+@pytest.fixture(scope="session")
+def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained ACT small enough to run in a few milliseconds: 14 joints, two cameras."""
+    return write_untrained(
+        tmp_path_factory.mktemp("checkpoint"),
+        cameras={"cam_high": (96, 128), "cam_low": (96, 128)},
+        action_dim=14,
+        state_dim=14,
+        chunk_size=50,
+        dim_model=64,
+        n_heads=4,
+        dim_feedforward=128,
+        action_std=[0.2] * 14,
+        seed=1,
+    )
+
+
+@pytest.fixture(scope="session")
+def small_engine(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`small_checkpoint` as an ort-fp32 engine folder."""
+    out = tmp_path_factory.mktemp("engines")
+    export_checkpoint(small_checkpoint, out, ["ort-fp32"], None, lambda _: None)
+    return out / "ort-fp32"

@@ -1,0 +1,67 @@
+"""The schedule skips and counts, and the sleep never ends early."""
+
+from __future__ import annotations
+
+import signal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actd.runtime.clock import now_ns, sleep_until_ns, unix_s
+from actd.runtime.schedule import Schedule
+
+
+@given(
+    period=st.integers(1_000_000, 100_000_000),
+    start=st.integers(0, 2**50),
+    work=st.lists(st.integers(0, 500_000_000), max_size=50),
+)
+def test_ticks_stay_on_the_grid_never_burst_and_lose_nothing_uncounted(
+    period: int, start: int, work: list[int]
+) -> None:
+    schedule = Schedule(period, start)
+    now = start
+    for busy in work:
+        now = max(now, schedule.due_ns) + busy
+        before = schedule.due_ns
+        skipped = schedule.advance(now)
+        assert (schedule.due_ns - start) % period == 0
+        assert schedule.due_ns == before + (1 + skipped) * period
+        # The next tick is at most one period overdue, so it is the only one run late.
+        assert schedule.due_ns > now - period
+    ran = len(work)
+    assert schedule.due_ns == start + (ran + schedule.missed) * period
+
+
+def test_an_overrun_of_ten_periods_loses_them_once() -> None:
+    schedule = Schedule(10, 0)
+    assert schedule.advance(5) == 0
+    assert schedule.advance(115) == 9
+    assert schedule.missed == 9
+    assert schedule.due_ns == 110
+
+
+def test_sleep_never_ends_before_its_deadline() -> None:
+    for delay_ns in (0, 1000, 1_000_000, 5_000_000):
+        deadline = now_ns() + delay_ns
+        sleep_until_ns(deadline)
+        assert now_ns() >= deadline
+    sleep_until_ns(0)
+
+
+def test_a_signal_does_not_shorten_the_sleep() -> None:
+    rang = []
+    previous = signal.signal(signal.SIGALRM, lambda *_: rang.append(now_ns()))
+    try:
+        deadline = now_ns() + 60_000_000
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        sleep_until_ns(deadline)
+        assert now_ns() >= deadline
+        assert rang
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+def test_unix_time_is_in_seconds() -> None:
+    assert 1.7e9 < unix_s() < 1e10

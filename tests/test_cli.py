@@ -1,0 +1,141 @@
+"""The commands as a person types them, in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+COMMANDS = ["demo", "export", "infer", "bench", "init", "run", "status", "echo", "arm", "hold"]
+COMMANDS += ["stop", "reset", "config"]
+
+
+def actd(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    repo = Path(__file__).parent.parent
+    return subprocess.run(
+        [sys.executable, "-m", "actd", *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(repo), "COLUMNS": "200"},
+    )
+
+
+def test_help_lists_every_command() -> None:
+    done = actd("--help")
+    assert done.returncode == 0
+    assert all(name in done.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    done = actd(command, "--help")
+    assert done.returncode == 0
+    assert "Usage" in done.stdout
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['actd', '--help']\n"
+        "from actd.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'numpy', 'cv2', 'torch', 'onnxruntime', 'zmq', 'pydantic', 'mujoco', 'uvloop'}\n"
+        "print('LOADED', sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "LOADED []"
+
+
+def test_the_version() -> None:
+    assert actd("--version").stdout.startswith("actd ")
+
+
+@pytest.mark.parametrize(
+    "words", [["--nonsense"], ["runn"], ["export"], ["bench", "--rounds", "0"]]
+)
+def test_a_wrong_call_exits_2(words: list[str]) -> None:
+    done = actd(*words)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_init_check_show_on_a_checkpoint(
+    small_checkpoint: Path, small_engine: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "actd.yaml"
+    done = actd("init", small_checkpoint, "--out", file, "--engine", small_engine)
+    assert done.returncode == 0, done.stderr
+    assert f"next: actd config check {file}" in done.stdout
+    assert "# check:" in file.read_text()
+    assert actd("config", "check", file).returncode == 0
+    assert actd("run", "--dry-run", file).returncode == 0
+
+    again = actd("init", small_checkpoint, "--out", file)
+    assert again.returncode == 2
+    assert "exists already" in again.stderr
+
+    shown = json.loads(actd("config", "show", file, "--json").stdout)
+    assert shown["control"]["mode"] == "queue"
+    assert shown["control"]["n_action_steps"] == 50
+    assert len(shown["robot"]["joints"]) == 14
+
+
+def test_init_for_a_known_robot_from_an_engine(small_engine: Path, tmp_path: Path) -> None:
+    file = tmp_path / "actd.yaml"
+    done = actd("init", small_engine, "--out", file, "--robot", "aloha")
+    assert done.returncode == 0, done.stderr
+    assert "left_waist" in file.read_text()
+    assert actd("config", "check", file).returncode == 0
+    wrong = actd("init", small_engine, "--out", tmp_path / "b.yaml", "--robot", "so101")
+    assert wrong.returncode == 2
+    assert "6 joints, the policy commands 14" in wrong.stderr
+
+
+def test_init_without_a_checkpoint_says_what_is_missing(tmp_path: Path) -> None:
+    done = actd("init", tmp_path / "none", "--out", tmp_path / "a.yaml")
+    assert done.returncode == 1
+    assert "no such folder" in done.stderr
+    assert not (tmp_path / "a.yaml").exists()
+
+
+def test_export_then_infer(small_checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "engines"
+    done = actd("export", small_checkpoint, "--out", out, "--engine", "ort-fp32")
+    assert done.returncode == 0, done.stderr
+    assert "next: actd bench" in done.stdout
+    rng = np.random.default_rng(0)
+    observation = {
+        "observation.state": rng.normal(size=14).astype(np.float32),
+        "observation.images.cam_high": rng.integers(0, 255, (96, 128, 3), dtype=np.uint8),
+        "observation.images.cam_low": rng.integers(0, 255, (96, 128, 3), dtype=np.uint8),
+    }
+    np.savez(tmp_path / "obs.npz", **observation)
+    words = ["infer", out / "ort-fp32", "--obs", tmp_path / "obs.npz", "--out", tmp_path / "a.npz"]
+    done = actd(*words)
+    assert done.returncode == 0, done.stderr
+    actions = np.load(tmp_path / "a.npz")["actions"]
+    assert actions.shape == (50, 14)
+    assert actions.dtype == np.float32
+
+    del observation["observation.images.cam_low"]
+    np.savez(tmp_path / "obs.npz", **observation)
+    done = actd(*words)
+    assert done.returncode == 1
+    assert "observation.images.cam_low" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_run_on_what_is_not_there(tmp_path: Path) -> None:
+    done = actd("run", cwd=tmp_path)
+    assert done.returncode == 78
+    assert "actd.yaml: no such file" in done.stderr
+
+
+def test_the_schema_is_json() -> None:
+    assert json.loads(actd("config", "schema").stdout)["title"] == "Config"
