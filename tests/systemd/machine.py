@@ -1,0 +1,143 @@
+"""A private systemd for one test module: boots it, enters it, takes it away.
+
+Owns a cgroup, a state folder and the process tree of `boot.sh`. Reads
+/proc/mounts. What cannot be booted here (no root, no cgroup2, no unshare)
+raises CannotBoot with the reason, which the fixture turns into a skip.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+REPO = Path(__file__).parents[2]
+# Where repository and venv lie inside as well: a service's private /tmp hides what is in /tmp.
+SOURCE = Path("/opt/src")
+VENV = Path("/opt/actd")
+BOOT_TIMEOUT_S = 30.0
+NAMESPACES = ("--mount", "--pid", "--uts", "--ipc", "--cgroup", "--root", "--wd")
+
+
+class CannotBoot(Exception):
+    """This machine cannot run a private systemd; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class SystemdMachine:
+    """A booted systemd. Repository and venv are inside at their own paths, SOURCE and VENV."""
+
+    pid: int
+
+    @property
+    def root(self) -> Path:
+        """The machine's file system as seen from outside; writing there is putting files in."""
+        return Path(f"/proc/{self.pid}/root")
+
+    def run(self, *command: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+        """Run a command inside as root; the caller reads `returncode`, `stdout` and `stderr`."""
+        enter = ["nsenter", "--target", str(self.pid), *NAMESPACES, "--"]
+        return subprocess.run(
+            [*enter, *command],
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+
+    def systemctl(self, *args: str, check: bool = True) -> str:
+        """stdout of `systemctl ARGS`; with `check`, a failure raises with all it printed."""
+        done = self.run("systemctl", "--no-pager", *args)
+        if check and done.returncode != 0:
+            said = done.stdout + done.stderr + self.journal()
+            raise RuntimeError(f"systemctl {' '.join(args)}: exit {done.returncode}\n{said}")
+        return done.stdout
+
+    def show(self, unit: str, name: str) -> str:
+        """One property of a unit, such as `ActiveState`."""
+        return self.systemctl("show", unit, "--property", name, "--value").strip()
+
+    def install_unit(self, name: str, text: str) -> None:
+        """Write a unit (or a drop-in, `x.service.d/y.conf`) and reload."""
+        path = self.root / "run/systemd/system" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        self.systemctl("daemon-reload")
+
+    def journal(self, unit: str | None = None) -> str:
+        """The journal so far, of one unit or of everything."""
+        of_unit = ("--unit", unit) if unit else ()
+        return self.run("journalctl", "--no-pager", "--output", "cat", *of_unit).stdout
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 20.0) -> None:
+    """Poll until `condition` holds; TimeoutError names `what` otherwise."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {timeout_s:.0f} s")
+        time.sleep(0.05)
+
+
+@contextmanager
+def booted(state: Path) -> Iterator[SystemdMachine]:
+    """A running machine with `state` (an empty folder) as its backing; gone afterwards."""
+    cgroup = _new_cgroup()
+    keep = [f"{REPO}", f"{REPO}:{SOURCE}", sys.prefix, f"{sys.prefix}:{VENV}", sys.base_prefix]
+    log = state.with_suffix(".log")
+    with log.open("w") as stream:
+        boot = subprocess.Popen(
+            [Path(__file__).with_name("boot.sh"), cgroup, state, *keep],
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+        )
+    try:
+        yield _wait_for_boot(boot, log)
+    finally:
+        boot.kill()  # unshare runs with --kill-child: its systemd and all below it die too
+        boot.wait()
+        wait_until(lambda: _is_empty(cgroup), f"end of the processes in {cgroup}")
+        for folder, _, _ in os.walk(cgroup, topdown=False):
+            Path(folder).rmdir()
+
+
+def _new_cgroup() -> Path:
+    missing = [tool for tool in ("unshare", "nsenter", "systemctl") if not shutil.which(tool)]
+    if os.geteuid() != 0:
+        raise CannotBoot("needs root")
+    if missing:
+        raise CannotBoot(f"needs {', '.join(missing)} (apt-get install systemd util-linux)")
+    mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    roots = [Path(fields[1]) for fields in mounts if fields[2] == "cgroup2"]
+    if not roots:
+        raise CannotBoot("needs a mounted cgroup2")
+    cgroup = roots[0] / f"actd-test-{os.getpid()}-{time.monotonic_ns()}"
+    try:
+        cgroup.mkdir()
+    except OSError as error:
+        raise CannotBoot(f"cannot make {cgroup}: {error.strerror}") from error
+    return cgroup
+
+
+def _is_empty(cgroup: Path) -> bool:
+    return "populated 0" in (cgroup / "cgroup.events").read_text()
+
+
+def _wait_for_boot(boot: subprocess.Popen[bytes], log: Path) -> SystemdMachine:
+    deadline = time.monotonic() + BOOT_TIMEOUT_S
+    while boot.poll() is None and time.monotonic() < deadline:
+        children = Path(f"/proc/{boot.pid}/task/{boot.pid}/children").read_text().split()
+        if children and Path(f"/proc/{children[0]}/comm").read_text().strip() == "systemd":
+            machine = SystemdMachine(int(children[0]))
+            if machine.run("systemctl", "is-system-running").stdout.strip() == "running":
+                return machine
+        time.sleep(0.05)
+    raise CannotBoot(f"the private systemd did not come up: {log.read_text().strip() or 'silent'}")

@@ -1,0 +1,93 @@
+"""The real daemon under the shipped unit: start, ready, watched, restarted, stopped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from actd.link.sockets import Ports
+from tests.runtime.conftest import write_config
+from tests.systemd.machine import SystemdMachine, wait_until
+from tests.systemd.test_service_unit import as_shipped
+
+pytestmark = pytest.mark.systemd
+
+PYTHON = "/opt/actd/bin/python"
+
+
+@pytest.fixture(scope="module")
+def service(systemd_machine: SystemdMachine, small_engine: Path) -> SystemdMachine:
+    """The machine with a deployment in /etc/actd and the unit installed, not yet started."""
+    machine = systemd_machine
+    srv, etc = machine.root / "srv/actd", machine.root / "etc/actd"
+    shutil.copytree(small_engine, srv / "engine")
+    etc.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(str(srv / "v.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 30, (128, 96))
+    for index in range(60):
+        writer.write(np.full((96, 128, 3), index, np.uint8))
+    writer.release()
+    sources = dict.fromkeys(("cam_high", "cam_low"), "/srv/actd/v.avi")
+    write_config(etc, Path("/srv/actd/engine"), Ports(), sources)
+    for path in (srv, etc):
+        machine.run("chmod", "-R", "a+rX", "/" + str(path.relative_to(machine.root)))
+    as_shipped(machine, "actd", "-m actd run /etc/actd/actd.yaml")
+    return machine
+
+
+def pid_of(machine: SystemdMachine, role: str) -> str:
+    return machine.run("pgrep", "-f", f"actd.runtime.{role}").stdout.split()[0]
+
+
+def test_start_returns_when_the_daemon_is_ready(service: SystemdMachine) -> None:
+    service.systemctl("start", "actd")
+    shown = service.systemctl("status", "actd")
+    assert "Active: active (running)" in shown
+    assert "IDLE" in service.show("actd", "StatusText")
+    command = (PYTHON, "-m", "actd", "status", "--json")
+    done = service.run("env", "PYTHONPATH=/opt/src", *command)
+    status = json.loads(done.stdout)
+    assert status["ready"]
+    assert {camera["state"] for camera in status["cameras"].values()} == {"ok"}
+
+
+def test_stop_is_clean_and_leaves_no_process(service: SystemdMachine) -> None:
+    service.systemctl("start", "actd")
+    service.systemctl("stop", "actd")
+    assert service.show("actd", "Result") == "success"
+    assert service.run("pgrep", "-f", "actd.runtime").stdout == ""
+    assert "stopped" in service.journal("actd")
+
+
+def test_ticks_that_stop_advancing_get_the_daemon_restarted(service: SystemdMachine) -> None:
+    service.systemctl("start", "actd")
+    before = service.show("actd", "MainPID")
+    service.run("kill", "-STOP", pid_of(service, "tick"))
+    wait_until(
+        lambda: (
+            service.show("actd", "NRestarts") == "1"
+            and service.show("actd", "ActiveState") == "active"
+        ),
+        "the watchdog's restart",
+        60,
+    )
+    assert service.show("actd", "MainPID") != before
+    assert "Watchdog timeout" in service.journal()
+    done = service.run("env", "PYTHONPATH=/opt/src", PYTHON, "-m", "actd", "status", "--json")
+    assert json.loads(done.stdout)["mode"] == "IDLE"
+    service.systemctl("stop", "actd")
+
+
+def test_a_bad_configuration_is_not_retried(service: SystemdMachine) -> None:
+    config = service.root / "etc/actd/actd.yaml"
+    good = config.read_text()
+    config.write_text(good.replace("robot:", "robbot:"))
+    service.systemctl("start", "actd", check=False)
+    assert service.show("actd", "ExecMainStatus") == "78"
+    assert service.show("actd", "ActiveState") == "failed"
+    assert "did you mean robot?" in service.journal("actd")
+    config.write_text(good)
