@@ -1,0 +1,1 @@
+"""How a policy runs: recipes, export, verification, and one file per runtime."""

@@ -1,0 +1,42 @@
+"""The one interface behind which every runtime stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actd.policy.spec import PolicySpec
+
+Observation = Mapping[str, NDArray[Any]]
+"""LeRobot feature name -> array: cameras uint8 RGB (H, W, 3), vectors float32 (D,)."""
+
+
+class Engine(Protocol):
+    """A loaded policy that turns one observation into one chunk of actions.
+
+    Not thread-safe: one engine belongs to one thread.
+    """
+
+    @property
+    def name(self) -> str:
+        """The recipe's name, such as `ort-int8`."""
+        ...
+
+    @property
+    def spec(self) -> PolicySpec:
+        """What the engine takes and gives."""
+        ...
+
+    def infer(self, observation: Observation) -> NDArray[np.float32]:
+        """One chunk, (chunk_size, action_dim), in physical units.
+
+        Raises EngineError when a key is missing or a shape or dtype is not the spec's.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free what the runtime holds. Safe to call twice."""
+        ...

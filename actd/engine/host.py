@@ -1,0 +1,45 @@
+"""What this computer is, as far as an engine depends on it: CPU, flags, package versions.
+
+Reads /proc/cpuinfo and package metadata; what cannot be read is unknown, never an error.
+"""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from pathlib import Path
+
+VNNI_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
+
+_FLAGS = VNNI_FLAGS | {"avx2", "avx512f", "avx512_bf16", "asimddp", "i8mm"}
+_CPUINFO = Path("/proc/cpuinfo")
+
+
+def cpu() -> tuple[str, tuple[str, ...]]:
+    """The CPU's name and those of its features that engines depend on."""
+    try:
+        lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    pairs = {k.strip(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
+    flags = (pairs.get("flags") or pairs.get("Features") or "").split()
+    model = pairs.get("model name") or platform.processor() or platform.machine()
+    return model, tuple(sorted(_FLAGS & set(flags)))
+
+
+def is_x86() -> bool:
+    """Whether 8-bit sums saturate here unless the CPU has VNNI."""
+    return platform.machine().lower() in ("x86_64", "amd64")
+
+
+def version(package: str) -> str | None:
+    """The installed version of a package, None without it."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def onnxruntime_version() -> str | None:
+    """ONNX Runtime's version, from whichever of its packages is installed."""
+    return version("onnxruntime") or version("onnxruntime-gpu")

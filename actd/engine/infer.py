@@ -1,0 +1,43 @@
+"""One-off inference from file to file, for scripts and for looking at an engine.
+
+Reads an .npz of observations, writes an .npz with `actions`. Raises EngineError.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from actd.engine.load import load_engine
+from actd.engine.observations import batch, read_arrays, split
+from actd.errors import EngineError
+
+
+def infer_file(engine_dir: str | Path, obs_npz: str | Path, out_npz: str | Path) -> tuple[int, ...]:
+    """Run the engine on the observations of a file; returns the shape of `actions`.
+
+    Keys of `obs_npz` are feature names. `actions` is float32 (chunk, joints), or
+    (N, chunk, joints) when every array carries a leading axis of N.
+    """
+    engine = load_engine(engine_dir)
+    try:
+        source = Path(obs_npz)
+        arrays = read_arrays(source, engine.spec)
+        observations = split(arrays, engine.spec, source)
+        if not observations:
+            raise EngineError(f"{source}: no observation in it; give at least one")
+        actions = np.stack([engine.infer(observation) for observation in observations])
+        first = engine.spec.inputs[0]
+        if batch(arrays[first.key], first, str(source)) is None:
+            actions = actions[0]
+    finally:
+        engine.close()
+    try:
+        with Path(out_npz).open("wb") as stream:
+            np.savez(stream, actions=actions)
+    except OSError as error:
+        raise EngineError(
+            f"{out_npz}: cannot be written ({error.strerror}); choose another --out"
+        ) from None
+    return actions.shape

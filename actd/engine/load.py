@@ -1,0 +1,59 @@
+"""Loads an engine folder into a running engine, or says why it must not run.
+
+Owns the table from a manifest's runtime to the module that runs it, and the checks
+of the host that an engine's arithmetic depends on. Raises EngineError.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from actd.engine import host
+from actd.engine.base import Engine
+from actd.engine.manifest import Manifest, check_files, read_manifest
+from actd.errors import EngineError
+
+# Runtime -> the module whose `load(folder, manifest, threads, spin)` gives an Engine.
+_RUNTIMES = {"ort": "actd.engine.ort", "trt": "actd.engine.trt"}
+
+
+def load_engine(folder: str | Path, *, threads: int | None = None, spin: bool = False) -> Engine:
+    """Verify the engine in `folder` and load it.
+
+    `threads` is the CPU threads to compute on (None: the runtime chooses); `spin` lets them
+    wait actively, which is faster on cores of their own and harmful on shared ones.
+    Raises EngineError when the engine is damaged, of another format, or not for this host.
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    check_files(folder, manifest)
+    _check_host(folder, manifest)
+    if manifest.runtime not in _RUNTIMES:
+        raise EngineError(
+            f"{folder}: runtime: {manifest.runtime!r} is unknown; rebuild with: {manifest.rebuild}"
+        )
+    module = import_module(_RUNTIMES[manifest.runtime])
+    engine: Engine = module.load(folder, manifest, threads, spin)
+    return engine
+
+
+def version_note(manifest: Manifest) -> str | None:
+    """One line when ONNX Runtime is not the version that the engine was verified with."""
+    built, here = manifest.built.onnxruntime, host.onnxruntime_version()
+    if manifest.runtime != "ort" or built == here:
+        return None
+    return f"{manifest.engine}: verified with onnxruntime {built}, running on {here}"
+
+
+def _check_host(folder: Path, manifest: Manifest) -> None:
+    """Refuse full-range 8-bit weights where the CPU's 8-bit sums would saturate."""
+    calibration = manifest.calibration
+    if calibration is None or calibration.reduce_range or not host.is_x86():
+        return
+    model, flags = host.cpu()
+    if not host.VNNI_FLAGS & set(flags):
+        raise EngineError(
+            f"{folder}: built for a CPU with VNNI ({manifest.built.cpu}), this is {model} "
+            f"without: 8-bit sums would saturate; rebuild here with: {manifest.rebuild}"
+        )

@@ -1,0 +1,192 @@
+"""The engine folder's manifest: what is in the folder, where it came from, what it is worth.
+
+Reads and writes `manifest.json` and checks the files beside it against their hashes.
+An engine that cannot be trusted is an EngineError that names the file, what is wrong
+with it, and the command that builds it again.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from actd.engine.recipe import Attempt, Recipe
+from actd.engine.verify import Parity
+from actd.errors import EngineError
+from actd.hashing import sha256
+from actd.policy.spec import PolicySpec
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileRecord(_Model):
+    """One file of the engine, by name relative to its folder."""
+
+    name: str
+    sha256: str
+    bytes: int = Field(ge=0)
+
+
+class Source(_Model):
+    """The checkpoint that the engine was built from."""
+
+    path: str
+    weights_sha256: str
+
+
+class Built(_Model):
+    """What the engine was built with, on what, when."""
+
+    actd: str | None
+    torch: str | None
+    onnx: str | None
+    onnxruntime: str | None
+    cpu: str
+    cpu_flags: tuple[str, ...]
+    platform: str
+    utc: str
+
+
+class Calibration(_Model):
+    """What the quantiser measured ranges on."""
+
+    source: str
+    frames: int
+    method: str
+    reduce_range: bool
+    attempt: Attempt
+
+
+class Verdict(_Model):
+    """Errors against torch in float32, and whether the recipe allows them."""
+
+    source: str
+    statistics: Parity
+    tolerance: dict[str, float]
+    passed: bool
+
+
+class Manifest(_Model):
+    """Everything about one engine. `action_std` is per joint, physical units, None if unknown."""
+
+    format: int = Field(default=FORMAT, ge=1)
+    engine: str
+    runtime: str
+    precision: str
+    model: str
+    files: tuple[FileRecord, ...]
+    spec: dict[str, Any]
+    action_std: tuple[float, ...] | None
+    recipe: Recipe
+    source: Source
+    built: Built
+    calibration: Calibration | None
+    parity: Verdict | None
+
+    def policy_spec(self) -> PolicySpec:
+        """What the engine takes and gives."""
+        return PolicySpec.from_dict(self.spec)
+
+    @property
+    def rebuild(self) -> str:
+        """The command that builds this engine again."""
+        return f"actd export {self.source.path} --out DIR --engine {self.engine}"
+
+    @property
+    def size_bytes(self) -> int:
+        """All files together."""
+        return sum(file.bytes for file in self.files)
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write `manifest.json` into the engine's folder."""
+    text = manifest.model_dump_json(indent=2)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of an engine folder, without looking at the files it lists.
+
+    Raises EngineError.
+    """
+    file = folder / MANIFEST
+    hint = "rebuild with: actd export CHECKPOINT --out DIR --engine NAME"
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise EngineError(_absent(folder)) from None
+    except (OSError, ValueError) as error:
+        raise EngineError(f"{file}: not readable JSON ({error}); {hint}") from None
+    stated = data.get("format") if isinstance(data, dict) else None
+    if isinstance(stated, int) and stated > FORMAT:
+        raise EngineError(
+            f"{file}: format: {stated}, this actd reads up to {FORMAT}; update actd or {hint}"
+        )
+    try:
+        manifest = Manifest.model_validate(data)
+        manifest.policy_spec()
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "manifest"
+        found = "" if first["type"] == "missing" else f", found {str(first['input'])[:60]!r}"
+        message = first["msg"].lower()
+        raise EngineError(f"{file}: {key}: {message}{found}; {hint}") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise EngineError(f"{file}: spec: not a policy ({error}); {hint}") from None
+    return manifest
+
+
+def check_files(folder: Path, manifest: Manifest) -> None:
+    """Raise EngineError unless every file is there with the size and hash it was built with."""
+    if manifest.model not in {record.name for record in manifest.files}:
+        raise EngineError(
+            f"{folder / MANIFEST}: model: {manifest.model!r} is not among its files; "
+            f"rebuild with: {manifest.rebuild}"
+        )
+    for record in manifest.files:
+        file = folder / record.name
+        problem = (
+            "outside the engine folder"
+            if Path(record.name).name != record.name
+            else (_difference(file, record))
+        )
+        if problem:
+            raise EngineError(f"{file}: {problem}; rebuild with: {manifest.rebuild}")
+
+
+def record_file(file: Path) -> FileRecord:
+    """The record of a file as it is now."""
+    return FileRecord(name=file.name, sha256=sha256(file), bytes=file.stat().st_size)
+
+
+def _difference(file: Path, record: FileRecord) -> str:
+    """What is wrong with a file, empty when nothing is."""
+    try:
+        size = file.stat().st_size
+        if size != record.bytes:
+            return f"{size} bytes, built with {record.bytes}"
+        found = sha256(file)
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    if found != record.sha256:
+        return f"sha256 {found[:12]}…, built with {record.sha256[:12]}…"
+    return ""
+
+
+def _absent(folder: Path) -> str:
+    inside = sorted(file.parent.name for file in folder.glob(f"*/{MANIFEST}"))
+    if inside:
+        return f"{folder}: no {MANIFEST}, but engines inside: {', '.join(inside)}; give one of them"
+    found = f"no {MANIFEST}" if folder.is_dir() else "no such folder"
+    return (
+        f"{folder}: {found}; give an engine folder, "
+        "or build one with: actd export CHECKPOINT --out DIR --engine NAME"
+    )

@@ -1,0 +1,94 @@
+"""Observations as arrays: read from files, split, and checked against the policy.
+
+Reads .npz files whose keys are feature names; gives dictionaries that an engine
+takes. Raises EngineError that names the file and the key.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actd.engine.base import Observation
+from actd.errors import EngineError
+from actd.policy.spec import Feature, PolicySpec
+
+
+def read(path: Path, spec: PolicySpec) -> list[dict[str, NDArray[Any]]]:
+    """Every observation in an .npz file, or in a folder of them (by name).
+
+    A file holds one observation, or several on a leading axis that all keys share.
+    """
+    files = sorted(path.glob("*.npz")) if path.is_dir() else [path]
+    if not files:
+        raise EngineError(f"{path}: no .npz file; give a file or a folder of observations")
+    return [obs for file in files for obs in split(read_arrays(file, spec), spec, file)]
+
+
+def read_arrays(file: Path, spec: PolicySpec) -> dict[str, NDArray[Any]]:
+    """The arrays of one .npz file under the policy's input names."""
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            missing = [f.key for f in spec.inputs if f.key not in stored.files]
+            if missing:
+                raise EngineError(
+                    f"{file}: {missing[0]}: missing, has {', '.join(stored.files) or 'nothing'}; "
+                    "name the arrays as the policy names its inputs"
+                )
+            return {f.key: stored[f.key] for f in spec.inputs}
+    except FileNotFoundError:
+        raise EngineError(f"{file}: no such file; give an .npz file of observations") from None
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise EngineError(
+            f"{file}: not a readable .npz file ({reason}); write it with np.savez"
+        ) from None
+
+
+def split(
+    arrays: dict[str, NDArray[Any]], spec: PolicySpec, file: Path
+) -> list[dict[str, NDArray[Any]]]:
+    """Single observations, whether or not the arrays carry a leading axis; all checked."""
+    counts = {f.key: batch(arrays[f.key], f, str(file)) for f in spec.inputs}
+    if len(set(counts.values())) > 1:
+        raise EngineError(f"{file}: arrays of different lengths {counts}; give one per observation")
+    count = next(iter(counts.values()))
+    if count is None:
+        return [arrays]
+    return [{key: array[i] for key, array in arrays.items()} for i in range(count)]
+
+
+def batch(array: NDArray[Any], feature: Feature, source: str) -> int | None:
+    """Length of the array's leading axis, None for a single value; raises on another shape."""
+    shape = feature.boundary_shape
+    leading = array.shape[0] if array.ndim == len(shape) + 1 else None
+    check(
+        array if leading is None else array[:1].reshape(shape) if leading else array,
+        feature,
+        source,
+    )
+    return leading
+
+
+def check(array: NDArray[Any], feature: Feature, source: str = "observation") -> None:
+    """Raise EngineError unless `array` is what the engine takes for `feature`."""
+    dtype = np.uint8 if feature.kind == "VISUAL" else np.float32
+    shape = feature.boundary_shape
+    if array.shape != shape or array.dtype != dtype:
+        what = "RGB (height, width, 3)" if feature.kind == "VISUAL" else "vector"
+        raise EngineError(
+            f"{source}: {feature.key}: found {array.dtype} {array.shape}; "
+            f"need {np.dtype(dtype)} {shape}, {what}"
+        )
+
+
+def spread(observations: Sequence[Observation], count: int) -> list[Observation]:
+    """At most `count` of them, evenly spaced."""
+    if len(observations) <= count:
+        return list(observations)
+    return [observations[i * len(observations) // count] for i in range(count)]

@@ -1,0 +1,97 @@
+"""Recipes: one YAML file per engine that says how it is built and how exact it must be.
+
+Reads `engines/<name>.yaml` from the shipped resources; gives a checked, frozen
+model. A recipe that cannot be read is an EngineError naming file and key.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from actd.errors import EngineError
+from actd.resources import resource_dir
+
+Method = Literal["minmax", "percentile", "entropy"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Tolerance(_Model):
+    """Largest error against torch, in standard deviations of the joint."""
+
+    max_std: float = Field(gt=0)
+    p99_std: float = Field(gt=0)
+
+
+class Attempt(_Model):
+    """Which operators become 8-bit, less the layers whose weights bear one of these names."""
+
+    operators: tuple[str, ...]
+    keep_float: tuple[str, ...] = ()
+
+
+class Quantization(_Model):
+    """What becomes 8-bit, and what the ranges are measured on.
+
+    `attempts` are tried in order until one is within the tolerance.
+    """
+
+    method: Method = "minmax"
+    frames: int = Field(default=200, ge=1)
+    synthetic: int = Field(default=24, ge=1)
+    attempts: tuple[Attempt, ...] = Field(min_length=1)
+
+
+class Recipe(_Model):
+    """How one engine is built."""
+
+    name: str
+    runtime: Literal["ort", "trt"]
+    precision: Literal["fp32", "fp16", "int8"]
+    opset: int = Field(default=18, ge=17, le=22)
+    tolerance: Tolerance
+    quantization: Quantization | None = None
+
+
+def recipe_names() -> list[str]:
+    """Every engine that can be asked for."""
+    return sorted(file.stem for file in resource_dir("engines").glob("*.yaml"))
+
+
+def load_recipe(name: str) -> Recipe:
+    """The recipe called `name`. Raises EngineError."""
+    if name not in recipe_names():
+        raise EngineError(
+            f"engine {name!r}: no such recipe; use one of {', '.join(recipe_names())}"
+        )
+    return read_recipe(resource_dir("engines") / f"{name}.yaml")
+
+
+def read_recipe(file: Path) -> Recipe:
+    """The recipe in a file; its name is the file's. Raises EngineError."""
+    try:
+        data = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
+    except (OSError, YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise EngineError(f"{file}: not readable YAML ({reason}); mend the recipe") from None
+    if not isinstance(data, dict):
+        raise EngineError(f"{file}: a YAML {type(data).__name__}, not a map; mend the recipe")
+    try:
+        recipe = Recipe.model_validate({"name": file.stem, **data})
+    except ValidationError as error:
+        # a misspelt key before the missing one that it stands for
+        first = max(error.errors(), key=lambda e: e["type"] == "extra_forbidden")
+        key = ".".join(map(str, first["loc"]))
+        raise EngineError(
+            f"{file}: {key}: {first['msg'].lower()}, found {first['input']!r}; mend the recipe"
+        ) from None
+    if recipe.precision == "int8" and recipe.quantization is None:
+        raise EngineError(f"{file}: quantization: missing; precision int8 needs it")
+    return recipe

@@ -1,0 +1,209 @@
+"""Reads a checkpoint's config.json into a PolicySpec.
+
+Owns the rules of LeRobot's ACT configuration: which keys matter for inference,
+their defaults, and which combinations cannot work. Reads plain JSON data and
+touches no tensor. Anything unusable is a CheckpointError of one line; keys it
+does not know are returned as notes, because newer versions add training options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from actd.errors import CheckpointError
+from actd.policy.spec import Architecture, Feature, PolicySpec
+
+STATE_KEY = "observation.state"
+ACTION_KEY = "action"
+
+BACKBONES = ("resnet18", "resnet34", "resnet50")
+ACTIVATIONS = ("relu", "gelu")
+
+# Keys that LeRobot writes and inference has no use for.
+_TRAINING_KEYS = frozenset(
+    [
+        "device",
+        "use_amp",
+        "use_peft",
+        "push_to_hub",
+        "repo_id",
+        "private",
+        "tags",
+        "license",
+        "pretrained_path",
+        "pretrained_revision",
+        "normalization_mapping",
+        "pretrained_backbone_weights",
+        "use_vae",
+        "n_vae_encoder_layers",
+        "dropout",
+        "kl_weight",
+        "optimizer_lr",
+        "optimizer_weight_decay",
+        "optimizer_lr_backbone",
+    ]
+)
+_OLD_KEYS = ("input_shapes", "output_shapes", "input_normalization_modes")
+
+_M = TypeVar("_M", bound=BaseModel)
+
+
+def refusal(file: Path, key: str, found: str, remedy: str) -> CheckpointError:
+    """The one shape of every checkpoint error: file, key, what was found, what to do."""
+    return CheckpointError(f"{file}: {key}: {found}; {remedy}")
+
+
+class _FeatureModel(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+    type: str
+    shape: tuple[int, ...]
+
+
+class _ActModel(BaseModel):
+    """The keys of ACTConfig that change what inference computes."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    type: str
+    n_obs_steps: int = 1
+    chunk_size: int = Field(default=100, ge=1)
+    n_action_steps: int = Field(default=100, ge=1)
+    input_features: dict[str, Any]
+    output_features: dict[str, Any]
+    vision_backbone: str = "resnet18"
+    replace_final_stride_with_dilation: bool | int = False
+    pre_norm: bool = False
+    dim_model: int = Field(default=512, ge=4)
+    n_heads: int = Field(default=8, ge=1)
+    dim_feedforward: int = Field(default=3200, ge=1)
+    feedforward_activation: str = "relu"
+    n_encoder_layers: int = Field(default=4, ge=1)
+    n_decoder_layers: int = Field(default=1, ge=1)
+    latent_dim: int = Field(default=32, ge=1)
+    temporal_ensemble_coeff: float | None = None
+
+
+def read_spec(data: Mapping[str, Any], file: Path) -> tuple[PolicySpec, tuple[str, ...]]:
+    """The specification in a parsed config.json, and notes on what was ignored.
+
+    Raises CheckpointError when the policy is not an ACT that can be run.
+    """
+    _check_kind(data, file)
+    model = _validated(_ActModel, data, file, "")
+    for key, found, remedy in _conflicts(model):
+        raise refusal(file, key, found, remedy)
+    inputs, notes = _inputs(model.input_features, file)
+    spec = PolicySpec(
+        inputs=inputs,
+        action=_action(model.output_features, file),
+        chunk_size=model.chunk_size,
+        n_action_steps=model.n_action_steps,
+        temporal_ensemble_coeff=model.temporal_ensemble_coeff,
+        architecture=Architecture(
+            vision_backbone=model.vision_backbone,
+            replace_final_stride_with_dilation=bool(model.replace_final_stride_with_dilation),
+            pre_norm=model.pre_norm,
+            dim_model=model.dim_model,
+            n_heads=model.n_heads,
+            dim_feedforward=model.dim_feedforward,
+            feedforward_activation=model.feedforward_activation,
+            n_encoder_layers=model.n_encoder_layers,
+            n_decoder_layers=model.n_decoder_layers,
+            latent_dim=model.latent_dim,
+        ),
+    )
+    unknown = sorted(set(data) - set(_ActModel.model_fields) - _TRAINING_KEYS)
+    return spec, notes + tuple(f"{file}: {key}: unknown key, ignored" for key in unknown)
+
+
+def _check_kind(data: Mapping[str, Any], file: Path) -> None:
+    """Refuse other policies and older layouts by name, before their keys confuse anyone."""
+    for key in _OLD_KEYS:
+        if key in data:
+            raise refusal(
+                file,
+                key,
+                "a configuration from before LeRobot 0.1",
+                "load and save it once with LeRobot 0.4 or newer",
+            )
+    if "type" not in data:
+        raise refusal(file, "type", "missing", "a LeRobot ACT checkpoint says type: act")
+    if data["type"] != "act":
+        raise refusal(file, "type", f"{data['type']!r}", "only ACT policies (act) can be run")
+
+
+def _conflicts(c: _ActModel) -> Iterator[tuple[str, str, str]]:
+    """Every rule that spans values, as (key, found, remedy)."""
+    if c.n_obs_steps != 1:
+        yield "n_obs_steps", f"{c.n_obs_steps}", "ACT takes exactly 1 observation"
+    if c.n_action_steps > c.chunk_size:
+        found = f"{c.n_action_steps} is more than chunk_size {c.chunk_size}"
+        yield "n_action_steps", found, "it must be at most chunk_size"
+    if c.temporal_ensemble_coeff is not None and c.n_action_steps > 1:
+        found = f"{c.temporal_ensemble_coeff} with n_action_steps {c.n_action_steps}"
+        yield "temporal_ensemble_coeff", found, "set n_action_steps to 1 or the coefficient to null"
+    if c.vision_backbone not in BACKBONES:
+        yield "vision_backbone", f"{c.vision_backbone!r}", f"use one of {', '.join(BACKBONES)}"
+    if c.replace_final_stride_with_dilation and c.vision_backbone != "resnet50":
+        found = f"true with {c.vision_backbone}"
+        yield "replace_final_stride_with_dilation", found, "only resnet50 can be dilated"
+    if c.feedforward_activation not in ACTIVATIONS:
+        found = f"{c.feedforward_activation!r}"
+        yield "feedforward_activation", found, f"use one of {', '.join(ACTIVATIONS)}"
+    if c.dim_model % c.n_heads or c.dim_model % 4:
+        found = f"{c.dim_model} with n_heads {c.n_heads}"
+        yield "dim_model", found, "it must be a multiple of n_heads and of 4"
+
+
+def _inputs(features: Mapping[str, Any], file: Path) -> tuple[tuple[Feature, ...], tuple[str, ...]]:
+    """The inputs that the network reads, in the checkpoint's order, and notes on the rest."""
+    inputs: list[Feature] = []
+    notes: list[str] = []
+    for key, raw in features.items():
+        kind, shape = _feature(raw, file, f"input_features.{key}")
+        used = (
+            kind == "VISUAL"
+            or (kind == "STATE" and key == STATE_KEY)
+            or (kind == "ENV" and all(f.kind != "ENV" for f in inputs))
+        )
+        if not used:
+            notes.append(f"{file}: input_features.{key}: {kind} input is not read by ACT, ignored")
+            continue
+        rank = 3 if kind == "VISUAL" else 1
+        if len(shape) != rank or min(shape) < 1 or (kind == "VISUAL" and shape[0] != 3):
+            wanted = "[3, height, width]" if kind == "VISUAL" else "[size]"
+            raise refusal(file, f"input_features.{key}.shape", f"{list(shape)}", f"need {wanted}")
+        inputs.append(Feature(key, kind, shape))  # type: ignore[arg-type]
+    if not any(f.kind in ("VISUAL", "ENV") for f in inputs):
+        raise refusal(file, "input_features", "no VISUAL and no ENV input", "ACT needs one of them")
+    return tuple(inputs), tuple(notes)
+
+
+def _action(features: Mapping[str, Any], file: Path) -> Feature:
+    if ACTION_KEY not in features:
+        found = f"has {', '.join(features) or 'nothing'}"
+        raise refusal(file, "output_features", found, f"ACT gives a feature called {ACTION_KEY}")
+    kind, shape = _feature(features[ACTION_KEY], file, f"output_features.{ACTION_KEY}")
+    if kind != "ACTION" or len(shape) != 1 or shape[0] < 1:
+        found = f"{kind} {list(shape)}"
+        raise refusal(file, f"output_features.{ACTION_KEY}", found, "need type ACTION, [joints]")
+    return Feature(ACTION_KEY, "ACTION", shape)
+
+
+def _feature(raw: object, file: Path, key: str) -> tuple[str, tuple[int, ...]]:
+    model = _validated(_FeatureModel, raw, file, key)
+    return model.type, model.shape
+
+
+def _validated(model: type[_M], data: object, file: Path, prefix: str) -> _M:
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join([prefix, *map(str, first["loc"])]).strip(".")
+        found = "missing" if first["type"] == "missing" else repr(first["input"])[:60]
+        raise refusal(file, key or "config", found, first["msg"].lower()) from None

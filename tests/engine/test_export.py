@@ -1,0 +1,164 @@
+"""Building engines: what is recorded, what is refused, and what a failure leaves behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from actd.engine import export, quantize
+from actd.engine.export import export_checkpoint
+from actd.engine.load import load_engine
+from actd.engine.manifest import read_manifest
+from actd.engine.recipe import Recipe, load_recipe, read_recipe, recipe_names
+from actd.errors import EngineError
+from actd.policy.checkpoint import load_checkpoint
+from actd.policy.network import Policy
+from actd.policy.synthetic import synthetic
+
+
+def test_manifest_tells_what_was_built(engines: Path, checkpoint: Path) -> None:
+    manifest = read_manifest(engines / "ort-int8")
+    source = load_checkpoint(checkpoint)
+    assert manifest.policy_spec() == source.spec
+    assert manifest.source.weights_sha256 == source.weights_sha256
+    assert manifest.action_std == pytest.approx((0.1, 0.2, 0.3))
+    assert manifest.calibration is not None
+    assert manifest.calibration.source == "synthetic"
+    assert manifest.parity is not None
+    assert manifest.parity.statistics.max_std <= manifest.parity.tolerance["max_std"]
+
+
+def test_graph_bears_the_feature_names(engines: Path) -> None:
+    graph = onnx.load(str(engines / "ort-fp32" / "model.onnx")).graph
+    assert [i.name for i in graph.input] == ["observation.state", "observation.images.top"]
+    assert graph.input[1].type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    assert [o.name for o in graph.output] == ["actions"]
+    assert {"LayerNormalization", "Cast"} <= {node.op_type for node in graph.node}
+
+
+def test_int8_is_quantised_smaller_and_close(engines: Path, checkpoint: Path) -> None:
+    graph = onnx.load(str(engines / "ort-int8" / "model.onnx")).graph
+    assert any(node.op_type == "QuantizeLinear" for node in graph.node)
+    sizes = {n: read_manifest(engines / n).size_bytes for n in ("ort-fp32", "ort-int8")}
+    assert sizes["ort-int8"] < 0.5 * sizes["ort-fp32"]
+    source = load_checkpoint(checkpoint)
+    engine, policy = load_engine(engines / "ort-int8"), Policy(source)
+    unseen = synthetic(source, count=3, seed=77)
+    errors = [np.abs(engine.infer(o) - policy.infer(o)) / (0.1, 0.2, 0.3) for o in unseen]
+    assert np.max(errors) < 0.75
+    engine.close()
+
+
+def test_given_observations_calibrate(checkpoint: Path, tmp_path: Path) -> None:
+    source = load_checkpoint(checkpoint)
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    drawn = synthetic(source, count=5, seed=5)
+    np.savez(frames / "a.npz", **{k: np.stack([o[k] for o in drawn[:4]]) for k in drawn[0]})
+    np.savez(frames / "b.npz", **drawn[4])
+    lines: list[str] = []
+    export_checkpoint(checkpoint, tmp_path / "out", ["ort-int8"], frames, lines.append)
+    calibration = read_manifest(tmp_path / "out" / "ort-int8").calibration
+    assert calibration is not None
+    assert (calibration.source, calibration.frames) == (str(frames), 5)
+    assert not any("synthetic" in line for line in lines)
+
+
+def test_without_calibration_it_says_so(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(quantize, "quantize", stop)
+    with pytest.raises(KeyboardInterrupt):
+        export_checkpoint(checkpoint, tmp_path / "out", ["ort-int8"], None, lines.append)
+    assert any("no calibration data" in line and "--calibration" in line for line in lines)
+    assert not (tmp_path / "out").exists()
+
+
+def strict(name: str) -> Recipe:
+    recipe = load_recipe(name)
+    tight = recipe.tolerance.model_copy(update={"max_std": 1e-12})
+    return recipe.model_copy(update={"tolerance": tight})
+
+
+def test_refused_build_leaves_everything_as_it_was(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "load_recipe", strict)
+    with pytest.raises(EngineError, match=r"refused.*joint \d.*std, allowed 1e-12"):
+        export_checkpoint(checkpoint, tmp_path / "new", ["ort-fp32"])
+    assert not (tmp_path / "new").exists()
+    kept = tmp_path / "old" / "ort-fp32"
+    kept.mkdir(parents=True)
+    (kept / "manifest.json").write_text("as it was")
+    with pytest.raises(EngineError, match="refused"):
+        export_checkpoint(checkpoint, tmp_path / "old", ["ort-fp32"])
+    assert [p.name for p in (tmp_path / "old").rglob("*")] == ["ort-fp32", "manifest.json"]
+    assert (kept / "manifest.json").read_text() == "as it was"
+
+
+def test_new_engine_replaces_the_old_whole(checkpoint: Path, tmp_path: Path) -> None:
+    old = tmp_path / "ort-fp32"
+    old.mkdir()
+    (old / "manifest.json").write_text("{}")
+    (old / "stale.bin").write_text("x")
+    export_checkpoint(checkpoint, tmp_path, ["ort-fp32"])
+    assert sorted(p.name for p in old.iterdir()) == ["manifest.json", "model.onnx"]
+    assert [p.name for p in tmp_path.iterdir()] == ["ort-fp32"]
+
+
+def test_a_folder_that_is_no_engine_is_not_replaced(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "ort-fp32").mkdir()
+    (tmp_path / "ort-fp32" / "thesis.txt").write_text("mine")
+    with pytest.raises(EngineError, match="in the way"):
+        export_checkpoint(checkpoint, tmp_path, ["ort-fp32"])
+    assert (tmp_path / "ort-fp32" / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("names", [[], ["ort-fp33"]])
+def test_unknown_engine(names: list[str], checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="ort-fp32, ort-int8"):
+        export_checkpoint(checkpoint, tmp_path / "out", names)
+
+
+def test_every_shipped_recipe_reads() -> None:
+    assert {"ort-fp32", "ort-int8"} <= set(recipe_names())
+    for name in recipe_names():
+        assert load_recipe(name).name == name
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("runtime: ort\nprecison: fp32\n", ("precison", "not permitted")),
+        (
+            "runtime: ort\nprecision: fp32\ntolerance: {max_std: 1, p99_std: 1}\nx: 1\n",
+            ("x:", "not permitted"),
+        ),
+        ("runtime: ort\nprecision: int8\ntolerance: {max_std: 1, p99_std: 1}\n", ("quantization",)),
+        ("[1, 2]\n", ("not a map",)),
+        ("a: [", ("not readable YAML",)),
+    ],
+)
+def test_bad_recipe_is_one_line(text: str, words: tuple[str, ...], tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(EngineError) as caught:
+        read_recipe(file)
+    assert all(word in str(caught.value) for word in (str(file), *words))
+    assert "\n" not in str(caught.value)
+
+
+def test_manifest_is_plain_json(engines: Path) -> None:
+    data = json.loads((engines / "ort-fp32" / "manifest.json").read_text())
+    assert data["format"] == 1
+    assert data["calibration"] is None
+    assert len(data["parity"]["statistics"]["per_joint"]) == 3
