@@ -60,13 +60,13 @@ class Cadence:
 
     def tick(self, record: Any) -> None:
         """Take in one record of `actd.runtime.blocks.tick_dtype`."""
-        due_ns, wake_ns = int(record["due_ns"]), int(record["wake_ns"])
+        due_ns = int(record["due_ns"])
         self._first_due_ns = self._first_due_ns or due_ns
         self._last_due_ns = due_ns
         self._ticks += 1
         self._missed_total = int(record["missed"])
-        self._lateness.add(wake_ns - due_ns)
-        self._work.add(int(record["sent_ns"]) - wake_ns)
+        self._lateness.add(int(record["late_ns"]))
+        self._work.add(int(record["sent_ns"] - record["wake_ns"]))
         self._modes[Mode(int(record["mode"])).name] += 1
         flags = int(record["flags"])
         self._starved += bool(flags & Flag.STARVED)

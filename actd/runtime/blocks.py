@@ -48,12 +48,14 @@ def state_dtype(state_dim: int, env_dim: int) -> np.dtype[Any]:
 def tick_dtype(action_dim: int) -> np.dtype[Any]:
     """One tick, whole: when it was due and ran, what it saw, what it sent.
 
-    Ages are -1 where there is none; `missed` counts from the start.
+    `late_ns` is the wake-up minus the slot waited for, which lies before `due_ns` when slots
+    were missed. Ages are -1 where there is none; `missed` counts from the start.
     """
     return np.dtype(
         [
             ("due_ns", "<i8"),
             ("wake_ns", "<i8"),
+            ("late_ns", "<i8"),
             ("sent_ns", "<i8"),
             ("mode", "u1"),
             ("n", "<u2"),

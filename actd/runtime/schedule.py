@@ -14,14 +14,18 @@ class Schedule:
         self.due_ns = start_ns
         self.missed = 0
 
-    def advance(self, now_ns: int) -> int:
-        """Move to the next slot after `now_ns` that has not passed; returns how many were skipped.
+    def arrive(self, now_ns: int) -> int:
+        """Settle on the slot that `now_ns` lies in; returns how late the loop came, in ns.
 
-        A slot counts as missed once the one after it is due: the command it would have
-        carried has been replaced.
+        Slots whose successor is due already are missed: the command each would have carried
+        is replaced by this one. Lateness counts from the slot that was waited for.
         """
-        self.due_ns += self.period_ns
-        skipped = max(0, (now_ns - self.due_ns) // self.period_ns)
+        late_ns = now_ns - self.due_ns
+        skipped = max(0, late_ns // self.period_ns)
         self.due_ns += skipped * self.period_ns
         self.missed += skipped
-        return skipped
+        return late_ns
+
+    def advance(self) -> None:
+        """Wait for the next slot from now on."""
+        self.due_ns += self.period_ns

@@ -139,16 +139,17 @@ class Loop:
         schedule = self._schedule
         sleep_until_ns(schedule.due_ns)
         wake_ns = now_ns()
+        late_ns = schedule.arrive(wake_ns)
         self._link.read(wake_ns)
         inputs = self._inputs(wake_ns, own_events)
         output = self._controller.tick(inputs)
         self._seq += 1
-        self._link.send(self._message(output, wake_ns))
+        self._link.send(self._message(output, late_ns))
         for command, error in output.answers:
             if command:
                 self._blocks.answers.write((command, error.encode()[:ANSWER_BYTES]))
-        self._record(inputs, output, wake_ns)
-        schedule.advance(now_ns())
+        self._record(inputs, output, wake_ns, late_ns)
+        schedule.advance()
 
     def _inputs(self, now: int, own_events: tuple[Event, ...]) -> Inputs:
         link = self._link
@@ -180,7 +181,7 @@ class Loop:
             commands.append((number, Event(bytes(record["event"]).decode())))
         return tuple(commands)
 
-    def _message(self, output: Output, wake_ns: int) -> messages.Action:
+    def _message(self, output: Output, late_ns: int) -> messages.Action:
         action = output.action
         return messages.Action(
             seq=self._seq,
@@ -193,16 +194,17 @@ class Loop:
             age_ms=-1.0 if output.plan_age_ns is None else output.plan_age_ns / 1e6,
             n=output.n,
             infer_ms=self._infer_ms,
-            late_us=(wake_ns - self._schedule.due_ns) / 1e3,
+            late_us=late_ns / 1e3,
             flags=output.flags,
         )
 
-    def _record(self, inputs: Inputs, output: Output, wake_ns: int) -> None:
+    def _record(self, inputs: Inputs, output: Output, wake_ns: int, late_ns: int) -> None:
         pose = self._no_pose if inputs.pose is None else inputs.pose
         self._blocks.ticks.write(
             (
                 inputs.due_ns,
                 wake_ns,
+                late_ns,
                 now_ns(),
                 int(output.mode),
                 output.n,

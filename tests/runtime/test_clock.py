@@ -22,22 +22,24 @@ def test_ticks_stay_on_the_grid_never_burst_and_lose_nothing_uncounted(
     schedule = Schedule(period, start)
     now = start
     for busy in work:
-        now = max(now, schedule.due_ns) + busy
-        before = schedule.due_ns
-        skipped = schedule.advance(now)
+        waited_for = schedule.due_ns
+        now = max(now, waited_for)
+        late_ns = schedule.arrive(now)
+        assert late_ns == now - waited_for
         assert (schedule.due_ns - start) % period == 0
-        assert schedule.due_ns == before + (1 + skipped) * period
-        # The next tick is at most one period overdue, so it is the only one run late.
-        assert schedule.due_ns > now - period
-    ran = len(work)
-    assert schedule.due_ns == start + (ran + schedule.missed) * period
+        # The slot that is run is the one we are in: never an older one, never a future one.
+        assert schedule.due_ns <= now < schedule.due_ns + period
+        schedule.advance()
+        now += busy
+    assert schedule.due_ns == start + (len(work) + schedule.missed) * period
 
 
 def test_an_overrun_of_ten_periods_loses_them_once() -> None:
     schedule = Schedule(10, 0)
-    assert schedule.advance(5) == 0
-    assert schedule.advance(115) == 9
-    assert schedule.missed == 9
+    assert schedule.arrive(5) == 5
+    schedule.advance()
+    assert schedule.arrive(115) == 105
+    assert schedule.missed == 10
     assert schedule.due_ns == 110
 
 
