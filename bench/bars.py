@@ -30,6 +30,16 @@ BARS: Mapping[str, Mapping[str, Bar]] = {
     "cli": {
         "help.p50_ms": Bar("<=", 300, "ms", "a command that answers late feels broken"),
     },
+    "demo": {
+        "missed": Bar("<=", 0, "ticks", "the arm jerks"),
+        "lateness_us.p999": Bar("<=", 4000, "us", "an unprivileged user's arm stutters"),
+        "first_armed_s": Bar("<=", 15, "s", "a newcomer gives up waiting"),
+    },
+    "demo-fifo": {
+        "missed": Bar("<=", 0, "ticks", "the arm jerks"),
+        "lateness_us.p999": Bar("<=", 300, "us", "SCHED_FIFO would not be worth its privileges"),
+        "first_armed_s": Bar("<=", 15, "s", "a newcomer gives up waiting"),
+    },
     "engines": {
         "ort-int8.speedup": Bar(">=", 2.5, "x", "below it, exporting is not worth the error"),
     },

@@ -6,7 +6,6 @@ a daemon that does not answer both raise LinkError with the reason.
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Any
 
 import zmq
@@ -81,10 +80,5 @@ class Operator:
     def __enter__(self) -> Operator:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
