@@ -1,0 +1,109 @@
+"""The demo's two processes: how they start, why they ended, and that nothing outlives the demo.
+
+Owns each child's process group and log file. A child is asked to end with SIGTERM and, when it
+does not, killed with its group; the kernel asks for us if the demo itself is killed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from actd.errors import ActdError
+
+PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)  # loaded before the fork: little is safe between fork and exec
+
+
+class Child:
+    """A process started by the demo, in a session of its own so that Ctrl-C does not reach it.
+
+    stdout is a pipe of JSON lines when `speaks`, else it goes to the log with stderr.
+    """
+
+    def __init__(
+        self, name: str, command: Sequence[str], log: Path, *, speaks: bool = False
+    ) -> None:
+        self.name = name
+        self.log = log
+        with log.open("wb") as file:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if speaks else file,
+                stderr=file if speaks else subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509  # the demo has no threads yet
+            )
+        self._unread = b""
+
+    def check(self) -> None:
+        """Raise ActdError with the child's own last words if it has ended."""
+        code = self._process.poll()
+        if code is not None:
+            raise ActdError(f"the {self.name} ended ({_ending(code)}): {self._last_words()}")
+
+    def read_line(self, timeout_s: float) -> dict[str, Any]:
+        """The next JSON line of its stdout. Raises ActdError when none comes."""
+        pipe = self._process.stdout
+        if pipe is None:
+            raise ActdError(f"the {self.name} was started without a pipe to read")
+        deadline = time.monotonic() + timeout_s
+        with selectors.DefaultSelector() as selector:
+            selector.register(pipe, selectors.EVENT_READ)
+            while b"\n" not in self._unread:
+                left_s = deadline - time.monotonic()
+                if left_s <= 0 or not selector.select(left_s):
+                    raise ActdError(
+                        f"the {self.name} said nothing for {timeout_s:g} s: see {self.log}"
+                    )
+                data = os.read(pipe.fileno(), 65536)
+                if not data:
+                    self._process.wait()
+                    self.check()
+                self._unread += data
+        line, _, self._unread = self._unread.partition(b"\n")
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+    def ask_to_end(self) -> None:
+        """Send SIGTERM, if it still runs."""
+        if self._process.poll() is None:
+            self._process.terminate()
+
+    def end(self, timeout_s: float = 10.0) -> None:
+        """Make sure that it and whatever it started are gone. Safe to call twice."""
+        self.ask_to_end()
+        try:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout_s)
+        finally:
+            self._kill_group()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    def _kill_group(self) -> None:
+        with suppress(ProcessLookupError):  # the group is empty: the usual, clean end
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def _last_words(self) -> str:
+        lines = self.log.read_text(errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "without a word")
+
+
+def _end_with_parent() -> None:
+    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _ending(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name

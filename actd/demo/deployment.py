@@ -1,0 +1,70 @@
+"""The demo's actd.yaml: the packaged configs/demo.yaml with this run's addresses filled in.
+
+Owns the choice of ports: the usual ones, and a free one for each that is taken. Writes one file.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from actd.link.sockets import Ports
+from actd.resources import resource_dir
+
+HOST = "127.0.0.1"
+
+
+def free_ports() -> Ports:
+    """The default ports, with a free one in place of each that is in use."""
+    taken: list[socket.socket] = []
+    try:
+        return Ports(**{name: _free_port(port, taken) for name, port in asdict(Ports()).items()})
+    finally:
+        for held in taken:
+            held.close()
+
+
+def write(
+    path: Path,
+    *,
+    engine: Path,
+    cameras: Mapping[str, str],
+    ports: Ports,
+    chunk_mode: str | None,
+    realtime: str,
+) -> None:
+    """Write the deployment of one demo run to `path`.
+
+    cameras: policy camera name -> URL. chunk_mode: None keeps the one in demo.yaml.
+    """
+    yaml = YAML(typ="rt")
+    yaml.width = 200
+    with (resource_dir("configs") / "demo.yaml").open(encoding="utf-8") as file:
+        data = yaml.load(file)
+    data["engine"] = str(engine.resolve())
+    for name, url in cameras.items():
+        data["cameras"][name]["index_or_path"] = url
+    if chunk_mode is not None:
+        data["control"]["mode"] = chunk_mode
+    data["process"]["realtime"] = realtime
+    data["link"] = {f"{name}_port": port for name, port in asdict(ports).items()}
+    with path.open("w", encoding="utf-8") as file:
+        yaml.dump(data, file)
+
+
+def _free_port(preferred: int, taken: list[socket.socket]) -> int:
+    for port in (preferred, 0):
+        # Held until all four are chosen, so that no two are the same.
+        candidate = socket.socket()
+        try:
+            candidate.bind((HOST, port))
+        except OSError:
+            candidate.close()
+            continue
+        taken.append(candidate)
+        return int(candidate.getsockname()[1])
+    return preferred  # nothing is free: the daemon will say so

@@ -1,0 +1,134 @@
+"""The demo's policy: exported on the first run, found in the cache from then on.
+
+Owns `~/.cache/actd/demo/` (or below XDG_CACHE_HOME). The policy is the default ACT with seeded
+random weights and the statistics of real simulator frames: it moves the arms and solves
+nothing. A build that fails or is interrupted leaves nothing behind. Raises ActdError with the
+command to run when a part is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import actd
+from actd.errors import ActdError
+from actd.resources import resource_dir
+from actd.sim.aloha import CAMERAS, HEIGHT, WIDTH
+
+ENGINE = "ort-int8"
+FRAMES = 60
+POLICY: Mapping[str, Any] = {"seed": 7, "chunk_size": 100, "n_action_steps": 100}
+
+# What the first run needs -> the extra that brings it.
+NEEDED = {
+    "mujoco": "demo",
+    "gym_aloha": "demo",
+    "onnxruntime": "demo",
+    "torch": "export",
+    "onnxscript": "export",
+    "safetensors": "export",
+}
+
+
+def find_or_build(report: Callable[[str], None]) -> Path:
+    """The demo's engine folder, exported now if this computer has none yet.
+
+    `report` gets one line per step of a build. Raises ActdError.
+    """
+    folder = cache_folder()
+    engine = folder / ENGINE
+    if (engine / "manifest.json").is_file():
+        return engine
+    _check_installed()
+    report(f"first run: exporting the demo's policy to {engine} (once, under a minute)")
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix="building-", dir=folder) as scratch:
+            return build(folder, Path(scratch), report, **POLICY)
+    except BaseException:
+        with suppress(OSError):
+            folder.rmdir()
+        raise
+
+
+def build(
+    folder: Path,
+    scratch: Path,
+    report: Callable[[str], None],
+    *,
+    engine: str = ENGINE,
+    **policy: Any,
+) -> Path:
+    """Export an untrained policy for the simulator into `folder`; its engine folder.
+
+    `policy` goes to `write_untrained`; the checkpoint and frames stay in `scratch`.
+    """
+    from actd.engine.export import export_checkpoint
+    from actd.policy.untrained import write_untrained
+
+    frames = scratch / "frames.npz"
+    report("rendering simulator frames to calibrate on")
+    _collect(frames)
+    with np.load(frames, allow_pickle=False) as observations:
+        states: NDArray[np.float32] = observations["observation.state"]
+    mean, std = states.mean(axis=0).tolist(), states.std(axis=0).tolist()
+    write_untrained(
+        scratch / "checkpoint",
+        cameras=dict.fromkeys(CAMERAS, (HEIGHT, WIDTH)),
+        action_dim=len(mean),
+        state_dim=len(mean),
+        action_mean=mean,
+        action_std=std,
+        state_mean=mean,
+        state_std=std,
+        **policy,
+    )
+    export_checkpoint(scratch / "checkpoint", folder, [engine], frames, report)
+    return folder / engine
+
+
+def cache_folder() -> Path:
+    """Where this version's demo engine lives: it changes with anything it is built from."""
+    recipe = (resource_dir("engines") / f"{ENGINE}.yaml").read_text(encoding="utf-8")
+    runtime = metadata.version("onnxruntime") if _installed("onnxruntime") else ""
+    built_from = json.dumps([actd.__version__, POLICY, FRAMES, HEIGHT, WIDTH, recipe, runtime])
+    name = hashlib.sha256(built_from.encode()).hexdigest()[:12]
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(cache) / "actd" / "demo" / name
+
+
+def _collect(file: Path) -> None:
+    # A process of its own: the drawing library stays out of this one.
+    command = [sys.executable, "-m", "actd.sim.collect", str(file), "--frames", str(FRAMES)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines()
+        raise ActdError(lines[-1] if lines else f"the simulator ended with {done.returncode}")
+
+
+def _check_installed() -> None:
+    missing = [name for name in NEEDED if not _installed(name)]
+    if missing:
+        extras = ",".join(sorted({NEEDED[name] for name in missing}))
+        raise ActdError(
+            f"the first demo exports its policy and needs {', '.join(missing)}: "
+            f"pip install 'actd[{extras}]'"
+        )
+
+
+def _installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None

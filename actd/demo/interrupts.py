@@ -1,0 +1,52 @@
+"""Ctrl-C and SIGTERM, made impossible to lose.
+
+Python raises KeyboardInterrupt wherever the program happens to be, and drops it when that is a
+destructor or a callback from C. So the request is remembered too, and `check` raises it again.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+
+class Interrupts:
+    """While entered, either signal raises KeyboardInterrupt and stays asked until taken.
+
+    Does nothing outside the main thread, to which signals belong.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._previous: dict[int, Any] = {}
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if the end was asked for and nobody has taken it."""
+        if self._asked:
+            raise KeyboardInterrupt
+
+    def take(self) -> None:
+        """The request is being followed: `check` is silent until the next one."""
+        self._asked = False
+
+    def __enter__(self) -> Interrupts:
+        if threading.current_thread() is threading.main_thread():
+            self._previous = {n: signal.signal(n, self._interrupt) for n in self.SIGNALS}
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        self._asked = True
+        raise KeyboardInterrupt

@@ -1,0 +1,107 @@
+"""What the demo says: a status line while it runs, a table and one JSON object at the end.
+
+Pure: the daemon's `status` answer in, text and plain data out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+
+Status = Mapping[str, Any]
+
+
+def line(status: Status) -> str:
+    """One line: mode, rate, lateness, inference, age of the plan, cameras."""
+    control, inference = _section(status, "control"), _section(status, "inference")
+    cameras = "  ".join(
+        f"{name} {_number(camera.get('fps'), '.0f')} fps"
+        for name, camera in _section(status, "cameras").items()
+    )
+    return (
+        f"{status.get('mode', '?'):5}  "
+        f"{_number(control.get('rate_hz'), '.2f')}/{_number(control.get('target_hz'), 'g')} Hz  "
+        f"late p99 {_number(_section(control, 'lateness_us').get('p99'), '.0f')} us  "
+        f"inference {_number(_section(inference, 'ms').get('p50'), '.1f')} ms  "
+        f"plan age {_number(_section(control, 'plan_age_ms').get('p50'), '.0f')} ms  {cameras}"
+    )
+
+
+def waiting_for(status: Status) -> str:
+    """Why the daemon is not ready yet, in a few words."""
+    cameras = [
+        f"{name} {camera.get('state')}"
+        for name, camera in _section(status, "cameras").items()
+        if camera.get("state") != "ok"
+    ]
+    engine = _section(status, "inference").get("state")
+    reasons = cameras + ([f"engine {engine}"] if engine != "running" else [])
+    return ", ".join(reasons) or "the robot's state"
+
+
+def result(status: Status) -> dict[str, Any]:
+    """The cadence figures of a run, under the names that scripts rely on."""
+    control, inference = _section(status, "control"), _section(status, "inference")
+    return {
+        "ticks": control.get("ticks", 0),
+        "missed": control.get("missed", 0),
+        "starved": control.get("starved", 0),
+        "rate_hz": control.get("rate_hz"),
+        "target_hz": control.get("target_hz"),
+        "lateness_us": _pick(control, "lateness_us", ("p50", "p99", "p999", "max")),
+        "inference_ms": _pick(inference, "ms", ("p50", "p99")),
+        "plans": inference.get("plans", 0),
+        "plan_age_ms": _pick(control, "plan_age_ms", ("p50", "p99")),
+        "cameras": {
+            name: {"fps": camera.get("fps"), "drops": camera.get("drops")}
+            for name, camera in _section(status, "cameras").items()
+        },
+        "mode": status.get("mode"),
+        "mode_counts": dict(_section(control, "mode_counts")),
+        "engine": inference.get("engine"),
+        "realtime": dict(_section(status, "realtime")),
+    }
+
+
+def table(result: Mapping[str, Any]) -> Table:
+    """The same figures for a reader."""
+    late, infer, age = result["lateness_us"], result["inference_ms"], result["plan_age_ms"]
+    rows = {
+        "control rate": f"{_number(result['rate_hz'], '.3f')} Hz of "
+        f"{_number(result['target_hz'], 'g')}",
+        "ticks": f"{result['ticks']}, missed {result['missed']}, starved {result['starved']}",
+        "tick lateness": _listed(late, ".0f", "us"),
+        "inference": f"{_listed(infer, '.1f', 'ms')}, {result['plans']} plans ({result['engine']})",
+        "plan age": _listed(age, ".0f", "ms"),
+    }
+    for name, camera in result["cameras"].items():
+        rows[name] = f"{_number(camera['fps'], '.1f')} fps, {camera['drops']} drops"
+    rows["modes"] = ", ".join(f"{mode} {n}" for mode, n in result["mode_counts"].items() if n)
+    drawn = Table(title="cadence", title_justify="left", show_header=False)
+    for name, text in rows.items():
+        drawn.add_row(name, text)
+    return drawn
+
+
+PERCENTILES = {"p50": "p50", "p99": "p99", "p999": "p99.9", "max": "max"}
+
+
+def _listed(figures: Mapping[str, Any], form: str, unit: str) -> str:
+    shown = (f"{PERCENTILES[key]} {_number(value, form)}" for key, value in figures.items())
+    return f"{'  '.join(shown)} {unit}"
+
+
+def _pick(parent: Mapping[str, Any], key: str, names: tuple[str, ...]) -> dict[str, Any]:
+    figures = _section(parent, key)
+    return {name: figures.get(name) for name in names}
+
+
+def _section(parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = parent.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _number(value: Any, form: str) -> str:
+    return format(value, form) if isinstance(value, (int, float)) else "-"

@@ -1,0 +1,263 @@
+"""One demo run, from nothing to a summary: engine, robot, daemon, arm, watch, clean up.
+
+Owns the order of things and their end. Every part is the real one: the robot is a process of
+its own that speaks the wire as any robot would, and the daemon is `actd run`. However the run
+ends (time, Ctrl-C, a failure), no process and no temporary file is left.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from actd.client import Operator
+from actd.demo import deployment, report
+from actd.demo.children import Child
+from actd.demo.engine import find_or_build
+from actd.demo.interrupts import Interrupts
+from actd.errors import ActdError, LinkError
+from actd.link.sockets import Ports
+
+UNTRAINED = "The policy is UNTRAINED: random weights move the arms, they do not solve the task."
+NEXT = "next: actd export CHECKPOINT --out engines/mine --engine ort-int8   (your own policy)"
+VIDEO, SHEET = "demo.mp4", "demo.png"
+
+ROBOT_START_S = 30.0
+READY_S = 120.0
+WRITE_S = 120.0
+POLL_S = 0.25
+ARM_POLL_S = 0.02
+PLAIN_LINE_S = 5.0
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user chose. seconds None: until Ctrl-C; chunk_mode None: as in demo.yaml."""
+
+    seconds: float | None
+    headless: bool
+    engine: Path | None
+    chunk_mode: str | None
+    out: Path
+    realtime: str
+    ports: Ports | None
+
+
+def run_demo(
+    *,
+    seconds: float | None = None,
+    headless: bool = False,
+    as_json: bool = False,
+    engine: Path | None = None,
+    mode: str | None = None,
+    out: Path = Path("outputs/demo"),
+    realtime: str = "prefer",
+    ports: Ports | None = None,
+    console: Console | None = None,
+) -> int:
+    """Drive the simulated robot and report the cadence; returns the exit code.
+
+    `mode` is how chunks are read (temporal, queue, latest). With `as_json` the last line of
+    stdout is one JSON object and all else goes to stderr. Video and picture sheet go to `out`.
+    Raises ActdError, with nothing left running.
+    """
+    started_s = time.monotonic()
+    console = Console(stderr=True) if as_json else console or Console()
+    options = Options(seconds, headless, engine, mode, out, realtime, ports)
+    try:
+        with Interrupts() as interrupts, ExitStack() as stack:
+            result = _run(options, stack, interrupts, _Screen(console), started_s)
+    except KeyboardInterrupt:
+        console.print("interrupted; nothing is left running")
+        return INTERRUPTED
+    console.print(report.table(result))
+    console.print(f"video: {result['video']}\nsheet: {result['sheet']}\n{NEXT}", soft_wrap=True)
+    if as_json:
+        sys.stdout.write(json.dumps(result) + "\n")
+        sys.stdout.flush()
+    if result["mode"] != "ARMED":
+        raise ActdError(
+            f"the daemon left ARMED for {result['mode']} ({'; '.join(result['note']) or 'no note'})"
+            ": see the table above; a busier computer needs fewer programs beside the demo"
+        )
+    return 0
+
+
+def _run(
+    options: Options,
+    stack: ExitStack,
+    interrupts: Interrupts,
+    screen: _Screen,
+    started_s: float,
+) -> dict[str, Any]:
+    _prepare_out(options.out, stack)
+    engine = options.engine
+    if engine is None:
+        engine = find_or_build(screen.say)
+        screen.say(UNTRAINED)
+    scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="actd-demo-")))
+    ports = options.ports or deployment.free_ports()
+    robot = _start_robot(scratch, ports, window=not options.headless and _has_display())
+    stack.callback(robot.end, 0)
+    cameras = robot.read_line(ROBOT_START_S)["cameras"]
+    file = scratch / "actd.yaml"
+    deployment.write(
+        file,
+        engine=engine,
+        cameras=cameras,
+        ports=ports,
+        chunk_mode=options.chunk_mode,
+        realtime=options.realtime,
+    )
+    daemon = Child("daemon", [sys.executable, "-m", "actd", "run", str(file)], scratch / "log")
+    stack.callback(daemon.end)
+    operator = stack.enter_context(Operator(ports=ports))
+
+    def check() -> None:
+        interrupts.check()
+        daemon.check()
+        robot.check()
+
+    with screen:
+        _arm(operator, check, screen)
+        first_armed_s = time.monotonic() - started_s
+        operator.request("clear")  # the figures begin with the first armed tick
+        seconds = _watch(operator, check, screen, options.seconds)
+        interrupts.take()
+        check()
+        status = operator.status()
+    screen.say("stopping; writing video and picture sheet")
+    daemon.end()
+    robot.ask_to_end()
+    done = robot.read_line(WRITE_S)["done"]
+    return report.result(status) | {
+        "seconds": round(seconds, 3),
+        "first_armed_s": round(first_armed_s, 3),
+        "moved_rad": done["moved_rad"],
+        "robot": done,
+        "note": [str(note) for note in status.get("note", ())],
+        "video": _keep(scratch / VIDEO, options.out),
+        "sheet": _keep(scratch / SHEET, options.out),
+    }
+
+
+def _start_robot(scratch: Path, ports: Ports, *, window: bool) -> Child:
+    command = [sys.executable, "-m", "actd.sim.robot"]
+    command += ["--state-port", str(ports.state), "--actions-port", str(ports.actions)]
+    command += ["--record", str(scratch / VIDEO), "--sheet", str(scratch / SHEET)]
+    command += ["--window"] if window else []
+    return Child("simulated robot", command, scratch / "robot.log", speaks=True)
+
+
+def _arm(operator: Operator, check: Callable[[], None], screen: _Screen) -> None:
+    """Wait until the daemon can be armed, arm it, and wait for the first armed tick."""
+    deadline_s = time.monotonic() + READY_S
+    waiting = "the daemon's first answer"
+    while time.monotonic() < deadline_s:
+        check()
+        screen.show(f"waiting: {waiting}")
+        with suppress(LinkError):  # not listening yet
+            status = operator.status()
+            waiting = report.waiting_for(status)
+            if status["ready"] and _try_to_arm(operator):
+                return
+        time.sleep(ARM_POLL_S)
+    raise ActdError(f"the daemon was not ready after {READY_S:g} s; still waiting: {waiting}")
+
+
+def _try_to_arm(operator: Operator) -> bool:
+    operator.arm()
+    for _ in range(100):
+        counts: Mapping[str, int] = operator.status()["control"]["mode_counts"]
+        if counts.get("ARMED", 0) > 0:
+            return True
+        time.sleep(ARM_POLL_S)
+    return False
+
+
+def _watch(
+    operator: Operator, check: Callable[[], None], screen: _Screen, seconds: float | None
+) -> float:
+    """Show the status until the time is up or Ctrl-C; how long that was, in seconds."""
+    start_s = time.monotonic()
+    with suppress(KeyboardInterrupt):
+        while seconds is None or time.monotonic() - start_s < seconds:
+            check()
+            screen.show(report.line(operator.status()))
+            elapsed_s = time.monotonic() - start_s
+            time.sleep(POLL_S if seconds is None else max(0, min(POLL_S, seconds - elapsed_s)))
+    return time.monotonic() - start_s
+
+
+class _Screen:
+    """Lines for the user: one refreshed in place on a terminal, else one every few seconds."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._next_s = 0.0
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        self._console.print(text, soft_wrap=True, highlight=False)
+
+    def show(self, text: str) -> None:
+        """The newest status."""
+        if self._console.is_terminal:
+            self._live.update(Text(text, overflow="ellipsis", no_wrap=True), refresh=True)
+        elif time.monotonic() >= self._next_s:
+            self._next_s = time.monotonic() + PLAIN_LINE_S
+            self.say(text)
+
+    def __enter__(self) -> _Screen:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+
+def _prepare_out(out: Path, stack: ExitStack) -> None:
+    existed = out.is_dir()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ActdError(f"--out {out}: cannot be made: {error.strerror}") from None
+    if not os.access(out, os.W_OK):
+        raise ActdError(f"--out {out}: not writable: choose another folder")
+    if not existed:
+        stack.callback(_remove_if_empty, out)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _keep(file: Path, out: Path) -> str:
+    return str(shutil.move(str(file), str(out / file.name)))
+
+
+def _has_display() -> bool:
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -1,0 +1,171 @@
+"""The robot itself: MuJoCo's bimanual ViperX on a table, as the ALOHA task has it.
+
+Owns the physics and the camera pictures. Reads the model files of the gym-aloha package,
+which stay there, and drives them with plain MuJoCo. Gives joint positions by name, in the
+units of the ALOHA datasets: radians, and grippers from 0 (closed) to 1 (open). Not thread-safe.
+A missing package or OpenGL library raises ActdError with the command that installs it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actd.errors import ActdError
+from actd.sim import gl
+
+ARM = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate")
+JOINTS = tuple(f"{side}_arm_{joint}" for side in ("left", "right") for joint in (*ARM, "gripper"))
+GRIPPERS = frozenset(name for name in JOINTS if name.endswith("gripper"))
+
+# Camera as the policy knows it -> camera of the model.
+CAMERAS = {"cam_high": "top", "cam_low": "angle"}
+HEIGHT, WIDTH = 240, 320
+
+# Finger slide in metres at gripper 0 and 1, the scale of the ALOHA datasets.
+FINGER_CLOSED_M, FINGER_OPEN_M = 0.01844, 0.058
+
+MODEL_FILE = Path("assets", "bimanual_viperx_transfer_cube.xml")
+MAX_CATCH_UP_S = 0.1
+
+
+class AlohaSim:
+    """Two arms that follow position targets. Starts at the model's start pose, holding it."""
+
+    def __init__(self, height: int = HEIGHT, width: int = WIDTH) -> None:
+        gl.choose()
+        try:
+            import mujoco
+        except (ImportError, OSError, AttributeError, RuntimeError) as error:
+            if isinstance(error, ModuleNotFoundError) and error.name == "mujoco":
+                raise ActdError("the simulator needs mujoco: pip install 'actd[demo]'") from None
+            raise gl.unusable(error) from None
+        self._mujoco: Any = mujoco
+        self._model = mujoco.MjModel.from_xml_path(str(model_path()))
+        # Both are read when the drawing context is made; shadows cost more than the picture.
+        self._model.vis.quality.shadowsize = 0
+        self._model.vis.quality.offsamples = 0
+        self._data = mujoco.MjData(self._model)
+        self._size = (height, width)
+        self._renderer: Any = None
+        self._options = mujoco.MjvOption()
+        self._options.flags[mujoco.mjtVisFlag.mjVIS_CONVEXHULL] = True
+        self._fingers = [_actuators(mujoco, self._model, name) for name in JOINTS]
+        self._time_s = 0.0
+        mujoco.mj_resetDataKeyframe(self._model, self._data, 0)
+        mujoco.mj_forward(self._model, self._data)
+        self._aim(self.state())
+
+    @property
+    def limits(self) -> dict[str, tuple[float, float]]:
+        """Lowest and highest target of each joint, in the joint's unit."""
+        ranges = self._model.actuator_ctrlrange
+        return {
+            name: tuple(_from_model(name, float(value)) for value in ranges[actuators[0]])  # type: ignore[misc]
+            for name, actuators in zip(JOINTS, self._fingers, strict=True)
+        }
+
+    def step(self, targets: Mapping[str, float], seconds: float) -> None:
+        """Aim the joints named in `targets` and let `seconds` pass.
+
+        A joint not named keeps its target, and a target outside the joint's limits is the
+        nearest limit. Raises ActdError when a name is not a joint of this robot.
+        """
+        self._aim(targets)
+        self._time_s += min(seconds, MAX_CATCH_UP_S)
+        # The margin keeps a rounding error in the sums from costing a whole physics step.
+        steps = int((self._time_s - self._data.time) / self._model.opt.timestep + 1e-6)
+        if steps > 0:
+            self._mujoco.mj_step(self._model, self._data, steps)
+
+    def state(self) -> dict[str, float]:
+        """Measured position of each joint, in `JOINTS` order."""
+        positions = self._data.qpos[self._addresses()]
+        return {
+            name: _from_model(name, float(value))
+            for name, value in zip(JOINTS, positions, strict=True)
+        }
+
+    def render(self, camera: str) -> NDArray[np.uint8]:
+        """What `camera` (a key of CAMERAS) sees now: RGB (height, width, 3).
+
+        Raises ActdError when the machine cannot draw. One thread only.
+        """
+        if self._renderer is None:
+            self._renderer = self._make_renderer()
+        self._renderer.update_scene(self._data, camera=CAMERAS[camera], scene_option=self._options)
+        picture: NDArray[np.uint8] = self._renderer.render()
+        return picture
+
+    def close(self) -> None:
+        """Free the drawing context. Safe to call twice."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+
+    def __enter__(self) -> AlohaSim:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _make_renderer(self) -> Any:
+        try:
+            return self._mujoco.Renderer(self._model, *self._size)
+        except Exception as error:  # noqa: BLE001  # PyOpenGL raises by backend; each means no GL
+            raise gl.unusable(error) from None
+
+    def _addresses(self) -> NDArray[np.intp]:
+        joints = self._model.actuator_trnid[[a[0] for a in self._fingers], 0]
+        addresses: NDArray[np.intp] = self._model.jnt_qposadr[joints]
+        return addresses
+
+    def _aim(self, targets: Mapping[str, float]) -> None:
+        unknown = sorted(set(targets) - set(JOINTS))
+        if unknown:
+            raise ActdError(
+                f"action.{unknown[0]}: this robot has no such joint; it has {', '.join(JOINTS)}"
+            )
+        for name, actuators in zip(JOINTS, self._fingers, strict=True):
+            if name in targets:
+                # The fingers of a gripper mirror each other: the second slides the other way.
+                signs = (1.0, -1.0)[: len(actuators)]
+                self._data.ctrl[actuators] = np.multiply(signs, _to_model(name, targets[name]))
+        low, high = self._model.actuator_ctrlrange.T
+        np.clip(self._data.ctrl, low, high, out=self._data.ctrl)
+
+
+def model_path() -> Path:
+    """The model inside the gym-aloha package, found without importing its environment."""
+    spec = importlib.util.find_spec("gym_aloha")
+    if spec is None or spec.origin is None:
+        raise ActdError("the simulator needs gym-aloha's robot model: pip install 'actd[demo]'")
+    path = Path(spec.origin).parent / MODEL_FILE
+    if not path.is_file():
+        raise ActdError(f"{path}: no such model: pip install --force-reinstall gym-aloha")
+    return path
+
+
+def _actuators(mujoco: Any, model: Any, name: str) -> list[int]:
+    side, _, joint = name.partition("_arm_")
+    parts = ("left_finger", "right_finger") if joint == "gripper" else (joint,)
+    wanted = [model.joint(f"vx300s_{side}/{part}").id for part in parts]
+    driven = [int(joint_id) for joint_id in model.actuator_trnid[:, 0]]
+    return [driven.index(joint_id) for joint_id in wanted]
+
+
+def _from_model(name: str, value: float) -> float:
+    if name not in GRIPPERS:
+        return value
+    return (value - FINGER_CLOSED_M) / (FINGER_OPEN_M - FINGER_CLOSED_M)
+
+
+def _to_model(name: str, value: float) -> float:
+    if name not in GRIPPERS:
+        return value
+    return FINGER_CLOSED_M + value * (FINGER_OPEN_M - FINGER_CLOSED_M)

@@ -1,0 +1,58 @@
+"""The whole demo with inference running: is every control tick on time?
+
+`python -m bench.demo [--seconds 60] [--realtime off|prefer]`. Runs `actd demo --json` and holds
+its figures against the bars; the bar for lateness depends on whether the tick got SCHED_FIFO.
+The first run of a machine exports the demo's engine; start the bench twice to time the start.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bench import harness
+
+
+def bench(
+    seconds: Annotated[float, typer.Option(min=1, help="How long it drives.")] = 60,
+    realtime: Annotated[str, typer.Option(help="off, prefer or require.")] = "prefer",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    out: Annotated[Path | None, typer.Option(help="File for the JSON result.")] = None,
+) -> None:
+    """Run the demo and hold its cadence against the bars."""
+    result = _demo(seconds, realtime)
+    name = "demo-fifo" if result["realtime"].get("sched_fifo") == "ok" else "demo"
+    options = harness.Options(rounds=1, as_json=as_json, out=out)
+    raise typer.Exit(harness.report(name, _metrics(result), options))
+
+
+def _demo(seconds: float, realtime: str) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="bench-demo-") as folder:
+        command = [sys.executable, "-m", "actd", "demo", "--headless", "--json"]
+        command += ["--seconds", str(seconds), "--realtime", realtime, "--out", folder]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"the demo ended with exit code {done.returncode}; its last line is above")
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def _metrics(result: dict[str, Any]) -> dict[str, float]:
+    figures = {name: result[name] for name in ("ticks", "missed", "starved", "plans", "rate_hz")}
+    for group in ("lateness_us", "inference_ms", "plan_age_ms"):
+        figures |= {f"{group}.{name}": value for name, value in result[group].items()}
+    for name, camera in result["cameras"].items():
+        figures |= {f"{name}.fps": camera["fps"], f"{name}.drops": camera["drops"]}
+    figures |= {"first_armed_s": result["first_armed_s"], "moved_rad": result["moved_rad"]}
+    figures["robot.cpu_share"] = result["robot"]["cpu_share"]
+    return {name: float(value) for name, value in figures.items()}
+
+
+if __name__ == "__main__":
+    typer.run(bench)

@@ -1,0 +1,141 @@
+"""The robot process, driven over the wire as the daemon drives it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+import zmq
+
+from actd.link import messages, sockets
+from actd.mode import Mode
+from actd.sim.aloha import CAMERAS, HEIGHT, JOINTS, WIDTH
+
+pytestmark = pytest.mark.usefixtures("drawing")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Peer:
+    """The daemon's ends of the wire, and the robot at the other."""
+
+    def __init__(self, folder: Path) -> None:
+        self.video, self.sheet = folder / "run.mp4", folder / "run.png"
+        state_port, actions_port = free_port(), free_port()
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._states = sockets.newest(
+            self._context, sockets.endpoint("127.0.0.1", state_port), bind=True
+        )
+        self._actions = sockets.publisher(
+            self._context, sockets.endpoint("127.0.0.1", actions_port)
+        )
+        command = [sys.executable, "-m", "actd.sim.robot", "--state-port", str(state_port)]
+        command += ["--actions-port", str(actions_port)]
+        command += ["--record", str(self.video), "--sheet", str(self.sheet)]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout is not None
+        self.ready: dict[str, Any] = json.loads(self.process.stdout.readline())
+        self._seq = 0
+
+    def state(self) -> dict[str, float]:
+        assert self._states.poll(10_000), "the robot sends no state"
+        return messages.parse_state(self._states.recv()).state
+
+    def command(self, targets: dict[str, float], mode: Mode) -> None:
+        """Send one action."""
+        self._seq += 1
+        action = messages.Action(
+            seq=self._seq,
+            t=0.0,
+            t_mono_ns=time.monotonic_ns(),
+            ttl_ms=100.0,
+            mode=mode,
+            action=targets,
+            plan=1,
+            age_ms=0.0,
+            n=1,
+            infer_ms=0.0,
+            late_us=0.0,
+            flags=0,
+        )
+        self._actions.send(messages.pack_action(action))
+
+    def drive(self, targets: dict[str, float], mode: Mode, seconds: float) -> dict[str, float]:
+        """Command at 50 Hz; the last state."""
+        for _ in range(round(seconds * 50)):
+            self.command(targets, mode)
+            time.sleep(0.02)
+        self.state()  # one that was already under way
+        return self.state()
+
+    def end(self) -> dict[str, Any]:
+        """What the robot says of its run, after SIGTERM."""
+        self.process.send_signal(signal.SIGTERM)
+        out, err = self.process.communicate(timeout=60)
+        assert self.process.returncode == 0, err
+        return dict(json.loads(out)["done"])
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+        self._context.destroy(linger=0)
+
+
+@pytest.fixture
+def peer(tmp_path: Path) -> Iterator[Peer]:
+    robot = Peer(tmp_path)
+    yield robot
+    robot.close()
+
+
+def test_follows_only_modes_that_move_and_reports_its_run(peer: Peer) -> None:
+    start = peer.state()
+    assert list(start) == list(JOINTS)
+    targets = start | {"left_arm_waist": 0.4}
+    assert peer.drive(targets, Mode.IDLE, 0.5)["left_arm_waist"] == pytest.approx(0, abs=0.02)
+    assert peer.drive(targets, Mode.ARMED, 2.0)["left_arm_waist"] == pytest.approx(0.4, abs=0.05)
+    time.sleep(0.3)  # past the ttl: nothing valid comes any more, and it must hold
+    peer.state()
+    assert peer.state()["left_arm_waist"] == pytest.approx(0.4, abs=0.05)
+    done = peer.end()
+    assert done["moved_rad"] >= 0.35
+    assert all(done["frames"][name] > 0 for name in CAMERAS)
+    assert peer.video.stat().st_size > 0
+    assert peer.sheet.stat().st_size > 0
+
+
+@pytest.mark.parametrize("camera", CAMERAS)
+def test_cameras_are_ordinary_network_cameras(peer: Peer, camera: str) -> None:
+    video = cv2.VideoCapture(peer.ready["cameras"][camera], cv2.CAP_FFMPEG)
+    try:
+        pictures = [video.read() for _ in range(5)]
+    finally:
+        video.release()
+    assert all(ok for ok, _ in pictures)
+    assert {picture.shape for _, picture in pictures} == {(HEIGHT, WIDTH, 3)}
+
+
+def test_an_action_for_another_robot_ends_it_with_one_line(peer: Peer) -> None:
+    for _ in range(500):
+        peer.command({"gripper": 0.0}, Mode.ARMED)
+        if peer.process.poll() is not None:
+            break
+        time.sleep(0.02)
+    assert peer.process.wait(10) == 1
+    assert peer.process.stderr is not None
+    assert "action.gripper: this robot has no such joint" in peer.process.stderr.read()
