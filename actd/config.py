@@ -148,7 +148,10 @@ class ProcessConfig(_Section):
         "prefer", description="SCHED_FIFO and locked memory for the tick; require: or do not start."
     )
     tick_priority: int = Field(60, ge=1, le=98)
-    inference_nice: int = Field(10, ge=0, le=19)
+    # Niceness, not just order: from Linux 6.6 a process of little weight is one that the
+    # unprivileged tick almost never has to wait for.
+    camera_nice: int = Field(5, ge=0, le=19)
+    inference_nice: int = Field(15, ge=0, le=19)
     inference_threads: int | None = Field(None, ge=1, description="Default: all cores.")
 
 

@@ -1,7 +1,8 @@
 """The whole demo with inference running: is every control tick on time?
 
-`python -m bench.demo [--seconds 60] [--realtime off|prefer]`. Runs `actd demo --json` and holds
-its figures against the bars; the bar for lateness depends on whether the tick got SCHED_FIFO.
+`python -m bench.demo [--seconds 60] [--unprivileged]`. Runs `actd demo --json` and holds its
+figures against the bars; the bar for lateness depends on whether the tick got SCHED_FIFO.
+`--unprivileged` drops, as root, what an ordinary user has not: SCHED_FIFO and locked memory.
 The first run of a machine exports the demo's engine; start the bench twice to time the start.
 """
 
@@ -18,23 +19,27 @@ import typer
 
 from bench import harness
 
+DROPPED = "-sys_nice,-ipc_lock"
+DROP = ["setpriv", f"--bounding-set={DROPPED}", f"--inh-caps={DROPPED}"]
+
 
 def bench(
     seconds: Annotated[float, typer.Option(min=1, help="How long it drives.")] = 60,
     realtime: Annotated[str, typer.Option(help="off, prefer or require.")] = "prefer",
+    unprivileged: Annotated[bool, typer.Option(help="Without CAP_SYS_NICE, CAP_IPC_LOCK.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     out: Annotated[Path | None, typer.Option(help="File for the JSON result.")] = None,
 ) -> None:
     """Run the demo and hold its cadence against the bars."""
-    result = _demo(seconds, realtime)
+    result = _demo(seconds, realtime, DROP if unprivileged else [])
     name = "demo-fifo" if result["realtime"].get("sched_fifo") == "ok" else "demo"
     options = harness.Options(rounds=1, as_json=as_json, out=out)
     raise typer.Exit(harness.report(name, _metrics(result), options))
 
 
-def _demo(seconds: float, realtime: str) -> dict[str, Any]:
+def _demo(seconds: float, realtime: str, prefix: list[str]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="bench-demo-") as folder:
-        command = [sys.executable, "-m", "actd", "demo", "--headless", "--json"]
+        command = [*prefix, sys.executable, "-m", "actd", "demo", "--headless", "--json"]
         command += ["--seconds", str(seconds), "--realtime", realtime, "--out", folder]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:

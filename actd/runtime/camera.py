@@ -8,6 +8,7 @@ plans being made from it.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -27,6 +28,7 @@ _LONGEST_PAUSE_S = 5.0
 
 def run(job: Mapping[str, Any]) -> None:
     """Deliver frames until the process is ended."""
+    os.setpriority(os.PRIO_PROCESS, 0, job["nice"])
     name = str(job["camera"])
     height, width = job["size"]
     config = CameraConfig.model_validate(job["config"])

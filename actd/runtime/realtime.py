@@ -7,10 +7,11 @@ on without and shows it in status, `off` asks for nothing.
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,11 @@ from actd.errors import ActdError
 
 Wish = Literal["require", "prefer", "off"]
 
+# The rest costs microseconds where it is refused.
+_REQUIRED = ("sched_fifo", "mlockall")
+
+_SLICE_NS = 100_000
+_SYS_SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}
 _MCL_CURRENT_AND_FUTURE = 3
 _PR_SET_TIMERSLACK = 29
 
@@ -25,14 +31,16 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _held_open: list[int] = []
 
 
-def request(wish: Wish, priority: int) -> dict[str, str]:
-    """Apply every measure; returns measure -> "ok" or why not.
+def request(wish: Wish, priority: int, cores: Collection[int]) -> dict[str, str]:
+    """Apply every measure to this process; returns measure -> "ok" or why not.
 
     Raises ActdError under `require` when one is refused, naming the remedy.
     """
     if wish == "off":
         return {"wish": "off"}
     measures: dict[str, Callable[[], None]] = {
+        "affinity": lambda: os.sched_setaffinity(0, cores),
+        "short_slice": _short_slice,
         "sched_fifo": lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority)),
         "mlockall": _lock_memory,
         "timer_slack": _no_timer_slack,
@@ -46,8 +54,7 @@ def request(wish: Wish, priority: int) -> dict[str, str]:
             outcome[name] = "ok"
         except OSError as error:
             outcome[name] = f"not granted: {error.strerror}"
-            # Deep CPU sleep costs microseconds and the file is root's alone on most machines.
-            if wish == "require" and name != "cpu_dma_latency":
+            if wish == "require" and name in _REQUIRED:
                 raise ActdError(
                     f"process.realtime: require, but {name} was not granted ({error.strerror}): "
                     "run under systemd/actd.service, or allow rtprio and memlock in "
@@ -59,6 +66,33 @@ def request(wish: Wish, priority: int) -> dict[str, str]:
 def is_fifo() -> bool:
     """Whether this process runs under SCHED_FIFO."""
     return os.sched_getscheduler(0) == os.SCHED_FIFO
+
+
+class _SchedAttr(ctypes.Structure):
+    _fields_ = (
+        ("size", ctypes.c_uint32),
+        ("policy", ctypes.c_uint32),
+        ("flags", ctypes.c_uint64),
+        ("nice", ctypes.c_int32),
+        ("priority", ctypes.c_uint32),
+        ("runtime", ctypes.c_uint64),
+        ("deadline", ctypes.c_uint64),
+        ("period", ctypes.c_uint64),
+    )
+
+
+def _short_slice() -> None:
+    """Ask for short turns, which anyone may: from Linux 6.12 they begin without waiting.
+
+    It is all that an unprivileged tick has against a busy inference.
+    """
+    number = _SYS_SCHED_SETATTR.get(os.uname().machine)
+    if number is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    attr = _SchedAttr(size=ctypes.sizeof(_SchedAttr), runtime=_SLICE_NS)
+    if _libc.syscall(ctypes.c_long(number), 0, ctypes.byref(attr), 0) != 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
 
 
 def _lock_memory() -> None:

@@ -37,6 +37,7 @@ class TickSettings:
     env_dim: int
     realtime: Wish
     priority: int
+    cores: tuple[int, ...]
     host: str
     port_numbers: tuple[int, int, int, int]
 
@@ -46,7 +47,7 @@ class TickSettings:
         return Ports(*self.port_numbers)
 
 
-def tick_job(config: Config, spec: PolicySpec) -> dict[str, Any]:
+def tick_job(config: Config, spec: PolicySpec, cores: list[int]) -> dict[str, Any]:
     """`TickSettings(**...)` as JSON data."""
     link = config.link
     return {
@@ -57,6 +58,7 @@ def tick_job(config: Config, spec: PolicySpec) -> dict[str, Any]:
         "env_dim": dims(spec, "ENV"),
         "realtime": config.process.realtime,
         "priority": config.process.tick_priority,
+        "cores": cores,
         "host": link.host,
         "port_numbers": [
             link.state_port,
@@ -109,6 +111,18 @@ def plan_mode(config: Config, spec: PolicySpec) -> str:
     if config.control.mode is not None:
         return config.control.mode
     return "queue" if spec.temporal_ensemble_coeff is None else "temporal"
+
+
+def share_cores(available: frozenset[int], inference_threads: int) -> tuple[list[int], list[int]]:
+    """The cores of the tick and those of inference.
+
+    Where inference leaves a core over, the last one is the tick's and inference keeps off it.
+    Where it wants them all, nobody is bound to any: only priority then decides.
+    """
+    cores = sorted(available)
+    if inference_threads >= len(cores):
+        return cores, cores
+    return cores[-1:], cores[:-1]
 
 
 def dims(spec: PolicySpec, kind: str) -> int:

@@ -72,6 +72,9 @@ class Supervisor:
         self._notifier = Notifier.from_env()
         self._started_ns = now_ns()
         self._ready = False
+        available = frozenset(os.sched_getaffinity(0))
+        self._threads = config.process.inference_threads or len(available)
+        self._tick_cores, self._inference_cores = settings.share_cores(available, self._threads)
         self._tick = self._make_tick()
         self._inference = self._make_inference()
         self._cameras = {name: self._make_camera(name) for name in sizes}
@@ -133,7 +136,7 @@ class Supervisor:
 
     def _make_tick(self) -> Child:
         job = {
-            "tick": settings.tick_job(self._config, self._spec),
+            "tick": settings.tick_job(self._config, self._spec, self._tick_cores),
             "control": settings.control_job(self._config, self._spec),
             "shapes": asdict(self._shapes),
             "fds": self._blocks.fds,
@@ -144,7 +147,8 @@ class Supervisor:
         process, stale = self._config.process, self._config.staleness
         job = {
             "engine": str(self._config.engine),
-            "threads": process.inference_threads or os.cpu_count(),
+            "threads": self._threads,
+            "cores": self._inference_cores,
             "nice": process.inference_nice,
             "camera_max_age_ns": round(stale.camera_ms * 1e6),
             "state_max_age_ns": round(stale.state_ms * 1e6),
@@ -158,6 +162,7 @@ class Supervisor:
         stream = f"frame:{name}"
         job = {
             "camera": name,
+            "nice": self._config.process.camera_nice,
             "size": self._shapes.cameras[name],
             "config": self._config.cameras[name].model_dump(),
             "fds": {stream: self._blocks.fds[stream]},

@@ -38,7 +38,7 @@ def run(job: Mapping[str, Any]) -> None:
     """Tick until SIGTERM, then brake to rest, announce STOP and return."""
     settings = TickSettings(**job["tick"])
     blocks = open_blocks(Shapes(**job["shapes"]), job["fds"])
-    granted = realtime.request(settings.realtime, settings.priority)
+    granted = realtime.request(settings.realtime, settings.priority, settings.cores)
     context: zmq.Context[Any] = zmq.Context()
     if realtime.is_fifo():
         # libzmq sends from a thread of its own: it must not wait behind inference either.

@@ -36,7 +36,7 @@ CYCLE_HZ = 120
 CYCLES_PER_FRAME = CYCLE_HZ // CAMERA_HZ
 CYCLE_NS = 1_000_000_000 // CYCLE_HZ
 JPEG_QUALITY = 90
-NICE = 5
+NICE = 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,10 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actd.runtime.settings import share_cores
 
 SCRIPT = """
 import json, os, sys
@@ -15,11 +19,12 @@ import json, os, sys
 from actd.runtime import realtime
 from actd.errors import ActdError
 try:
-    outcome = realtime.request(sys.argv[1], 50)
+    outcome = realtime.request(sys.argv[1], 50, {{min(os.sched_getaffinity(0))}})
 except ActdError as error:
     print(json.dumps({{"error": str(error)}}))
 else:
-    print(json.dumps({{"outcome": outcome, "fifo": realtime.is_fifo()}}))
+    print(json.dumps({{"outcome": outcome, "fifo": realtime.is_fifo(),
+                      "cores": sorted(os.sched_getaffinity(0))}}))
 """
 # Without the capability a refusal looks as it does for an ordinary user.
 DROP = "os.setresgid(65534, 65534, 65534); os.setresuid(65534, 65534, 65534)"
@@ -35,7 +40,8 @@ def ask(wish: str, *, unprivileged: bool = False) -> dict[str, object]:
 
 
 def test_off_asks_for_nothing() -> None:
-    assert ask("off") == {"outcome": {"wish": "off"}, "fifo": False}
+    before = sorted(os.sched_getaffinity(0))
+    assert ask("off") == {"outcome": {"wish": "off"}, "fifo": False, "cores": before}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to drop it")
@@ -59,3 +65,19 @@ def test_granted_wishes_take_effect() -> None:
     outcome = answer["outcome"]
     assert isinstance(outcome, dict)
     assert answer["fifo"] is (outcome["sched_fifo"] == "ok")
+    assert answer["cores"] == [min(os.sched_getaffinity(0))]
+    assert outcome["affinity"] == "ok"
+
+
+@given(st.frozensets(st.integers(0, 63), min_size=1, max_size=16), st.integers(1, 32))
+def test_the_tick_gets_a_core_of_its_own_where_inference_leaves_one(
+    available: frozenset[int], threads: int
+) -> None:
+    tick, inference = share_cores(available, threads)
+    if threads < len(available):
+        assert len(tick) == 1
+        assert set(tick) | set(inference) == available
+        assert not set(tick) & set(inference)
+        assert len(inference) >= threads
+    else:
+        assert set(tick) == set(inference) == available
