@@ -26,6 +26,7 @@ class Bar:
         return _HOLDS[self.op](value, self.limit)
 
 
+# A name is that of its file; behind a dash, the variant that these bars are for.
 BARS: Mapping[str, Mapping[str, Bar]] = {
     "cli": {
         "help.p50_ms": Bar("<=", 300, "ms", "a command that answers late feels broken"),
