@@ -2,13 +2,15 @@
 
 Python raises KeyboardInterrupt wherever the program happens to be, and drops it when that is a
 destructor or a callback from C. So the request is remembered too, and `check` raises it again.
+Where a half-made object would block the way out (a ZeroMQ socket keeps its context from ending),
+`defer` leaves it at remembering.
 """
 
 from __future__ import annotations
 
 import signal
 import threading
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 
@@ -22,7 +24,12 @@ class Interrupts:
 
     def __init__(self) -> None:
         self._asked = False
+        self._deferred = False
         self._previous: dict[int, Any] = {}
+
+    def defer(self) -> None:
+        """From now on a signal is only remembered: call `check` often."""
+        self._deferred = True
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if the end was asked for and nobody has taken it."""
@@ -38,15 +45,11 @@ class Interrupts:
             self._previous = {n: signal.signal(n, self._interrupt) for n in self.SIGNALS}
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
         self._asked = True
-        raise KeyboardInterrupt
+        if not self._deferred:
+            raise KeyboardInterrupt

@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console
@@ -126,6 +125,7 @@ def _run(
     )
     daemon = Child("daemon", [sys.executable, "-m", "actd", "run", str(file)], scratch / "log")
     stack.callback(daemon.end)
+    interrupts.defer()
     operator = stack.enter_context(Operator(ports=ports))
 
     def check() -> None:
@@ -229,12 +229,7 @@ class _Screen:
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._live.stop()
 
 
