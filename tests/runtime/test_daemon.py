@@ -22,9 +22,20 @@ from tests.runtime.conftest import Arm, Daemon, start, wait_until, write_config
 
 
 def armed(daemon: Daemon, arm: Arm) -> None:
+    """Arm as an operator does: again, while the first plan is still being made."""
+
+    def accepted() -> bool:
+        arm.cycle(0.1)
+        try:
+            operator.arm()
+        except LinkError as error:
+            assert "the plan has not delivered" in str(error)
+            return False
+        return True
+
     with daemon.operator() as operator:
-        arm.cycle(15, until=lambda a: a.plan > 0)
-        operator.arm()
+        arm.cycle(15, until=lambda a: a.plan > 0 and a.mode in (Mode.IDLE, Mode.HOLD))
+        wait_until(accepted, "the daemon to arm")
     arm.cycle(5, until=lambda a: a.mode is Mode.ARMED)
     assert arm.received[-1].mode is Mode.ARMED
 
