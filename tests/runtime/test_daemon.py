@@ -29,7 +29,8 @@ def armed(daemon: Daemon, arm: Arm) -> None:
         try:
             operator.arm()
         except LinkError as error:
-            assert "the plan has not delivered" in str(error)
+            if "the plan has not delivered" not in str(error):
+                raise
             return False
         return True
 
