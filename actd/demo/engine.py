@@ -30,7 +30,7 @@ from actd.resources import resource_dir
 from actd.sim.aloha import CAMERAS, HEIGHT, WIDTH
 
 ENGINE = "ort-int8"
-FRAMES = 60
+FRAMES = 20
 POLICY: Mapping[str, Any] = {"seed": 7, "chunk_size": 100, "n_action_steps": 100}
 
 # What the first run needs -> the extra that brings it.
