@@ -14,18 +14,18 @@ Status = Mapping[str, Any]
 
 
 def line(status: Status) -> str:
-    """One line: mode, rate, lateness, inference, age of the plan, cameras."""
+    """One line that fits 80 columns: mode, rate, lateness, missed, inference, plan age, cameras."""
     control, inference = _section(status, "control"), _section(status, "inference")
-    cameras = "  ".join(
-        f"{name} {_number(camera.get('fps'), '.0f')} fps"
-        for name, camera in _section(status, "cameras").items()
+    cameras = " ".join(
+        _number(camera.get("fps"), ".0f") for camera in _section(status, "cameras").values()
     )
     return (
-        f"{status.get('mode', '?'):5}  "
+        f"{status.get('mode', '?'):5} "
         f"{_number(control.get('rate_hz'), '.2f')}/{_number(control.get('target_hz'), 'g')} Hz  "
         f"late p99 {_number(_section(control, 'lateness_us').get('p99'), '.0f')} us  "
-        f"inference {_number(_section(inference, 'ms').get('p50'), '.1f')} ms  "
-        f"plan age {_number(_section(control, 'plan_age_ms').get('p50'), '.0f')} ms  {cameras}"
+        f"missed {_number(control.get('missed'), 'd')}  "
+        f"infer {_number(_section(inference, 'ms').get('p50'), '.0f')} ms  "
+        f"plan {_number(_section(control, 'plan_age_ms').get('p50'), '.0f')} ms  fps {cameras}"
     )
 
 
