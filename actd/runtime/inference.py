@@ -2,8 +2,8 @@
 
 Loads and warms the engine, then makes a plan whenever a camera has a new frame and every
 stream is fresh enough. A stale stream makes no plan, says which one, and the tick process
-sees the plans grow old. Warm-up runs are never published. It is niced, and kept off the
-tick's core where it leaves one: the tick process goes first.
+sees the plans grow old. Warm-up runs are never published. It is niced: the tick
+process goes first.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ _WARM_UP_RUNS = 3
 def run(job: Mapping[str, Any]) -> None:
     """Make plans until the process is ended."""
     os.setpriority(os.PRIO_PROCESS, 0, job["nice"])
-    os.sched_setaffinity(0, job["cores"])
     child.report(state="loading")
     engine = load_engine(Path(job["engine"]), threads=job["threads"])
     blocks = open_blocks(Shapes(**job["shapes"]), job["fds"])

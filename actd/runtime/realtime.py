@@ -11,7 +11,7 @@ import errno
 import gc
 import os
 import struct
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -31,7 +31,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _held_open: list[int] = []
 
 
-def request(wish: Wish, priority: int, cores: Collection[int]) -> dict[str, str]:
+def request(wish: Wish, priority: int) -> dict[str, str]:
     """Apply every measure to this process; returns measure -> "ok" or why not.
 
     Raises ActdError under `require` when one is refused, naming the remedy.
@@ -39,7 +39,6 @@ def request(wish: Wish, priority: int, cores: Collection[int]) -> dict[str, str]
     if wish == "off":
         return {"wish": "off"}
     measures: dict[str, Callable[[], None]] = {
-        "affinity": lambda: os.sched_setaffinity(0, cores),
         "short_slice": _short_slice,
         "sched_fifo": lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority)),
         "mlockall": _lock_memory,

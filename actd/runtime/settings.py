@@ -114,9 +114,9 @@ def plan_mode(config: Config, spec: PolicySpec) -> str:
 
 
 def share_cores(available: frozenset[int], inference_threads: int) -> tuple[list[int], list[int]]:
-    """The cores of the tick and those of inference.
+    """The cores of the tick, and those of every other process.
 
-    Where inference leaves a core over, the last one is the tick's and inference keeps off it.
+    Where inference leaves a core over, the last one is the tick's and the others keep off it.
     Where it wants them all, nobody is bound to any: only priority then decides.
     """
     cores = sorted(available)

@@ -74,7 +74,8 @@ class Supervisor:
         self._ready = False
         available = frozenset(os.sched_getaffinity(0))
         self._threads = config.process.inference_threads or len(available)
-        self._tick_cores, self._inference_cores = settings.share_cores(available, self._threads)
+        self._tick_cores, others = settings.share_cores(available, self._threads)
+        os.sched_setaffinity(0, others)  # children inherit it; the tick binds itself
         self._tick = self._make_tick()
         self._inference = self._make_inference()
         self._cameras = {name: self._make_camera(name) for name in sizes}
@@ -148,7 +149,6 @@ class Supervisor:
         job = {
             "engine": str(self._config.engine),
             "threads": self._threads,
-            "cores": self._inference_cores,
             "nice": process.inference_nice,
             "camera_max_age_ns": round(stale.camera_ms * 1e6),
             "state_max_age_ns": round(stale.state_ms * 1e6),

@@ -8,6 +8,7 @@ it goes on sending: the controller brakes the arm and every message says why.
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Mapping
 from typing import Any
@@ -38,7 +39,9 @@ def run(job: Mapping[str, Any]) -> None:
     """Tick until SIGTERM, then brake to rest, announce STOP and return."""
     settings = TickSettings(**job["tick"])
     blocks = open_blocks(Shapes(**job["shapes"]), job["fds"])
-    granted = realtime.request(settings.realtime, settings.priority, settings.cores)
+    os.sched_setaffinity(0, settings.cores)
+    granted = realtime.request(settings.realtime, settings.priority)
+    granted["cores"] = ",".join(map(str, settings.cores))
     context: zmq.Context[Any] = zmq.Context()
     if realtime.is_fifo():
         # libzmq sends from a thread of its own: it must not wait behind inference either.
