@@ -64,8 +64,10 @@ class Child:
             self._on_death()
             if not self._may_restart():
                 return why
-            self.restarts += 1
             await asyncio.sleep(_RESTART_PAUSE_S)
+            if self._ending:
+                return ""
+            self.restarts += 1
 
     async def end(self, timeout_s: float) -> None:
         """SIGTERM, then SIGKILL after `timeout_s`."""

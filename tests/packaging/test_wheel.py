@@ -7,6 +7,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 REPO = Path(__file__).parents[2]
@@ -66,3 +67,39 @@ def test_the_client_needs_only_pyzmq_and_msgpack(wheel: Path, tmp_path: Path) ->
     assert loaded[0].startswith(str(tmp_path))
     assert "actd.client" in loaded
     assert not {"numpy", "cv2", "pydantic", "torch", "onnxruntime"}.intersection(loaded)
+
+
+@pytest.mark.slow
+def test_a_robot_without_torch_runs_an_engine(
+    wheel: Path, small_engine: Path, tmp_path: Path
+) -> None:
+    """`pip install actd[cpu]` in an empty venv: resources, commands and inference work."""
+    run(sys.executable, "-m", "venv", "--without-pip", "robot", cwd=tmp_path)
+    python = tmp_path / "robot/bin/python"
+    install = (sys.executable, "-m", "pip", f"--python={python}", "install", "--quiet")
+    run(*install, f"--constraint={REPO / 'constraints.txt'}", f"{wheel}[cpu]", cwd=tmp_path)
+
+    code = "from actd.resources import resource_dir as r\n" + "".join(
+        f"print(*sorted(p.name for p in r({kind!r}).iterdir()))\n" for kind in KINDS
+    )
+    listed = run(python, "-I", "-c", code, cwd=tmp_path)
+    for name in ("ort-int8.yaml", "aloha.yaml", "actd.service"):
+        assert name in listed
+
+    actd = tmp_path / "robot/bin/actd"
+    rng = np.random.default_rng(0)
+    np.savez(
+        tmp_path / "obs.npz",
+        **{
+            "observation.state": rng.normal(size=14).astype(np.float32),
+            "observation.images.cam_high": rng.integers(0, 255, (96, 128, 3), np.uint8),
+            "observation.images.cam_low": rng.integers(0, 255, (96, 128, 3), np.uint8),
+        },
+    )
+    run(actd, "infer", small_engine, "--obs", "obs.npz", "--out", "actions.npz", cwd=tmp_path)
+    assert np.load(tmp_path / "actions.npz")["actions"].shape == (50, 14)
+    run(actd, "init", small_engine, "--out", "actd.yaml", "--robot", "aloha", cwd=tmp_path)
+    run(actd, "run", "--dry-run", "actd.yaml", cwd=tmp_path)
+    torch = run(python, "-I", "-c", "import importlib.util as u; print(u.find_spec('torch'))",
+                cwd=tmp_path)  # fmt: skip
+    assert torch.strip() == "None"
