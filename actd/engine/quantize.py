@@ -41,7 +41,7 @@ def quantize(
     prepared = out.with_name("prepared.onnx")
     with quiet():
         # folds the frozen batch norms into the convolutions, which are else left float
-        quant_pre_process(str(model), str(prepared), skip_symbolic_shape=True)
+        quant_pre_process(str(model), str(prepared), skip_symbolic_shape=True, skip_onnx_shape=True)
         ortq.quantize_static(
             str(prepared),
             str(out),

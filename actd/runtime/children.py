@@ -50,14 +50,14 @@ class Child:
         self._starts_ns: deque[int] = deque()
         self._last_words = ""
         self._process: asyncio.subprocess.Process | None = None
-        self._ending = False
+        self._ending = asyncio.Event()
 
     async def run(self) -> str:
         """Run, restarting where allowed, until it is down for good; returns why."""
         while True:
             code = await self._run_once()
             why = self._last_words or _exit_reason(code)
-            if self._ending:
+            if self._ending.is_set():
                 return ""
             self.condition = {"state": "failed", "why": why}
             log.error("%s ended: %s", self.name, why)
@@ -65,13 +65,13 @@ class Child:
             if not self._may_restart():
                 return why
             await asyncio.sleep(_RESTART_PAUSE_S)
-            if self._ending:
+            if self._ending.is_set():
                 return ""
             self.restarts += 1
 
     async def end(self, timeout_s: float) -> None:
         """SIGTERM, then SIGKILL after `timeout_s`."""
-        self._ending = True
+        self._ending.set()
         process = self._process
         if process is None or process.returncode is not None:
             return
