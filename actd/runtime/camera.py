@@ -36,8 +36,8 @@ def run(job: Mapping[str, Any]) -> None:
     camera = make_camera(name, config)
     health = Health(config.fps)
     pause_s = _FIRST_PAUSE_S
+    child.report(state="opening")
     while True:
-        child.report(state="opening")
         delivered = ring.newest
         try:
             camera.open()

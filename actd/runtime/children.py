@@ -117,9 +117,10 @@ class Child:
             except ValueError:
                 log.info("%s: %s", self.name, line.decode(errors="replace").rstrip())
                 continue
-            if condition.get("state") != self.condition.get("state"):
-                log.info("%s: %s", self.name, describe(condition))
+            before = describe(self.condition)
             self.condition = {**self.condition, "why": "", **condition}
+            if describe(self.condition) != before:
+                log.info("%s: %s", self.name, describe(self.condition))
             self.ever.add(str(condition.get("state")))
 
     async def _log(self, stream: asyncio.StreamReader | None) -> None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,21 +43,22 @@ def run(job: Mapping[str, Any]) -> None:
 
 
 def _make_plans(engine: Engine, source: Source, blocks: Blocks) -> None:
-    condition = ""
+    waiting_for: str | None = ""
     while True:
-        observation, why = source.take()
-        if observation is None:
-            if why and why != condition:
-                child.report(state="waiting", why=why)
-                condition = why
-            time.sleep(_POLL_S)
+        taken = source.take()
+        if isinstance(taken, TimedObservation):
+            if waiting_for is not None:
+                child.report(state="running")
+                waiting_for = None
+            started_ns = now_ns()
+            actions = engine.infer(taken.values)
+            blocks.plans.write((taken.t_ns, now_ns() - started_ns, actions))
             continue
-        if condition != "running":
-            child.report(state="running")
-            condition = "running"
-        started_ns = now_ns()
-        actions = engine.infer(observation.values)
-        blocks.plans.write((observation.t_ns, now_ns() - started_ns, actions))
+        # Once per outage: the age in the complaint grows with every look.
+        if taken is not None and taken.stream != waiting_for:
+            child.report(state="waiting", why=taken.complaint)
+            waiting_for = taken.stream
+        time.sleep(_POLL_S)
 
 
 def _blank(spec: PolicySpec) -> dict[str, Any]:
@@ -85,6 +86,13 @@ class TimedObservation:
     values: Mapping[str, Any]
 
 
+class Stale(NamedTuple):
+    """The stream that is too old to infer from, and the sentence that says so."""
+
+    stream: str
+    complaint: str
+
+
 class Source:
     """Puts one observation together from the newest frame of every camera and the state."""
 
@@ -95,33 +103,32 @@ class Source:
         self._last_t_ns = 0
         self._last_started_ns = 0
 
-    def take(self) -> tuple[TimedObservation | None, str]:
-        """The next observation; or None and why, the reason empty while merely nothing is new."""
+    def take(self) -> TimedObservation | Stale | None:
+        """The next observation, or what is stale; None while merely nothing is new."""
         now = now_ns()
-        if now - self._last_started_ns < self._limits.interval_ns or not self._anything_new():
-            stale = self._stale(now)
-            return None, stale
         stale = self._stale(now)
-        if stale:
-            return None, stale
+        if stale is not None:
+            return stale
+        if now - self._last_started_ns < self._limits.interval_ns or not self._anything_new():
+            return None
         values: dict[str, Any] = {}
         newest_ns = 0
         for feature in self._spec.cameras:
             got = self._blocks.frames[feature.camera].latest()
             if got is None:
-                return None, ""  # overwritten while copying: the next one is there already
+                return None  # overwritten while copying: the next one is there already
             values[feature.key] = got[1]["pixels"]
             newest_ns = max(newest_ns, int(got[1]["t_capture_ns"]))
         state = self._blocks.states.latest()
         if state is None:
-            return None, ""
+            return None
         for feature in self._spec.vectors:
             values[feature.key] = state[1]["state" if feature.kind == "STATE" else "env"]
         t_ns = newest_ns or int(state[1]["t_ns"])
         if t_ns <= self._last_t_ns:
-            return None, ""
+            return None
         self._last_t_ns, self._last_started_ns = t_ns, now
-        return TimedObservation(t_ns, values), ""
+        return TimedObservation(t_ns, values)
 
     def _anything_new(self) -> bool:
         rings = self._blocks.frames.values()
@@ -129,19 +136,17 @@ class Source:
             return (self._blocks.states.peek("t_ns") or 0) > self._last_t_ns
         return any((ring.peek("t_capture_ns") or 0) > self._last_t_ns for ring in rings)
 
-    def _stale(self, now: int) -> str:
-        for name, ring in self._blocks.frames.items():
-            age_ns = _age(now, ring.peek("t_capture_ns"))
-            if is_stale(age_ns, self._limits.camera_ns):
-                return complaint(f"camera {name}", age_ns, self._limits.camera_ns)
-        age_ns = _age(now, self._blocks.states.peek("t_ns"))
-        if is_stale(age_ns, self._limits.state_ns):
-            return complaint("robot state", age_ns, self._limits.state_ns)
-        return ""
-
-
-def _age(now: int, t_ns: int | None) -> int | None:
-    return None if t_ns is None else now - t_ns
+    def _stale(self, now: int) -> Stale | None:
+        streams = {
+            f"camera {name}": (ring.peek("t_capture_ns"), self._limits.camera_ns)
+            for name, ring in self._blocks.frames.items()
+        }
+        streams["robot state"] = (self._blocks.states.peek("t_ns"), self._limits.state_ns)
+        for name, (t_ns, limit_ns) in streams.items():
+            age_ns = None if t_ns is None else now - t_ns
+            if is_stale(age_ns, limit_ns):
+                return Stale(name, complaint(name, age_ns, limit_ns))
+        return None
 
 
 if __name__ == "__main__":

@@ -309,3 +309,24 @@ def test_without_a_daemon_the_commands_say_what_to_do(tmp_path: Path) -> None:
         assert done.returncode == 1
         assert "no actd answers" in done.stderr
         assert "actd run" in done.stderr
+
+
+def test_an_outage_is_logged_once_however_long_it_lasts(
+    tmp_path: Path, small_engine: Path, video: Path, free_ports: list[int]
+) -> None:
+    ports = Ports(*free_ports)
+    sources = {"cam_high": "/dev/video63", "cam_low": str(video)}
+    subject = start(write_config(tmp_path, small_engine, ports, sources), ports)
+    with subject.operator() as operator:
+
+        def tried_twice() -> bool:
+            try:
+                return bool(operator.status()["uptime_s"] > 4)
+            except LinkError:
+                return False
+
+        wait_until(tried_twice, "the camera to be tried again", 20)
+    code, output = subject.end()
+    assert code == 0, output
+    assert output.count("camera cam_high: failed: ") == 1, output
+    assert output.count("inference: waiting: camera cam_high") == 1, output
