@@ -98,9 +98,10 @@ def test_a_port_in_use_is_named(
     context: zmq.Context[zmq.Socket[bytes]], ports: sockets.Ports
 ) -> None:
     address = sockets.endpoint("127.0.0.1", ports.actions)
-    sockets.publisher(context, address)
+    first = sockets.publisher(context, address)  # unnamed, it would be collected and closed
     with pytest.raises(LinkError, match=f"{address}: port in use"):
         sockets.publisher(context, address)
+    assert not first.closed
 
 
 def test_an_impossible_address_is_named(context: zmq.Context[zmq.Socket[bytes]]) -> None:
