@@ -23,6 +23,7 @@ from actd.policy.spec import PolicySpec
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Interpolation = Literal["hold", "linear", "smooth"]
 
 
 class _Section(BaseModel):
@@ -35,8 +36,14 @@ class JointConfig(_Section):
     position: tuple[float, float] = Field(description="Smallest and largest command.")
     velocity: Positive = Field(description="Largest speed, unit/s.")
     acceleration: Positive = Field(description="Largest change of speed, unit/s^2.")
+    jerk: Positive | None = Field(
+        None, description="Largest change of acceleration, unit/s^3; default: not limited."
+    )
     start_distance: Positive | None = Field(
         None, description="How far the first command may be from the measured pose, unit."
+    )
+    interpolation: Interpolation | None = Field(
+        None, description="Between rows of a chunk, for this joint; default: control.interpolation."
     )
 
     @model_validator(mode="after")
@@ -93,6 +100,10 @@ class ControlConfig(_Section):
     n_action_steps: int | None = Field(
         None, ge=1, description="queue: rows used of each chunk; default: the checkpoint's."
     )
+    interpolation: Interpolation = Field(
+        "linear",
+        description="Between rows of a chunk: hold the last, linear, or smooth (C1: steady speed).",
+    )
     crossfade_ms: NotNegative = Field(200.0, description="latest: fade from chunk to chunk.")
     actuation_latency_ms: NotNegative = Field(
         0.0,
@@ -107,7 +118,37 @@ class StalenessConfig(_Section):
     state_ms: Positive = 200.0
     camera_ms: Positive = 500.0
     plan_ms: Positive = Field(1000.0, description="Age of the newest plan's observation.")
+    controller_ms: NotNegative = Field(
+        500.0, description="How long no controller may listen before motion is held."
+    )
+    frozen_ms: NotNegative = Field(
+        1000.0, description="A camera that shows the same pixels this long is stale; 0: never."
+    )
     fault_after_ms: Positive = Field(2000.0, description="A longer gap latches FAULT.")
+
+
+class ObservationConfig(_Section):
+    """How frames and robot state are put together for one inference."""
+
+    max_skew_ms: Positive = Field(
+        50.0, description="Longest time between the parts of one observation."
+    )
+    on_skew: Literal["delay", "refuse"] = Field(
+        "delay",
+        description="delay: wait up to max_delay_ms for parts that fit, then take the nearest; "
+        "refuse: never infer from parts that do not fit.",
+    )
+    max_delay_ms: NotNegative = Field(100.0, description="delay: longest wait.")
+
+
+class FlightConfig(_Section):
+    """The flight recorder: every tick and plan, on disk, bounded in size."""
+
+    enabled: bool = True
+    folder: Path | None = Field(
+        None, description="Default: $STATE_DIRECTORY/flights, else ~/.local/state/actd/flights."
+    )
+    max_mb: int = Field(256, ge=8, description="All runs together; the oldest go first.")
 
 
 class LinkConfig(_Section):
@@ -165,6 +206,8 @@ class Config(_Section):
     )
     control: ControlConfig = ControlConfig()
     staleness: StalenessConfig = StalenessConfig()
+    observation: ObservationConfig = ObservationConfig()
+    flight: FlightConfig = FlightConfig()
     link: LinkConfig = LinkConfig()
     process: ProcessConfig = ProcessConfig()
 
@@ -178,8 +221,11 @@ def load(path: Path) -> Config:
         lines = [_explain(path, data, item) for item in error.errors()]
         raise ConfigError("\n".join(lines)) from None
     cameras = {name: _anchored(path, camera) for name, camera in config.cameras.items()}
-    engine = _relative_to(path, config.engine)
-    return config.model_copy(update={"engine": engine, "cameras": cameras})
+    update: dict[str, Any] = {"engine": _relative_to(path, config.engine), "cameras": cameras}
+    if config.flight.folder is not None:
+        folder = _relative_to(path, config.flight.folder)
+        update["flight"] = config.flight.model_copy(update={"folder": folder})
+    return config.model_copy(update=update)
 
 
 def check_policy(config: Config, spec: PolicySpec, where: str) -> None:
@@ -321,6 +367,8 @@ _SECTIONS: dict[tuple[type[BaseModel], str], type[BaseModel]] = {
     (Config, "cameras"): CameraConfig,
     (Config, "control"): ControlConfig,
     (Config, "staleness"): StalenessConfig,
+    (Config, "observation"): ObservationConfig,
+    (Config, "flight"): FlightConfig,
     (Config, "link"): LinkConfig,
     (Config, "process"): ProcessConfig,
     (RobotConfig, "joints"): JointConfig,

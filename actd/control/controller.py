@@ -39,13 +39,18 @@ class ControlSettings:
 
 
 class Inputs(NamedTuple):
-    """What is known at one tick. Ages are None for a stream that never delivered."""
+    """What is known at one tick. Ages are None for a stream that never delivered.
+
+    `camera_unchanged_ns` is how long each camera has shown the same picture;
+    `controller_age_ns` is 0 while a controller listens, else the time since the last one left.
+    """
 
     due_ns: int
     pose: Vector | None
     state_age_ns: int | None
     camera_ages_ns: Mapping[str, int | None]
-    listeners: int
+    camera_unchanged_ns: Mapping[str, int]
+    controller_age_ns: int | None
     plans: tuple[Plan, ...] = ()
     commands: tuple[tuple[int, Event], ...] = ()
 
@@ -131,7 +136,7 @@ class Controller:
         limits = self.settings.max_age
         problems = self._problems(inputs, sample)
         problems += staleness.stale_cameras(inputs.camera_ages_ns, limits.camera_ns)
-        if not inputs.listeners:
+        if inputs.controller_age_ns != 0:
             problems.append("no controller is listening to the actions")
         if sample is not None and inputs.pose is not None:
             problems += self._too_far(

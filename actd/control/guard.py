@@ -29,16 +29,22 @@ class Flag(IntFlag):
     STARVED = 32
     STATE_STALE = 64
     CAMERA_STALE = 128
+    JERK = 256
+    CAMERA_FROZEN = 512
+    CONTROLLER_LOST = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Per joint, each (action_dim,): position range, and largest |velocity| and |acceleration|."""
+    """Per joint, each (action_dim,): position range, and the largest |velocity|,
+    |acceleration| and |jerk| (inf: not limited).
+    """
 
     lower: Vector
     upper: Vector
     velocity: Vector
     acceleration: Vector
+    jerk: Vector
 
 
 class Guard:

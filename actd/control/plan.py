@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PlanMode = Literal["temporal", "queue", "latest"]
+Interpolation = Literal["hold", "linear", "smooth"]
 
 # Due times are whole nanoseconds and policy periods need not be: a row that is due within
 # this fraction of a period counts as due.
@@ -27,7 +28,10 @@ _ROW_EPSILON = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class PlanSettings:
-    """How chunks are read. `temporal_coeff` > 0 favours the oldest prediction, 0 is uniform."""
+    """How chunks are read. `temporal_coeff` > 0 favours the oldest prediction, 0 is uniform.
+
+    `interpolation` between rows, per joint; empty: linear for all.
+    """
 
     mode: PlanMode
     policy_hz: float
@@ -36,6 +40,7 @@ class PlanSettings:
     n_action_steps: int
     temporal_coeff: float = 0.01
     crossfade_ns: int = 200_000_000
+    interpolation: tuple[Interpolation, ...] = ()
     max_plans: int = 128
 
 

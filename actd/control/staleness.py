@@ -11,11 +11,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class MaxAge:
-    """Oldest usable age per stream, and how long a gap may last before it is a fault."""
+    """Oldest usable age per stream, and how long a gap may last before it is a fault.
+
+    `controller_ns` is how long no controller may listen, `frozen_ns` how long a camera may show
+    the same picture (0: as long as it likes).
+    """
 
     state_ns: int = 200_000_000
     camera_ns: int = 500_000_000
     plan_ns: int = 1_000_000_000
+    controller_ns: int = 500_000_000
+    frozen_ns: int = 1_000_000_000
     fault_after_ns: int = 2_000_000_000
 
 

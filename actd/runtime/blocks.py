@@ -1,12 +1,12 @@
 """What the processes share: one record type per stream, all in one place.
 
 stream    writer      readers
-frame     camera      inference, tick (its age), supervisor
-plan      inference   tick, supervisor
+frame     camera      inference, tick (its age), supervisor, dataset recorder
+plan      inference   tick, supervisor, flight recorder
 state     tick        inference
 command   supervisor  tick
 answer    tick        supervisor
-tick      tick        supervisor (statistics, flight recording)
+tick      tick        supervisor (statistics), flight recorder
 """
 
 from __future__ import annotations
@@ -17,24 +17,42 @@ from typing import Any
 
 import numpy as np
 
+from actd.control.state import Event
 from actd.runtime.shm import Ring
 
 ANSWER_BYTES = 2000
+EVENTS: tuple[Event | None, ...] = (None, *Event)
+"""What an event's number in a tick record means."""
+EVENTS_PER_TICK = 4
 
 
 def frame_dtype(height: int, width: int) -> np.dtype[Any]:
-    """One RGB picture and the camera's running count of dropped frames."""
+    """One RGB picture and the camera's running count of dropped frames.
+
+    `t_changed_ns` is the capture time of the first frame that shows these pixels; where a
+    frozen camera is not looked for it equals `t_capture_ns`.
+    """
     return np.dtype(
-        [("t_capture_ns", "<i8"), ("drops", "<i8"), ("pixels", "u1", (height, width, 3))]
+        [
+            ("t_capture_ns", "<i8"),
+            ("t_changed_ns", "<i8"),
+            ("drops", "<i8"),
+            ("pixels", "u1", (height, width, 3)),
+        ]
     )
 
 
 def plan_dtype(chunk_size: int, action_dim: int) -> np.dtype[Any]:
-    """One chunk of actions in physical units."""
+    """One chunk of actions in physical units.
+
+    `skew_ns` lies between the oldest and the newest part of its observation.
+    """
     return np.dtype(
         [
             ("t_observation_ns", "<i8"),
+            ("started_ns", "<i8"),
             ("infer_ns", "<i8"),
+            ("skew_ns", "<i8"),
             ("actions", "<f4", (chunk_size, action_dim)),
         ]
     )
@@ -45,26 +63,37 @@ def state_dtype(state_dim: int, env_dim: int) -> np.dtype[Any]:
     return np.dtype([("t_ns", "<i8"), ("state", "<f4", (state_dim,)), ("env", "<f4", (env_dim,))])
 
 
-def tick_dtype(action_dim: int) -> np.dtype[Any]:
-    """One tick, whole: when it was due and ran, what it saw, what it sent.
+def tick_dtype(action_dim: int, cameras: int) -> np.dtype[Any]:
+    """One tick, whole: when it was due and ran, everything it saw, what it sent.
 
     `late_ns` is the wake-up minus the slot waited for, which lies before `due_ns` when slots
-    were missed. Ages are -1 where there is none; `missed` counts from the start.
+    were missed. Ages are -1 where there is none, `missed` counts from the start; `pose` and
+    `action` are NaN where there is none. Bit k of `plans_taken` says that plan
+    `newest_plan - k` was taken in at this tick. `events` are indices into EVENTS, 0 for none,
+    in order, each with the number of the operator's command (0: the tick's own).
     """
     return np.dtype(
         [
+            ("seq", "<i8"),
             ("due_ns", "<i8"),
             ("wake_ns", "<i8"),
             ("late_ns", "<i8"),
             ("sent_ns", "<i8"),
+            ("missed", "<i8"),
             ("mode", "u1"),
             ("n", "<u2"),
             ("flags", "<u4"),
+            ("listeners", "<i4"),
             ("plan", "<i8"),
             ("plan_age_ns", "<i8"),
+            ("newest_plan", "<i8"),
+            ("plans_taken", "<u4"),
+            ("events", "u1", (EVENTS_PER_TICK,)),
+            ("commands", "<i8", (EVENTS_PER_TICK,)),
             ("state_age_ns", "<i8"),
-            ("listeners", "<i4"),
-            ("missed", "<i8"),
+            ("controller_age_ns", "<i8"),
+            ("camera_ages_ns", "<i8", (cameras,)),
+            ("camera_unchanged_ns", "<i8", (cameras,)),
             ("pose", "<f8", (action_dim,)),
             ("action", "<f8", (action_dim,)),
         ]
@@ -125,8 +154,8 @@ def open_blocks(shapes: Shapes, fds: Mapping[str, int] | None = None) -> Blocks:
             for name, size in shapes.cameras.items()
         },
         plans=ring("plan", plan_dtype(shapes.chunk_size, shapes.action_dim), 16),
-        states=ring("state", state_dtype(shapes.state_dim, shapes.env_dim), 16),
+        states=ring("state", state_dtype(shapes.state_dim, shapes.env_dim), 1024),
         commands=ring("command", COMMAND, 16),
         answers=ring("answer", ANSWER, 16),
-        ticks=ring("tick", tick_dtype(shapes.action_dim), 4096),
+        ticks=ring("tick", tick_dtype(shapes.action_dim, len(shapes.cameras)), 4096),
     )

@@ -63,7 +63,7 @@ def _deliver(name: str, camera: Camera, ring: Ring, health: Health, size: tuple[
                 f"set width and height to that, or add resize: [{size[1]}, {size[0]}]"
             )
         health.frame(frame.t_capture_ns)
-        ring.write((frame.t_capture_ns, health.drops, frame.data))
+        ring.write((frame.t_capture_ns, frame.t_capture_ns, health.drops, frame.data))
         if not announced:
             child.report(state="ok")
             announced = True

@@ -52,7 +52,7 @@ def _make_plans(engine: Engine, source: Source, blocks: Blocks) -> None:
                 waiting_for = None
             started_ns = now_ns()
             actions = engine.infer(taken.values)
-            blocks.plans.write((taken.t_ns, now_ns() - started_ns, actions))
+            blocks.plans.write((taken.t_ns, started_ns, now_ns() - started_ns, 0, actions))
             continue
         # Once per outage: the age in the complaint grows with every look.
         if taken is not None and taken.stream != waiting_for:

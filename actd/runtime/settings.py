@@ -87,22 +87,40 @@ def control_job(config: Config, spec: PolicySpec) -> dict[str, Any]:
             "n_action_steps": control.n_action_steps or spec.n_action_steps,
             "temporal_coeff": ACT_COEFF if coeff is None else coeff,
             "crossfade_ns": round(control.crossfade_ms * 1e6),
+            "interpolation": [joint.interpolation or control.interpolation for joint in joints],
         },
         "limits": {
             "lower": [joint.position[0] for joint in joints],
             "upper": [joint.position[1] for joint in joints],
             "velocity": [joint.velocity for joint in joints],
             "acceleration": [joint.acceleration for joint in joints],
+            # JSON has no infinity.
+            "jerk": [joint.jerk or "inf" for joint in joints],
         },
         "start_distance": [joint.start_distance or robot.start_distance for joint in joints],
         "max_age": {
             "state_ns": round(stale.state_ms * 1e6),
             "camera_ns": round(stale.camera_ms * 1e6),
             "plan_ns": round(stale.plan_ms * 1e6),
+            "controller_ns": round(stale.controller_ms * 1e6),
+            "frozen_ns": round(stale.frozen_ms * 1e6),
             "fault_after_ns": round(stale.fault_after_ms * 1e6),
         },
         "ease_in_ns": round(control.ease_in_ms * 1e6),
         "actuation_latency_ns": round(control.actuation_latency_ms * 1e6),
+    }
+
+
+def inference_job(config: Config, threads: int) -> dict[str, Any]:
+    """What the inference process is told, besides its rings."""
+    process, stale = config.process, config.staleness
+    return {
+        "engine": str(config.engine),
+        "threads": threads,
+        "nice": process.inference_nice,
+        "camera_max_age_ns": round(stale.camera_ms * 1e6),
+        "state_max_age_ns": round(stale.state_ms * 1e6),
+        "min_interval_ns": round(1e9 / config.control.rate_hz),
     }
 
 
@@ -132,11 +150,12 @@ def dims(spec: PolicySpec, kind: str) -> int:
 
 def control_settings(job: Mapping[str, Any]) -> ControlSettings:
     """The inverse of `control_job`."""
+    plan = job["plan"]
     limits = {f.name: np.array(job["limits"][f.name], dtype=np.float64) for f in fields(Limits)}
     return ControlSettings(
         joints=tuple(job["joints"]),
         period_ns=job["period_ns"],
-        plan=PlanSettings(**job["plan"]),
+        plan=PlanSettings(**{**plan, "interpolation": tuple(plan["interpolation"])}),
         limits=Limits(**limits),
         start_distance=np.array(job["start_distance"], dtype=np.float64),
         max_age=MaxAge(**job["max_age"]),

@@ -13,38 +13,30 @@ import asyncio
 import logging
 import os
 import signal
-from dataclasses import asdict
 from typing import Any
 
 import uvloop
 import zmq.asyncio
 
-from actd import __version__
 from actd.config import Config
-from actd.control.state import Event
 from actd.engine.manifest import Manifest
 from actd.errors import ActdError
 from actd.link import messages, sockets
-from actd.mode import Mode
-from actd.observe.cadence import Cadence
 from actd.runtime import settings
-from actd.runtime.blocks import Shapes, open_blocks
-from actd.runtime.children import Child, describe
+from actd.runtime.blocks import open_blocks
 from actd.runtime.clock import now_ns, unix_s
+from actd.runtime.family import make_family, shapes_of
 from actd.runtime.notify import Notifier
+from actd.runtime.operators import Operators
+from actd.runtime.overview import Overview
 
 log = logging.getLogger("actd")
 
 _DRAIN_S = 0.1
 _TELEMETRY_S = 1.0
-_ANSWER_TIMEOUT_S = 1.0
 _TICK_END_S = 3.0
 _OTHERS_END_S = 2.0
 _START_LIMIT_S = 60.0
-
-_OPERATOR_EVENTS = {
-    event.value: event for event in (Event.ARM, Event.HOLD, Event.STOP, Event.RESET)
-}
 
 
 def run(config: Config, manifest: Manifest) -> None:
@@ -57,30 +49,25 @@ class Supervisor:
 
     def __init__(self, config: Config, manifest: Manifest) -> None:
         self._config = config
-        self._manifest = manifest
-        self._spec = spec = manifest.policy_spec()
-        sizes = {f.camera: (f.boundary_shape[0], f.boundary_shape[1]) for f in spec.cameras}
-        self._shapes = Shapes(
-            cameras=sizes,
-            chunk_size=spec.chunk_size,
-            action_dim=spec.action_dim,
-            state_dim=settings.dims(spec, "STATE"),
-            env_dim=settings.dims(spec, "ENV"),
-        )
-        self._blocks = open_blocks(self._shapes)
-        self._cadence = Cadence(config.control.rate_hz)
+        shapes = shapes_of(manifest)
+        self._blocks = open_blocks(shapes)
         self._notifier = Notifier.from_env()
-        self._started_ns = now_ns()
-        self._ready = False
         available = frozenset(os.sched_getaffinity(0))
-        self._threads = config.process.inference_threads or len(available)
-        self._tick_cores, others = settings.share_cores(available, self._threads)
+        threads = config.process.inference_threads or len(available)
+        tick_cores, others = settings.share_cores(available, threads)
         os.sched_setaffinity(0, others)  # children inherit it; the tick binds itself
-        self._tick = self._make_tick()
-        self._inference = self._make_inference()
-        self._cameras = {name: self._make_camera(name) for name in sizes}
-        self._seen = {"tick": 0, "plan": 0}
-        self._frames_from: dict[str, tuple[int, int, int]] = {}
+        self._family = make_family(
+            config, manifest, shapes, self._blocks, tick_cores=tick_cores, threads=threads
+        )
+        self._overview = Overview(config, manifest, self._blocks, self._family)
+        self._operators = Operators(
+            self._blocks,
+            {
+                "hello": lambda _: self._overview.hello(),
+                "status": lambda _: self._overview.status(),
+                "clear": lambda _: self._clear(),
+            },
+        )
         self._over: asyncio.Future[None]
 
     async def run(self) -> None:
@@ -100,8 +87,8 @@ class Supervisor:
             work = (
                 self._watch_tick(),
                 self._watch_inference(),
-                *(camera.run() for camera in self._cameras.values()),
-                self._serve(control),
+                *(camera.run() for camera in self._family.cameras.values()),
+                self._operators.serve(control),
                 self._observe(telemetry),
                 self._keep_alive(),
             )
@@ -112,9 +99,8 @@ class Supervisor:
         finally:
             self._notifier.stopping()
             log.info("stopping: ramping to rest")
-            await self._tick.end(_TICK_END_S)
-            others = (self._inference, *self._cameras.values())
-            await asyncio.gather(*(child.end(_OTHERS_END_S) for child in others))
+            await self._family.tick.end(_TICK_END_S)
+            await asyncio.gather(*(child.end(_OTHERS_END_S) for child in self._family.others))
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -133,215 +119,46 @@ class Supervisor:
         if not task.cancelled() and task.exception() is not None:
             self._finish(task.exception())
 
-    # --- children
-
-    def _make_tick(self) -> Child:
-        job = {
-            "tick": settings.tick_job(self._config, self._spec, self._tick_cores),
-            "control": settings.control_job(self._config, self._spec),
-            "shapes": asdict(self._shapes),
-            "fds": self._blocks.fds,
-        }
-        return Child("tick", "tick", job, restart=False)
-
-    def _make_inference(self) -> Child:
-        process, stale = self._config.process, self._config.staleness
-        job = {
-            "engine": str(self._config.engine),
-            "threads": self._threads,
-            "nice": process.inference_nice,
-            "camera_max_age_ns": round(stale.camera_ms * 1e6),
-            "state_max_age_ns": round(stale.state_ms * 1e6),
-            "min_interval_ns": round(1e9 / self._config.control.rate_hz),
-            "shapes": asdict(self._shapes),
-            "fds": self._blocks.fds,
-        }
-        return Child("inference", "inference", job, restart=True, on_death=self._disengage)
-
-    def _make_camera(self, name: str) -> Child:
-        stream = f"frame:{name}"
-        job = {
-            "camera": name,
-            "nice": self._config.process.camera_nice,
-            "size": self._shapes.cameras[name],
-            "config": self._config.cameras[name].model_dump(),
-            "fds": {stream: self._blocks.fds[stream]},
-        }
-        return Child(f"camera {name}", "camera", job, restart=True, on_death=self._disengage)
-
-    def _disengage(self) -> None:
-        """A process died: motion ends here, and its restart must not bring it back."""
-        self._blocks.commands.write((str(Event.FAULT.value).encode(),))
-
     async def _watch_tick(self) -> None:
-        why = await self._tick.run()
+        why = await self._family.tick.run()
         if why:
             raise ActdError(f"the tick process ended: {why}")
 
     async def _watch_inference(self) -> None:
-        why = await self._inference.run()
-        if why and "warm" not in self._inference.ever:
+        why = await self._family.inference.run()
+        if why and "warm" not in self._family.inference.ever:
             raise ActdError(f"the engine could not be started: {why}")
 
-    # --- operators
-
-    async def _serve(self, socket: Any) -> None:
-        while True:
-            *route, body = await socket.recv_multipart()
-            await socket.send_multipart([*route, messages.pack_map(await self._answer(body))])
-
-    async def _answer(self, body: bytes) -> dict[str, Any]:
-        try:
-            command = str(messages.parse_map(body).get("cmd"))
-            if command in _OPERATOR_EVENTS:
-                await self._operate(_OPERATOR_EVENTS[command])
-            elif command == "clear":
-                self._clear()
-            answers = {"hello": self._hello, "status": self.status}
-            if command in answers:
-                return {"ok": True, **answers[command]()}
-            if command not in {*_OPERATOR_EVENTS, "clear", "ping"}:
-                known = ", ".join(["hello", "status", *_OPERATOR_EVENTS, "clear", "ping"])
-                raise ActdError(f"unknown command {command!r}: known are {known}")
-        except ActdError as error:
-            return {"ok": False, "error": str(error)}
-        return {"ok": True}
-
-    async def _operate(self, event: Event) -> None:
-        """Hand one command to the tick process and wait for its verdict."""
-        before = self._blocks.answers.newest
-        number = self._blocks.commands.write((str(event.value).encode(),))
-        deadline_ns = now_ns() + round(_ANSWER_TIMEOUT_S * 1e9)
-        while now_ns() < deadline_ns:
-            for _, answer in self._blocks.answers.since(before):
-                if answer["command"] == number:
-                    refusal = bytes(answer["error"]).decode(errors="replace")
-                    log.info("operator: %s: %s", event.value, refusal or "done")
-                    if refusal:
-                        raise ActdError(refusal)
-                    return
-            await asyncio.sleep(0.002)
-        raise ActdError(f"the tick process did not answer in {_ANSWER_TIMEOUT_S:g} s")
-
-    def _clear(self) -> None:
-        self._drain()
-        self._cadence.clear()
-        self._frames_from = {
-            name: (ring.newest, ring.peek("t_capture_ns") or 0, ring.peek("drops") or 0)
-            for name, ring in self._blocks.frames.items()
-        }
-
-    def _hello(self) -> dict[str, Any]:
-        config, spec = self._config, self._spec
-        return {
-            "actd": __version__,
-            "schema": messages.VERSION,
-            "joints": list(config.robot.joints),
-            "state": config.robot.state_names,
-            "units": config.robot.units,
-            "rate_hz": config.control.rate_hz,
-            "policy_hz": config.control.policy_hz or config.control.rate_hz,
-            "chunk_size": spec.chunk_size,
-            "plan_mode": settings.plan_mode(config, spec),
-            "cameras": {name: list(size) for name, size in self._shapes.cameras.items()},
-            "engine": self._manifest.engine,
-            "engine_sha256": {file.name: file.sha256 for file in self._manifest.files},
-            "ttl_ms": config.link.ttl_ms,
-        }
-
-    def status(self) -> dict[str, Any]:
-        """Everything an operator asks for; statistics since ready or the last `clear`."""
-        self._drain()
-        latest = self._blocks.ticks.latest()
-        mode, state_age_ms, listeners = "STARTING", None, 0
-        if latest is not None:
-            record = latest[1]
-            mode = Mode(int(record["mode"])).name
-            listeners = int(record["listeners"])
-            if record["state_age_ns"] >= 0:
-                state_age_ms = int(record["state_age_ns"]) / 1e6
-        inference = self._cadence.inference()
-        return {
-            "mode": mode,
-            "ready": self._ready,
-            "uptime_s": (now_ns() - self._started_ns) / 1e9,
-            "control": self._cadence.control(),
-            "inference": {
-                "engine": self._manifest.engine,
-                "state": describe(self._inference.condition),
-                "restarts": self._inference.restarts,
-                **inference,
-            },
-            "cameras": {name: self._camera_status(name) for name in self._cameras},
-            "state_age_ms": state_age_ms,
-            "listeners": listeners,
-            "realtime": self._tick.condition.get("realtime", {}),
-        }
-
-    def _camera_status(self, name: str) -> dict[str, Any]:
-        ring, camera = self._blocks.frames[name], self._cameras[name]
-        t_ns = ring.peek("t_capture_ns")
-        count, since_ns, drops = self._frames_from.get(name, (0, 0, 0))
-        fps = 0.0
-        if t_ns is not None and since_ns and t_ns > since_ns:
-            fps = (ring.newest - count) * 1e9 / (t_ns - since_ns)
-        return {
-            "state": describe(camera.condition),
-            "fps": round(fps, 2),
-            "drops": (ring.peek("drops") or 0) - drops,
-            "age_ms": None if t_ns is None else (now_ns() - t_ns) / 1e6,
-            "restarts": camera.restarts,
-        }
-
-    # --- the world outside
-
-    def _drain(self) -> None:
-        for number, record in self._blocks.ticks.since(self._seen["tick"]):
-            self._seen["tick"] = number
-            self._cadence.tick(record)
-        for number, record in self._blocks.plans.since(self._seen["plan"]):
-            self._seen["plan"] = number
-            self._cadence.plan(record)
+    def _clear(self) -> dict[str, Any]:
+        self._overview.clear()
+        return {}
 
     async def _observe(self, socket: Any) -> None:
+        overview, notifier = self._overview, self._notifier
         published_ns = 0
         while True:
-            self._drain()
-            if not self._ready and self._is_ready():
-                self._ready = True
-                self._clear()
-                self._notifier.ready(self._status_line())
-                log.info("ready: %s", self._status_line())
+            overview.drain()
+            if not overview.ready and self._is_ready():
+                overview.ready = True
+                overview.clear()
+                notifier.ready(overview.line())
+                log.info("ready: %s", overview.line())
             if now_ns() - published_ns >= _TELEMETRY_S * 1e9:
                 published_ns = now_ns()
-                body = messages.pack_map({"t": unix_s(), **self.status()})
+                body = messages.pack_map({"t": unix_s(), **overview.status()})
                 await socket.send_multipart([b"status", body])
-                if self._ready:
-                    self._notifier.status(self._status_line())
-                elif now_ns() - self._started_ns < _START_LIMIT_S * 1e9:
-                    self._notifier.extend_timeout(2 * _START_LIMIT_S)
-                    self._notifier.status(f"starting; {self._status_line()}")
+                if overview.ready:
+                    notifier.status(overview.line())
+                elif overview.uptime_ns < _START_LIMIT_S * 1e9:
+                    notifier.extend_timeout(2 * _START_LIMIT_S)
+                    notifier.status(f"starting; {overview.line()}")
             await asyncio.sleep(_DRAIN_S)
 
     def _is_ready(self) -> bool:
         return (
             self._blocks.ticks.newest > 0
-            and "warm" in self._inference.ever
+            and "warm" in self._family.inference.ever
             and all(ring.newest for ring in self._blocks.frames.values())
-        )
-
-    def _status_line(self) -> str:
-        status = self.status()
-        control, inference = status["control"], status["inference"]
-        cameras = " ".join(
-            f"{name} {camera['fps']:.0f} fps" if camera["state"] == "ok" else f"{name} DOWN"
-            for name, camera in status["cameras"].items()
-        )
-        return (
-            f"{status['mode']} {control['rate_hz']:.1f}/{control['target_hz']:g} Hz, "
-            f"late p99 {control['lateness_us']['p99']:.0f} us, missed {control['missed']}, "
-            f"{inference['engine']} {inference['ms']['p50']:.0f} ms ({inference['state']}), "
-            f"{cameras}"
         )
 
     async def _keep_alive(self) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from actd.errors import LinkError
 from actd.link import messages, sockets
 from actd.mode import Mode
 from actd.runtime import child, realtime
-from actd.runtime.blocks import ANSWER_BYTES, Blocks, Shapes, open_blocks
+from actd.runtime.blocks import ANSWER_BYTES, EVENTS, EVENTS_PER_TICK, Blocks, Shapes, open_blocks
 from actd.runtime.clock import now_ns, sleep_until_ns, unix_s
 from actd.runtime.schedule import Schedule
 from actd.runtime.settings import TickSettings, control_settings
@@ -71,6 +72,7 @@ class Link:
         self._state_names = settings.state_names
         self._env_dim = settings.env_dim
         self.listeners = 0
+        self._listened_ns: int | None = None
         self.pose: Vector | None = None
         self.state_ns: int | None = None
 
@@ -91,6 +93,12 @@ class Link:
                 self.listeners = max(0, self.listeners + (1 if joined else -1))
         except zmq.Again:
             pass
+        if self.listeners:
+            self._listened_ns = now
+
+    def controller_age_ns(self, now: int) -> int | None:
+        """0 while a controller listens, else the time since the last one left; None: never."""
+        return None if self._listened_ns is None else now - self._listened_ns
 
     def send(self, action: messages.Action) -> None:
         """Publish one command; never waits."""
@@ -116,7 +124,7 @@ class Loop:
         self._last_plan = blocks.plans.newest
         self._last_command = blocks.commands.newest
         self._infer_ms = 0.0
-        self._no_pose = np.zeros(len(settings.joints))
+        self._nothing = np.full(len(settings.joints), np.nan)
         self._asked_to_stop = False
 
     def ask_to_stop(self, *_: object) -> None:
@@ -156,15 +164,21 @@ class Loop:
 
     def _inputs(self, now: int, own_events: tuple[Event, ...]) -> Inputs:
         link = self._link
+        ages: dict[str, int | None] = {}
+        unchanged: dict[str, int] = {}
+        for name, ring in self._blocks.frames.items():
+            captured_ns = ring.peek("t_capture_ns")
+            changed_ns = ring.peek("t_changed_ns")
+            # A frame may be stamped after this tick woke.
+            ages[name] = None if captured_ns is None else max(0, now - captured_ns)
+            unchanged[name] = 0 if changed_ns is None else max(0, now - changed_ns)
         return Inputs(
             due_ns=self._schedule.due_ns,
             pose=link.pose,
             state_age_ns=None if link.state_ns is None else now - link.state_ns,
-            camera_ages_ns={
-                name: None if (t_ns := ring.peek("t_capture_ns")) is None else now - t_ns
-                for name, ring in self._blocks.frames.items()
-            },
-            listeners=link.listeners,
+            camera_ages_ns=ages,
+            camera_unchanged_ns=unchanged,
+            controller_age_ns=link.controller_age_ns(now),
             plans=self._new_plans(),
             commands=(*((0, event) for event in own_events), *self._new_commands()),
         )
@@ -178,8 +192,10 @@ class Loop:
         return tuple(plans)
 
     def _new_commands(self) -> tuple[tuple[int, Event], ...]:
+        """Operators' commands; a record of a tick has room for a few, the rest wait one tick."""
+        fresh = self._blocks.commands.since(self._last_command)
         commands = []
-        for number, record in self._blocks.commands.since(self._last_command):
+        for number, record in islice(fresh, EVENTS_PER_TICK - 1):
             self._last_command = number
             commands.append((number, Event(bytes(record["event"]).decode())))
         return tuple(commands)
@@ -202,25 +218,39 @@ class Loop:
         )
 
     def _record(self, inputs: Inputs, output: Output, wake_ns: int, late_ns: int) -> None:
-        pose = self._no_pose if inputs.pose is None else inputs.pose
+        events, commands = [0] * EVENTS_PER_TICK, [0] * EVENTS_PER_TICK
+        for place, (number, event) in enumerate(inputs.commands):
+            events[place], commands[place] = EVENTS.index(event), number
         self._blocks.ticks.write(
             (
+                self._seq,
                 inputs.due_ns,
                 wake_ns,
                 late_ns,
                 now_ns(),
+                self._schedule.missed,
                 int(output.mode),
                 output.n,
                 output.flags,
+                self._link.listeners,
                 output.plan,
-                -1 if output.plan_age_ns is None else output.plan_age_ns,
-                -1 if inputs.state_age_ns is None else inputs.state_age_ns,
-                inputs.listeners,
-                self._schedule.missed,
-                pose,
-                pose if output.action is None else output.action,
+                _age(output.plan_age_ns),
+                self._last_plan,
+                sum(1 << (self._last_plan - plan.number) for plan in inputs.plans),
+                events,
+                commands,
+                _age(inputs.state_age_ns),
+                _age(inputs.controller_age_ns),
+                [_age(age_ns) for age_ns in inputs.camera_ages_ns.values()],
+                list(inputs.camera_unchanged_ns.values()),
+                self._nothing if inputs.pose is None else inputs.pose,
+                self._nothing if output.action is None else output.action,
             )
         )
+
+
+def _age(age_ns: int | None) -> int:
+    return -1 if age_ns is None else age_ns
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ SETTINGS = ControlSettings(
     period_ns=PERIOD_NS,
     plan=PlanSettings("latest", 50.0, 20, 2, 20, 0.01, 100_000_000),
     limits=Limits(
-        np.array([-1.0, -1.0]), np.array([1.0, 1.0]), np.array([2.0, 2.0]), np.array([10.0, 10.0])
+        np.array([-1.0, -1.0]), np.array([1.0, 1.0]), np.array([2.0, 2.0]), np.array([10.0, 10.0]),
+        np.array([np.inf, np.inf]),
     ),
     start_distance=np.array([0.3, 0.3]),
     max_age=MaxAge(),
@@ -54,7 +55,8 @@ class Bench:
             pose=self.pose,
             state_age_ns=1_000_000,
             camera_ages_ns={"top": 30_000_000},
-            listeners=1,
+            camera_unchanged_ns={"top": 0},
+            controller_age_ns=0,
             plans=plans,
             commands=tuple((k + 1, event) for k, event in enumerate(events)),
         )
@@ -97,7 +99,7 @@ def test_armed_eases_in_and_then_follows_the_plan() -> None:
         ({"state_age_ns": 300_000_000}, "robot state is 300 ms old (limit 200 ms)"),
         ({"camera_ages_ns": {"top": None}}, "camera top has not delivered"),
         ({"camera_ages_ns": {"top": 900_000_000}}, "camera top is 900 ms old (limit 500 ms)"),
-        ({"listeners": 0}, "no controller is listening"),
+        ({"controller_age_ns": None}, "no controller is listening"),
         ({"pose": np.array([0.0, -0.9])}, "joint elbow: the policy's first command is 1"),
     ],
 )
@@ -109,7 +111,7 @@ def test_arming_is_refused_by_name(changes: dict[str, object], reason: str) -> N
 
 
 def test_all_reasons_come_at_once() -> None:
-    answer = Bench().tick(Event.ARM, plans=(), state_age_ns=None, listeners=0).answers[0][1]
+    answer = Bench().tick(Event.ARM, plans=(), state_age_ns=None, controller_age_ns=None).answers[0][1]
     assert answer.count(";") == 2
 
 

@@ -20,7 +20,7 @@ PERIOD_NS = 20_000_000
 
 
 def tick(number: int, *, late_ns: int = 50_000, missed: int = 0, flags: int = 0) -> np.void:
-    record = np.zeros(1, tick_dtype(2))[0]
+    record = np.zeros(1, tick_dtype(2, 1))[0]
     record["due_ns"] = 10**9 + number * PERIOD_NS
     record["wake_ns"] = record["due_ns"] + late_ns
     record["late_ns"] = late_ns

@@ -1,0 +1,31 @@
+"""The commands: parse, call, print. Everything heavy is imported by the command that needs it.
+
+An ActdError becomes its message on stderr and its exit code; Ctrl-C exits 130.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# Each adds its commands to the tree, in this order.
+from actd.cli import build, config, daemon
+from actd.cli.app import app
+from actd.errors import ActdError
+
+__all__ = ["app", "build", "config", "daemon", "main"]
+
+
+def main() -> None:
+    """Entry point of the `actd` command."""
+    try:
+        app()
+    except ActdError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output went away (`actd echo | head`): end as quietly as it did.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

@@ -1,0 +1,97 @@
+"""From a checkpoint to an engine and a deployment: export, infer, bench, init."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from actd.cli.app import app
+from actd.cli.shared import DEFAULT_CONFIG, AsJson, OptionalPath, names, show
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="LeRobot ACT checkpoint folder.")],
+    out: Annotated[Path, typer.Option(help="Engines are written to OUT/<engine>.")],
+    engine: Annotated[str, typer.Option(help="Engines to build, by comma.")] = "ort-fp32,ort-int8",
+    calibration: Annotated[
+        OptionalPath,
+        typer.Option(help="Recorded observations (.npz file or folder of them) for int8."),
+    ] = None,
+) -> None:
+    """Turn a checkpoint into engines, each with its error against torch."""
+    from actd.engine.export import export_checkpoint
+
+    export_checkpoint(checkpoint, out, names(engine), calibration, typer.echo)
+    first = out / names(engine)[0]
+    typer.echo(f"next: actd bench {first}   or   actd init {checkpoint} --engine {first}")
+
+
+@app.command()
+def infer(
+    engine_dir: Annotated[Path, typer.Argument(help="Engine folder.")],
+    obs: Annotated[Path, typer.Option(help=".npz keyed by LeRobot feature names.")],
+    out: Annotated[Path, typer.Option(help=".npz to write: `actions`, physical units.")],
+) -> None:
+    """Run an engine once on recorded observations."""
+    from actd.engine.infer import infer_file
+
+    shape = infer_file(engine_dir, obs, out)
+    typer.echo(f"{out}: actions {'x'.join(map(str, shape))}, physical units")
+
+
+@app.command()
+def bench(
+    folders: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Argument(help="Engine folders; default: engines of a default-size untrained ACT."),
+    ] = None,
+    engine: Annotated[str, typer.Option(help="Engines by comma, or all.")] = "all",
+    checkpoint: Annotated[OptionalPath, typer.Option(help="Build from this checkpoint.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Timed runs of each engine.")] = 50,
+    threads: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="CPU threads; default: all cores."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Time engines side by side and show their error against torch."""
+    from actd.engine.benchmark import run_benchmark
+
+    report = run_benchmark(
+        names(engine),
+        folders or [],
+        checkpoint=checkpoint,
+        rounds=rounds,
+        threads=threads,
+        report=lambda line: typer.echo(line, err=True),
+    )
+    if as_json:
+        typer.echo(json.dumps(report.to_dict()))
+    else:
+        show(report.table())
+        typer.echo("next: actd init CHECKPOINT --engine DIR, then actd run actd.yaml")
+    raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def init(
+    checkpoint: Annotated[Path, typer.Argument(help="LeRobot ACT checkpoint folder.")],
+    out: Annotated[Path, typer.Option(help="Deployment file to write.")] = DEFAULT_CONFIG,
+    engine: Annotated[
+        OptionalPath, typer.Option(help="Engine folder the file should name.")
+    ] = None,
+    robot: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Take joint names and limits from a shipped robot (aloha, so101)."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+) -> None:
+    """Write a commented actd.yaml that fits a checkpoint."""
+    from actd.scaffold import write_config
+
+    for line in write_config(checkpoint, out, engine=engine, robot=robot, force=force):
+        typer.echo(line)

@@ -1,0 +1,45 @@
+"""Deployment files: check, show, describe."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import typer
+
+from actd.cli.app import app
+from actd.cli.shared import DEFAULT_CONFIG, AsJson, ConfigArgument
+
+config_app = typer.Typer(help="Check, show and describe deployment files.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+
+@config_app.command("check")
+def config_check(config: ConfigArgument = DEFAULT_CONFIG) -> None:
+    """Report every mistake in a deployment file, and whether it fits its engine."""
+    from actd.runtime.launch import prepare
+
+    settings, _ = prepare(config)
+    typer.echo(f"{config}: correct, and fits {settings.engine}; next: actd run {config}")
+
+
+@config_app.command("show")
+def config_show(config: ConfigArgument = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Print a deployment file with every default filled in."""
+    from actd.config import load
+
+    settings = load(config).model_dump(mode="json")
+    if as_json:
+        typer.echo(json.dumps(settings))
+        return
+    from ruamel.yaml import YAML
+
+    YAML(typ="safe").dump(settings, sys.stdout)
+
+
+@config_app.command("schema")
+def config_schema() -> None:
+    """Print the JSON schema of deployment files, for editors."""
+    from actd.config import Config
+
+    typer.echo(json.dumps(Config.model_json_schema(), indent=2))

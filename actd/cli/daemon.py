@@ -1,0 +1,168 @@
+"""The daemon and its operators: demo, run, status, echo, arm, hold, stop, reset."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from actd.cli.app import app
+from actd.cli.shared import (
+    DEFAULT_CONFIG,
+    AsJson,
+    ConfigArgument,
+    ConfigOption,
+    HostOption,
+    OptionalPath,
+    operator,
+    ports,
+    show,
+)
+
+
+class Realtime(str, Enum):
+    """Values of --realtime."""
+
+    require = "require"
+    prefer = "prefer"
+    off = "off"
+
+
+class PlanModeOption(str, Enum):
+    """Values of --mode."""
+
+    temporal = "temporal"
+    queue = "queue"
+    latest = "latest"
+
+
+class Stream(str, Enum):
+    """What `echo` listens to."""
+
+    actions = "actions"
+    status = "status"
+
+
+@app.command()
+def demo(
+    seconds: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(min=1.0, help="Stop after this long; default: until Ctrl-C."),
+    ] = None,
+    headless: Annotated[bool, typer.Option("--headless", help="No window, even with one.")] = False,
+    as_json: AsJson = False,
+    engine: Annotated[OptionalPath, typer.Option(help="Another engine folder.")] = None,
+    mode: Annotated[Optional[PlanModeOption], typer.Option(help="Chunk mode.")] = None,  # noqa: UP045
+    realtime: Annotated[Realtime, typer.Option(help="Real-time measures.")] = Realtime.prefer,
+    out: Annotated[Path, typer.Option(help="Where the recording goes.")] = Path("outputs/demo"),
+) -> None:
+    """Watch a simulated ALOHA being driven by an exported ACT policy through the real daemon."""
+    from actd.demo import run_demo
+
+    code = run_demo(
+        seconds=seconds,
+        headless=headless,
+        as_json=as_json,
+        engine=engine,
+        mode=mode.value if mode else None,
+        realtime=realtime.value,
+        out=out,
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def run(
+    config: ConfigArgument = DEFAULT_CONFIG,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, start nothing.")
+    ] = False,
+) -> None:
+    """Run the daemon in the foreground, as the service does."""
+    from actd.runtime.launch import prepare
+
+    settings, manifest = prepare(config)
+    if dry_run:
+        typer.echo(f"{config}: fits {settings.engine}; next: actd run {config}")
+        return
+    import faulthandler
+
+    from actd.runtime.supervisor import run as run_daemon
+
+    # A missed systemd watchdog ends us by SIGABRT: say where each thread stood.
+    faulthandler.enable()
+    _log_to_stderr()
+    run_daemon(settings, manifest)
+
+
+@app.command()
+def status(
+    config: ConfigOption = None, host: HostOption = "127.0.0.1", as_json: AsJson = False
+) -> None:
+    """Show what the daemon is doing."""
+    from actd.observe.status import render
+
+    with operator(config, host) as daemon:
+        answer = daemon.status()
+    answer.pop("v"), answer.pop("ok")
+    if as_json:
+        typer.echo(json.dumps(answer))
+    else:
+        show(render(answer))
+
+
+@app.command()
+def echo(
+    stream: Annotated[Stream, typer.Argument(help="What to listen to.")] = Stream.actions,
+    count: Annotated[int, typer.Option(min=0, help="Messages to print; 0: until Ctrl-C.")] = 0,
+    config: ConfigOption = None,
+    host: HostOption = "127.0.0.1",
+) -> None:
+    """Print messages as they pass on the wire, one JSON object a line."""
+    from actd.observe.echo import messages_of
+
+    for number, message in enumerate(messages_of(stream.value, host, ports(config)), start=1):
+        typer.echo(json.dumps(message))
+        if number == count:
+            return
+
+
+@app.command()
+def arm(config: ConfigOption = None, host: HostOption = "127.0.0.1") -> None:
+    """Let the policy drive; refused with reasons while anything is stale or far off."""
+    _command("arm", config, host)
+
+
+@app.command()
+def hold(config: ConfigOption = None, host: HostOption = "127.0.0.1") -> None:
+    """Ramp to rest and stay until armed again."""
+    _command("hold", config, host)
+
+
+@app.command()
+def stop(config: ConfigOption = None, host: HostOption = "127.0.0.1") -> None:
+    """Ramp to rest and latch STOP."""
+    _command("stop", config, host)
+
+
+@app.command()
+def reset(config: ConfigOption = None, host: HostOption = "127.0.0.1") -> None:
+    """Leave FAULT or STOP for IDLE."""
+    _command("reset", config, host)
+
+
+def _command(name: str, config: Path | None, host: str) -> None:
+    with operator(config, host) as daemon:
+        daemon.request(name)
+        typer.echo(f"{name}: done; the daemon is {daemon.status()['mode']}")
+
+
+def _log_to_stderr() -> None:
+    # journald stamps every line itself.
+    stamp = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
+    logging.basicConfig(level=logging.INFO, format=f"{stamp}%(levelname)s %(message)s")

@@ -1,0 +1,3 @@
+"""What was recorded: record, replay, report."""
+
+from __future__ import annotations

@@ -1,0 +1,137 @@
+"""What the daemon says of itself: hello, status and the service manager's one line.
+
+Reads the rings and the children's conditions; decides nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actd import __version__
+from actd.config import Config
+from actd.engine.manifest import Manifest
+from actd.link import messages
+from actd.mode import Mode
+from actd.observe.cadence import Cadence
+from actd.runtime import settings
+from actd.runtime.blocks import Blocks
+from actd.runtime.children import describe
+from actd.runtime.clock import now_ns
+from actd.runtime.family import Family
+
+
+class Overview:
+    """Live statistics of one daemon. `ready` is set by the supervisor."""
+
+    def __init__(self, config: Config, manifest: Manifest, blocks: Blocks, family: Family) -> None:
+        self._config = config
+        self._manifest = manifest
+        self._blocks = blocks
+        self._family = family
+        self._cadence = Cadence(config.control.rate_hz)
+        self._started_ns = now_ns()
+        self._seen = {"tick": 0, "plan": 0}
+        self._frames_from: dict[str, tuple[int, int, int]] = {}
+        self.ready = False
+
+    @property
+    def uptime_ns(self) -> int:
+        """Since the daemon started."""
+        return now_ns() - self._started_ns
+
+    def drain(self) -> None:
+        """Take in the ticks and plans since the last call; often enough loses none."""
+        for number, record in self._blocks.ticks.since(self._seen["tick"]):
+            self._seen["tick"] = number
+            self._cadence.tick(record)
+        for number, record in self._blocks.plans.since(self._seen["plan"]):
+            self._seen["plan"] = number
+            self._cadence.plan(record)
+
+    def clear(self) -> None:
+        """Begin the statistics anew."""
+        self.drain()
+        self._cadence.clear()
+        self._frames_from = {
+            name: (ring.newest, ring.peek("t_capture_ns") or 0, ring.peek("drops") or 0)
+            for name, ring in self._blocks.frames.items()
+        }
+
+    def hello(self) -> dict[str, Any]:
+        """What a controller must know before it follows the actions."""
+        config, spec = self._config, self._manifest.policy_spec()
+        sizes = {f.camera: [*f.boundary_shape[:2]] for f in spec.cameras}
+        return {
+            "actd": __version__,
+            "schema": messages.VERSION,
+            "joints": list(config.robot.joints),
+            "state": config.robot.state_names,
+            "units": config.robot.units,
+            "rate_hz": config.control.rate_hz,
+            "policy_hz": config.control.policy_hz or config.control.rate_hz,
+            "chunk_size": spec.chunk_size,
+            "plan_mode": settings.plan_mode(config, spec),
+            "cameras": sizes,
+            "engine": self._manifest.engine,
+            "engine_sha256": {file.name: file.sha256 for file in self._manifest.files},
+            "ttl_ms": config.link.ttl_ms,
+        }
+
+    def status(self) -> dict[str, Any]:
+        """Everything an operator asks for; statistics since ready or the last `clear`."""
+        self.drain()
+        latest = self._blocks.ticks.latest()
+        mode, state_age_ms, listeners = "STARTING", None, 0
+        if latest is not None:
+            record = latest[1]
+            mode = Mode(int(record["mode"])).name
+            listeners = int(record["listeners"])
+            if record["state_age_ns"] >= 0:
+                state_age_ms = int(record["state_age_ns"]) / 1e6
+        inference = self._family.inference
+        return {
+            "mode": mode,
+            "ready": self.ready,
+            "uptime_s": self.uptime_ns / 1e9,
+            "control": self._cadence.control(),
+            "inference": {
+                "engine": self._manifest.engine,
+                "state": describe(inference.condition),
+                "restarts": inference.restarts,
+                **self._cadence.inference(),
+            },
+            "cameras": {name: self._camera(name) for name in self._family.cameras},
+            "state_age_ms": state_age_ms,
+            "listeners": listeners,
+            "realtime": self._family.tick.condition.get("realtime", {}),
+        }
+
+    def line(self) -> str:
+        """The status in one line, as `systemctl status` shows it."""
+        status = self.status()
+        control, inference = status["control"], status["inference"]
+        cameras = " ".join(
+            f"{name} {camera['fps']:.0f} fps" if camera["state"] == "ok" else f"{name} DOWN"
+            for name, camera in status["cameras"].items()
+        )
+        return (
+            f"{status['mode']} {control['rate_hz']:.1f}/{control['target_hz']:g} Hz, "
+            f"late p99 {control['lateness_us']['p99']:.0f} us, missed {control['missed']}, "
+            f"{inference['engine']} {inference['ms']['p50']:.0f} ms ({inference['state']}), "
+            f"{cameras}"
+        )
+
+    def _camera(self, name: str) -> dict[str, Any]:
+        ring, camera = self._blocks.frames[name], self._family.cameras[name]
+        t_ns = ring.peek("t_capture_ns")
+        count, since_ns, drops = self._frames_from.get(name, (0, 0, 0))
+        fps = 0.0
+        if t_ns is not None and since_ns and t_ns > since_ns:
+            fps = (ring.newest - count) * 1e9 / (t_ns - since_ns)
+        return {
+            "state": describe(camera.condition),
+            "fps": round(fps, 2),
+            "drops": (ring.peek("drops") or 0) - drops,
+            "age_ms": None if t_ns is None else (now_ns() - t_ns) / 1e6,
+            "restarts": camera.restarts,
+        }
