@@ -13,10 +13,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from actd.control import staleness, state
+from actd.control import state
 from actd.control.guard import Flag, Guard, Limits, Vector
-from actd.control.plan import Plan, Planner, PlanSettings, Sample
-from actd.control.staleness import MaxAge, is_stale
+from actd.control.plan import Plan, Planner, PlanSettings, Reading, Sample, ease
+from actd.control.staleness import (
+    MaxAge,
+    camera_complaints,
+    complaint,
+    is_frozen,
+    is_stale,
+)
 from actd.control.state import Event, Phase
 from actd.mode import Mode
 
@@ -80,6 +86,7 @@ class Controller:
         self._planner = Planner(settings.plan)
         self._guard = Guard(settings.limits, settings.period_ns)
         self._since_ns = 0  # when the phase was entered
+        self._last_inputs: Inputs | None = None
         self._eased_from: Vector = self._guard.position
 
     @property
@@ -89,53 +96,94 @@ class Controller:
 
     def tick(self, inputs: Inputs) -> Output:
         """Decide one tick."""
+        due_ns = inputs.due_ns
+        last, self._last_inputs = self._last_inputs, inputs
+        if last is not None and due_ns - last.due_ns > self.settings.max_age.fault_after_ns:
+            # No tick for so long is a gap too, in which nobody commanded the arm.
+            self._enter(Event.FAULT, due_ns)
         for plan in inputs.plans:
             self._planner.add(plan)
-        if self.phase is Phase.IDLE and inputs.pose is not None:
-            self._guard.reset(inputs.pose)
-        sample = self._planner.at(inputs.due_ns + self.settings.actuation_latency_ns)
-        problems = self._problems(inputs, sample)
-        answers = tuple(self._operate(n, e, inputs, sample) for n, e in inputs.commands)
-        self._advance(inputs.due_ns, sample, problems)
-        flags = self._stale_flags(inputs)
+        if self.phase is Phase.IDLE:
+            # Nothing is commanded, so there is nothing to go on from: neither pose nor chunk.
+            self._planner.reading = Reading()
+            if inputs.pose is not None:
+                self._guard.reset(inputs.pose)
+        sample = self._planner.at(due_ns + self.settings.actuation_latency_ns)
+        flags = self._stream_flags(inputs)
+        answers = tuple([self._operate(n, e, inputs, sample) for n, e in inputs.commands])
+        self._advance(due_ns, self._usable(due_ns, sample, flags))
         if self.phase is Phase.GAP:
             flags |= Flag.STARVED
-        action, guard_flags = self._command(inputs.due_ns, sample)
-        if guard_flags & Flag.NON_FINITE:
-            self._enter(Event.FAULT, inputs.due_ns)
+        action, guard_flags = self._command(due_ns, sample)
+        if guard_flags:
+            flags |= guard_flags
+            if guard_flags & Flag.NON_FINITE:
+                self._enter(Event.FAULT, due_ns)
         return Output(
             mode=state.MODE[self.phase],
             action=action,
             plan=sample.number if sample else 0,
-            plan_age_ns=self._plan_age_ns(inputs.due_ns),
+            plan_age_ns=self._plan_age_ns(due_ns),
             n=sample.n if sample else 0,
-            flags=int(flags | guard_flags),
+            flags=int(flags),
             answers=answers,
         )
+
+    def rehearse(self, due_ns: int) -> None:
+        """Tick for nothing: as if nothing new had come by `due_ns`, and forgotten at once.
+
+        A tick that comes after a while of other processes' work finds none of its code and
+        data in the caches, and takes several times as long. Call this just before it is due.
+        """
+        last = self._last_inputs
+        if last is None:
+            return
+        memory = (self.phase, self._since_ns, self._eased_from)
+        motion, reading = self._guard.motion, self._planner.reading
+        self.tick(last._replace(due_ns=due_ns, plans=(), commands=()))
+        self.phase, self._since_ns, self._eased_from = memory
+        self._last_inputs = last
+        self._guard.motion, self._planner.reading = motion, reading
 
     def _plan_age_ns(self, due_ns: int) -> int | None:
         observed_ns = self._planner.newest_observation_ns
         return None if observed_ns is None else due_ns - observed_ns
 
-    def _problems(self, inputs: Inputs, sample: Sample | None) -> list[str]:
-        """Why motion may not go on, in words; empty when it may."""
+    def _stream_flags(self, inputs: Inputs) -> int:
+        """Which streams are not as they should be; no words are made while all is well."""
+        limits = self.settings.max_age
+        flags = 0
+        if is_stale(inputs.state_age_ns, limits.state_ns):
+            flags |= Flag.STATE_STALE
+        if is_stale(inputs.controller_age_ns, limits.controller_ns):
+            flags |= Flag.CONTROLLER_LOST
+        for name, age_ns in inputs.camera_ages_ns.items():
+            if is_stale(age_ns, limits.camera_ns):
+                flags |= Flag.CAMERA_STALE
+            if is_frozen(inputs.camera_unchanged_ns[name], limits.frozen_ns):
+                flags |= Flag.CAMERA_FROZEN
+        return flags
+
+    def _usable(self, due_ns: int, sample: Sample | None, flags: int) -> Sample | None:
+        """The sample, unless motion may not go on. A camera counts through the plan's age."""
+        if flags and flags & (Flag.STATE_STALE | Flag.CONTROLLER_LOST):
+            return None
+        if is_stale(self._plan_age_ns(due_ns), self.settings.max_age.plan_ns):
+            return None
+        return sample
+
+    def _arm_problems(self, inputs: Inputs, sample: Sample | None) -> list[str]:
+        """Why the arm may not be armed, in words; empty when it may."""
         limits = self.settings.max_age
         problems = []
         if is_stale(inputs.state_age_ns, limits.state_ns):
-            problems.append(
-                staleness.complaint("robot state", inputs.state_age_ns, limits.state_ns)
-            )
+            problems.append(complaint("robot state", inputs.state_age_ns, limits.state_ns))
         plan_age_ns = self._plan_age_ns(inputs.due_ns)
         if is_stale(plan_age_ns, limits.plan_ns):
-            problems.append(staleness.complaint("the plan", plan_age_ns, limits.plan_ns))
+            problems.append(complaint("the plan", plan_age_ns, limits.plan_ns))
         elif sample is None:
             problems.append("no plan covers this moment")
-        return problems
-
-    def _arm_problems(self, inputs: Inputs, sample: Sample | None) -> list[str]:
-        limits = self.settings.max_age
-        problems = self._problems(inputs, sample)
-        problems += staleness.stale_cameras(inputs.camera_ages_ns, limits.camera_ns)
+        problems += camera_complaints(inputs.camera_ages_ns, inputs.camera_unchanged_ns, limits)
         if inputs.controller_age_ns != 0:
             problems.append("no controller is listening to the actions")
         if sample is not None and inputs.pose is not None:
@@ -164,17 +212,19 @@ class Controller:
         refused = state.refusal(self.phase, event)
         if refused is None and event is Event.ARM:
             refused = "; ".join(self._arm_problems(inputs, sample)) or None
+        if refused is None and event is Event.RESET and not self.at_rest:
+            refused = "the arm is still ramping to rest: try again"
         if refused is None:
             self._enter(event, inputs.due_ns)
         return number, refused or ""
 
-    def _advance(self, due_ns: int, sample: Sample | None, problems: list[str]) -> None:
-        if self.phase is Phase.ARMED and problems:
+    def _advance(self, due_ns: int, sample: Sample | None) -> None:
+        if self.phase is Phase.ARMED and sample is None:
             self._enter(Event.STARVE, due_ns)
         elif self.phase is Phase.GAP:
             if due_ns - self._since_ns > self.settings.max_age.fault_after_ns:
                 self._enter(Event.EXPIRE, due_ns)
-            elif not problems and sample and self._is_near(sample):
+            elif sample is not None and self._is_near(sample):
                 self._enter(Event.RECOVER, due_ns)
 
     def _is_near(self, sample: Sample) -> bool:
@@ -207,14 +257,4 @@ class Controller:
         elapsed_ns = due_ns - self._since_ns
         if elapsed_ns >= self.settings.ease_in_ns:
             return 1.0
-        x = elapsed_ns / self.settings.ease_in_ns
-        return x * x * (3.0 - 2.0 * x)
-
-    def _stale_flags(self, inputs: Inputs) -> int:
-        limits = self.settings.max_age
-        flags = 0
-        if is_stale(inputs.state_age_ns, limits.state_ns):
-            flags |= Flag.STATE_STALE
-        if any(is_stale(age, limits.camera_ns) for age in inputs.camera_ages_ns.values()):
-            flags |= Flag.CAMERA_STALE
-        return flags
+        return ease(elapsed_ns / self.settings.ease_in_ns)

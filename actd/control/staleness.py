@@ -1,6 +1,7 @@
 """How old each stream may be: one table, read everywhere.
 
-An age of None means the stream has never delivered.
+The tick, inference and status judge a stream by the same functions, and say so in the same
+words. An age of None means the stream has never delivered.
 """
 
 from __future__ import annotations
@@ -30,6 +31,11 @@ def is_stale(age_ns: int | None, limit_ns: int) -> bool:
     return age_ns is None or age_ns > limit_ns
 
 
+def is_frozen(unchanged_ns: int, limit_ns: int) -> bool:
+    """Whether a camera that has shown one picture for this long may not be used."""
+    return 0 < limit_ns < unchanged_ns
+
+
 def complaint(name: str, age_ns: int | None, limit_ns: int) -> str:
     """The sentence an operator reads about a stale stream."""
     if age_ns is None:
@@ -37,10 +43,23 @@ def complaint(name: str, age_ns: int | None, limit_ns: int) -> str:
     return f"{name} is {age_ns / 1e6:.0f} ms old (limit {limit_ns / 1e6:.0f} ms)"
 
 
-def stale_cameras(ages_ns: Mapping[str, int | None], limit_ns: int) -> tuple[str, ...]:
-    """A complaint for every stale camera."""
-    return tuple(
-        complaint(f"camera {name}", age_ns, limit_ns)
-        for name, age_ns in ages_ns.items()
-        if is_stale(age_ns, limit_ns)
-    )
+def camera_complaint(
+    name: str, age_ns: int | None, unchanged_ns: int, limits: MaxAge
+) -> str | None:
+    """The sentence about a camera that may not be used, None for one that may."""
+    if is_stale(age_ns, limits.camera_ns):
+        return complaint(f"camera {name}", age_ns, limits.camera_ns)
+    if is_frozen(unchanged_ns, limits.frozen_ns):
+        return (
+            f"camera {name} has shown the same picture for {unchanged_ns / 1e6:.0f} ms "
+            f"(limit {limits.frozen_ns / 1e6:.0f} ms)"
+        )
+    return None
+
+
+def camera_complaints(
+    ages_ns: Mapping[str, int | None], unchanged_ns: Mapping[str, int], limits: MaxAge
+) -> list[str]:
+    """A sentence for every camera that may not be used."""
+    judged = (camera_complaint(name, ages_ns[name], unchanged_ns[name], limits) for name in ages_ns)
+    return [sentence for sentence in judged if sentence is not None]

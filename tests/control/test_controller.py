@@ -23,7 +23,10 @@ SETTINGS = ControlSettings(
     period_ns=PERIOD_NS,
     plan=PlanSettings("latest", 50.0, 20, 2, 20, 0.01, 100_000_000),
     limits=Limits(
-        np.array([-1.0, -1.0]), np.array([1.0, 1.0]), np.array([2.0, 2.0]), np.array([10.0, 10.0]),
+        np.array([-1.0, -1.0]),
+        np.array([1.0, 1.0]),
+        np.array([2.0, 2.0]),
+        np.array([10.0, 10.0]),
         np.array([np.inf, np.inf]),
     ),
     start_distance=np.array([0.3, 0.3]),
@@ -100,6 +103,11 @@ def test_armed_eases_in_and_then_follows_the_plan() -> None:
         ({"camera_ages_ns": {"top": None}}, "camera top has not delivered"),
         ({"camera_ages_ns": {"top": 900_000_000}}, "camera top is 900 ms old (limit 500 ms)"),
         ({"controller_age_ns": None}, "no controller is listening"),
+        ({"controller_age_ns": 1}, "no controller is listening"),
+        (
+            {"camera_unchanged_ns": {"top": 1_500_000_000}},
+            "camera top has shown the same picture for 1500 ms (limit 1000 ms)",
+        ),
         ({"pose": np.array([0.0, -0.9])}, "joint elbow: the policy's first command is 1"),
     ],
 )
@@ -111,7 +119,9 @@ def test_arming_is_refused_by_name(changes: dict[str, object], reason: str) -> N
 
 
 def test_all_reasons_come_at_once() -> None:
-    answer = Bench().tick(Event.ARM, plans=(), state_age_ns=None, controller_age_ns=None).answers[0][1]
+    answer = (
+        Bench().tick(Event.ARM, plans=(), state_age_ns=None, controller_age_ns=None).answers[0][1]
+    )
     assert answer.count(";") == 2
 
 
@@ -126,6 +136,55 @@ def test_a_short_gap_holds_and_recovers_by_itself() -> None:
     assert bench.tick().mode is Mode.ARMED
 
 
+@pytest.mark.parametrize(
+    ("changes", "flag"),
+    [
+        ({"state_age_ns": 300_000_000}, Flag.STATE_STALE),
+        ({"controller_age_ns": 600_000_000}, Flag.CONTROLLER_LOST),
+    ],
+)
+def test_a_stream_lost_for_a_moment_holds_and_for_long_faults(
+    changes: dict[str, object], flag: Flag
+) -> None:
+    bench = Bench().armed()
+    output = bench.tick(**changes)
+    assert output.mode is Mode.HOLD
+    assert output.flags & Flag.STARVED
+    assert output.flags & flag
+    assert bench.tick().mode is Mode.ARMED
+    modes = [bench.tick(**changes).mode for _ in range(150)]
+    assert set(modes[:100]) == {Mode.HOLD}
+    assert modes[-1] is Mode.FAULT
+    assert bench.tick().mode is Mode.FAULT
+
+
+def test_a_controller_that_left_just_now_does_not_hold_yet() -> None:
+    output = Bench().armed().tick(controller_age_ns=400_000_000)
+    assert output.mode is Mode.ARMED
+    assert not output.flags & Flag.CONTROLLER_LOST
+
+
+def test_a_frozen_camera_is_flagged_and_held_through_the_age_of_the_plan() -> None:
+    bench = Bench().armed()
+    frozen = {"camera_unchanged_ns": {"top": 2 * 10**9}}
+    output = bench.tick(**frozen)
+    assert output.flags & Flag.CAMERA_FROZEN
+    assert not output.flags & Flag.CAMERA_STALE
+    assert output.mode is Mode.ARMED
+    modes = [bench.tick(plan=None, **frozen).mode for _ in range(60)]
+    assert modes[-1] is Mode.HOLD
+
+
+def test_a_camera_may_show_one_picture_for_ever_where_that_is_allowed() -> None:
+    still = replace(SETTINGS, max_age=MaxAge(frozen_ns=0))
+    bench = Bench(still)
+    changes = {"camera_unchanged_ns": {"top": 10**15}}
+    bench.tick(**changes)
+    output = bench.tick(Event.ARM, **changes)
+    assert output.answers == ((1, ""),)
+    assert not output.flags & Flag.CAMERA_FROZEN
+
+
 def test_a_long_gap_latches_fault_and_only_reset_and_arm_lead_out() -> None:
     bench = Bench().armed()
     modes = [bench.tick(plan=None, state_age_ns=10**9).mode for _ in range(150)]
@@ -136,6 +195,16 @@ def test_a_long_gap_latches_fault_and_only_reset_and_arm_lead_out() -> None:
     assert bench.tick(Event.RESET).mode is Mode.IDLE
     bench.tick()
     assert bench.tick(Event.ARM).mode is Mode.ARMED
+
+
+def test_a_silence_of_the_tick_itself_is_a_gap_too() -> None:
+    short, long = Bench().armed(), Bench().armed()
+    limit_ns = SETTINGS.max_age.fault_after_ns
+    short.due_ns += limit_ns - 2 * PERIOD_NS
+    assert short.tick().mode is Mode.ARMED
+    long.due_ns += limit_ns
+    assert long.tick().mode is Mode.FAULT
+    assert long.tick().mode is Mode.FAULT
 
 
 def test_plans_that_stop_coming_hold_before_the_chunk_runs_out() -> None:
@@ -186,11 +255,52 @@ def test_hold_and_stop_ramp_to_rest() -> None:
         np.testing.assert_array_equal(rest, after)
 
 
+def test_reset_waits_for_the_ramp_to_end() -> None:
+    bench = Bench().armed()
+    for _ in range(20):
+        bench.tick(plan=1.0)
+    output = bench.tick(Event.STOP, Event.RESET)
+    assert output.answers[1] == (2, "the arm is still ramping to rest: try again")
+    assert output.mode is Mode.STOP
+    while not bench.controller.at_rest:
+        bench.tick()
+    assert bench.tick(Event.RESET).mode is Mode.IDLE
+
+
 def test_every_command_is_answered_with_its_number() -> None:
     bench = Bench()
     answers = bench.tick(Event.HOLD, Event.ARM, Event.STOP).answers
     assert [number for number, _ in answers] == [1, 2, 3]
     assert [bool(why) for _, why in answers] == [True, False, False]
+
+
+@pytest.mark.parametrize("mode", ["temporal", "queue", "latest"])
+def test_a_rehearsal_changes_nothing(mode: str) -> None:
+    """Two controllers see the same, one of them rehearses every tick: the same commands."""
+    plan = replace(SETTINGS.plan, mode=mode)
+    both = Bench(replace(SETTINGS, plan=plan)), Bench(replace(SETTINGS, plan=plan))
+    script: dict[int, tuple[Event, ...]] = {
+        3: (Event.ARM,),
+        60: (Event.HOLD,),
+        80: (Event.ARM,),
+        200: (Event.STOP,),
+        210: (Event.RESET,),
+        215: (Event.ARM,),
+    }
+    for tick in range(260):
+        target = None if 100 < tick < 140 or tick % 3 else float(np.sin(tick / 9))
+        outputs = []
+        for bench in both:
+            if bench is both[1]:
+                for ahead in (0, 7, 300) if tick % 5 else (0,):
+                    bench.controller.rehearse(bench.due_ns + PERIOD_NS * (1 + ahead))
+            outputs.append(bench.tick(*script.get(tick, ()), plan=target))
+        one, two = (output._replace(action=None) for output in outputs)
+        assert one == two
+        actions = [output.action for output in outputs]
+        assert (actions[0] is None) == (actions[1] is None)
+        if actions[0] is not None:
+            assert actions[0].tolist() == actions[1].tolist()
 
 
 step = st.tuples(

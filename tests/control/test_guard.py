@@ -13,8 +13,15 @@ PERIOD_NS = 20_000_000
 DT = PERIOD_NS / 1e9
 
 
-def limits(lower: float = -1, upper: float = 1, velocity: float = 2, accel: float = 10) -> Limits:
-    return Limits(*(np.array([value], dtype=float) for value in (lower, upper, velocity, accel)))
+def limits(
+    lower: float = -1,
+    upper: float = 1,
+    velocity: float = 2,
+    accel: float = 10,
+    jerk: float = float("inf"),
+) -> Limits:
+    values = (lower, upper, velocity, accel, jerk)
+    return Limits(*(np.array([value], dtype=float) for value in values))
 
 
 def guard_at(position: float, **changes: float) -> Guard:
@@ -99,6 +106,7 @@ def test_one_bad_joint_brakes_all() -> None:
         *(np.repeat(v, 2) for v in (limits().lower, limits().upper)),
         np.array([2.0, 2.0]),
         np.array([10.0, 10.0]),
+        np.array([np.inf, np.inf]),
     )
     guard = Guard(both, PERIOD_NS)
     guard.reset(np.zeros(2))
@@ -143,3 +151,21 @@ def test_reset_copies_the_pose() -> None:
     guard.reset(pose)
     pose[0] = 0.9
     assert guard.position[0] == 0.5
+
+
+@pytest.mark.parametrize("jerk", [float("inf"), 500.0])
+@settings(max_examples=50, deadline=None)
+@given(speed=st.floats(0.6, 4), side=st.sampled_from([-1.0, 1.0]), past=st.floats(0, 2))
+def test_a_target_that_runs_into_a_wall_is_left_in_time(
+    jerk: float, speed: float, side: float, past: float
+) -> None:
+    """The target moves steadily up to a position limit, or past it, and stays there."""
+    guard = guard_at(0.0, jerk=jerk)
+    last, last_speed = 0.0, 0.0
+    for tick in range(300):
+        command, _ = step(guard, side * min(tick * DT * speed, 1 + past))
+        assert abs(command) <= 1
+        now = (command - last) / DT
+        assert abs(now - last_speed) <= 10 * DT * (1 + 1e-6) + 1e-9
+        last, last_speed = command, now
+    assert last == pytest.approx(side, abs=1e-3)

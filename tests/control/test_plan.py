@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actd.control.plan import Plan, Planner, PlanSettings, ensemble_weights
+from actd.control.plan import Plan, Planner, PlanSettings, describe, ensemble_weights
 
 GOLDEN = np.load(Path(__file__).parent.parent / "golden" / "ensembler.npz")
 PERIOD_NS = 20_000_000
@@ -171,3 +171,112 @@ def test_clear_forgets_everything() -> None:
         subject.clear()
         assert subject.at(PERIOD_NS) is None
         assert subject.newest_observation_ns is None
+
+
+def test_latest_fades_on_when_the_old_chunk_runs_out() -> None:
+    """A late chunk arrives one row before the end of the one in use: still no step."""
+    subject = planner("latest", crossfade_ns=5 * PERIOD_NS)
+    subject.add(Plan(1, 0, np.zeros((8, 3), np.float32)))
+    assert subject.at(6 * PERIOD_NS) is not None
+    subject.add(Plan(2, 5 * PERIOD_NS, np.ones((8, 3), np.float32)))
+    times = range(7 * PERIOD_NS, 13 * PERIOD_NS, PERIOD_NS // 10)
+    samples = [subject.at(due_ns) for due_ns in times]
+    values = np.array([sample.action[0] for sample in samples if sample is not None])
+    assert len(values) == len(samples)
+    assert values[0] == 0.0
+    assert values[-1] == 1.0
+    assert np.diff(values).max() < 0.05
+
+
+def test_latest_does_not_fade_from_a_chunk_that_was_over() -> None:
+    """After a gap nothing was commanded: the new chunk counts from its first moment."""
+    subject = planner("latest", crossfade_ns=5 * PERIOD_NS)
+    subject.add(Plan(1, 0, np.zeros((8, 3), np.float32)))
+    assert subject.at(0) is not None
+    assert subject.at(9 * PERIOD_NS) is None
+    subject.add(Plan(2, 10 * PERIOD_NS, np.ones((8, 3), np.float32)))
+    sample = subject.at(10 * PERIOD_NS)
+    assert sample is not None
+    assert sample.n == 1
+    assert sample.action.tolist() == [1.0] * 3
+
+
+def test_a_missing_chunk_costs_one_longer_fade_and_no_step() -> None:
+    """Chunks that say 0, (missing), 1: between two moments never more than the fade's slope."""
+    subject = planner("latest", chunk_size=20, crossfade_ns=4 * PERIOD_NS)
+    step_ns = PERIOD_NS // 4
+    values = []
+    for k in range(30 * 4):
+        due_ns = k * step_ns
+        if k % 16 == 0 and k != 32:
+            actions = np.full((20, 3), float(k > 32), np.float32)
+            subject.add(Plan(k + 1, due_ns, actions))
+        sample = subject.at(due_ns)
+        assert sample is not None
+        values.append(float(sample.action[0]))
+    assert values[-1] == 1.0
+    assert np.abs(np.diff(values)).max() <= 1.5 / 16 + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"temporal_coeff": 0.01, "chunk_size": 100},
+            "temporal, coefficient 0.01 > 0: the oldest of up to 100 predictions weighs most "
+            "(0.0157, 0.0156, ..., 0.0058, oldest first); linear between rows",
+        ),
+        (
+            {"temporal_coeff": -0.5, "chunk_size": 3},
+            "temporal, coefficient -0.5 < 0: the newest of up to 3 predictions weighs most "
+            "(0.1863, 0.3072, 0.5065, oldest first); linear between rows",
+        ),
+        (
+            {"temporal_coeff": 0.0},
+            "temporal, coefficient 0: all of up to 8 predictions weigh the same; "
+            "linear between rows",
+        ),
+        (
+            {"mode": "queue", "n_action_steps": 5, "interpolation": ("smooth", "smooth", "hold")},
+            "queue, 5 of 8 rows of a chunk, then the newest chunk; "
+            "smooth (2 of 3), hold (1 of 3) between rows",
+        ),
+        (
+            {"mode": "latest", "interpolation": ("smooth",) * 3},
+            "latest, the newest chunk, faded in over 100 ms; smooth between rows",
+        ),
+    ],
+)
+def test_the_mode_is_described_with_what_its_coefficient_means(
+    changes: dict[str, object], words: str
+) -> None:
+    assert describe(planner(**changes).settings) == words  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("coeff", [-50.0, 50.0])
+def test_extreme_coefficients_stay_finite(coeff: float) -> None:
+    weights = ensemble_weights(coeff, 128)
+    assert weights[0 if coeff > 0 else -1] == pytest.approx(1.0)
+    assert np.isfinite(weights).all()
+
+
+def test_temporal_keeps_at_most_the_chunks_that_still_count() -> None:
+    """Slots go round many times; what is mixed is always the chunks that cover the moment."""
+    subject = planner("temporal", max_plans=9, temporal_coeff=0.0)
+    for tick in range(100):
+        subject.add(Plan(tick + 1, tick * PERIOD_NS, np.full((8, 3), tick, np.float32)))
+        sample = subject.at(tick * PERIOD_NS)
+        assert sample is not None
+        covering = np.arange(max(0, tick - 7), tick + 1)
+        assert sample.n == len(covering)
+        assert sample.action[0] == pytest.approx(covering.mean())
+
+
+def test_temporal_with_more_plans_than_room_drops_the_oldest() -> None:
+    subject = planner("temporal", max_plans=4, temporal_coeff=0.0)
+    for number in range(10):
+        subject.add(Plan(number + 1, number * 1000, np.full((8, 3), number, np.float32)))
+    sample = subject.at(PERIOD_NS)
+    assert sample is not None
+    assert (sample.n, sample.number) == (4, 10)
+    assert sample.action[0] == pytest.approx((6 + 7 + 8 + 9) / 4)
