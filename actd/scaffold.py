@@ -64,7 +64,8 @@ def _joints(
 ) -> tuple[dict[str, JointConfig], int]:
     """Joints of a shipped robot, or nameless ones with the range of the training data."""
     if robot is None:
-        return {f"joint_{j}": _joint(action, j) for j in range(spec.action_dim)}, _GUESSED_POLICY_HZ
+        joints = {f"joint_{j}": _joint(action, j) for j in range(spec.action_dim)}
+        return joints, round(spec.trained_hz or _GUESSED_POLICY_HZ)
     if robot not in _ROBOTS:
         raise UsageError(f"--robot: {robot!r} is not known: choose from {', '.join(_ROBOTS)}")
     shipped = load(resource_dir("configs") / f"{robot}.yaml")

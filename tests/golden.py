@@ -2,7 +2,8 @@
 
 Every weight, statistic and observation of a golden case is drawn from numpy's
 PCG64 stream, seeded by the CRC of its own name, so the repository carries only
-configurations, tensor shapes and the actions that LeRobot 0.4.4 gave for them.
+configurations, tensor shapes and the actions that LeRobot 0.4.4, or the original ACT,
+gave for them.
 """
 
 from __future__ import annotations
@@ -67,8 +68,13 @@ def _picture(stream: np.random.Generator, height: int, width: int) -> Array:
 
 def observation(case: str, index: int) -> dict[str, Array]:
     """Observation `index` of a case, by feature name, as an engine takes it."""
+    return draw(case, index, config(case)["input_features"])
+
+
+def draw(case: str, index: int, features: dict[str, Any]) -> dict[str, Array]:
+    """The same for features that no config.json lists."""
     out: dict[str, Array] = {}
-    for name, feature in config(case)["input_features"].items():
+    for name, feature in features.items():
         shape = tuple(feature["shape"])
         stream = _stream(f"obs:{case}:{index}:{name}")
         if feature["type"] == "VISUAL":

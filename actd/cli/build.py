@@ -1,8 +1,9 @@
-"""From a checkpoint to an engine and a deployment: export, infer, bench, init."""
+"""From a checkpoint to an engine and a deployment: inspect, export, infer, bench, init."""
 
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -10,24 +11,113 @@ import typer
 
 from actd.cli.app import app
 from actd.cli.shared import DEFAULT_CONFIG, AsJson, OptionalPath, names, show
+from actd.errors import ActdError
+
+# typer reads annotations at run time, on 3.10 too, hence Optional.
+OptionalText = Optional[str]  # noqa: UP045
+
+
+CheckpointArgument = Annotated[
+    str,
+    typer.Argument(help="ACT checkpoint: folder, training run, .ckpt file, or hub id owner/name."),
+]
+# What an original ACT does not say of itself; the rest serves any checkpoint.
+Format = Annotated[str, typer.Option("--format", help="auto, lerobot or original.")]
+Cameras = Annotated[
+    OptionalText, typer.Option(help="Original ACT: its camera_names, by comma, in order.")
+]
+ImageSize = Annotated[OptionalText, typer.Option(help="Original ACT: HEIGHTxWIDTH of its images.")]
+Heads = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option(min=1, help="Original ACT: attention heads (its own training uses 8)."),
+]
+Color = Annotated[
+    OptionalText, typer.Option(help="Original ACT: channels it was trained on, rgb or bgr.")
+]
+Fps = Annotated[
+    Optional[float],  # noqa: UP045
+    typer.Option(help="Rate of the training data, where the checkpoint does not say."),
+]
+Dataset = Annotated[
+    OptionalText, typer.Option(help="Whose statistics to use, where a checkpoint has several.")
+]
+
+
+@app.command()
+def inspect(
+    checkpoint: CheckpointArgument,
+    format: Format = "auto",
+    cameras: Cameras = None,
+    image_size: ImageSize = None,
+    heads: Heads = None,
+    color: Color = None,
+    fps: Fps = None,
+    dataset: Dataset = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a checkpoint is: features, normalisation, network, training, warnings."""
+    from actd.policy.hints import read_hints
+
+    hints = read_hints(
+        format=format,
+        cameras=cameras,
+        image_size=image_size,
+        heads=heads,
+        color=color,
+        fps=fps,
+        dataset=dataset,
+    )
+    try:
+        from actd.policy.checkpoint import open_checkpoint
+        from actd.policy.describe import Description
+
+        opened = open_checkpoint(checkpoint, hints)
+    except ImportError as error:
+        raise ActdError(f"inspect needs {error.name}: pip install 'actd[export]'") from None
+    command = shlex.join(["actd", "export", checkpoint, *hints.options(), "--out", "engines/mine"])
+    description = Description(opened, command)
+    if as_json:
+        typer.echo(json.dumps(description.to_dict()))
+        return
+    for line in description.lines():
+        typer.echo(line)
 
 
 @app.command()
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="LeRobot ACT checkpoint folder.")],
+    checkpoint: CheckpointArgument,
     out: Annotated[Path, typer.Option(help="Engines are written to OUT/<engine>.")],
     engine: Annotated[str, typer.Option(help="Engines to build, by comma.")] = "ort-fp32,ort-int8",
     calibration: Annotated[
         OptionalPath,
         typer.Option(help="Recorded observations (.npz file or folder of them) for int8."),
     ] = None,
+    format: Format = "auto",
+    cameras: Cameras = None,
+    image_size: ImageSize = None,
+    heads: Heads = None,
+    color: Color = None,
+    fps: Fps = None,
+    dataset: Dataset = None,
 ) -> None:
     """Turn a checkpoint into engines, each with its error against torch."""
     from actd.engine.export import export_checkpoint
+    from actd.policy.hints import read_hints
 
-    export_checkpoint(checkpoint, out, names(engine), calibration, typer.echo)
+    hints = read_hints(
+        format=format,
+        cameras=cameras,
+        image_size=image_size,
+        heads=heads,
+        color=color,
+        fps=fps,
+        dataset=dataset,
+    )
+    export_checkpoint(checkpoint, out, names(engine), calibration, typer.echo, hints=hints)
     first = out / names(engine)[0]
-    typer.echo(f"next: actd bench {first}   or   actd init {checkpoint} --engine {first}")
+    # what needed explaining once would need it again; the engine speaks for itself
+    init = first if hints.particular() else f"{checkpoint} --engine {first}"
+    typer.echo(f"next: actd bench {first}   or   actd init {init}")
 
 
 @app.command()

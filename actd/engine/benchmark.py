@@ -176,7 +176,7 @@ def cache_dir() -> Path:
 
 def _default_checkpoint(report: Report) -> Path:
     """An untrained ACT of LeRobot's default size, in the cache."""
-    from actd.policy.checkpoint import WEIGHTS
+    from actd.policy.files import WEIGHTS
 
     folder = cache_dir() / "bench-untrained"
     if (folder / WEIGHTS).is_file():
@@ -194,11 +194,12 @@ def _default_checkpoint(report: Report) -> Path:
 def _built(bench: _Bench, name: str, checkpoint: Path) -> Path:
     """The engine of a checkpoint, from the cache or built now."""
     from actd.hashing import sha256
-    from actd.policy.checkpoint import WEIGHTS, find_folder
+    from actd.policy.files import WEIGHTS
+    from actd.policy.locate import locate
 
     if name not in recipe_names():
         raise EngineError(f"{name}: no such engine; use one of {', '.join(_names((), True))}")
-    weights = sha256(find_folder(checkpoint) / WEIGHTS)
+    weights = sha256(locate(checkpoint, "lerobot").folder / WEIGHTS)
     out = cache_dir() / f"bench-{weights[:16]}"
     try:
         if read_manifest(out / name).source.weights_sha256 == weights:

@@ -38,6 +38,7 @@ from actd.engine.trt import require
 from actd.engine.verify import Parity, compare
 from actd.errors import EngineError
 from actd.policy.checkpoint import Checkpoint, load_checkpoint
+from actd.policy.hints import Hints
 
 MODEL = "model.onnx"
 PARITY_OBSERVATIONS = 6
@@ -78,26 +79,33 @@ def export_checkpoint(
     engines: Sequence[str],
     calibration: Path | None = None,
     report: Report = lambda line: None,
+    *,
+    hints: Hints | None = None,
 ) -> list[Result]:
     """Build `engines` from a checkpoint into `out_dir/<engine>/`.
 
     `calibration` is an .npz file, or a folder of them, of observations. `report` is given
-    one line per step. Raises CheckpointError or EngineError; engines built before a
-    failing one stay.
+    one line per step. `hints` answer what the checkpoint does not say of itself. Raises
+    CheckpointError, UsageError or EngineError; engines built before a failing one stay.
     """
     if not engines:
         raise EngineError(f"no engine asked for; use one of {', '.join(recipe_names())}")
     recipes = [recipe_for(name) for name in dict.fromkeys(engines)]
     try:
-        return _export(Path(checkpoint_path), Path(out_dir), recipes, calibration, report)
+        checkpoint = load_checkpoint(checkpoint_path, hints)
+        return _export(checkpoint, Path(out_dir), recipes, calibration, report)
     except ImportError as error:
         raise EngineError(f"export needs {error.name}: pip install 'actd[export]'") from None
 
 
 def _export(
-    source: Path, out: Path, recipes: Sequence[Recipe], calibration: Path | None, report: Report
+    checkpoint: Checkpoint,
+    out: Path,
+    recipes: Sequence[Recipe],
+    calibration: Path | None,
+    report: Report,
 ) -> list[Result]:
-    checkpoint = load_checkpoint(source)
+    report(f"recognised {checkpoint.recognised}")
     for note in checkpoint.notes:
         report(f"note: {note}")
     given = read(calibration, checkpoint.spec) if calibration else []

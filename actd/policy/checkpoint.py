@@ -1,10 +1,9 @@
-"""Reads a LeRobot (0.4 or newer) ACT checkpoint from disk.
+"""Reads an ACT checkpoint of any generation from disk.
 
-Owns finding the folder and checking every file in it: config.json gives the
-specification, the processors give the normalisation, model.safetensors gives the
-tensors that inference needs (the training-only ones are dropped). Fails with a
-CheckpointError of one line that names file, key, what was found and what to do;
-it never returns a checkpoint that would run un-normalised by accident.
+Owns the table of generations and the last check of the tensors: every one that the
+network needs, of the right shape, finite (training-only ones are dropped). Fails with
+a CheckpointError of one line that names file, key, what was found and what to do; it
+never returns a checkpoint that would run un-normalised by accident.
 """
 
 from __future__ import annotations
@@ -14,29 +13,45 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from actd.errors import CheckpointError
+from actd.errors import CheckpointError, UsageError
 from actd.hashing import sha256
-from actd.policy.config import read_spec, refusal
-from actd.policy.processors import (
-    PREPROCESSOR,
-    Normalization,
-    Statistics,
-    read_json,
-    read_normalization,
-    read_tensors,
-)
+from actd.policy.files import refusal
+from actd.policy.generations import lerobot_0_1, lerobot_0_4, lerobot_2024, original
+from actd.policy.generations.base import Generation, Stored
+from actd.policy.hints import Hints
+from actd.policy.locate import Place, locate
+from actd.policy.normalization import Statistics
 from actd.policy.spec import PolicySpec
+from actd.policy.training import Training, read_training
 
 if TYPE_CHECKING:
     import torch
 
-WEIGHTS = "model.safetensors"
-CONFIG = "config.json"
+# The first that recognises a checkpoint reads it.
+GENERATIONS: tuple[Generation, ...] = (
+    original.GENERATION,
+    lerobot_2024.GENERATION,
+    lerobot_0_4.GENERATION,
+    lerobot_0_1.GENERATION,
+)
 
-_PREFIX = "model."
-# Statistics that LeRobot before 0.4 kept among the weights.
-_OLD_STATISTICS = ("normalize_inputs.", "normalize_targets.", "unnormalize_outputs.")
-_WITHIN = ("", "pretrained_model", "last/pretrained_model", "checkpoints/last/pretrained_model")
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A checkpoint recognised and described; its tensors are not loaded.
+
+    `evidence` is what gave the generation away.
+    """
+
+    generation: Generation
+    evidence: str
+    stored: Stored
+    training: Training
+
+    @property
+    def recognised(self) -> str:
+        """One line for people: what was recognised, and by what."""
+        return f"{self.stored.folder}: {self.generation.title} ({self.evidence})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +59,8 @@ class Checkpoint:
     """A checked checkpoint: everything that inference needs and nothing else.
 
     Feature names are those the user supplies (before the checkpoint's own renaming).
-    `tensors` are float32, named as in the file without the leading `model.`.
+    `tensors` are float32, by the network's names. `eps_added` as in Normalization.
+    `recognised` says in one line which generation it is and what gave it away.
     """
 
     folder: Path
@@ -52,80 +68,81 @@ class Checkpoint:
     statistics: Mapping[str, Statistics]
     normalization: Mapping[str, str]
     eps: float
+    eps_added: bool
     tensors: Mapping[str, torch.Tensor]
     weights_sha256: str
+    recognised: str
     notes: tuple[str, ...]
 
 
-def load_checkpoint(path: str | Path) -> Checkpoint:
-    """Read the checkpoint at `path`: its folder, the parent of it, or a training run.
+def load_checkpoint(path: str | Path, hints: Hints | None = None) -> Checkpoint:
+    """Read the checkpoint at `path`: its folder, a training run, a hub cache or repo id.
 
-    Raises CheckpointError when anything is missing, damaged, or cannot be run.
+    `hints` answer what an original ACT does not say of itself. Raises CheckpointError
+    when anything is missing, damaged, or cannot be run, UsageError when `hints` do not
+    fit the checkpoint.
     """
-    folder = find_folder(Path(path))
-    trained, notes = read_spec(read_json(folder / CONFIG), folder / CONFIG)
-    weights = folder / WEIGHTS
-    stored = read_tensors(weights, "copy the checkpoint again")
-    _refuse_old_statistics(weights, stored, (folder / PREPROCESSOR).is_file())
-    normalization = read_normalization(folder, trained)
+    opened = open_checkpoint(path, hints)
+    stored, normalization = opened.stored, opened.stored.normalization
     return Checkpoint(
-        folder=folder,
-        spec=_as_supplied(trained, normalization),
+        folder=stored.folder,
+        spec=stored.spec,
         statistics=normalization.statistics,
         normalization=normalization.modes,
         eps=normalization.eps,
-        tensors=_tensors(weights, stored, trained),
-        weights_sha256=sha256(weights),
-        notes=notes,
+        eps_added=normalization.eps_added,
+        tensors=_tensors(stored),
+        weights_sha256=sha256(stored.weights.file),
+        recognised=opened.recognised,
+        notes=stored.notes,
     )
 
 
-def find_folder(path: Path) -> Path:
-    """The folder that holds config.json, at `path` or where a training run keeps it."""
-    for within in _WITHIN:
-        folder = path / within
-        if (folder / CONFIG).is_file():
-            return folder.resolve()
-    found = "no such folder" if not path.exists() else f"no {CONFIG} here or in pretrained_model"
-    raise CheckpointError(f"{path}: {found}; give the folder with {CONFIG} and {WEIGHTS}")
+def open_checkpoint(path: str | Path, hints: Hints | None = None) -> Opened:
+    """Recognise and describe the checkpoint at `path`, as `load_checkpoint` finds it.
+
+    Checks everything but the tensors. Needs torch only for an original ACT.
+    """
+    hints = hints or Hints()
+    place = locate(Path(path), hints.format)
+    generation, evidence = _recognise(place)
+    if foreign := [option for option in hints.particular() if option not in generation.options]:
+        raise UsageError(
+            f"{foreign[0]}: {place.folder} is {generation.title}, which does not take it; "
+            "leave the option out"
+        )
+    stored = generation.read(place, hints)
+    training = read_training(stored.folder)
+    hz = hints.fps or stored.spec.trained_hz or training.fps
+    stored = replace(stored, spec=replace(stored.spec, trained_hz=hz))
+    return Opened(generation, evidence, stored, training)
 
 
-def _refuse_old_statistics(file: Path, stored: Mapping[str, object], has_processors: bool) -> None:
-    for key in stored:
-        if key.startswith(_OLD_STATISTICS) or (
-            not has_processors and any(part in key for part in _OLD_STATISTICS)
-        ):
-            raise refusal(
-                file,
-                key,
-                "statistics inside the weights (LeRobot before 0.4)",
-                "convert it with LeRobot's migrate_policy_normalization and check the names",
-            )
+def _recognise(place: Place) -> tuple[Generation, str]:
+    for generation in GENERATIONS:
+        if (evidence := generation.evidence(place)) is not None:
+            return generation, evidence
+    raise CheckpointError(f"{place.main}: of no known generation of ACT")
 
 
-def _as_supplied(spec: PolicySpec, normalization: Normalization) -> PolicySpec:
-    names = normalization.renamed
-    return replace(spec, inputs=tuple(replace(f, key=names.get(f.key, f.key)) for f in spec.inputs))
-
-
-def _tensors(
-    file: Path, stored: Mapping[str, torch.Tensor], spec: PolicySpec
-) -> dict[str, torch.Tensor]:
-    """The tensors that the network of `spec` needs, float32, each of the right shape."""
+def _tensors(stored: Stored) -> dict[str, torch.Tensor]:
+    """The tensors that the network needs, float32, each of the right shape and finite."""
     from actd.policy.network import tensor_shapes
 
-    # torch.compile leaves its wrapper in the names
-    plain = {key.replace("_orig_mod.", ""): tensor for key, tensor in stored.items()}
-    tensors: dict[str, torch.Tensor] = {}
-    for key, shape in tensor_shapes(spec).items():
-        tensor = plain.get(_PREFIX + key)
-        if tensor is None:
-            remedy = "the weights do not belong to this config.json; copy both again"
-            raise refusal(file, _PREFIX + key, "missing", remedy)
-        if tuple(tensor.shape) != shape:
-            found = f"shape {list(tensor.shape)}"
-            raise refusal(file, _PREFIX + key, found, f"config.json asks for {list(shape)}")
-        if not bool(tensor.isfinite().all()):
-            raise refusal(file, _PREFIX + key, "values not finite", "the training diverged")
-        tensors[key] = tensor.float()
-    return tensors
+    weights = stored.weights
+    wanted = tensor_shapes(stored.spec)
+    for key, shape in wanted.items():
+        name = weights.names.get(key, f"model.{key}")
+        found = weights.shapes.get(key)
+        if found is None:
+            remedy = "the weights do not belong to this configuration; copy both again"
+            raise refusal(weights.file, name, "missing", remedy)
+        if found != shape:
+            remedy = f"the configuration asks for {list(shape)}"
+            raise refusal(weights.file, name, f"shape {list(found)}", remedy)
+    values = weights.load()
+    for key in wanted:
+        if not bool(values[key].isfinite().all()):
+            found_text, remedy = "values not finite", "the training diverged"
+            raise refusal(weights.file, weights.names[key], found_text, remedy)
+    return {key: values[key].float() for key in wanted}

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from actd.errors import CheckpointError
+from actd.policy.files import refusal
 from actd.policy.spec import Architecture, Feature, PolicySpec
 
 STATE_KEY = "observation.state"
@@ -47,14 +47,8 @@ _TRAINING_KEYS = frozenset(
         "optimizer_lr_backbone",
     ]
 )
-_OLD_KEYS = ("input_shapes", "output_shapes", "input_normalization_modes")
 
 _M = TypeVar("_M", bound=BaseModel)
-
-
-def refusal(file: Path, key: str, found: str, remedy: str) -> CheckpointError:
-    """The one shape of every checkpoint error: file, key, what was found, what to do."""
-    return CheckpointError(f"{file}: {key}: {found}; {remedy}")
 
 
 class _FeatureModel(BaseModel):
@@ -121,15 +115,7 @@ def read_spec(data: Mapping[str, Any], file: Path) -> tuple[PolicySpec, tuple[st
 
 
 def _check_kind(data: Mapping[str, Any], file: Path) -> None:
-    """Refuse other policies and older layouts by name, before their keys confuse anyone."""
-    for key in _OLD_KEYS:
-        if key in data:
-            raise refusal(
-                file,
-                key,
-                "a configuration from before LeRobot 0.1",
-                "load and save it once with LeRobot 0.4 or newer",
-            )
+    """Refuse other policies by name, before their keys confuse anyone."""
     if "type" not in data:
         raise refusal(file, "type", "missing", "a LeRobot ACT checkpoint says type: act")
     if data["type"] != "act":

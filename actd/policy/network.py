@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from actd.policy.processors import MODE_STATISTICS, Statistics
+from actd.policy.normalization import affine
 from actd.policy.resnet import ResNet
 from actd.policy.spec import Architecture, PolicySpec
 
@@ -216,6 +216,7 @@ class Policy(nn.Module):
                 checkpoint.statistics[feature.key],
                 feature.shape[0],
                 0.0 if feature.kind == "ACTION" else checkpoint.eps,
+                checkpoint.eps_added,
             )
             if feature.kind == "VISUAL":
                 # one multiply and one add from bytes to normalised pixels
@@ -252,23 +253,6 @@ class Policy(nn.Module):
         ]
         with torch.inference_mode():
             return np.asarray(self(*inputs).numpy())
-
-
-def affine(
-    mode: str, statistics: Statistics, size: int, eps: float
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """(offset, divisor, shift) float64 with normalised = (x - offset) / divisor + shift.
-
-    `eps` guards the division as LeRobot does: added to a std, and in place of a range
-    of exactly 0. Pass 0 for the inverse, x = (y - shift) * divisor + offset.
-    """
-    if mode == "IDENTITY":
-        return np.zeros(size), np.ones(size), 0.0
-    low, high = (statistics[name].astype(np.float64) for name in MODE_STATISTICS[mode])
-    if mode == "MEAN_STD":
-        return low, high + eps, 0.0
-    span = high - low
-    return low, np.where(span == 0, eps, span) / 2, -1.0
 
 
 def tensor_shapes(spec: PolicySpec) -> dict[str, tuple[int, ...]]:

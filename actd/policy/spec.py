@@ -63,7 +63,7 @@ class PolicySpec:
 
     `inputs` keeps the checkpoint's order, which is the network's token order.
     `temporal_ensemble_coeff` None means the policy was configured for a queue of
-    `n_action_steps`.
+    `n_action_steps`. `trained_hz` is the rate of the training data, None when unknown.
     """
 
     inputs: tuple[Feature, ...]
@@ -72,6 +72,7 @@ class PolicySpec:
     n_action_steps: int
     temporal_ensemble_coeff: float | None
     architecture: Architecture
+    trained_hz: float | None = None
 
     @property
     def cameras(self) -> tuple[Feature, ...]:
@@ -102,6 +103,7 @@ class PolicySpec:
             n_action_steps=int(data["n_action_steps"]),
             temporal_ensemble_coeff=data["temporal_ensemble_coeff"],
             architecture=Architecture(**data["architecture"]),
+            trained_hz=data.get("trained_hz"),
         )
 
 

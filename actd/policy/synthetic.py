@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actd.policy.checkpoint import Checkpoint
-from actd.policy.processors import Statistics
+from actd.policy.normalization import Statistics
 from actd.policy.spec import Feature
 
 

@@ -19,9 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.policy.checkpoint import CONFIG, WEIGHTS, load_checkpoint
+from actd.policy.checkpoint import load_checkpoint
 from actd.policy.config import ACTION_KEY, STATE_KEY
-from actd.policy.processors import POSTPROCESSOR, PREPROCESSOR
+from actd.policy.files import CONFIG, WEIGHTS
+from actd.policy.generations.lerobot_0_4 import POSTPROCESSOR, PREPROCESSOR
+from actd.policy.normalization import IMAGENET
 from actd.policy.spec import IMAGE_PREFIX, Architecture, Feature, PolicySpec
 
 Floats = NDArray[np.float32]
@@ -40,8 +42,6 @@ _GAINS = (
     ("out_proj", 0.7),
     ("linear2", 0.7),
 )
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
 _PRE_STATE = "policy_preprocessor_step_3_normalizer_processor.safetensors"
 _POST_STATE = "policy_postprocessor_step_0_unnormalizer_processor.safetensors"
 _NORM_MAP = {"VISUAL": "MEAN_STD", "STATE": "MEAN_STD", "ACTION": "MEAN_STD"}
@@ -171,11 +171,10 @@ def _scale_action_head(folder: Path, tensors: dict[str, Floats], seed: int) -> N
 
 
 def _image_statistics(spec: PolicySpec) -> dict[str, Floats]:
-    values = {"mean": _IMAGENET_MEAN, "std": _IMAGENET_STD}
     return {
         f"{camera.key}.{stat}": np.array(value, np.float32).reshape(3, 1, 1)
         for camera in spec.cameras
-        for stat, value in values.items()
+        for stat, value in IMAGENET.items()
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
 
 from actd.errors import CheckpointError
 from actd.policy.checkpoint import load_checkpoint
 from actd.policy.network import Policy
 from actd.policy.synthetic import synthetic
 from actd.policy.untrained import write_untrained
+from tests.policy.edit import edit_json, edit_tensors, forget, put
 
 PRE = "policy_preprocessor.json"
 POST = "policy_postprocessor.json"
@@ -24,38 +23,6 @@ PRE_STATE = "policy_preprocessor_step_3_normalizer_processor.safetensors"
 POST_STATE = "policy_postprocessor_step_0_unnormalizer_processor.safetensors"
 TOP = "observation.images.top"
 STATE = "observation.state"
-
-
-@pytest.fixture(scope="session")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_untrained(
-        tmp_path_factory.mktemp("untrained"),
-        cameras={"top": (32, 48)},
-        action_dim=3,
-        state_dim=3,
-        chunk_size=8,
-        dim_model=16,
-        n_heads=2,
-        dim_feedforward=16,
-        n_encoder_layers=1,
-    )
-
-
-@pytest.fixture
-def folder(pristine: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(pristine, tmp_path / "checkpoint"))
-
-
-def edit_json(file: Path, change: Callable[[Any], object]) -> None:
-    data = json.loads(file.read_text())
-    change(data)
-    file.write_text(json.dumps(data))
-
-
-def edit_tensors(file: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    tensors = load_file(file)
-    change(tensors)
-    save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, file)
 
 
 def refused(folder: Path) -> str:
@@ -95,7 +62,7 @@ BAD_CONFIGS = {
         ("replace_final_stride_with_dilation", "resnet18", "resnet50"),
     ),
     "wrong type": (config(chunk_size="many"), ("chunk_size", "'many'")),
-    "old shapes": (config(input_shapes={}), ("input_shapes", "0.1")),
+    "two ages": (config(input_shapes={}), ("input_shapes", "beside input_features")),
     "no eyes": (
         config(input_features={STATE: {"type": "STATE", "shape": [3]}}),
         ("input_features", "no VISUAL"),
@@ -119,14 +86,6 @@ def test_bad_config_is_one_line(name: str, folder: Path) -> None:
 def test_missing_type(folder: Path) -> None:
     (folder / "config.json").write_text("{}")
     assert "type: missing" in refused(folder)
-
-
-def forget(key: str) -> Callable[[dict[str, Any]], object]:
-    return lambda tensors: tensors.pop(key)
-
-
-def put(key: str, value: Any) -> Callable[[dict[str, Any]], object]:
-    return lambda tensors: tensors.update({key: np.asarray(value, np.float32)})
 
 
 BAD_TENSORS = {

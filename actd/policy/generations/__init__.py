@@ -1,0 +1,1 @@
+"""One file per generation of ACT checkpoints; base.py is what they share."""
