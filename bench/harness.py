@@ -100,10 +100,15 @@ def report(
     *,
     timings: Mapping[str, Tails] | None = None,
     bars: Mapping[str, Bar] | None = None,
+    extra: Mapping[str, Any] | None = None,
 ) -> int:
-    """Hold metrics against the bars, write the result, show it; returns the exit status."""
+    """Hold metrics against the bars, write the result, show it; returns the exit status.
+
+    `extra` goes into the result as it is.
+    """
     verdicts = check(name, metrics, bars)
     result = {
+        **(extra or {}),
         "name": name,
         "machine": machine(),
         "metrics": dict(metrics),

@@ -9,40 +9,21 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from hdrh.histogram import HdrHistogram
-
 from actd.control.guard import Flag
 from actd.mode import Mode
+from actd.observe.histogram import Histogram
 
-_HIGHEST_NS = 60_000_000_000
-_DIGITS = 3
-
-
-class Histogram:
-    """A high dynamic range histogram of nanoseconds, three digits exact."""
-
-    def __init__(self) -> None:
-        self._values = HdrHistogram(1, _HIGHEST_NS, _DIGITS)
-
-    def add(self, value_ns: int) -> None:
-        """Count one value, clamped to 1 ns .. 60 s."""
-        self._values.record_value(min(max(1, value_ns), _HIGHEST_NS))
-
-    def tails(self, unit_ns: float) -> dict[str, float]:
-        """p50, p99, p999 and max in `unit_ns`; zeros while empty."""
-        if not self._values.get_total_count():
-            return {"p50": 0.0, "p99": 0.0, "p999": 0.0, "max": 0.0}
-        at = self._values.get_value_at_percentile
-        values = {"p50": at(50.0), "p99": at(99.0), "p999": at(99.9), "max": at(100.0)}
-        return {name: round(value / unit_ns, 3) for name, value in values.items()}
+_NAMES = ("lateness", "work", "plan_age", "inference")
 
 
 class Cadence:
-    """Statistics of ticks and plans since the last `clear`."""
+    """Statistics of ticks and plans since the last `clear`, and histograms since the start too."""
 
     def __init__(self, target_hz: float) -> None:
         self._target_hz = target_hz
         self._missed_total = 0
+        self._before = {name: Histogram() for name in _NAMES}
+        self._since = {name: Histogram() for name in _NAMES}
         self.clear()
 
     def clear(self) -> None:
@@ -53,8 +34,9 @@ class Cadence:
         self._starved = 0
         self._modes: Counter[str] = Counter()
         self._flags: Counter[str] = Counter()
-        self._lateness, self._work = Histogram(), Histogram()
-        self._plan_age, self._infer = Histogram(), Histogram()
+        for name, histogram in self._since.items():
+            self._before[name].merge(histogram)
+        self._since = {name: Histogram() for name in _NAMES}
         self._plans = 0
         self._first_plan_ns = self._last_plan_ns = 0
 
@@ -65,19 +47,19 @@ class Cadence:
         self._last_due_ns = due_ns
         self._ticks += 1
         self._missed_total = int(record["missed"])
-        self._lateness.add(int(record["late_ns"]))
-        self._work.add(int(record["sent_ns"] - record["wake_ns"]))
+        self._since["lateness"].add(int(record["late_ns"]))
+        self._since["work"].add(int(record["sent_ns"] - record["wake_ns"]))
         self._modes[Mode(int(record["mode"])).name] += 1
         flags = int(record["flags"])
         self._starved += bool(flags & Flag.STARVED)
         self._flags.update(flag.name for flag in Flag if flags & flag and flag.name)
         if record["plan_age_ns"] >= 0:
-            self._plan_age.add(int(record["plan_age_ns"]))
+            self._since["plan_age"].add(int(record["plan_age_ns"]))
 
     def plan(self, record: Any) -> None:
         """Take in one record of `actd.runtime.blocks.plan_dtype`."""
         self._plans += 1
-        self._infer.add(int(record["infer_ns"]))
+        self._since["inference"].add(int(record["infer_ns"]))
         t_ns = int(record["t_observation_ns"])
         self._first_plan_ns = self._first_plan_ns or t_ns
         self._last_plan_ns = t_ns
@@ -90,9 +72,9 @@ class Cadence:
             "ticks": self._ticks,
             "missed": self._missed_total - self._missed_before,
             "starved": self._starved,
-            "lateness_us": self._lateness.tails(1e3),
-            "work_us": self._work.tails(1e3),
-            "plan_age_ms": self._plan_age.tails(1e6),
+            "lateness_us": self._since["lateness"].tails(1e3),
+            "work_us": self._since["work"].tails(1e3),
+            "plan_age_ms": self._since["plan_age"].tails(1e6),
             "mode_counts": {mode.name: self._modes[mode.name] for mode in Mode},
             "flags": dict(self._flags),
         }
@@ -102,7 +84,18 @@ class Cadence:
         return {
             "plans": self._plans,
             "rate_hz": _rate(self._plans, self._last_plan_ns - self._first_plan_ns),
-            "ms": self._infer.tails(1e6),
+            "ms": self._since["inference"].tails(1e6),
+        }
+
+    def histograms(self) -> dict[str, dict[str, str]]:
+        """Every histogram in nanoseconds, encoded, since the last `clear` and since the start."""
+        whole = {name: Histogram() for name in _NAMES}
+        for name, histogram in whole.items():
+            histogram.merge(self._before[name])
+            histogram.merge(self._since[name])
+        return {
+            "since_clear": {name: histogram.encode() for name, histogram in self._since.items()},
+            "since_start": {name: histogram.encode() for name, histogram in whole.items()},
         }
 
 

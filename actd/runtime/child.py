@@ -1,4 +1,4 @@
-"""What every child process does first: take its job, and never outlive the daemon.
+"""What every child process does first: take its job and its place, and never outlive the daemon.
 
 A child reads its job (JSON) from stdin, reports changes of its own state as JSON lines on
 stdout, and says why it dies as one line on stderr. The supervisor reads both.
@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from actd.errors import ActdError
+from actd.runtime import realtime
 
 _PR_SET_PDEATHSIG = 1
 
@@ -33,6 +34,8 @@ def main(run: Callable[[Mapping[str, Any]], None]) -> None:
     job = json.load(sys.stdin)
     if os.getppid() != job["supervisor_pid"]:
         raise SystemExit(1)  # it died before the request took hold
+    if "placement" in job:
+        report(realtime=realtime.settle(**job["placement"]))
     try:
         run(job)
     except ActdError as error:

@@ -3,7 +3,7 @@
 Its JSON lines on stdout become `condition`; its stderr goes to the log, and the last line
 of it is the reason when it dies, and `on_death` is called. A child that may be restarted
 is, at most five times a minute; one that may not, or that fails more often, stays down and
-says why.
+says why. One that may finish does so by exiting with 0.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from actd.runtime.clock import now_ns
+from actd.runtime.realtime import in_words
 
 log = logging.getLogger("actd")
 
@@ -36,6 +37,7 @@ class Child:
         job: Mapping[str, Any],
         *,
         restart: bool,
+        may_finish: bool = False,
         on_death: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
@@ -46,6 +48,7 @@ class Child:
         self._role = role
         self._job = {**job, "supervisor_pid": os.getpid()}
         self._restart = restart
+        self._may_finish = may_finish
         self._on_death = on_death
         self._starts_ns: deque[int] = deque()
         self._last_words = ""
@@ -57,7 +60,7 @@ class Child:
         while True:
             code = await self._run_once()
             why = self._last_words or _exit_reason(code)
-            if self._ending.is_set():
+            if self._ending.is_set() or (self._may_finish and code == 0):
                 return ""
             self.condition = {"state": "failed", "why": why}
             log.error("%s ended: %s", self.name, why)
@@ -82,6 +85,12 @@ class Child:
             log.warning("%s did not end in %.1f s: killed", self.name, timeout_s)
             process.kill()
             await process.wait()
+
+    def kill(self, why: str) -> None:
+        """End a process that no longer works; it is restarted if it may be."""
+        if self._process is not None and self._process.returncode is None:
+            log.error("%s: %s: killed", self.name, why)
+            self._process.kill()
 
     def _may_restart(self) -> bool:
         now = now_ns()
@@ -121,6 +130,8 @@ class Child:
             self.condition = {**self.condition, "why": "", **condition}
             if describe(self.condition) != before:
                 log.info("%s: %s", self.name, describe(self.condition))
+            if "realtime" in condition:
+                log.info("%s: %s", self.name, in_words(condition["realtime"]))
             self.ever.add(str(condition.get("state")))
 
     async def _log(self, stream: asyncio.StreamReader | None) -> None:

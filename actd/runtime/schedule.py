@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
+
+def period_of(rate_hz: float) -> Fraction:
+    """The exact period of a rate, in nanoseconds: of 30 Hz it is 100 000 000 / 3."""
+    return 1_000_000_000 / Fraction(rate_hz).limit_denominator(1_000_000)
+
 
 class Schedule:
-    """Deadlines at `start + k * period`. A late loop loses slots; it never bursts to catch up.
+    """Deadlines at `start + k * period`, each to the nearest nanosecond.
 
-    Reads no clock. Times and periods are nanoseconds.
+    A period that is not whole does not drift: every deadline is computed from the start. A
+    late loop loses slots; it never bursts to catch up. Reads no clock; times are nanoseconds.
     """
 
-    def __init__(self, period_ns: int, start_ns: int) -> None:
-        self.period_ns = period_ns
+    def __init__(self, period_ns: Fraction | int, start_ns: int) -> None:
+        self._numerator, self._denominator = Fraction(period_ns).as_integer_ratio()
+        self._start_ns = start_ns
+        self._slot = 0
         self.due_ns = start_ns
         self.missed = 0
 
@@ -21,11 +31,19 @@ class Schedule:
         is replaced by this one. Lateness counts from the slot that was waited for.
         """
         late_ns = now_ns - self.due_ns
-        skipped = max(0, late_ns // self.period_ns)
-        self.due_ns += skipped * self.period_ns
-        self.missed += skipped
+        if late_ns > 0:
+            # The last slot due by now: deadlines are rounded by up to half a nanosecond.
+            doubled_ns = 2 * (now_ns - self._start_ns) + 1
+            slot = (doubled_ns * self._denominator - 1) // (2 * self._numerator)
+            self.missed += slot - self._slot
+            self._go_to(slot)
         return late_ns
 
     def advance(self) -> None:
         """Wait for the next slot from now on."""
-        self.due_ns += self.period_ns
+        self._go_to(self._slot + 1)
+
+    def _go_to(self, slot: int) -> None:
+        self._slot = slot
+        doubled = 2 * slot * self._numerator + self._denominator
+        self.due_ns = self._start_ns + doubled // (2 * self._denominator)

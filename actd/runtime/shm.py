@@ -8,8 +8,10 @@ reader keeps what it had and its age grows. The writer never waits.
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
+import struct
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -21,13 +23,18 @@ Record = np.void
 """One structured numpy scalar; fields by name."""
 
 _HEADER_BYTES = 64  # a cache line of its own for the counter
+_CRC_AT, _BODY_AT = 8, 16
+_CODES = {"i8": "q", "u4": "I", "i4": "i", "u2": "H", "u1": "B", "f4": "f", "f8": "d"}
+_CRC, _INT64 = struct.Struct("<I"), struct.Struct("<q")
 
 
 class Ring:
     """The last `slots` records of one dtype. Numbers start at 1; `fd` is what a child needs."""
 
     def __init__(self, dtype: np.dtype[Any], slots: int, *, crc: bool = True, fd: int = -1) -> None:
-        self._dtype = np.dtype([("lock", "<u8"), ("crc", "<u4"), ("body", dtype)], align=True)
+        # The body begins at a multiple of 8 bytes.
+        head = [("lock", "<u8"), ("crc", "<u4"), ("spare", "<u4")]
+        self._dtype = np.dtype([*head, ("body", dtype)], align=True)
         self._slots = slots
         self._crc = crc
         size = _HEADER_BYTES + self._dtype.itemsize * slots
@@ -36,38 +43,66 @@ class Ring:
             self.fd = os.memfd_create("actd", os.MFD_CLOEXEC)
             os.ftruncate(self.fd, size)
         memory = mmap.mmap(self.fd, size)
-        self._count: NDArray[np.uint64] = np.frombuffer(memory, "<u8", 1)
         records = np.frombuffer(memory, self._dtype, slots, _HEADER_BYTES)
         self._lock: NDArray[np.uint64] = records["lock"]
-        self._sums: NDArray[np.uint32] = records["crc"]
         self._body: NDArray[Any] = records["body"]
+        # The same memory again: numpy takes far longer over a single number.
+        self._bytes = memoryview(memory)
+        self._words = self._bytes.cast("Q")
+        self._offsets = {name: field[1] for name, field in (dtype.fields or {}).items()}
+        self._flat = struct.Struct(_flat_format(dtype))
 
     @property
     def newest(self) -> int:
         """Number of the newest record, 0 before the first."""
-        return int(self._count[0])
+        return self._words[0]
 
     def write(self, record: tuple[Any, ...]) -> int:
         """Publish `record` (values in the dtype's order) and return its number."""
-        number = self.newest + 1
-        slot = number % self._slots
-        self._lock[slot] = 2 * number - 1
-        self._body[slot] = record
+        number, at = self._begin()
+        self._body[number % self._slots] = record
+        return self._publish(number, at)
+
+    def write_flat(self, *values: float | bytes) -> int:
+        """As `write`, with arrays spelled out number by number: several times cheaper.
+
+        Raises struct.error or OverflowError, and publishes nothing, for a value that does not fit.
+        """
+        number, at = self._begin()
+        self._flat.pack_into(self._bytes, at + _BODY_AT, *values)
+        return self._publish(number, at)
+
+    def _begin(self) -> tuple[int, int]:
+        """The next record's number and where it lies; from here on nobody reads that slot."""
+        number = self._words[0] + 1
+        at = self._at(number)
+        self._words[at // 8] = 2 * number - 1
+        return number, at
+
+    def _publish(self, number: int, at: int) -> int:
         if self._crc:
-            self._sums[slot] = zlib.crc32(self._body[slot : slot + 1].view(np.uint8).data)
-        self._lock[slot] = 2 * number
-        self._count[0] = number
+            _CRC.pack_into(self._bytes, at + _CRC_AT, zlib.crc32(self._body_bytes(at)))
+        self._words[at // 8] = 2 * number
+        self._words[0] = number
         return number
+
+    def _at(self, number: int) -> int:
+        return _HEADER_BYTES + number % self._slots * self._dtype.itemsize
+
+    def _body_bytes(self, at: int) -> memoryview:
+        return self._bytes[at + _BODY_AT : at + _BODY_AT + self._flat.size]
 
     def read(self, number: int) -> Record | None:
         """A copy of record `number`, or None if it is overwritten, torn or not yet there."""
+        at = self._at(number)
+        if number < 1 or self._words[at // 8] != 2 * number:
+            return None
         slot = number % self._slots
-        if number < 1 or self._lock[slot] != 2 * number:
-            return None
         copy = self._body[slot : slot + 1].copy()
-        if self._lock[slot] != 2 * number:
+        (crc,) = _CRC.unpack_from(self._bytes, at + _CRC_AT)
+        if self._words[at // 8] != 2 * number:
             return None
-        if self._crc and zlib.crc32(copy.view(np.uint8).data) != self._sums[slot]:
+        if self._crc and zlib.crc32(copy.view(np.uint8).data) != crc:
             return None
         record: Record = copy[0]
         return record
@@ -88,11 +123,31 @@ class Ring:
             if record is not None:
                 yield number, record
 
+    def history(self, field: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Numbers and one integer field of all readable records, oldest first, each (n,)."""
+        newest = self.newest
+        numbers = np.arange(max(1, newest - self._slots + 2), newest + 1)
+        slots = numbers % self._slots
+        values: NDArray[np.int64] = self._body[field][slots].astype(np.int64)
+        whole = self._lock[slots] == 2 * numbers.astype(np.uint64)
+        return numbers[whole], values[whole]
+
     def peek(self, field: str) -> int | None:
-        """One integer field of the newest record without copying the rest, or None."""
-        number = self.newest
-        slot = number % self._slots
-        if not number or self._lock[slot] != 2 * number:
+        """One int64 field of the newest record without copying the rest, or None."""
+        number = self._words[0]
+        at = self._at(number)
+        if not number or self._words[at // 8] != 2 * number:
             return None
-        value = int(self._body[field][slot])
-        return value if self._lock[slot] == 2 * number else None
+        value: int = _INT64.unpack_from(self._bytes, at + _BODY_AT + self._offsets[field])[0]
+        return value if self._words[at // 8] == 2 * number else None
+
+
+def _flat_format(dtype: np.dtype[Any]) -> str:
+    """The struct format of one record without padding, its arrays spelled out."""
+    codes = []
+    for field, *_ in (dtype.fields or {}).values():
+        base, shape = field.subdtype or (field, ())
+        count = math.prod(shape)
+        code = f"{base.itemsize}s" * count if base.kind == "S" else f"{count}{_CODES[base.str[1:]]}"
+        codes.append(code if count else "")
+    return "<" + "".join(codes)

@@ -8,46 +8,57 @@ it goes on sending: the controller brakes the arm and every message says why.
 
 from __future__ import annotations
 
-import os
+import math
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-import numpy as np
 import zmq
 
 from actd.control.controller import Controller, Inputs, Output
-from actd.control.guard import Vector
 from actd.control.plan import Plan
 from actd.control.state import Event
-from actd.errors import LinkError
-from actd.link import messages, sockets
-from actd.mode import Mode
+from actd.link import messages
 from actd.runtime import child, realtime
-from actd.runtime.blocks import ANSWER_BYTES, EVENTS, EVENTS_PER_TICK, Blocks, Shapes, open_blocks
+from actd.runtime.blocks import (
+    ANSWER_BYTES,
+    EVENTS,
+    EVENTS_PER_TICK,
+    PLANS_PER_TICK,
+    Blocks,
+    Shapes,
+    open_blocks,
+)
 from actd.runtime.clock import now_ns, sleep_until_ns, unix_s
-from actd.runtime.schedule import Schedule
+from actd.runtime.schedule import Schedule, period_of
 from actd.runtime.settings import TickSettings, control_settings
+from actd.runtime.tick_link import Link
 
 # STOP is repeated: a controller keeps only the newest message, and one may be lost.
 _STOP_TICKS_MIN = 5
 _STOP_NS = 100_000_000
 _BRAKE_NS_MAX = 1_000_000_000
 
+# Inference empties the caches within milliseconds. A tick that comes more often than this finds
+# much of its own still there; any other is gone through beforehand (see _await_due).
+_WARM_PERIOD_NS = 4_000_000
+_LEAD_NS_MAX = 1_600_000
+_LEAD_SHARE = 0.2
+_STEP_NS = 250_000  # nothing is begun that might not be over in time
+
 
 def run(job: Mapping[str, Any]) -> None:
     """Tick until SIGTERM, then brake to rest, announce STOP and return."""
     settings = TickSettings(**job["tick"])
     blocks = open_blocks(Shapes(**job["shapes"]), job["fds"])
-    os.sched_setaffinity(0, settings.cores)
-    granted = realtime.request(settings.realtime, settings.priority)
-    granted["cores"] = ",".join(map(str, settings.cores))
+    granted = realtime.request(settings.realtime, settings.priority, settings.cores)
     context: zmq.Context[Any] = zmq.Context()
     if realtime.is_fifo():
         # libzmq sends from a thread of its own: it must not wait behind inference either.
         context.set(zmq.THREAD_SCHED_POLICY, 1)
-        context.set(zmq.THREAD_PRIORITY, max(1, settings.priority - 1))
+        context.set(zmq.THREAD_PRIORITY, settings.priority - 1)
+        granted["sending_thread"] = f"fifo {settings.priority - 1}"
     try:
         link = Link(context, settings, blocks)
         loop = Loop(Controller(control_settings(job["control"])), link, blocks, settings)
@@ -56,53 +67,6 @@ def run(job: Mapping[str, Any]) -> None:
         loop.run()
     finally:
         context.destroy(linger=100)
-
-
-class Link:
-    """The tick's two sockets: the newest robot state in, actions out."""
-
-    def __init__(self, context: zmq.Context[Any], settings: TickSettings, blocks: Blocks) -> None:
-        ports = settings.ports
-        self._states = sockets.newest(
-            context, sockets.endpoint(settings.host, ports.state), bind=True
-        )
-        self._actions = sockets.publisher(context, sockets.endpoint(settings.host, ports.actions))
-        self._ring = blocks.states
-        self._joints = settings.joints
-        self._state_names = settings.state_names
-        self._env_dim = settings.env_dim
-        self.listeners = 0
-        self._listened_ns: int | None = None
-        self.pose: Vector | None = None
-        self.state_ns: int | None = None
-
-    def read(self, now: int) -> None:
-        """Take in the newest state, if there is one, and who listens. Bad messages are ignored."""
-        try:
-            message = messages.parse_state(self._states.recv(zmq.DONTWAIT))
-            pose = np.array([message.state[name] for name in self._joints])
-            state = [message.state[name] for name in self._state_names]
-            if len(message.env) == self._env_dim:
-                self._ring.write((now, state, message.env))
-                self.pose, self.state_ns = pose, now
-        except (zmq.Again, LinkError, KeyError):
-            pass  # the state's age grows, and that is what is acted upon
-        try:
-            while True:
-                joined = self._actions.recv(zmq.DONTWAIT)[:1] == b"\x01"
-                self.listeners = max(0, self.listeners + (1 if joined else -1))
-        except zmq.Again:
-            pass
-        if self.listeners:
-            self._listened_ns = now
-
-    def controller_age_ns(self, now: int) -> int | None:
-        """0 while a controller listens, else the time since the last one left; None: never."""
-        return None if self._listened_ns is None else now - self._listened_ns
-
-    def send(self, action: messages.Action) -> None:
-        """Publish one command; never waits."""
-        self._actions.send(messages.pack_action(action), zmq.DONTWAIT)
 
 
 class Loop:
@@ -116,15 +80,18 @@ class Loop:
         self._blocks = blocks
         self._joints = settings.joints
         self._ttl_ms = settings.ttl_ns / 1e6
-        period_ns = settings.period_ns
-        # Whole periods of the clock, so that two daemons of one rate tick together.
-        first_ns = (now_ns() // period_ns + 2) * period_ns
-        self._schedule = Schedule(period_ns, first_ns)
+        # The kernel's own timer interrupt comes at whole milliseconds of the clock.
+        first_ms = (now_ns() + 2 * settings.period_ns) // 1_000_000
+        first_ns = first_ms * 1_000_000 + 500_000
+        self._schedule = Schedule(period_of(settings.rate_hz), first_ns)
+        self._lead_ns = _lead_ns(settings.period_ns) if realtime.is_fifo() else 0
         self._seq = 0
         self._last_plan = blocks.plans.newest
         self._last_command = blocks.commands.newest
+        self._plans: list[Plan] = []  # come since the last tick
         self._infer_ms = 0.0
-        self._nothing = np.full(len(settings.joints), np.nan)
+        self._last: Output | None = None
+        self._nothing = [math.nan] * len(settings.joints)
         self._asked_to_stop = False
 
     def ask_to_stop(self, *_: object) -> None:
@@ -148,21 +115,63 @@ class Loop:
 
     def _tick(self, own_events: tuple[Event, ...]) -> None:
         schedule = self._schedule
-        sleep_until_ns(schedule.due_ns)
+        self._await_due()
         wake_ns = now_ns()
         late_ns = schedule.arrive(wake_ns)
         self._link.read(wake_ns)
-        inputs = self._inputs(wake_ns, own_events)
+        commands = (*((0, event) for event in own_events), *self._new_commands())
+        self._read_plans()
+        inputs = self._inputs(wake_ns, commands)
         output = self._controller.tick(inputs)
+        self._plans.clear()
         self._seq += 1
-        self._link.send(self._message(output, late_ns))
+        self._link.send(messages.pack_action(self._message(output, late_ns)))
         for command, error in output.answers:
             if command:
                 self._blocks.answers.write((command, error.encode()[:ANSWER_BYTES]))
-        self._record(inputs, output, wake_ns, late_ns)
+        self._blocks.ticks.write_flat(*self._record(inputs, output, wake_ns, late_ns))
+        self._last = output
         schedule.advance()
 
-    def _inputs(self, now: int, own_events: tuple[Event, ...]) -> Inputs:
+    def _await_due(self) -> None:
+        """Sleep until the tick is due, or until shortly before and spend the rest rehearsing.
+
+        The rest of the rest is waited out awake: asleep, the core would be another's and the
+        caches with it. Only a tick that nobody can push aside may do so.
+        """
+        due_ns = self._schedule.due_ns
+        sleep_until_ns(due_ns - self._lead_ns)
+        if self._lead_ns:
+            last_ns = due_ns - _STEP_NS
+            while now_ns() < last_ns:
+                for _ in self._rehearse(due_ns):
+                    if now_ns() >= last_ns:
+                        break
+            while now_ns() < due_ns:
+                pass
+
+    def _rehearse(self, due_ns: int) -> Iterator[None]:
+        """Go through the coming tick for nothing, so that it finds the caches warm.
+
+        In steps, the longest first: it may be broken off after each. What arrived is read for
+        good; nothing is decided, sent or recorded.
+        """
+        self._controller.rehearse(due_ns)
+        yield
+        now = now_ns()
+        self._link.read(now)
+        yield
+        self._read_plans()
+        yield
+        tuple(self._blocks.commands.since(self._last_command - 1))
+        inputs = self._inputs(now, ())
+        yield
+        if self._last is not None:
+            messages.pack_action(self._message(self._last, 0))
+            yield
+            self._record(inputs, self._last, now, 0)
+
+    def _inputs(self, now: int, commands: tuple[tuple[int, Event], ...]) -> Inputs:
         link = self._link
         ages: dict[str, int | None] = {}
         unchanged: dict[str, int] = {}
@@ -171,7 +180,8 @@ class Loop:
             changed_ns = ring.peek("t_changed_ns")
             # A frame may be stamped after this tick woke.
             ages[name] = None if captured_ns is None else max(0, now - captured_ns)
-            unchanged[name] = 0 if changed_ns is None else max(0, now - changed_ns)
+            # Between captures: a camera that stops is stale, not frozen.
+            unchanged[name] = max(0, captured_ns - changed_ns) if captured_ns and changed_ns else 0
         return Inputs(
             due_ns=self._schedule.due_ns,
             pose=link.pose,
@@ -179,17 +189,18 @@ class Loop:
             camera_ages_ns=ages,
             camera_unchanged_ns=unchanged,
             controller_age_ns=link.controller_age_ns(now),
-            plans=self._new_plans(),
-            commands=(*((0, event) for event in own_events), *self._new_commands()),
+            plans=tuple(self._plans),
+            commands=commands,
         )
 
-    def _new_plans(self) -> tuple[Plan, ...]:
-        plans = []
+    def _read_plans(self) -> None:
+        """Fetch the plans that have come; a tick's record has room for the newest few."""
         for number, record in self._blocks.plans.since(self._last_plan):
             self._last_plan = number
             self._infer_ms = int(record["infer_ns"]) / 1e6
-            plans.append(Plan(number, int(record["t_observation_ns"]), record["actions"]))
-        return tuple(plans)
+            self._plans.append(Plan(number, int(record["t_observation_ns"]), record["actions"]))
+        oldest = self._last_plan - PLANS_PER_TICK
+        self._plans = [plan for plan in self._plans if plan.number > oldest]
 
     def _new_commands(self) -> tuple[tuple[int, Event], ...]:
         """Operators' commands; a record of a tick has room for a few, the rest wait one tick."""
@@ -207,7 +218,7 @@ class Loop:
             t=unix_s(),
             t_mono_ns=now_ns(),
             ttl_ms=self._ttl_ms,
-            mode=Mode(output.mode),
+            mode=output.mode,
             action={} if action is None else dict(zip(self._joints, action.tolist(), strict=True)),
             plan=output.plan,
             age_ms=-1.0 if output.plan_age_ns is None else output.plan_age_ns / 1e6,
@@ -217,36 +228,43 @@ class Loop:
             flags=output.flags,
         )
 
-    def _record(self, inputs: Inputs, output: Output, wake_ns: int, late_ns: int) -> None:
+    def _record(
+        self, inputs: Inputs, output: Output, wake_ns: int, late_ns: int
+    ) -> tuple[float, ...]:
+        """One `tick_dtype` record, number by number."""
         events, commands = [0] * EVENTS_PER_TICK, [0] * EVENTS_PER_TICK
         for place, (number, event) in enumerate(inputs.commands):
             events[place], commands[place] = EVENTS.index(event), number
-        self._blocks.ticks.write(
-            (
-                self._seq,
-                inputs.due_ns,
-                wake_ns,
-                late_ns,
-                now_ns(),
-                self._schedule.missed,
-                int(output.mode),
-                output.n,
-                output.flags,
-                self._link.listeners,
-                output.plan,
-                _age(output.plan_age_ns),
-                self._last_plan,
-                sum(1 << (self._last_plan - plan.number) for plan in inputs.plans),
-                events,
-                commands,
-                _age(inputs.state_age_ns),
-                _age(inputs.controller_age_ns),
-                [_age(age_ns) for age_ns in inputs.camera_ages_ns.values()],
-                list(inputs.camera_unchanged_ns.values()),
-                self._nothing if inputs.pose is None else inputs.pose,
-                self._nothing if output.action is None else output.action,
-            )
+        taken = sum([1 << (self._last_plan - plan.number) for plan in inputs.plans])
+        return (
+            self._seq,
+            inputs.due_ns,
+            wake_ns,
+            late_ns,
+            now_ns(),
+            self._schedule.missed,
+            output.mode,
+            output.n,
+            output.flags,
+            self._link.listeners,
+            output.plan,
+            _age(output.plan_age_ns),
+            self._last_plan,
+            taken,
+            *events,
+            *commands,
+            _age(inputs.state_age_ns),
+            _age(inputs.controller_age_ns),
+            *[_age(age_ns) for age_ns in inputs.camera_ages_ns.values()],
+            *inputs.camera_unchanged_ns.values(),
+            *(self._nothing if inputs.pose is None else inputs.pose.tolist()),
+            *(self._nothing if output.action is None else output.action.tolist()),
         )
+
+
+def _lead_ns(period_ns: int) -> int:
+    """How long before a tick its rehearsal begins; 0: there is none."""
+    return 0 if period_ns < _WARM_PERIOD_NS else min(_LEAD_NS_MAX, round(_LEAD_SHARE * period_ns))
 
 
 def _age(age_ns: int | None) -> int:

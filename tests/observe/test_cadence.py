@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hdrh.histogram import HdrHistogram
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
 from actd.control.guard import Flag
+from actd.errors import LinkError, UsageError
+from actd.link.messages import MAX_BYTES
 from actd.mode import Mode
-from actd.observe.cadence import Cadence, Histogram
+from actd.observe.cadence import Cadence
+from actd.observe.histogram import Histogram, write_hgrm
 from actd.observe.status import render
 from actd.runtime.blocks import plan_dtype, tick_dtype
 
@@ -62,15 +67,15 @@ def test_plans() -> None:
 
 
 @given(st.lists(st.integers(1, 10**10), min_size=1, max_size=300))
-def test_tails_are_those_of_the_values_to_three_digits(values: list[int]) -> None:
+def test_tails_are_those_of_the_values_to_one_percent(values: list[int]) -> None:
     histogram = Histogram()
     for value in values:
         histogram.add(value)
     tails = histogram.tails(1.0)
     ordered = sorted(values)
-    assert tails["max"] == pytest.approx(ordered[-1], rel=2e-3, abs=1)
+    assert tails["max"] == pytest.approx(ordered[-1], rel=1e-2, abs=1)
     assert tails["p50"] <= tails["p99"] <= tails["p999"] <= tails["max"]
-    below = sum(value <= tails["p50"] * 1.002 + 1 for value in values)
+    below = sum(value <= tails["p50"] * 1.01 + 1 for value in values)
     assert below * 2 >= len(values)
 
 
@@ -78,7 +83,63 @@ def test_what_is_out_of_range_is_clamped_not_lost() -> None:
     histogram = Histogram()
     for value in (-5, 0, 10**15):
         histogram.add(value)
-    assert histogram.tails(1e9)["max"] == pytest.approx(60, rel=1e-3)
+    assert histogram.tails(1e9)["max"] == pytest.approx(60, rel=1e-2)
+
+
+def decode(text: str) -> HdrHistogram:
+    return HdrHistogram.decode(text.encode())
+
+
+def test_histograms_are_those_of_any_hdr_tool_since_clear_and_since_start() -> None:
+    cadence = Cadence(50)
+    for number in range(100):
+        cadence.tick(tick(number, late_ns=100_000))
+    cadence.clear()
+    for number in range(100, 110):
+        cadence.tick(tick(number, late_ns=5_000_000))
+    found = cadence.histograms()
+    recent, whole = (decode(found[key]["lateness"]) for key in ("since_clear", "since_start"))
+    assert (recent.get_total_count(), whole.get_total_count()) == (10, 110)
+    assert whole.get_value_at_percentile(50) == pytest.approx(100_000, rel=0.01)
+    assert recent.get_value_at_percentile(50) == pytest.approx(5_000_000, rel=0.01)
+    assert decode(found["since_start"]["inference"]).get_total_count() == 0
+    # Two robots' histograms add up.
+    recent.add(whole)
+    assert recent.get_total_count() == 120
+
+
+def test_the_longest_encoding_fits_many_times_into_a_message() -> None:
+    histogram = Histogram()
+    value = 1.0
+    while value < 6e10:
+        for _ in range(3):
+            histogram.add(int(value))
+        value *= 1.003
+    assert 8 * len(histogram.encode()) < MAX_BYTES / 1.5
+
+
+def test_percentile_distributions_are_written_once(tmp_path: Path) -> None:
+    cadence = Cadence(50)
+    for number in range(1000):
+        cadence.tick(tick(number, late_ns=1000 * (number + 1)))
+    encoded = cadence.histograms()["since_clear"]
+    files = write_hgrm(tmp_path / "new", encoded)
+    assert sorted(file.name for file in files) == [
+        "inference.hgrm",
+        "lateness.hgrm",
+        "plan_age.hgrm",
+        "work.hgrm",
+    ]
+    text = (tmp_path / "new" / "lateness.hgrm").read_text()
+    assert text.split()[:4] == ["Value", "Percentile", "TotalCount", "1/(1-Percentile)"]
+    rows = [line.split() for line in text.splitlines() if line.strip()[:1].isdigit()]
+    assert len(rows) > 20
+    # The n-th tick was n us late.
+    assert all(float(row[0]) == pytest.approx(int(row[2]), rel=0.01, abs=0.01) for row in rows)
+    with pytest.raises(UsageError, match="choose another folder"):
+        write_hgrm(tmp_path / "new", encoded)
+    with pytest.raises(LinkError, match=r"histograms\.work"):
+        write_hgrm(tmp_path / "bad", {"work": "no histogram"})
 
 
 def test_the_status_table_shows_what_matters() -> None:
@@ -95,10 +156,11 @@ def test_the_status_table_shows_what_matters() -> None:
         },
         "state_age_ms": 3.0,
         "listeners": 1,
-        "realtime": {"sched_fifo": "not granted: Operation not permitted"},
+        "flight": "recording",
+        "processes": {"tick": {"sched_fifo": "not granted: Operation not permitted"}},
     }
     stream = io.StringIO()
     Console(file=stream, width=160).print(render(status))
     text = stream.getvalue()
-    for words in ("ARMED", "failed: gone", "not granted", "1 listening", "ort-int8"):
+    for words in ("ARMED", "failed: gone", "not granted", "controllers", "recording", "ort-int8"):
         assert words in text

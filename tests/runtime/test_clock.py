@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import signal
+from fractions import Fraction
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from actd.runtime.clock import now_ns, sleep_until_ns, unix_s
-from actd.runtime.schedule import Schedule
+from actd.runtime.schedule import Schedule, period_of
 
 
 @given(
@@ -32,6 +33,35 @@ def test_ticks_stay_on_the_grid_never_burst_and_lose_nothing_uncounted(
         schedule.advance()
         now += busy
     assert schedule.due_ns == start + (len(work) + schedule.missed) * period
+
+
+@given(
+    rate_hz=st.floats(10, 1000),
+    start=st.integers(0, 2**50),
+    steps=st.lists(st.integers(0, 50_000_000), max_size=50),
+)
+def test_a_period_that_is_not_whole_never_drifts(
+    rate_hz: float, start: int, steps: list[int]
+) -> None:
+    period = period_of(rate_hz)
+    schedule = Schedule(period, start)
+    now = start
+    for step in steps:
+        now = max(now, schedule.due_ns) + step
+        schedule.arrive(now)
+        exact = Fraction(schedule.due_ns - start) / period
+        assert abs(exact - round(exact)) * period <= Fraction(1, 2)
+        assert schedule.due_ns <= now < schedule.due_ns + period + 1
+        schedule.advance()
+
+
+def test_an_hour_at_30_hz_ends_where_it_should() -> None:
+    schedule = Schedule(period_of(30), 0)
+    for _ in range(30 * 3600):
+        schedule.advance()
+    assert schedule.due_ns == 3600 * 10**9
+    assert schedule.arrive(3600 * 10**9 + 66_666_667) == 66_666_667
+    assert schedule.missed == 2
 
 
 def test_an_overrun_of_ten_periods_loses_them_once() -> None:

@@ -8,10 +8,8 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from actd.runtime.settings import share_cores
+from actd.runtime.realtime import fifo_can_be_had
 
 SCRIPT = """
 import json, os, sys
@@ -19,18 +17,22 @@ import json, os, sys
 from actd.runtime import realtime
 from actd.errors import ActdError
 try:
-    outcome = realtime.request(sys.argv[1], 50)
+    outcome = realtime.request(sys.argv[1], 50, [{core}])
 except ActdError as error:
     print(json.dumps({{"error": str(error)}}))
 else:
-    print(json.dumps({{"outcome": outcome, "fifo": realtime.is_fifo()}}))
+    cores = sorted(os.sched_getaffinity(0))
+    print(json.dumps({{"outcome": outcome, "fifo": realtime.is_fifo(), "cores": cores}}))
 """
 # Without the capability a refusal looks as it does for an ordinary user.
 DROP = "os.setresgid(65534, 65534, 65534); os.setresuid(65534, 65534, 65534)"
 
 
-def ask(wish: str, *, unprivileged: bool = False) -> dict[str, object]:
-    code = SCRIPT.format(drop=DROP if unprivileged else "")
+CORE = max(os.sched_getaffinity(0))
+
+
+def ask(wish: str, *, unprivileged: bool = False, core: int = CORE) -> dict[str, object]:
+    code = SCRIPT.format(drop=DROP if unprivileged else "", core=core)
     done = subprocess.run(
         [sys.executable, "-c", code, wish], capture_output=True, text=True, check=True
     )
@@ -38,8 +40,36 @@ def ask(wish: str, *, unprivileged: bool = False) -> dict[str, object]:
     return answer
 
 
-def test_off_asks_for_nothing() -> None:
-    assert ask("off") == {"outcome": {"wish": "off"}, "fifo": False}
+def test_off_asks_for_nothing_but_its_core() -> None:
+    outcome = {"wish": "off", "cores": str(CORE)}
+    assert ask("off") == {"outcome": outcome, "fifo": False, "cores": [CORE]}
+
+
+def test_a_core_that_cannot_be_had_is_named_and_require_does_not_start() -> None:
+    outcome = ask("prefer", core=1023)["outcome"]
+    assert isinstance(outcome, dict)
+    assert outcome["cores"] == "not granted: Invalid argument"
+    assert str(ask("require", core=1023)["error"]).startswith(
+        "process.realtime: require, but cores was not granted"
+    )
+
+
+def test_every_process_takes_its_place() -> None:
+    code = (
+        "import json, os; from actd.runtime import realtime; "
+        f"outcome = realtime.settle([{CORE}], 7); "
+        "print(json.dumps([outcome, sorted(os.sched_getaffinity(0)), os.nice(0)]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [{"cores": str(CORE), "nice": "7"}, [CORE], 7]
+
+
+def test_trying_fifo_says_what_asking_for_it_will_and_leaves_no_trace() -> None:
+    before = os.sched_getscheduler(0)
+    found = fifo_can_be_had("prefer", 50)
+    assert os.sched_getscheduler(0) == before
+    assert found is ask("prefer")["fifo"]
+    assert not fifo_can_be_had("off", 50)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to drop it")
@@ -64,17 +94,5 @@ def test_granted_wishes_take_effect() -> None:
     assert isinstance(outcome, dict)
     assert answer["fifo"] is (outcome["sched_fifo"] == "ok")
     assert outcome["short_slice"] == "ok"
-
-
-@given(st.frozensets(st.integers(0, 63), min_size=1, max_size=16), st.integers(1, 32))
-def test_the_tick_gets_a_core_of_its_own_where_inference_leaves_one(
-    available: frozenset[int], threads: int
-) -> None:
-    tick, inference = share_cores(available, threads)
-    if threads < len(available):
-        assert len(tick) == 1
-        assert set(tick) | set(inference) == available
-        assert not set(tick) & set(inference)
-        assert len(inference) >= threads
-    else:
-        assert set(tick) == set(inference) == available
+    assert outcome["rt_throttling"].startswith(("above", "none"))
+    assert answer["cores"] == [CORE]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -54,6 +56,8 @@ def test_since_gives_what_is_still_there_in_order(values: list[int], slots: int)
     kept = [(number, int(record["value"])) for number, record in ring.since(0)]
     expected = list(enumerate(values, start=1))[-(slots - 1) :]
     assert kept == expected
+    numbers, history = ring.history("value")
+    assert list(zip(numbers.tolist(), history.tolist(), strict=True)) == expected
     assert ring.newest == len(values)
     assert ring.peek("value") == (values[-1] if values else None)
 
@@ -81,8 +85,60 @@ def test_a_record_being_written_is_not_read() -> None:
     ring._lock[1] = 1  # the writer stopped half way
     assert ring.latest() is None
     assert ring.peek("value") is None
+    assert [column.tolist() for column in ring.history("value")] == [[], []]
     assert ring.read(5) is None
     assert ring.read(0) is None
+
+
+MIXED = np.dtype(
+    [
+        ("number", "<i8"),
+        ("small", "u1", (3,)),
+        ("flags", "<u4"),
+        ("count", "<i4"),
+        ("short", "<u2"),
+        ("name", "S4"),
+        ("none", "<f4", (0,)),
+        ("floats", "<f4", (2,)),
+        ("grid", "<f8", (2, 2)),
+    ]
+)
+
+
+@given(
+    st.integers(-(2**63), 2**63 - 1),
+    st.lists(st.integers(0, 255), min_size=3, max_size=3),
+    st.lists(st.floats(width=32), min_size=2, max_size=2),
+    st.lists(st.floats(), min_size=4, max_size=4),
+)
+def test_a_record_written_flat_is_the_record_written_whole(
+    number: int, small: list[int], floats: list[float], grid: list[float]
+) -> None:
+    rings = [Ring(MIXED, 2), Ring(MIXED, 2)]
+    rows = np.array(grid).reshape(2, 2)
+    rings[0].write((number, small, 7, -7, 9, b"ab", [], floats, rows))
+    rings[1].write_flat(number, *small, 7, -7, 9, b"ab", *floats, *grid)
+    whole, flat = (ring.read(1) for ring in rings)
+    assert whole is not None
+    assert flat is not None
+    assert whole.tobytes() == flat.tobytes()
+    assert rings[1].peek("number") == number
+    for ring in rings:
+        os.close(ring.fd)
+
+
+def test_what_does_not_fit_is_not_published_and_the_next_one_is() -> None:
+    ring = Ring(np.dtype([("value", "<f4")]), 4)
+    ring.write_flat(1.5)
+    with pytest.raises(OverflowError):
+        ring.write_flat(1e300)
+    with pytest.raises(struct.error):
+        ring.write_flat(1.0, 2.0)
+    got = ring.latest()
+    assert got is not None
+    assert (got[0], got[1]["value"]) == (1, 1.5)
+    assert ring.write_flat(2.5) == 2
+    assert [number for number, _ in ring.since(0)] == [1, 2]
 
 
 def test_rings_leave_nothing_in_dev_shm() -> None:

@@ -1,0 +1,128 @@
+"""What the tick bench is played with: an engine, two videos, and processes that can be paused.
+
+The engine is built once and kept in the user's cache. Processes that wait for their turn are
+stopped whole, so that only one loop at a time has the computer. `end` leaves none of them, and
+if the bench is killed the kernel ends them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+
+import actd
+from actd.link.sockets import Ports
+from actd.resources import resource_dir
+
+CAMERAS = {"top": (480, 640), "wrist": (480, 640)}
+ENGINE = "ort-int8"
+FRAMES = 90
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
+def engine() -> Path:
+    """The default ACT for two cameras of 480x640, untrained, as an int8 engine."""
+    recipe = (resource_dir("engines") / f"{ENGINE}.yaml").read_text(encoding="utf-8")
+    built_from = f"{actd.__version__} {CAMERAS} {recipe} {metadata.version('onnxruntime')}"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "actd" / "bench"
+    folder = cache / hashlib.sha256(built_from.encode()).hexdigest()[:12]
+    if not (folder / ENGINE / "manifest.json").is_file():
+        from actd.engine.export import export_checkpoint
+        from actd.policy.untrained import write_untrained
+
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="building-", dir=folder) as scratch:
+            checkpoint = write_untrained(Path(scratch) / "checkpoint", cameras=CAMERAS)
+            tell = partial(print, file=sys.stderr)
+            export_checkpoint(checkpoint, folder, [ENGINE], None, tell)
+    return folder / ENGINE
+
+
+def videos(folder: Path) -> dict[str, str]:
+    """A video file per camera, 30 pictures a second, each unlike the one before."""
+    import cv2
+    import numpy as np
+
+    found = {}
+    random = np.random.default_rng(0)
+    for name, (height, width) in CAMERAS.items():
+        path = folder / f"{name}.avi"
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30, (width, height))
+        for _ in range(FRAMES):
+            coarse = random.integers(0, 256, (height // 16, width // 16, 3), dtype=np.uint8)
+            writer.write(cv2.resize(coarse, (width, height)))
+        writer.release()
+        found[name] = str(path)
+    return found
+
+
+def free_ports() -> Ports:
+    """Four ports that nobody uses."""
+    with_ports = [socket.socket() for _ in range(4)]
+    try:
+        for each in with_ports:
+            each.bind(("127.0.0.1", 0))
+        return Ports(*(each.getsockname()[1] for each in with_ports))
+    finally:
+        for each in with_ports:
+            each.close()
+
+
+class Process:
+    """One process with whatever it starts. Its output goes to `log`."""
+
+    def __init__(self, command: Sequence[str], log: Path, fds: Sequence[int] = ()) -> None:
+        self.log = log
+        with log.open("wb") as file:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=tuple(fds),
+                preexec_fn=_die_with_parent,  # noqa: PLW1509  # the bench has no threads
+            )
+
+    def check(self) -> None:
+        """End the bench, with the last words of this process, if it has ended."""
+        if self._process.poll() is not None:
+            words = self.log.read_text(errors="replace").strip().splitlines()
+            sys.exit(f"{self.log.stem} ended: {words[-1] if words else 'without a word'}")
+
+    def pause(self) -> None:
+        """Stop it, with all its children, until `resume`."""
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        os.killpg(self._process.pid, signal.SIGCONT)
+
+    def end(self) -> None:
+        """Ask it to end, and make sure that nothing of it is left."""
+        with suppress(ProcessLookupError):
+            self.resume()
+            self._process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(10)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+def _die_with_parent() -> None:
+    # SIGKILL: a stopped process would never hear anything gentler.
+    _libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0)
