@@ -54,6 +54,12 @@ class CameraConfig(BaseModel):
         default=2.0, gt=0, le=60, description="longest wait for a connection or a frame"
     )
 
+    detect_freeze: bool | None = Field(
+        default=None,
+        description="whether a picture that never changes counts as a broken camera; default: for "
+        "devices, whose noise never repeats, not for files and URLs, where a still scene may",
+    )
+
     @field_validator("index_or_path")
     @classmethod
     def _known_source(cls, value: int | str) -> int | str:
@@ -82,6 +88,11 @@ class CameraConfig(BaseModel):
         if text.isdecimal() or text.startswith("/dev/"):
             return "device"
         return "url" if "://" in text else "file"
+
+    @property
+    def detects_freeze(self) -> bool:
+        """`detect_freeze`, or its default for this kind of source."""
+        return self.kind == "device" if self.detect_freeze is None else self.detect_freeze
 
     @property
     def path(self) -> str:

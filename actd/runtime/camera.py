@@ -1,47 +1,57 @@
 """The process of one camera: newest frame into shared memory, forever.
 
-Reads its source through `actd.cameras`, publishes frames to its ring and its condition
-(opening, ok, failed and why) to the supervisor. A camera that fails is closed and opened
-again, with a growing pause; meanwhile its newest frame grows old, which is what stops
-plans being made from it.
+Reads its source through `actd.cameras`, publishes frames to its ring, wakes inference, and
+reports its condition (opening, ok, slow, failed and why) to the supervisor. A camera that fails
+is closed and opened again, with a growing pause; meanwhile its newest frame grows old, which
+is what stops plans being made from it.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from typing import Any
 
-from actd.cameras.base import Camera
-from actd.cameras.config import CameraConfig
+from actd.cameras.base import Camera, Frame
+from actd.cameras.config import CameraConfig, SourceKind
+from actd.cameras.freeze import Freeze
 from actd.cameras.health import Health
 from actd.cameras.make import make_camera
 from actd.errors import CameraError
 from actd.runtime import child
-from actd.runtime.blocks import frame_dtype
+from actd.runtime.blocks import FRAME_SLOTS, frame_dtype
+from actd.runtime.doorbell import Doorbell
+from actd.runtime.outage import Outage
 from actd.runtime.shm import Ring
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 5.0
 
+_SLOW_BELOW = 0.8
+_SLOW_NS = 5_000_000_000
+_SLOW_HINTS: Mapping[SourceKind, str] = {
+    "device": "in dim light turn off exposure_dynamic_framerate (v4l2-ctl -c "
+    "exposure_dynamic_framerate=0); with several cameras on one USB bus use fourcc MJPG or "
+    "another port",
+    "file": "this computer is too busy to decode it in time",
+    "url": "see the rate that its server is set to, and the network between",
+}
+
 
 def run(job: Mapping[str, Any]) -> None:
     """Deliver frames until the process is ended."""
-    os.setpriority(os.PRIO_PROCESS, 0, job["nice"])
     name = str(job["camera"])
-    height, width = job["size"]
     config = CameraConfig.model_validate(job["config"])
-    ring = Ring(frame_dtype(height, width), 4, crc=False, fd=job["fds"][f"frame:{name}"])
+    ring = Ring(frame_dtype(*job["size"]), FRAME_SLOTS, crc=False, fd=job["fds"][f"frame:{name}"])
+    outlet = Outlet(name, config, ring, Doorbell(job["fds"]["doorbell"]), tuple(job["size"]))
     camera = make_camera(name, config)
-    health = Health(config.fps)
     pause_s = _FIRST_PAUSE_S
     child.report(state="opening")
     while True:
         delivered = ring.newest
         try:
             camera.open()
-            _deliver(name, camera, ring, health, (height, width))
+            outlet.deliver(camera)
         except CameraError as error:
             child.report(state="failed", why=str(error))
             camera.close()
@@ -51,22 +61,56 @@ def run(job: Mapping[str, Any]) -> None:
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
-def _deliver(name: str, camera: Camera, ring: Ring, health: Health, size: tuple[int, int]) -> None:
-    """Publish frames until the camera raises CameraError."""
-    announced = False
-    while True:
-        frame = camera.read()
-        if frame.data.shape[:2] != size:
+class Outlet:
+    """Puts the frames of one camera where the others see them, and says how it does."""
+
+    def __init__(
+        self,
+        name: str,
+        config: CameraConfig,
+        ring: Ring,
+        doorbell: Doorbell,
+        size: tuple[int, ...],
+    ) -> None:
+        self._name = name
+        self._config = config
+        self._ring = ring
+        self._doorbell = doorbell
+        self._size = size
+        self._health = Health(config.fps)
+        self._freeze = Freeze() if config.detects_freeze else None
+
+    def deliver(self, camera: Camera) -> None:
+        """Publish frames until the camera raises CameraError."""
+        first = camera.read()
+        self._publish(first)
+        child.report(state="ok")
+        slow = Outage(_SLOW_NS, _SLOW_NS)
+        while True:
+            frame = camera.read()
+            self._publish(frame)
+            asked, found = self._config.fps, self._health.fps(frame.t_capture_ns)
+            if asked and slow.look(found < _SLOW_BELOW * asked, frame.t_capture_ns):
+                hint = _SLOW_HINTS[self._config.kind]
+                why = f"gives {found:.1f} of {asked:g} fps: {hint}"
+                child.report(**({"state": "slow", "why": why} if slow.lasts else {"state": "ok"}))
+
+    def _publish(self, frame: Frame) -> None:
+        self._check_size(frame)
+        t_ns = frame.t_capture_ns
+        self._health.frame(t_ns)
+        changed_ns = t_ns if self._freeze is None else self._freeze.changed_ns(frame)
+        self._ring.write((t_ns, changed_ns, self._health.drops, frame.data))
+        self._doorbell.ring()
+
+    def _check_size(self, frame: Frame) -> None:
+        height, width = self._size
+        if frame.data.shape[:2] != (height, width):
             found = f"{frame.data.shape[1]}x{frame.data.shape[0]}"
             raise CameraError(
-                f"camera {name}: gives {found}, the policy was trained on {size[1]}x{size[0]}: "
-                f"set width and height to that, or add resize: [{size[1]}, {size[0]}]"
+                f"camera {self._name}: gives {found}, the policy was trained on {width}x{height}: "
+                f"set width and height to that, or add resize: [{width}, {height}]"
             )
-        health.frame(frame.t_capture_ns)
-        ring.write((frame.t_capture_ns, frame.t_capture_ns, health.drops, frame.data))
-        if not announced:
-            child.report(state="ok")
-            announced = True
 
 
 if __name__ == "__main__":

@@ -1,0 +1,96 @@
+"""The outlet of a camera process, fed frame by frame."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from actd.cameras.base import Frame
+from actd.cameras.config import CameraConfig
+from actd.errors import CameraError
+from actd.runtime.blocks import FRAME_SLOTS, frame_dtype
+from actd.runtime.camera import Outlet
+from actd.runtime.doorbell import Doorbell
+from actd.runtime.shm import Ring
+
+SIZE = (8, 12)
+MS = 1_000_000
+
+
+class Script:
+    """A camera that gives the frames it is told, then breaks."""
+
+    def __init__(self, frames: Iterable[tuple[int, int]]) -> None:
+        self._frames: Iterator[tuple[int, int]] = iter(frames)
+
+    def open(self) -> None:
+        """Nothing to do."""
+
+    def read(self) -> Frame:
+        for t_ms, grey in self._frames:
+            return Frame(np.full((*SIZE, 3), grey % 256, np.uint8), t_ms * MS, 1)
+        raise CameraError("camera top: unplugged")
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+def outlet_of(
+    ring: Ring, bell: Doorbell | None = None, size: tuple[int, int] = SIZE, **keys: object
+) -> Outlet:
+    config = CameraConfig.model_validate({"index_or_path": 0, "fps": 30, **keys})
+    return Outlet("top", config, ring, bell or Doorbell(), size)
+
+
+@pytest.fixture
+def ring() -> Ring:
+    return Ring(frame_dtype(*SIZE), FRAME_SLOTS, crc=False)
+
+
+def deliver(outlet: Outlet, frames: Iterable[tuple[int, int]]) -> None:
+    with pytest.raises(CameraError, match="unplugged"):
+        outlet.deliver(Script(frames))
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_frames_are_published_with_the_time_they_last_changed(ring: Ring) -> None:
+    bell = Doorbell()
+    deliver(outlet_of(ring, bell), [(0, 1), (33, 2), (66, 2), (100, 2)])
+    assert bell.wait(0)
+    records = [record for _, record in ring.since(0)]
+    assert [int(r["t_capture_ns"]) // MS for r in records] == [0, 33, 66, 100]
+    assert [int(r["t_changed_ns"]) // MS for r in records] == [0, 33, 33, 33]
+
+
+def test_where_a_freeze_is_not_looked_for_every_frame_is_a_change(ring: Ring) -> None:
+    deliver(outlet_of(ring, index_or_path="http://cam/top"), [(0, 1), (33, 1)])
+    assert ring.peek("t_changed_ns") == 33 * MS
+
+
+def test_a_rate_below_what_was_asked_is_said_once_with_a_hint_and_once_when_over(
+    ring: Ring, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow = [(t_ms, t_ms // 66) for t_ms in range(0, 60_000, 66)]
+    well = [(60_000 + 33 * k, k) for k in range(600)]
+    deliver(outlet_of(ring), [*slow, *well])
+    reports = said(capsys)
+    assert [report["state"] for report in reports] == ["ok", "slow", "ok"]
+    assert "gives 15.2 of 30 fps: in dim light turn off exposure_dynamic" in reports[1]["why"]
+
+
+def test_a_short_stutter_is_not_reported(ring: Ring, capsys: pytest.CaptureFixture[str]) -> None:
+    deliver(outlet_of(ring), [(33 * k + (3000 if k > 100 else 0), k) for k in range(300)])
+    assert [report["state"] for report in said(capsys)] == ["ok"]
+
+
+def test_another_size_is_an_error_that_says_what_to_do(ring: Ring) -> None:
+    with pytest.raises(CameraError, match=r"top: gives 12x8, the policy was trained on 20x10"):
+        outlet_of(ring, size=(10, 20)).deliver(Script([(0, 1)]))
+    assert ring.newest == 0

@@ -1,0 +1,128 @@
+"""What becomes of an engine's answers, with a real engine that can be told to misbehave."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from actd.engine.base import Engine
+from actd.engine.load import load_engine
+from actd.errors import EngineError
+from actd.runtime.blocks import Blocks, Shapes, open_blocks
+from actd.runtime.inference import PlanMaker
+from actd.runtime.observation import Missing, TimedObservation
+from tests.faults.engine import CHUNK, HEIGHT, HIGH, JOINTS, LEVELS, LOW, STATE, WELL, WIDTH
+from tests.faults.engine import write_engine as write_moody_engine
+
+SECOND = 10**9
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    return load_engine(write_moody_engine(tmp_path_factory.mktemp("moody") / "engine"), threads=1)
+
+
+@pytest.fixture
+def blocks() -> Blocks:
+    size = (HEIGHT, WIDTH)
+    shapes = Shapes({"cam_high": size, "cam_low": size}, CHUNK, len(JOINTS), len(JOINTS), 0)
+    return open_blocks(shapes)
+
+
+@pytest.fixture
+def maker(engine: Engine, blocks: Blocks) -> PlanMaker:
+    return PlanMaker(engine, blocks, JOINTS)
+
+
+def seeing(level: int, complaint: str = "") -> TimedObservation:
+    values = {
+        STATE: np.zeros(len(JOINTS), np.float32),
+        HIGH: np.full((HEIGHT, WIDTH, 3), 128, np.uint8),
+        LOW: np.full((HEIGHT, WIDTH, 3), level, np.uint8),
+    }
+    return TimedObservation(7 * SECOND, 3_000_000, values, complaint)
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_plan_carries_its_observation_and_its_cost(maker: PlanMaker, blocks: Blocks) -> None:
+    maker.make(seeing(WELL))
+    latest = blocks.plans.latest()
+    assert latest is not None
+    number, plan = latest
+    assert (number, plan["t_observation_ns"], plan["skew_ns"]) == (1, 7 * SECOND, 3_000_000)
+    assert plan["infer_ns"] > 0
+    assert plan["started_ns"] > 0
+    assert np.isfinite(plan["actions"]).all()
+
+
+def test_a_plan_that_is_not_finite_is_refused_named_and_counted(
+    maker: PlanMaker, blocks: Blocks, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maker.make(seeing(WELL))
+    for _ in range(3):
+        maker.make(seeing(LEVELS["nan"]))
+    assert blocks.plans.newest == 1
+    maker.make(seeing(WELL))
+    assert blocks.plans.newest == 2
+    reports = said(capsys)
+    assert [report["state"] for report in reports] == ["running", *["refusing"] * 3]
+    assert [report.get("refused") for report in reports] == [None, 1, 2, 3]
+    assert reports[1]["why"] == (
+        "the engine gave a non-finite action for joint j0: its plan is not used"
+    )
+
+
+@pytest.mark.parametrize(
+    ("mood", "words"),
+    [
+        ("shape", r"gave float32 of shape \(47, 6\), the policy gives float32 of shape \(50, 6\)"),
+        ("throw", r"ort-fp32: inference failed \(.*Gather.*\): try `actd infer`"),
+    ],
+)
+def test_an_engine_that_fails_is_an_error_of_one_line(
+    maker: PlanMaker, blocks: Blocks, mood: str, words: str
+) -> None:
+    with pytest.raises(EngineError, match=words) as caught:
+        maker.make(seeing(LEVELS[mood]))
+    assert "\n" not in str(caught.value)
+    assert blocks.plans.newest == 0
+
+
+def test_what_is_missing_is_said_once_however_often_it_is_found(
+    maker: PlanMaker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for age in (501, 502, 503):
+        maker.report_missing(Missing("camera cam_low", f"camera cam_low is {age} ms old"))
+    maker.report_missing(Missing("robot state", "robot state has not delivered anything yet"))
+    reports = said(capsys)
+    assert [report["state"] for report in reports] == ["waiting", "waiting"]
+    assert "501 ms" in reports[0]["why"]
+
+
+def test_what_comes_and_goes_is_said_once_and_that_it_is_over_when_it_is(
+    maker: PlanMaker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(5):
+        maker.report_missing(Missing("camera cam_low", "camera cam_low is 501 ms old"))
+        maker.make(seeing(WELL))
+    assert [report["state"] for report in said(capsys)] == ["waiting"]
+    deadline = time.monotonic() + 30
+    while not (reports := said(capsys)) and time.monotonic() < deadline:
+        maker.make(seeing(WELL))
+    assert [report["state"] for report in reports] == ["running"]
+
+
+def test_skew_that_comes_and_goes_is_said_once(
+    maker: PlanMaker, blocks: Blocks, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(10):
+        maker.make(seeing(WELL, f"cam_low is {number} ms behind" if number % 2 else ""))
+    assert blocks.plans.newest == 10
+    assert [report["state"] for report in said(capsys)] == ["running", "skewed"]

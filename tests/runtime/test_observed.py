@@ -1,0 +1,170 @@
+"""What the daemon does with cameras that lag, freeze or are slow, as its status tells it."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from actd.client import Operator
+from actd.errors import LinkError
+from actd.link.sockets import Ports
+from actd.mode import Mode
+from actd.sim.mjpeg import MjpegServer
+from tests.cameras.pictures import jpeg
+from tests.runtime.conftest import Arm, Daemon, start, wait_until, write_config
+
+
+def picture(number: int) -> bytes:
+    return jpeg(np.full((96, 128, 3), 8 * number % 256, np.uint8))
+
+
+class Webcam:
+    """A network camera whose rate and pictures the test decides."""
+
+    def __init__(self, period_s: float, show: Callable[[int], bytes] = picture) -> None:
+        self.period_s = period_s
+        self.show = show
+        self._server = MjpegServer()
+        self.url = self._server.url("cam_low")
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        number = 0
+        while not self._over.wait(self.period_s):
+            number += 1
+            self._server.publish("cam_low", self.show(number))
+
+    def close(self) -> None:
+        self._over.set()
+        self._thread.join()
+        self._server.close()
+
+
+class Watched(NamedTuple):
+    """A daemon on one file and one webcam, with its robot and its operator."""
+
+    webcam: Webcam
+    arm: Arm
+    operator: Operator
+
+    def inference(self) -> dict[str, Any]:
+        self.arm.cycle(0.1)
+        answer: dict[str, Any] = self.operator.status()["inference"]
+        return answer
+
+    def camera(self) -> dict[str, Any]:
+        answer: dict[str, Any] = self.operator.status()["cameras"]["cam_low"]
+        return answer
+
+    def wait_running(self) -> None:
+        wait_until(lambda: self.inference()["state"] == "running", "plans", 30)
+
+
+Watch = Callable[[float, str], AbstractContextManager[Watched]]
+
+
+@pytest.fixture
+def watch(tmp_path: Path, small_engine: Path, video: Path, free_ports: list[int]) -> Watch:
+    """`watch(webcam_period_s, settings)`: a ready daemon; nothing of it survives the block."""
+
+    @contextmanager
+    def watching(period_s: float, settings: str) -> Iterator[Watched]:
+        ports = Ports(*free_ports)
+        with closing(Webcam(period_s)) as webcam:
+            sources = {"cam_high": str(video), "cam_low": webcam.url}
+            config = write_config(tmp_path, small_engine, ports, sources, settings)
+            detecting = config.read_text().replace("fps: 30}", "fps: 30, detect_freeze: true}")
+            config.write_text(detecting)
+            subject = start(config, ports)
+            try:
+                subject.wait_ready()
+                with subject.robot() as robot, subject.operator() as operator:
+                    yield Watched(webcam, Arm(robot), operator)
+                code, output = subject.end()
+                assert code == 0, output
+                assert subject.leftovers() == []
+            finally:
+                if subject.process.poll() is None:
+                    subject.process.kill()
+                    subject.process.wait()
+
+    return watching
+
+
+@pytest.mark.parametrize(("on_skew", "state"), [("refuse", "waiting"), ("delay", "skewed")])
+def test_a_camera_that_lags_is_waited_for_or_refused_as_configured(
+    watch: Watch, on_skew: str, state: str
+) -> None:
+    settings = (
+        "staleness: {camera_ms: 5000, frozen_ms: 0}\n"
+        f"observation: {{max_skew_ms: 60, on_skew: {on_skew}}}"
+    )
+    said = f"{state}: camera cam_low is [0-9]+ ms behind (camera cam_high|robot state)"
+    with watch(0.4, settings) as watched:
+        wait_until(lambda: re.match(said, watched.inference()["state"]), "the lag to be said", 30)
+        seen = [watched.inference() for _ in range(20)]
+        assert seen[-1]["plans"] > 0
+        skews = [inference["skew_ms"] for inference in seen]
+        assert (max(skews) > 60) is (on_skew == "delay")
+
+
+def test_a_frozen_camera_is_stale_by_name_and_recovers(watch: Watch) -> None:
+    with watch(0.03, "staleness: {camera_ms: 2000, frozen_ms: 1000}") as watched:
+        watched.wait_running()
+        watched.webcam.show = lambda _: picture(0)
+        said = "waiting: camera cam_low has shown the same picture for "
+        wait_until(lambda: watched.inference()["state"].startswith(said), "the freeze", 30)
+        camera = watched.camera()
+        assert camera["state"].startswith("frozen: the same picture for ")
+        assert camera["unchanged_ms"] > 1000
+        plans = watched.inference()["plans"]
+        watched.arm.cycle(0.5)
+        assert watched.inference()["plans"] == plans
+        with pytest.raises(LinkError, match="camera cam_low has shown the same picture"):
+            watched.operator.arm()
+        watched.webcam.show = picture
+        watched.wait_running()
+        assert watched.camera()["state"] == "ok"
+
+
+def test_a_stopped_inference_is_seen_to_be_stuck(daemon: Daemon) -> None:
+    with daemon.robot() as robot, daemon.operator() as operator:
+        arm = Arm(robot)
+
+        def state() -> str:
+            arm.cycle(0.1)
+            return str(operator.status()["inference"]["state"])
+
+        wait_until(lambda: state() == "running", "plans", 30)
+        daemon.child("inference").suspend()
+        wait_until(lambda: state().startswith("stuck: "), "the stop to be seen", 30)
+        daemon.child("inference").resume()
+        wait_until(lambda: state() == "running", "plans again", 30)
+
+
+@pytest.mark.slow
+def test_an_inference_that_stays_stuck_is_replaced_and_motion_is_not(daemon: Daemon) -> None:
+    with daemon.robot() as robot, daemon.operator() as operator:
+        arm = Arm(robot)
+
+        def inference() -> dict[str, Any]:
+            arm.cycle(0.1)
+            found: dict[str, Any] = operator.status()["inference"]
+            return found
+
+        wait_until(lambda: inference()["state"] == "running", "plans", 30)
+        operator.arm()
+        daemon.child("inference").suspend()
+        wait_until(lambda: inference()["restarts"] == 1, "the kill", 30)
+        wait_until(lambda: inference()["state"] == "running", "plans again", 30)
+        arm.cycle(1)
+        assert arm.received[-1].mode is Mode.FAULT
