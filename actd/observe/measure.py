@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "asimddp")
 
@@ -56,7 +57,7 @@ class Tails:
         return asdict(self)
 
 
-def tails(samples_ns: Sequence[int]) -> Tails:
+def tails(samples_ns: Sequence[int] | NDArray[Any]) -> Tails:
     """Summarise durations in nanoseconds. Raises ValueError when there are none."""
     if len(samples_ns) == 0:
         raise ValueError("no samples to summarise")

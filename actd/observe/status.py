@@ -39,19 +39,23 @@ def _rows(status: Mapping[str, Any]) -> list[tuple[str, str]]:
         ),
         ("plan age", f"p50 {age['p50']:.0f}  p99 {age['p99']:.0f} ms"),
         ("robot state", _age(status["state_age_ms"])),
-        ("controllers", f"{status['listeners']} listening"),
+        ("controllers", "listening" if status["listeners"] else "none listens"),
+        ("flight recorder", status["flight"]),
     ]
     for name, camera in status["cameras"].items():
         rows.append(
             (
                 f"camera {name}",
-                f"{camera['state']}; {camera['fps']:.1f} fps, {camera['drops']} dropped, "
+                f"{camera['state']}; {_fps(camera)}, {camera['drops']} dropped, "
                 f"newest {_age(camera['age_ms'])}, {camera['restarts']} restarts",
             )
         )
-    rows.append(
-        ("realtime", ", ".join(f"{key} {value}" for key, value in status["realtime"].items()))
-    )
+    for name, outcome in status["processes"].items():
+        granted = ", ".join(f"{key} {value}" for key, value in outcome.items())
+        rows.append((f"process {name}", granted))
+    recording = status.get("recording", {"state": "off"})
+    if recording["state"] != "off":
+        rows.append(("recording", recording_in_words(recording)))
     if control["flags"]:
         rows.append(
             ("limits", ", ".join(f"{key} {value}" for key, value in control["flags"].items()))
@@ -59,5 +63,23 @@ def _rows(status: Mapping[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
+def _fps(camera: Mapping[str, Any]) -> str:
+    asked = camera.get("fps_asked")
+    return f"{camera['fps']:.1f} of {asked:g} fps" if asked else f"{camera['fps']:.1f} fps"
+
+
 def _age(age_ms: float | None) -> str:
     return "nothing yet" if age_ms is None else f"{age_ms:.0f} ms old"
+
+
+def recording_in_words(recording: Mapping[str, Any]) -> str:
+    """A dataset recording in one line. Takes `recording` of a status answer."""
+    state = ": ".join(filter(None, (recording["state"], recording.get("why"))))
+    frames = recording.get("frames")
+    if not frames:
+        return f"{state} ({recording['path']})"
+    return (
+        f"{state}; {frames} frames, {frames / recording['fps']:.1f} s at {recording['fps']} fps, "
+        f"{recording['repeated']} pictures repeated, {recording['late']} late "
+        f"({recording['path']})"
+    )

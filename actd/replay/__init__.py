@@ -1,0 +1,1 @@
+"""Recordings run again: the same decisions, other settings, other engines."""

@@ -1,0 +1,172 @@
+"""The decisions of a recording, made again from what was recorded of their inputs.
+
+The controller is a pure function, so the same settings must give the same commands to the
+last bit; a difference is a defect of actd, or another machine's arithmetic. What a controller
+remembers is known only from where it had nothing to remember: the start of the run, or after
+IDLE was entered. A recording that begins in the middle of IDLE is followed from there, and
+counts once every chunk of before is over and the decisions agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from actd.control.controller import Controller, ControlSettings, Output
+from actd.errors import RecordingError
+from actd.mode import Mode
+from actd.observe.flight import Flight
+from actd.replay.tape import Tape
+
+Progress = Callable[[int, int], None]
+"""Called now and then with how many ticks are done, and how many there are."""
+
+_PROGRESS_TICKS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One tick whose replay is not what was recorded; `largest` between the commands."""
+
+    tick: int
+    recorded: dict[str, Any]
+    replayed: dict[str, Any]
+    largest: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What replaying with the recorded settings found.
+
+    `skipped` ticks could not be judged: what the controller remembered there is not known.
+    `first_tick` is the first that was judged.
+    """
+
+    run: str
+    ticks: int
+    compared: int
+    skipped: int
+    first_tick: int
+    differing: int
+    first_difference: Difference | None
+
+    @property
+    def equal(self) -> bool:
+        """Whether every decision was made again to the last bit."""
+        return self.differing == 0
+
+
+def rerun(
+    tape: Tape, settings: Sequence[ControlSettings], progress: Progress = lambda *_: None
+) -> Iterator[tuple[int, tuple[Output, ...]]]:
+    """Index and decisions of every tick that can be judged, one decision for each settings.
+
+    The first of `settings` are the recorded ones: by them it is seen when all is known.
+    """
+    controllers: list[Controller] = []
+    known_from_ns = 0
+    for index in range(len(tape)):
+        if index % _PROGRESS_TICKS == 0:
+            progress(index, len(tape))
+        inputs = tape.inputs(index)
+        follows = tape.follows(index)
+        if inputs is None or not follows:
+            controllers = []
+        if inputs is None:
+            continue
+        fresh = tape.number(index) == 1 or (follows and tape.entered_idle(index - 1))
+        if not controllers or (fresh and known_from_ns):
+            if not fresh and not _is_within_idle(tape, index):
+                continue
+            controllers = [Controller(each) for each in settings]
+            known_from_ns = 0 if fresh else inputs.due_ns + _chunk_ns(settings)
+        outputs = tuple(controller.tick(inputs) for controller in controllers)
+        if known_from_ns:
+            if tape.mode(index) is not Mode.IDLE:
+                controllers = []
+                continue
+            if inputs.due_ns < known_from_ns or not _same(tape.output(index), outputs[0]):
+                continue
+            known_from_ns = 0
+        yield index, outputs
+    progress(len(tape), len(tape))
+
+
+def verify(flight: Flight, progress: Progress = lambda *_: None) -> Verdict:
+    """Replay with the recorded settings. Raises RecordingError where nothing can be judged."""
+    tape = Tape(flight)
+    compared = differing = 0
+    first_tick: int | None = None
+    first: Difference | None = None
+    for index, (output,) in rerun(tape, [tape.settings], progress):
+        compared += 1
+        first_tick = tape.number(index) if first_tick is None else first_tick
+        recorded = tape.output(index)
+        if not _same(recorded, output):
+            differing += 1
+            first = first or _difference(tape.number(index), recorded, output)
+    if first_tick is None:
+        raise nothing_to_judge(flight)
+    return Verdict(
+        run=str(flight.settings["run"]),
+        ticks=len(tape),
+        compared=compared,
+        skipped=len(tape) - compared,
+        first_tick=first_tick,
+        differing=differing,
+        first_difference=first,
+    )
+
+
+def nothing_to_judge(flight: Flight) -> RecordingError:
+    """The error for a recording whose controller's memory is known at no tick."""
+    return RecordingError(
+        f"{flight.folder}: no tick among {len(flight.ticks)} to start from: the run's beginning "
+        "and every stay in IDLE are gone; raise flight.max_mb to keep more"
+    )
+
+
+def _is_within_idle(tape: Tape, index: int) -> bool:
+    """Whether the mode was IDLE before this tick already."""
+    return tape.mode(index) is Mode.IDLE and (
+        index == 0 or not tape.follows(index) or tape.mode(index - 1) is Mode.IDLE
+    )
+
+
+def _chunk_ns(settings: Sequence[ControlSettings]) -> int:
+    plans = [each.plan for each in settings]
+    return max(round(plan.chunk_size / plan.policy_hz * 1e9) for plan in plans)
+
+
+def _same(recorded: Output, output: Output) -> bool:
+    return _plain(recorded) == _plain(output) and _bits(recorded) == _bits(output)
+
+
+def _bits(output: Output) -> bytes | None:
+    return None if output.action is None else output.action.tobytes()
+
+
+def _plain(output: Output) -> tuple[Any, ...]:
+    age_ns = -1 if output.plan_age_ns is None else output.plan_age_ns
+    return output.mode, output.plan, age_ns, output.n, output.flags
+
+
+def _difference(tick: int, recorded: Output, output: Output) -> Difference:
+    largest = 0.0
+    if recorded.action is not None and output.action is not None:
+        largest = float(np.abs(recorded.action - output.action).max())
+    return Difference(tick, _in_words(recorded), _in_words(output), largest)
+
+
+def _in_words(output: Output) -> dict[str, Any]:
+    return {
+        "mode": output.mode.name,
+        "plan": output.plan,
+        "plan_age_ns": output.plan_age_ns,
+        "n": output.n,
+        "flags": output.flags,
+        "action": None if output.action is None else output.action.tolist(),
+    }

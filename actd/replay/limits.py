@@ -1,0 +1,268 @@
+"""How often each limit of the guard would act on motion that is known to be good.
+
+Sources of wanted motion: the plans of a flight recording where the arm was armed, or the
+demonstrations of a LeRobotDataset, brought to the control rate by the planner's own
+interpolation. Each stretch is fed to a guard that starts in step with it, so what fires is
+the motion's own doing and not its beginning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actd.config import Config
+from actd.control.between import Interpolation
+from actd.control.controller import ControlSettings
+from actd.control.guard import LIMIT_FLAGS, Guard, Limits, Vector
+from actd.control.plan import Plan, Planner, PlanSettings, interpolation
+from actd.datasets import Dataset
+from actd.errors import RecordingError
+from actd.mode import Mode
+from actd.observe.flight import Flight
+from actd.replay.decisions import Progress
+from actd.replay.tape import Tape
+from actd.runtime.settings import joint_limits
+
+PERCENTILE = 99.9
+MARGIN = 1.2
+POSITION_MARGIN = 0.05
+_TRIALS = 6  # doublings of the suggested jerk
+
+
+class Bounds(NamedTuple):
+    """What the guard keeps to, at which period, and how joints move between rows."""
+
+    joints: tuple[str, ...]
+    period_ns: int
+    limits: Limits
+    interpolation: tuple[Interpolation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LimitReport:
+    """Per joint, each (joints,) or (4, joints) in the order of LIMIT_FLAGS.
+
+    `fired` is the share of ticks at which each limit acted. `seen` is the largest |position|,
+    |velocity|, |acceleration| and |jerk| of the motion. `suggested` are the PERCENTILE of each
+    rate times MARGIN, and the range seen widened by POSITION_MARGIN of itself; jerk is raised
+    until these limits fire at fewer ticks than the PERCENTILE leaves out, inf: none would do.
+    NaN for a joint that never moved.
+    """
+
+    source: str
+    joints: tuple[str, ...]
+    stretches: int
+    ticks: int
+    fired: Vector
+    seen: Vector
+    suggested: Limits
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON data."""
+        names = [flag.name.lower() for flag in LIMIT_FLAGS if flag.name]
+        suggested = self.suggested
+        return {
+            "source": self.source,
+            "stretches": self.stretches,
+            "ticks": self.ticks,
+            "joints": {
+                joint: {
+                    "fired": dict(zip(names, self.fired[:, j].tolist(), strict=True)),
+                    "largest": dict(zip(names, self.seen[:, j].tolist(), strict=True)),
+                    "suggested": {
+                        "position": [float(suggested.lower[j]), float(suggested.upper[j])],
+                        "velocity": _known(suggested.velocity[j]),
+                        "acceleration": _known(suggested.acceleration[j]),
+                        "jerk": _known(suggested.jerk[j]),
+                    },
+                }
+                for j, joint in enumerate(self.joints)
+            },
+        }
+
+
+def deployed_bounds(config: Config) -> Bounds:
+    """What a deployment file says; it needs no engine for this."""
+    robot, control = config.robot, config.control
+    return Bounds(
+        joints=tuple(robot.joints),
+        period_ns=round(1e9 / control.rate_hz),
+        limits=joint_limits(config),
+        interpolation=tuple(
+            joint.interpolation or control.interpolation for joint in robot.joints.values()
+        ),
+    )
+
+
+def bounds_of(settings: ControlSettings) -> Bounds:
+    """What a run's settings say."""
+    between = interpolation(settings.plan)
+    return Bounds(settings.joints, settings.period_ns, settings.limits, between)
+
+
+def check_flight(
+    flight: Flight, settings: ControlSettings, progress: Progress = lambda *_: None
+) -> LimitReport:
+    """The guard of `settings` on what the plans of a recorded run wanted while armed."""
+    tape = Tape(flight)
+    stretches = list(_wanted(tape, settings, progress))
+    if not stretches:
+        raise RecordingError(
+            f"{flight.folder}: no armed tick in it: record a run in which the policy drives"
+        )
+    return check(str(flight.settings["run"]), stretches, bounds_of(settings))
+
+
+def check_dataset(
+    dataset: Dataset, bounds: Bounds, progress: Progress = lambda *_: None
+) -> LimitReport:
+    """The guard of `bounds` on the demonstrations of a dataset. Raises RecordingError."""
+    names, joints = dataset.names("action"), bounds.joints
+    if not dataset.episodes:
+        raise RecordingError(f"{dataset.root}: no episode in it: record one with `actd record`")
+    if len(names) != len(joints) or (set(names) == set(joints) and tuple(names) != joints):
+        raise RecordingError(
+            f"{dataset.root}: action: found {', '.join(names)}, the deployment's robot.joints are "
+            f"{', '.join(joints)}: they must be the same joints in the same order"
+        )
+
+    def stretches() -> Iterator[Vector]:
+        for done, episode in enumerate(dataset.episodes):
+            progress(done, len(dataset.episodes))
+            yield at_control_rate(dataset.actions(episode), dataset.fps, bounds)
+        progress(len(dataset.episodes), len(dataset.episodes))
+
+    return check(str(dataset.root), stretches(), bounds)
+
+
+def check(source: str, stretches: Iterable[Vector], bounds: Bounds) -> LimitReport:
+    """The guard on stretches of wanted motion, each (ticks, joints) at the control rate."""
+    kept = list(stretches)
+    ticks = sum(len(wanted) for wanted in kept)
+    lowest = np.min([wanted.min(axis=0) for wanted in kept], axis=0)
+    highest = np.max([wanted.max(axis=0) for wanted in kept], axis=0)
+    widening = POSITION_MARGIN * (highest - lowest)
+    sizes = _rates(kept, bounds.period_ns)
+    suggested = Limits(
+        lowest - widening,
+        highest + widening,
+        *(MARGIN * np.percentile(size, PERCENTILE, axis=0) for size in sizes),
+    )
+    return LimitReport(
+        source=source,
+        joints=bounds.joints,
+        stretches=len(kept),
+        ticks=ticks,
+        fired=_fired(kept, bounds.limits, bounds.period_ns) / ticks,
+        seen=np.array([np.maximum(-lowest, highest), *(size.max(axis=0) for size in sizes)]),
+        suggested=_without_false_triggers(suggested, kept, bounds.period_ns),
+    )
+
+
+def at_control_rate(actions: NDArray[np.float32], fps: float, bounds: Bounds) -> Vector:
+    """An episode's recorded actions (rows, joints) as the planner gives them, (ticks, joints)."""
+    rows = len(actions)
+    whole = PlanSettings(
+        mode="queue",
+        policy_hz=fps,
+        chunk_size=rows,
+        action_dim=actions.shape[1],
+        n_action_steps=rows,
+        interpolation=bounds.interpolation,
+    )
+    planner = Planner(whole)
+    planner.add(Plan(1, 0, actions))
+    ticks = int((rows - 1) / fps * 1e9) // bounds.period_ns + 1
+    samples = [planner.at(tick * bounds.period_ns) for tick in range(ticks)]
+    return np.array([sample.action for sample in samples if sample is not None])
+
+
+def _known(limit: float) -> float | None:
+    return float(limit) if np.isfinite(limit) else None
+
+
+def _rates(stretches: Sequence[Vector], period_ns: int) -> list[Vector]:
+    """|velocity|, |acceleration| and |jerk| of all stretches, each (n, joints)."""
+    sizes = []
+    rates = list(stretches)
+    for _ in range(3):
+        rates = [np.diff(rate, axis=0) * (1e9 / period_ns) for rate in rates]
+        none = np.zeros((1, stretches[0].shape[1]))
+        sizes.append(np.abs(np.concatenate([none, *rates])))
+    return sizes
+
+
+def _without_false_triggers(limits: Limits, stretches: Sequence[Vector], period_ns: int) -> Limits:
+    """`limits`, with jerk raised for the joints that fire on the motion they come from.
+
+    The guard keeps room to take an acceleration back before it reaches another limit, for
+    which it needs more jerk than the motion itself has. NaN for a joint that never moved, inf
+    where no jerk limit would do.
+    """
+    moved = limits.velocity > 0.0
+    velocity = np.where(moved, limits.velocity, 1.0)
+    acceleration = np.where(moved, limits.acceleration, 1.0)
+    lower = np.where(moved, limits.lower, limits.lower - 1.0)
+    upper = np.where(moved, limits.upper, limits.upper + 1.0)
+    jerk = np.where(moved, limits.jerk, np.inf)
+    ticks = sum(len(wanted) for wanted in stretches)
+    for _ in range(_TRIALS):
+        trial = Limits(lower, upper, velocity, acceleration, jerk)
+        fired = _fired(stretches, trial, period_ns)[1:]
+        often = fired.max(axis=0) > ticks * (1.0 - PERCENTILE / 100)
+        if not (often & np.isfinite(jerk)).any():
+            break
+        jerk = np.where(often, 2.0 * jerk, jerk)
+    else:
+        jerk = np.where(often, np.inf, jerk)
+    rates = (np.where(moved, rate, np.nan) for rate in (velocity, acceleration, jerk))
+    return Limits(limits.lower, limits.upper, *rates)
+
+
+def _fired(stretches: Iterable[Vector], limits: Limits, period_ns: int) -> Vector:
+    """At how many ticks each limit acted, (4, joints)."""
+    guard = Guard(limits, period_ns)
+    fired: Vector = np.zeros((len(LIMIT_FLAGS), len(limits.lower)))
+    for wanted in stretches:
+        guard.reset(wanted[0])
+        if len(wanted) > 1:
+            speed = (wanted[1] - wanted[0]) * (1e9 / period_ns)
+            speed = np.clip(speed, -limits.velocity, limits.velocity)
+            guard.motion = guard.motion._replace(velocity=speed, target_velocity=speed)
+        fired[0] += (wanted[0] < limits.lower) | (wanted[0] > limits.upper)
+        for target in wanted[1:]:
+            guard.step(target)
+            fired += guard.acted
+    return fired
+
+
+def _wanted(tape: Tape, settings: ControlSettings, progress: Progress) -> Iterator[Vector]:
+    """What the plans wanted, a stretch for every time of being armed without a missed slot."""
+    planner = Planner(settings.plan)
+    stretch: list[Vector] = []
+    last_due_ns = 0
+    for index in range(len(tape)):
+        if index % 500 == 0:
+            progress(index, len(tape))
+        for plan in tape.plans(index) or ():
+            planner.add(plan)
+        due_ns = tape.due_ns(index)
+        sample = planner.at(due_ns + settings.actuation_latency_ns)
+        if tape.entered_idle(index):
+            planner.clear()
+        armed = sample is not None and tape.mode(index) is Mode.ARMED
+        whole = tape.follows(index) and due_ns - last_due_ns < 1.5 * settings.period_ns
+        if stretch and not (armed and whole):
+            yield np.array(stretch)
+            stretch = []
+        if sample is not None and armed:
+            stretch.append(sample.action)
+        last_due_ns = due_ns
+    if stretch:
+        yield np.array(stretch)
+    progress(len(tape), len(tape))

@@ -1,0 +1,217 @@
+"""Flight recordings made by a real controller on invented inputs, without a daemon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from actd.control.controller import Controller, Inputs, Output
+from actd.control.plan import Plan
+from actd.control.state import Event
+from actd.observe.flight import Flight
+from actd.observe.flightlog import FlightLog
+from actd.observe.segments import file_dtype
+from actd.runtime.blocks import EVENTS, EVENTS_PER_TICK, plan_dtype, tick_dtype
+from actd.runtime.settings import control_settings
+
+DIM, CHUNK, POLICY_HZ, PERIOD_NS = 2, 20, 25.0, 10_000_000
+CAMERA = "top"
+SPEC = {
+    "inputs": [
+        {"key": "observation.state", "kind": "STATE", "shape": [DIM]},
+        {"key": f"observation.images.{CAMERA}", "kind": "VISUAL", "shape": [3, 96, 128]},
+    ],
+    "action": {"key": "action", "kind": "ACTION", "shape": [DIM]},
+    "chunk_size": CHUNK,
+    "n_action_steps": CHUNK,
+    "temporal_ensemble_coeff": 0.01,
+    "architecture": {
+        "vision_backbone": "resnet18",
+        "replace_final_stride_with_dilation": False,
+        "pre_norm": False,
+        "dim_model": 64,
+        "n_heads": 4,
+        "dim_feedforward": 128,
+        "feedforward_activation": "relu",
+        "n_encoder_layers": 1,
+        "n_decoder_layers": 1,
+        "latent_dim": 8,
+    },
+}
+
+
+def control_job(mode: str = "temporal") -> dict[str, Any]:
+    return {
+        "joints": ["a", "b"],
+        "period_ns": PERIOD_NS,
+        "plan": {
+            "mode": mode,
+            "policy_hz": POLICY_HZ,
+            "chunk_size": CHUNK,
+            "action_dim": DIM,
+            "n_action_steps": CHUNK // 2,
+            "temporal_coeff": 0.01,
+            "crossfade_ns": 100_000_000,
+            "interpolation": ["smooth", "linear"],
+        },
+        "limits": {
+            "lower": [-2.0, -2.0],
+            "upper": [2.0, 2.0],
+            "velocity": [3.0, 3.0],
+            "acceleration": [30.0, 30.0],
+            "jerk": [2000.0, "inf"],
+        },
+        "start_distance": [1.0, 1.0],
+        "max_age": {
+            "state_ns": 200_000_000,
+            "camera_ns": 500_000_000,
+            "plan_ns": 1_000_000_000,
+            "controller_ns": 500_000_000,
+            "frozen_ns": 1_000_000_000,
+            "fault_after_ns": 500_000_000,
+        },
+        "ease_in_ns": 200_000_000,
+        "actuation_latency_ns": 15_000_000,
+    }
+
+
+def settings_of(mode: str = "temporal") -> dict[str, Any]:
+    """A run.json."""
+    return {
+        "schema": 1,
+        "run": "invented",
+        "joints": ["a", "b"],
+        "units": "rad",
+        "cameras": {CAMERA: [96, 128]},
+        "events": [None if event is None else event.value for event in EVENTS],
+        "control": control_job(mode),
+        "policy": SPEC,
+        "dtypes": {"ticks": tick_dtype(DIM, 1).descr, "plans": plan_dtype(CHUNK, DIM).descr},
+    }
+
+
+@dataclass
+class Invented:
+    """A run in the making: give it ticks, then take the `flight`."""
+
+    mode: str = "temporal"
+    due_ns: int = 1_000_000_000
+    plan_every: int = 3
+    ticks: list[Any] = field(default_factory=list)
+    plans: list[Any] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.controller = Controller(control_settings(control_job(self.mode)))
+        self.pose = np.zeros(DIM)
+        self.chance = np.random.default_rng(7)
+        self._listened = True
+
+    def tick(
+        self, *events: Event, state_age_ns: int = 1_000_000, skip: int = 0, rehearse: bool = False
+    ) -> Output:
+        """One more tick; `skip` slots are missed before it."""
+        self.due_ns += (1 + skip) * PERIOD_NS
+        new = self._new_plans()
+        inputs = Inputs(
+            due_ns=self.due_ns,
+            pose=self.pose.copy(),
+            state_age_ns=state_age_ns,
+            camera_ages_ns={CAMERA: 5_000_000},
+            camera_unchanged_ns={CAMERA: 0},
+            controller_age_ns=0,
+            plans=new,
+            commands=tuple((9, event) for event in events),
+        )
+        if rehearse:
+            self.controller.rehearse(self.due_ns)
+        output = self.controller.tick(inputs)
+        self._record(inputs, output)
+        if output.action is not None:
+            self.pose = output.action.copy()
+        return output
+
+    def run(self, count: int, **options: Any) -> None:
+        for _ in range(count):
+            self.tick(**options)
+
+    def _new_plans(self) -> tuple[Plan, ...]:
+        if (len(self.ticks) + 1) % self.plan_every:
+            return ()
+        observed_ns = self.due_ns - 3 * PERIOD_NS
+        times = observed_ns / 1e9 + np.arange(CHUNK)[:, None] / POLICY_HZ
+        actions = 0.5 * np.sin(2 * times + [0.0, 1.0]) + self.chance.normal(0, 0.01, (CHUNK, DIM))
+        plan = Plan(len(self.plans) + 1, observed_ns, actions.astype(np.float32))
+        self.plans.append((plan.number, 0, observed_ns, 0, 0, 0, plan.actions))
+        return (plan,)
+
+    def _record(self, inputs: Inputs, output: Output) -> None:
+        events, commands = [0] * EVENTS_PER_TICK, [0] * EVENTS_PER_TICK
+        for place, (number, event) in enumerate(inputs.commands):
+            events[place], commands[place] = EVENTS.index(event), number
+        nothing = np.full(DIM, np.nan)
+        number = len(self.ticks) + 1
+        times = (inputs.due_ns, inputs.due_ns, 0, inputs.due_ns, 0)
+        age_ns = -1 if output.plan_age_ns is None else output.plan_age_ns
+        self.ticks.append(
+            (
+                *(number, 0, number, *times),
+                *(output.mode, output.n, output.flags, 1, output.plan, age_ns),
+                *(len(self.plans), len(inputs.plans), events, commands),
+                *(inputs.state_age_ns, inputs.controller_age_ns),
+                *([*inputs.camera_ages_ns.values()], [*inputs.camera_unchanged_ns.values()]),
+                nothing if inputs.pose is None else inputs.pose,
+                nothing if output.action is None else output.action,
+            )
+        )
+
+    @property
+    def flight(self) -> Flight:
+        settings = settings_of(self.mode)
+        layouts = settings["dtypes"]
+        ticks = np.array(self.ticks, file_dtype(layouts["ticks"]))
+        plans = np.array(self.plans, file_dtype(layouts["plans"]))
+        return Flight(Path("invented"), settings, ticks, plans, ())
+
+
+def without(flight: Flight, *numbers: int) -> Flight:
+    """The same recording with these ticks lost."""
+    kept = ~np.isin(flight.ticks["number"], numbers)
+    return replace(flight, ticks=flight.ticks[kept])
+
+
+def eventful(mode: str = "temporal") -> Invented:
+    """Idle, armed, a gap, a hold, armed again, a fault, a reset, armed again."""
+    run = Invented(mode)
+    run.run(60)
+    run.tick(Event.ARM)
+    run.run(100)
+    run.run(40, state_age_ns=300_000_000)
+    run.run(30, rehearse=True)
+    run.tick(skip=7)
+    run.run(20)
+    run.tick(Event.HOLD)
+    run.run(20)
+    run.tick(Event.ARM)
+    run.run(30)
+    run.run(80, state_age_ns=300_000_000)
+    run.tick(Event.RESET)
+    run.run(50)
+    run.tick(Event.ARM)
+    run.run(100)
+    run.tick(Event.STOP)
+    run.run(20)
+    return run
+
+
+def save(flight: Flight, flights: Path) -> Path:
+    """The recording on disk; returns the run's folder."""
+    log = FlightLog(flights / "run", flight.settings, 1 << 26)
+    log.begin()
+    for stream in ("ticks", "plans"):
+        for record in getattr(flight, stream):
+            log.append(stream, int(record["number"]), record.tobytes()[12:])
+    log.close()
+    return log.run

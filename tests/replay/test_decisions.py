@@ -1,0 +1,125 @@
+"""A recording decides the same again, to the last bit, and what differs is found."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from actd.cli import app
+from actd.errors import RecordingError
+from actd.mode import Mode
+from actd.replay.decisions import verify
+from actd.replay.tables import verdict_lines
+from tests.replay.flights import Invented, eventful, save, without
+
+MODES = ["temporal", "queue", "latest"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_decision_is_made_again_bit_for_bit(mode: str) -> None:
+    run = eventful(mode)
+    flight = run.flight
+    assert {Mode(mode) for mode in flight.ticks["mode"]} == set(Mode)
+    verdict = verify(flight)
+    assert verdict.equal
+    assert verdict.compared == len(run.ticks)
+    assert verdict.first_tick == 1
+    assert "bit for bit" in verdict_lines(verdict)[-1]
+
+
+@pytest.mark.parametrize("field", ["action", "flags", "n", "plan", "plan_age_ns", "mode"])
+def test_the_first_tick_that_differs_is_named(field: str) -> None:
+    flight = eventful().flight
+    ticks = flight.ticks.copy()
+    armed = np.flatnonzero(ticks["mode"] == Mode.ARMED)
+    for index in (armed[50], armed[90]):
+        if field == "action":
+            ticks[field][index] = np.nextafter(ticks[field][index], 10)
+        else:
+            ticks[field][index] += 1
+    verdict = verify(replace(flight, ticks=ticks))
+    found = verdict.first_difference
+    assert not verdict.equal
+    assert verdict.differing == 2
+    assert found is not None
+    assert found.tick == armed[50] + 1
+    assert (found.largest > 0) == (field == "action")
+    assert found.recorded[field] != found.replayed[field]
+    assert field in "\n".join(verdict_lines(verdict))
+    assert json.loads(json.dumps(asdict(verdict)))["differing"] == 2
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_recording_whose_beginning_is_gone_starts_in_idle(mode: str) -> None:
+    """In the middle of the first IDLE, where a chunk of before may still be read."""
+    run = Invented(mode)
+    run.run(200)
+    flight = run.flight
+    verdict = verify(replace(flight, ticks=flight.ticks[20:]))
+    assert verdict.equal
+    assert 20 < verdict.first_tick < 160
+    assert verdict.compared + verdict.skipped == verdict.ticks == 180
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_recording_that_begins_armed_starts_after_the_next_reset(mode: str) -> None:
+    flight = eventful(mode).flight
+    cut = 200
+    reset = 1 + next(
+        i for i in range(cut, len(flight.ticks)) if flight.ticks["mode"][i] == Mode.IDLE
+    )
+    verdict = verify(replace(flight, ticks=flight.ticks[cut:]))
+    assert verdict.equal
+    assert verdict.first_tick == reset + 1
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_gap_is_bridged_at_the_next_reset_and_never_guessed(mode: str) -> None:
+    flight = without(eventful(mode).flight, 150, 151)
+    verdict = verify(flight)
+    assert verdict.equal
+    assert verdict.first_tick == 1
+    assert verdict.skipped > 100
+
+
+def test_a_lost_plan_ends_what_can_be_judged() -> None:
+    flight = eventful().flight
+    plans = flight.plans[flight.plans["number"] != 40]
+    verdict = verify(replace(flight, plans=plans))
+    assert verdict.equal
+    assert verdict.skipped > 100
+
+
+def test_nothing_to_start_from_is_said() -> None:
+    flight = eventful().flight
+    with pytest.raises(RecordingError, match="no tick among 50 to start from"):
+        verify(replace(flight, ticks=flight.ticks[70:120]))
+
+
+def test_the_command_says_whether_all_is_the_same(tmp_path: Path) -> None:
+    flight = eventful().flight
+    save(flight, tmp_path / "same")
+    same = CliRunner().invoke(app, ["replay", str(tmp_path / "same")])
+    assert same.exit_code == 0, same.output
+    assert "bit for bit" in same.stdout
+    assert "next: actd report" in same.stdout
+    ticks = flight.ticks.copy()
+    ticks["flags"][200] ^= 1
+    run = save(replace(flight, ticks=ticks), tmp_path / "other")
+    other = CliRunner().invoke(app, ["replay", str(run), "--json"])
+    assert other.exit_code == 1
+    assert json.loads(other.stdout)["first_difference"]["tick"] == 201
+
+
+def test_the_command_takes_the_newest_recording_of_the_default_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    save(eventful().flight, tmp_path / "flights")
+    done = CliRunner().invoke(app, ["replay"])
+    assert done.exit_code == 0, done.output

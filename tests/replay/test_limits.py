@@ -1,0 +1,149 @@
+"""How often limits fire: on motion whose speeds are known by hand."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from actd.cli import app
+from actd.config import load
+from actd.control.between import Interpolation
+from actd.control.guard import Limits
+from actd.datasets import Dataset, DatasetWriter, Form, open_dataset
+from actd.errors import RecordingError, UsageError
+from actd.replay.limits import Bounds, at_control_rate, check, check_dataset, check_flight
+from actd.replay.tape import recorded_settings
+from tests.replay.flights import Invented, eventful
+from tests.replay.test_compare import deployment
+
+PERIOD_NS = 10_000_000
+TIMES = np.arange(0, 4, PERIOD_NS / 1e9)
+
+
+def bounds(
+    velocity: float = 10.0,
+    acceleration: float = 100.0,
+    jerk: float = np.inf,
+    interpolation: Interpolation = "linear",
+) -> Bounds:
+    def both(value: float) -> np.ndarray:
+        return np.full(2, value)
+
+    limits = Limits(both(-2.0), both(2.0), both(velocity), both(acceleration), both(jerk))
+    return Bounds(("a", "b"), PERIOD_NS, limits, (interpolation,) * 2)
+
+
+def wave(amplitude: float, hz: float) -> np.ndarray:
+    """Two joints, the second at rest."""
+    moving = amplitude * np.sin(2 * np.pi * hz * TIMES)
+    return np.stack([moving, np.zeros_like(moving)], axis=1)
+
+
+def test_motion_within_the_limits_fires_none() -> None:
+    report = check("wave", [wave(1.0, 0.5)], bounds(jerk=1000.0))
+    assert not report.fired.any()
+    assert report.ticks == len(TIMES)
+    w = np.pi
+    assert report.seen[:, 0] == pytest.approx([1.0, w, w**2, w**3], rel=0.01)
+    assert not report.seen[1:, 1].any()
+
+
+def test_each_limit_fires_for_its_joint_only() -> None:
+    fast = check("wave", [wave(1.0, 0.5)], bounds(velocity=2.0))
+    assert fast.fired[1, 0] > 0.2
+    assert not fast.fired[:, 1].any()
+    assert not fast.fired[0].any()
+    wide = check("wave", [wave(2.5, 0.25)], bounds())
+    assert wide.fired[0, 0] == pytest.approx(2 * np.arccos(2 / 2.5) / np.pi, abs=0.02)
+    jerky = check("wave", [wave(1.0, 0.5)], bounds(jerk=10.0))
+    assert jerky.fired[3, 0] > 0.1
+
+
+@settings(max_examples=15, deadline=None)
+@given(amplitude=st.floats(0.05, 1.0), hz=st.floats(0.1, 1.5))
+def test_limits_as_suggested_do_not_fire(amplitude: float, hz: float) -> None:
+    motion = wave(amplitude, hz)
+    seen = check("wave", [motion], bounds())
+    given = [getattr(seen.suggested, f.name)[:1] for f in fields(Limits)]
+    again = check("wave", [motion[:, :1]], Bounds(("a",), PERIOD_NS, Limits(*given), ("linear",)))
+    assert again.fired.max() <= 0.001
+    assert 1.19 < given[2] / seen.seen[1, 0] < 1.21
+    assert np.isnan(seen.suggested.velocity[1])
+
+
+def test_a_stretch_that_begins_in_motion_does_not_fire_for_it() -> None:
+    motion = np.stack([TIMES, TIMES], axis=1)[:150]
+    assert not check("ramp", [motion], bounds(velocity=1.5, acceleration=5.0)).fired.any()
+
+
+def test_the_plans_of_a_flight_while_armed() -> None:
+    flight = eventful().flight
+    report = check_flight(flight, recorded_settings(flight))
+    assert report.stretches >= 4
+    assert 200 < report.ticks < len(flight.ticks)
+    assert report.seen[0].max() == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_flight_without_an_armed_tick_has_nothing_to_check() -> None:
+    run = Invented()
+    run.run(30)
+    with pytest.raises(RecordingError, match="no armed tick"):
+        check_flight(run.flight, recorded_settings(run.flight))
+
+
+@pytest.mark.parametrize("interpolation", ["linear", "smooth"])
+def test_a_demonstration_is_brought_to_the_control_rate(interpolation: Interpolation) -> None:
+    rows = np.stack([np.linspace(0, 1, 26), np.zeros(26)], axis=1).astype(np.float32)
+    given = at_control_rate(rows, 25.0, bounds(interpolation=interpolation))
+    assert given.shape == (101, 2)
+    assert given[::4] == pytest.approx(rows, abs=1e-6)
+    assert given[:, 0] == pytest.approx(np.linspace(0, 1, 101), abs=0.01)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Two episodes of joint a swinging at 25 rows a second."""
+    folder = tmp_path_factory.mktemp("dataset") / "swing"
+    form = Form(25, {"action": ("a", "b"), "observation.state": ("a", "b")}, {})
+    with DatasetWriter(folder, form) as writer:
+        for phase in (0.0, 1.0):
+            episode = writer.begin("swing")
+            for row in range(100):
+                action = np.array([np.sin(row / 25 + phase), 0.0], np.float32)
+                episode.add({"action": action, "observation.state": action}, {})
+            episode.save()
+    return open_dataset(folder)
+
+
+def test_a_dataset_is_checked_episode_by_episode(dataset: Dataset) -> None:
+    report = check_dataset(dataset, bounds(velocity=0.5))
+    assert report.stretches == 2
+    assert report.ticks == 2 * (99 * 4 + 1)
+    assert report.fired[1, 0] > 0.3
+    assert report.seen[1, 0] == pytest.approx(1.0, abs=0.02)
+
+
+def test_a_dataset_of_another_arm_is_refused(dataset: Dataset) -> None:
+    other = bounds()._replace(joints=("b", "a"))
+    with pytest.raises(RecordingError, match=r"robot.joints are b, a.*same order"):
+        check_dataset(dataset, other)
+
+
+def test_the_command_on_a_dataset(dataset: Dataset, tmp_path: Path) -> None:
+    config = deployment(tmp_path, velocity=0.5)
+    assert load(config).robot.joints
+    arguments = ["replay", str(dataset.root), "--guard", "--config", str(config)]
+    shown = CliRunner().invoke(app, arguments, env={"COLUMNS": "100"})
+    assert shown.exit_code == 0, shown.output
+    assert "velocity" in shown.output
+    data = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
+    assert data["joints"]["a"]["fired"]["velocity"] > 0.3
+    with pytest.raises(UsageError, match="--config"):
+        CliRunner().invoke(app, arguments[:3], catch_exceptions=False, standalone_mode=False)
