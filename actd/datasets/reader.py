@@ -1,0 +1,212 @@
+"""Reading a LeRobotDataset of v2.1 or v3.0 from a folder.
+
+Gives numbers as numpy arrays and pictures as uint8 RGB, episode by episode, never more of
+it in memory than asked for. Everything that is missing or damaged is a RecordingError.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actd.datasets import layout, tables
+from actd.datasets.layout import Picture, library, names_of, read_info
+from actd.datasets.video import VideoTrack
+from actd.errors import RecordingError
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """Where one episode is kept; `videos`: camera -> file and the second it begins at."""
+
+    length: int
+    data: Path
+    videos: Mapping[str, tuple[Path, float]]
+
+
+def open_dataset(path: str | Path) -> Dataset:
+    """The dataset in a folder. Raises RecordingError."""
+    root = Path(path)
+    info = read_info(root)
+    library("pyarrow")
+    listing = {layout.V21: _entries_v21, layout.V30: _entries_v30}[info["codebase_version"]]
+    cameras = _cameras(info["features"])
+    try:
+        entries = dict(listing(root, info, cameras))
+    except (KeyError, TypeError, ValueError) as error:
+        raise RecordingError(
+            f"{root}/meta: the list of episodes lacks {error}: fetch the dataset again"
+        ) from None
+    return Dataset(root, info, cameras, entries)
+
+
+class Dataset:
+    """One dataset, opened. Make it with `open_dataset`."""
+
+    def __init__(
+        self,
+        root: Path,
+        info: Mapping[str, Any],
+        cameras: Sequence[str],
+        entries: Mapping[int, _Entry],
+    ) -> None:
+        self.root = root
+        self.fps: float = info["fps"]
+        self.features: dict[str, dict[str, Any]] = info["features"]
+        """Feature key -> its description: dtype, shape, names."""
+        self.cameras = tuple(cameras)
+        """Feature keys of the colour cameras. Depth is left out."""
+        self.episodes: list[int] = sorted(entries)
+        self._entries = entries
+
+    def names(self, key: str) -> list[str]:
+        """Names of a vector feature's elements."""
+        return names_of(self._feature(key))
+
+    def length(self, episode: int) -> int:
+        """Rows in an episode."""
+        return self._entry(episode).length
+
+    def actions(self, episode: int) -> NDArray[np.float32]:
+        """Recorded actions, (rows, dim)."""
+        return self.vectors(episode, layout.ACTION)
+
+    def states(self, episode: int) -> NDArray[np.float32]:
+        """Recorded robot states, (rows, dim)."""
+        return self.vectors(episode, layout.STATE)
+
+    def vectors(self, episode: int, key: str) -> NDArray[np.float32]:
+        """One numeric feature, (rows, dim)."""
+        self._feature(key)
+        return tables.vectors(self._rows(episode, [key]), key).astype(np.float32)
+
+    def frames(
+        self, episode: int, rows: Sequence[int] | None = None
+    ) -> Iterator[Mapping[str, NDArray[Any]]]:
+        """Rows of an episode in order (all, or those numbered in `rows`).
+
+        Keys are the feature keys: a picture per camera (uint8 RGB), the float vectors (dim,)
+        and `timestamp` (1,), in seconds.
+        """
+        entry = self._entry(episode)
+        wanted = range(entry.length) if rows is None else rows
+        kept = [
+            key
+            for key, feature in self.features.items()
+            if feature["dtype"] in ("float32", "float64") and len(feature["shape"]) == 1
+        ]
+        images = [key for key in self.cameras if key not in entry.videos]
+        table = self._rows(episode, [*kept, *images])
+        vectors = {key: tables.vectors(table, key).astype(np.float32) for key in kept}
+        with ExitStack() as stack:
+            tracks = {
+                key: stack.enter_context(closing(VideoTrack(path, self.fps, from_s)))
+                for key, (path, from_s) in entry.videos.items()
+            }
+            for row in wanted:
+                t_s = float(vectors["timestamp"][row, 0])
+                yield {
+                    **{key: track.at(t_s) for key, track in tracks.items()},
+                    **{key: _decoded(entry.data, table[key][row].as_py()) for key in images},
+                    **{key: values[row] for key, values in vectors.items()},
+                }
+
+    def _feature(self, key: str) -> dict[str, Any]:
+        if key not in self.features:
+            raise RecordingError(
+                f"{self.root}: {key}: no such feature, the dataset has {', '.join(self.features)}"
+            )
+        return self.features[key]
+
+    def _entry(self, episode: int) -> _Entry:
+        if episode not in self._entries:
+            held = f"{self.episodes[0]} to {self.episodes[-1]}" if self.episodes else "none"
+            raise RecordingError(f"{self.root}: no episode {episode}: the dataset has {held}")
+        return self._entries[episode]
+
+    def _rows(self, episode: int, columns: Sequence[str]) -> Any:
+        entry = self._entry(episode)
+        table = tables.read(entry.data, [*columns, "frame_index"], episode)
+        missing = [key for key in columns if key not in table.column_names]
+        if missing:
+            raise RecordingError(
+                f"{entry.data}: {missing[0]}: no such column: fetch the dataset again"
+            )
+        if len(table) != entry.length:
+            raise RecordingError(
+                f"{entry.data}: episode {episode}: found {len(table)} rows of {entry.length}: "
+                "fetch the dataset again"
+            )
+        return table.sort_by("frame_index")
+
+
+def _cameras(features: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [
+        key
+        for key, feature in features.items()
+        if feature["dtype"] in ("video", "image")
+        and not any(
+            (feature.get(part) or {}).get("video.is_depth_map") for part in ("info", "video_info")
+        )
+    ]
+
+
+def _entries_v30(
+    root: Path, info: Mapping[str, Any], cameras: Sequence[str]
+) -> Iterator[tuple[int, _Entry]]:
+    videos = [key for key in cameras if info["features"][key]["dtype"] == "video"]
+    columns = ["episode_index", "length", "data/chunk_index", "data/file_index"]
+    parts = ("chunk_index", "file_index", "from_timestamp")
+    columns += [f"videos/{key}/{part}" for key in videos for part in parts]
+    for file in sorted(root.glob("meta/episodes/*/*.parquet")):
+        for row in tables.read(file, columns).to_pylist():
+            tracks = {}
+            for key in videos:
+                chunk, number, from_s = (row[f"videos/{key}/{part}"] for part in parts)
+                path = info["video_path"].format(
+                    video_key=key, chunk_index=chunk, file_index=number
+                )
+                tracks[key] = (root / path, float(from_s))
+            data = info["data_path"].format(
+                chunk_index=row["data/chunk_index"], file_index=row["data/file_index"]
+            )
+            yield row["episode_index"], _Entry(row["length"], root / data, tracks)
+
+
+def _entries_v21(
+    root: Path, info: Mapping[str, Any], cameras: Sequence[str]
+) -> Iterator[tuple[int, _Entry]]:
+    videos = [key for key in cameras if info["features"][key]["dtype"] == "video"]
+    path = root / "meta/episodes.jsonl"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise RecordingError(f"{path}: not readable ({error.strerror}): fetch it again") from None
+    for line in filter(str.strip, lines):
+        row = json.loads(line)
+        number = int(row["episode_index"])
+        at = {"episode_chunk": number // info["chunks_size"], "episode_index": number}
+        tracks = {
+            key: (root / info["video_path"].format(video_key=key, **at), 0.0) for key in videos
+        }
+        yield number, _Entry(int(row["length"]), root / info["data_path"].format(**at), tracks)
+
+
+def _decoded(source: Path, image: Mapping[str, Any]) -> Picture:
+    """An image that is kept inside the table, as a file's bytes."""
+    import cv2
+
+    found: Any = None
+    if image.get("bytes"):
+        found = cv2.imdecode(np.frombuffer(image["bytes"], np.uint8), cv2.IMREAD_COLOR)
+    if found is None:
+        raise RecordingError(f"{source}: holds an image that cannot be decoded: fetch it again")
+    picture: Picture = cv2.cvtColor(found, cv2.COLOR_BGR2RGB)
+    return picture

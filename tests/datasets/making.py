@@ -1,0 +1,50 @@
+"""Small datasets with known content."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from actd.datasets import DatasetWriter, Form
+
+NAMES = ("shoulder.pos", "elbow.pos", "gripper.pos")
+TOP, WRIST = "observation.images.top", "observation.images.wrist"
+FORM = Form(
+    fps=30,
+    vectors={"observation.state": NAMES, "action": NAMES},
+    cameras={TOP: (96, 128), WRIST: (64, 64)},
+    robot_type="three_joints",
+)
+
+
+def picture(height: int, width: int, row: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """A smooth picture whose brightness says which row it belongs to."""
+    shades = np.linspace(0, 80, width)[None, :, None] + np.linspace(0, 40, height)[:, None, None]
+    made: np.ndarray[Any, np.dtype[np.uint8]] = np.broadcast_to(
+        shades + 5 * (row % 25), (height, width, 3)
+    ).astype(np.uint8)
+    return made
+
+
+def rows(count: int, seed: int) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Vectors and pictures of an episode, the same for the same seed."""
+    numbers = np.random.default_rng(seed).normal(size=(2, count, len(NAMES))).astype(np.float32)
+    return [
+        (
+            {"observation.state": numbers[0, row], "action": numbers[1, row]},
+            {key: picture(*size, row) for key, size in FORM.cameras.items()},
+        )
+        for row in range(count)
+    ]
+
+
+def write(folder: Path, lengths: list[int], task: str = "wave", first_seed: int = 0) -> None:
+    """Add episodes of these lengths; episode k of a call has seed `first_seed + k`."""
+    with DatasetWriter(folder, FORM) as writer:
+        for seed, length in enumerate(lengths, first_seed):
+            episode = writer.begin(task)
+            for vectors, pictures in rows(length, seed):
+                episode.add(vectors, pictures)
+            episode.save()
