@@ -9,11 +9,11 @@ import os
 import sys
 
 # Each adds its commands to the tree, in this order.
-from actd.cli import build, config, daemon
+from actd.cli import build, config, daemon, measure, recordings
 from actd.cli.app import app
 from actd.errors import ActdError
 
-__all__ = ["app", "build", "config", "daemon", "main"]
+__all__ = ["app", "build", "config", "daemon", "main", "measure", "recordings"]
 
 
 def main() -> None:

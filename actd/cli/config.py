@@ -18,8 +18,10 @@ app.add_typer(config_app, name="config")
 def config_check(config: ConfigArgument = DEFAULT_CONFIG) -> None:
     """Report every mistake in a deployment file, and whether it fits its engine."""
     from actd.runtime.launch import prepare
+    from actd.runtime.settings import plan_words
 
-    settings, _ = prepare(config)
+    settings, manifest = prepare(config)
+    typer.echo(f"plan: {plan_words(settings, manifest.policy_spec())}")
     typer.echo(f"{config}: correct, and fits {settings.engine}; next: actd run {config}")
 
 

@@ -41,6 +41,13 @@ class PlanModeOption(str, Enum):
     latest = "latest"
 
 
+class Since(str, Enum):
+    """Values of --since."""
+
+    clear = "clear"
+    start = "start"
+
+
 class Stream(str, Enum):
     """What `echo` listens to."""
 
@@ -85,8 +92,10 @@ def run(
 ) -> None:
     """Run the daemon in the foreground, as the service does."""
     from actd.runtime.launch import prepare
+    from actd.runtime.settings import plan_words
 
     settings, manifest = prepare(config)
+    typer.echo(f"plan: {plan_words(settings, manifest.policy_spec())}")
     if dry_run:
         typer.echo(f"{config}: fits {settings.engine}; next: actd run {config}")
         return
@@ -102,16 +111,32 @@ def run(
 
 @app.command()
 def status(
-    config: ConfigOption = None, host: HostOption = "127.0.0.1", as_json: AsJson = False
+    config: ConfigOption = None,
+    host: HostOption = "127.0.0.1",
+    as_json: AsJson = False,
+    hgrm: Annotated[
+        OptionalPath,
+        typer.Option(help="Folder for percentile distributions that HdrHistogram plotters read."),
+    ] = None,
+    since: Annotated[
+        Since, typer.Option(help="--hgrm: since the figures were last cleared, or all.")
+    ] = Since.clear,
 ) -> None:
     """Show what the daemon is doing."""
     from actd.observe.status import render
 
     with operator(config, host) as daemon:
         answer = daemon.status()
-    answer.pop("v"), answer.pop("ok")
+        histograms = daemon.request("histograms") if as_json or hgrm else {}
+    for reply in (answer, histograms):
+        reply.pop("v", None), reply.pop("ok", None)
+    if hgrm is not None:
+        from actd.observe.histogram import write_hgrm
+
+        for file in write_hgrm(hgrm, histograms[f"since_{since.value}"]):
+            typer.echo(f"{file}: written", err=True)
     if as_json:
-        typer.echo(json.dumps(answer))
+        typer.echo(json.dumps(answer | {"histograms": histograms}))
     else:
         show(render(answer))
 

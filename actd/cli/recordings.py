@@ -1,3 +1,267 @@
 """What was recorded: record, replay, report."""
 
 from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from actd.cli.app import app
+from actd.cli.shared import (
+    DEFAULT_CONFIG,
+    AsJson,
+    ConfigOption,
+    HostOption,
+    OptionalPath,
+    names,
+    operator,
+    show,
+)
+from actd.errors import ActdError, RecordingError, UsageError
+
+if TYPE_CHECKING:
+    from actd.client import Operator
+    from actd.replay.decisions import Progress
+
+
+@app.command()
+def record(
+    out: Annotated[
+        OptionalPath, typer.Option(help="Dataset folder, new or to be continued.")
+    ] = None,
+    task: Annotated[str, typer.Option(help="What the robot does, in words.")] = "",
+    seconds: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(min=0.1, help="Length of the episode; default: until Ctrl-C."),
+    ] = None,
+    fps: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Rows per second; default: the policy's rate."),
+    ] = None,
+    stop: Annotated[
+        bool, typer.Option("--stop", help="End the recording that is going on.")
+    ] = False,
+    config: ConfigOption = None,
+    host: HostOption = "127.0.0.1",
+    as_json: AsJson = False,
+) -> None:
+    """Record what the policy sees and does as one episode of a LeRobotDataset."""
+    from actd.observe.status import recording_in_words
+
+    if not stop and (out is None or not task):
+        raise UsageError("record: give --out DIR and --task 'what the robot does', or --stop")
+    with operator(config, host) as daemon:
+        if stop:
+            daemon.stop_recording()
+        else:
+            options = {"seconds": seconds, "fps": fps}
+            given = {name: value for name, value in options.items() if value is not None}
+            daemon.record(str(Path(out or "").absolute()), task, **given)
+        recording = _until_saved(daemon)
+    if as_json:
+        typer.echo(json.dumps(recording))
+    for note in recording.get("notes", []):
+        typer.echo(note, err=True)
+    if recording["state"] != "saved":
+        raise RecordingError(str(recording.get("why")))
+    if not as_json:
+        typer.echo(f"episode {recording['episode']}: {recording_in_words(recording)}")
+        typer.echo(f"next: actd replay {recording['path']} --engine ENGINE_A,ENGINE_B")
+
+
+def _until_saved(daemon: Operator) -> dict[str, Any]:
+    """Show the recording as it goes on, end it at Ctrl-C, return how it ended."""
+    from rich.console import Console
+
+    from actd.observe.status import recording_in_words
+
+    asked_to_end = False
+    with Console(stderr=True).status("recording") as line:
+        while True:
+            try:
+                recording: dict[str, Any] = daemon.request("record")["recording"]
+                if recording["state"] in ("saved", "empty", "failed"):
+                    return recording
+                line.update(recording_in_words(recording))
+                time.sleep(0.2)
+            except KeyboardInterrupt:
+                if asked_to_end:
+                    raise
+                asked_to_end = True
+                daemon.stop_recording()
+
+
+@app.command()
+def report(
+    run: Annotated[
+        Path, typer.Argument(help="A flight recording, or a folder of them: the newest.")
+    ],
+    out: Annotated[OptionalPath, typer.Option(help="HTML file; default: ./RUN.html")] = None,
+) -> None:
+    """Make a page of a run: lateness, joints, plans, modes, limits and faults."""
+    try:
+        from actd.report.flight_page import flight_page
+        from actd.report.page import save
+    except ModuleNotFoundError as error:
+        raise ActdError(f"report needs {error.name}: pip install 'actd[report]'") from None
+    from actd.observe.flight import read_flight
+
+    flight = read_flight(run)
+    target = out or Path(f"{flight.settings['run']}.html")
+    save(flight_page(flight), target)
+    typer.echo(f"wrote {target}")
+    typer.echo(f"next: actd replay {flight.folder}")
+
+
+@app.command()
+def replay(
+    recording: Annotated[
+        OptionalPath,
+        typer.Argument(help="A flight recording (default: the newest), or a LeRobotDataset."),
+    ] = None,
+    config: Annotated[
+        OptionalPath,
+        typer.Option("--config", "-c", help="Decide with this deployment file's settings."),
+    ] = None,
+    guard: Annotated[
+        bool, typer.Option("--guard", help="How often each limit fires on the recorded motion.")
+    ] = False,
+    engine: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Compare two engine folders, by comma, on a dataset's frames."),
+    ] = None,
+    episodes: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="--engine: episodes such as 0-3,7; default: all."),
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="--engine: observations to use.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Run a recording again: the same decisions, other settings, or two engines."""
+    from actd.observe.flight import default_flights
+
+    source = recording or default_flights()
+    is_dataset = (source / "meta" / "info.json").is_file()
+    if engine is not None:
+        _replay_engines(source, names(engine), episodes, samples, as_json)
+    elif guard:
+        _replay_guard(source, is_dataset, config, as_json)
+    elif is_dataset:
+        raise UsageError(
+            f"{source}: a dataset holds no decisions: give --guard --config actd.yaml, "
+            "or --engine ENGINE_A,ENGINE_B"
+        )
+    elif config is not None:
+        _replay_settings(source, config, as_json)
+    else:
+        _replay_decisions(source, as_json)
+
+
+def _replay_decisions(source: Path, as_json: bool) -> None:
+    from actd.observe.flight import read_flight
+    from actd.replay.decisions import verify
+    from actd.replay.tables import verdict_lines
+
+    flight = read_flight(source)
+    with _progress("ticks") as progress:
+        verdict = verify(flight, progress)
+    if as_json:
+        typer.echo(json.dumps(asdict(verdict)))
+    else:
+        for line in verdict_lines(verdict):
+            typer.echo(line)
+        typer.echo(f"next: actd report {flight.folder}")
+    if not verdict.equal:
+        raise typer.Exit(1)
+
+
+def _replay_settings(source: Path, config: Path, as_json: bool) -> None:
+    from actd.observe.flight import read_flight
+    from actd.replay.compare import compare
+    from actd.replay.tables import change_tables
+    from actd.replay.tape import other_settings
+
+    flight = read_flight(source)
+    others = other_settings(flight, config)
+    with _progress("ticks") as progress:
+        change = compare(flight, others, progress)
+    if as_json:
+        typer.echo(json.dumps(change.to_dict()))
+    else:
+        show(change_tables(change))
+        if not change.reproduced:
+            typer.echo(f"the recorded settings differ too: see actd replay {flight.folder}")
+        typer.echo(f"next: actd replay {flight.folder} --guard --config {config}")
+
+
+def _replay_guard(source: Path, is_dataset: bool, config: Path | None, as_json: bool) -> None:
+    from actd.replay.limits import check_dataset, check_flight, deployed_bounds
+    from actd.replay.tables import limits_table
+
+    if is_dataset:
+        from actd.config import load
+        from actd.datasets import open_dataset
+
+        if config is None:
+            raise UsageError(f"{source}: a dataset has no limits: give --config actd.yaml")
+        bounds, dataset = deployed_bounds(load(config)), open_dataset(source)
+        with _progress("episodes") as progress:
+            found = check_dataset(dataset, bounds, progress)
+    else:
+        from actd.observe.flight import read_flight
+        from actd.replay.tape import other_settings, recorded_settings
+
+        flight = read_flight(source)
+        settings = other_settings(flight, config) if config else recorded_settings(flight)
+        with _progress("ticks") as progress:
+            found = check_flight(flight, settings, progress)
+    if as_json:
+        typer.echo(json.dumps(found.to_dict()))
+    else:
+        show(limits_table(found))
+        typer.echo(f"next: set robot.joints, then actd config check {config or DEFAULT_CONFIG}")
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Progress]:
+    """A bar on stderr that goes away when all is done."""
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _replay_engines(
+    folder: Path, engines: list[str], episodes: str | None, samples: int, as_json: bool
+) -> None:
+    from actd.datasets import open_dataset
+    from actd.replay.engines import compare_engines
+    from actd.replay.engines_table import render
+    from actd.runtime.cores import parse_list
+
+    try:
+        chosen = None if episodes is None else sorted(parse_list(episodes))
+    except ValueError:
+        raise UsageError(f"--episodes: found {episodes!r}: give for example 0-3,7") from None
+    dataset = open_dataset(folder)
+    with _progress("inferences") as progress:
+        found = compare_engines(
+            dataset,
+            [Path(name) for name in engines],
+            episodes=chosen,
+            samples=samples,
+            progress=progress,
+        )
+    if as_json:
+        typer.echo(json.dumps(found.to_dict()))
+    else:
+        show(render(found))
+        typer.echo(f"next: actd bench {' '.join(engines)}")

@@ -1,0 +1,1 @@
+"""Pages about what happened: one self-contained HTML file each."""

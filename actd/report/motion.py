@@ -1,0 +1,73 @@
+"""How the commands of a run moved each joint, and how near its limits. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+HEADER = (
+    "joint",
+    "commanded from",
+    "to",
+    "top speed",
+    "of limit",
+    "top acceleration",
+    "of limit",
+    "at a limit",
+    "RMS command - measured",
+)
+
+
+class Motion:
+    """Speeds and accelerations of the commands, and where they are at their limits.
+
+    Every command is one control period after the one before, as the guard sees it.
+    """
+
+    def __init__(self, ticks: NDArray[Any], limits: Mapping[str, Any], period_ns: int) -> None:
+        self._limits = {key: np.array(value, dtype=np.float64) for key, value in limits.items()}
+        self._action, self._pose = ticks["action"], ticks["pose"]
+        period_s = period_ns / 1e9
+        joined = (np.diff(ticks["seq"]) == 1)[:, None]
+        none = np.full((1, self._action.shape[1]), np.nan)
+        steps = np.where(joined, np.diff(self._action, axis=0), np.nan)
+        self._speed = np.abs(np.concatenate([none, steps])) / period_s
+        turns = np.diff(np.concatenate([none, steps]), axis=0) / period_s**2
+        self._acceleration = np.abs(np.concatenate([none, turns]))
+        reach = 0.999
+        limit = self._limits
+        self.limited: NDArray[np.bool_] = (
+            (self._action <= limit["lower"])
+            | (self._action >= limit["upper"])
+            | (self._speed >= reach * limit["velocity"])
+            | (self._acceleration >= reach * limit["acceleration"])
+        )
+
+    def row(self, j: int, name: str) -> tuple[str, ...]:
+        """What is told of one joint."""
+        action = self._action[:, j]
+        if not np.isfinite(action).any():
+            return (name, *["-"] * 8)
+        error = action - self._pose[:, j]
+        error = error[np.isfinite(error)]
+        rms = float(np.sqrt(np.mean(error**2))) if len(error) else float("nan")
+        speed, acceleration = _largest(self._speed[:, j]), _largest(self._acceleration[:, j])
+        return (
+            name,
+            f"{np.nanmin(action):.4g}",
+            f"{np.nanmax(action):.4g}",
+            f"{speed:.3g}",
+            f"{speed / self._limits['velocity'][j]:.0%}",
+            f"{acceleration:.3g}",
+            f"{acceleration / self._limits['acceleration'][j]:.0%}",
+            f"{self.limited[:, j].mean():.2%}",
+            f"{rms:.3g}",
+        )
+
+
+def _largest(values: NDArray[np.float64]) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.max()) if len(finite) else 0.0

@@ -1,0 +1,70 @@
+"""One self-contained HTML page of sections, tables and figures.
+
+Everything is inside the file: styles, SVG figures, no script and no address. Figures name
+colours as CSS variables of the page (see page.html.j2), which knows light and dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from actd.errors import UsageError
+
+_OURS = '<meta name="generator" content="actd report">'
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of text; without a header the first column names the row. Numbers are right-aligned
+    when `numeric`.
+    """
+
+    rows: Sequence[Sequence[str]]
+    header: Sequence[str] = ()
+    title: str = ""
+    numeric: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """An SVG element and what it shows. Figures that are not `wide` stand side by side."""
+
+    svg: str
+    caption: str
+    wide: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading, what a reader must know, and what is shown."""
+
+    title: str
+    parts: Sequence[Table | Figure]
+    note: str = ""
+
+
+def page(title: str, lead: str, sections: Sequence[Section]) -> str:
+    """The whole file as text. All texts are escaped; `Figure.svg` is trusted."""
+    template = resources.files("actd.report").joinpath("page.html.j2").read_text(encoding="utf-8")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["trusted"] = Markup
+    environment.tests["table"] = lambda part: isinstance(part, Table)
+    return environment.from_string(template).render(title=title, lead=lead, sections=sections)
+
+
+def save(html: str, path: Path) -> None:
+    """Write a page; an older page in its place is replaced. Raises UsageError for anything else."""
+    try:
+        if path.exists() and _OURS not in path.read_text(encoding="utf-8", errors="replace")[:400]:
+            raise UsageError(f"{path}: exists and is not a page of actd: choose another --out")
+        path.write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written ({error.strerror}): choose --out") from None
