@@ -1,0 +1,110 @@
+"""Junk for one socket of the daemon: `python -m tests.faults.junk state|actions|control PORT`.
+
+Sends at least 10 000 messages a second where the machine can, until ended, and prints how
+many it sent: bytes that are not ZeroMQ's, not msgpack, not schema v1, and some that nearly are.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import msgpack
+import zmq
+
+from actd.link import messages
+from tests.faults.arm import HOST
+
+RATE_HZ = 10_000
+_BATCH = 100
+
+
+def bodies(seed: int = 1) -> Iterator[bytes]:
+    """Endless messages that are nobody's."""
+    chance = random.Random(seed)
+    pose = {f"j{index}": 0.1 for index in range(6)}
+    near = [
+        b"",
+        b"\x01",
+        b"\x00nobody",
+        b"\x02" + bytes(100),
+        msgpack.packb({"v": 2, "seq": 1, "t": 0.0, "state": pose}),
+        msgpack.packb({"v": 1, "seq": 1, "t": 0.0, "state": {**pose, "j0": float("nan")}}),
+        msgpack.packb({"v": 1, "seq": 1, "t": 0.0, "state": {**pose, "j0": "up"}}),
+        msgpack.packb({"v": 1, "seq": 1, "t": 0.0, "state": {"j0": 0.1}}),
+        msgpack.packb({"v": 1, "seq": "1", "t": None, "state": [1, 2]}),
+        msgpack.packb({"v": 1, "cmd": "fly"}),
+        msgpack.packb({"v": 1, "cmd": ["arm"]}),
+        msgpack.packb(list(range(100))),
+        b"\xdf\xff\xff\xff\xff",
+        b"\x81" * 2000,
+        bytes(messages.MAX_BYTES - 100),
+    ]
+    for number in itertools.count():
+        yield near[number % len(near)] if number % 2 else chance.randbytes(chance.randint(0, 300))
+
+
+def _send_state(context: zmq.Context[Any], port: int, body: bytes) -> None:
+    _socket(context, zmq.PUB, port).send(body, zmq.DONTWAIT)
+
+
+def _send_actions(context: zmq.Context[Any], port: int, body: bytes) -> None:
+    """Subscriptions to nothing, their ends, and messages upstream that are neither."""
+    _socket(context, zmq.XSUB, port).send(body, zmq.DONTWAIT)
+
+
+def _send_control(context: zmq.Context[Any], port: int, body: bytes) -> None:
+    """Requests whose answers nobody reads."""
+    parts = [body] if len(body) % 3 else [b"", body, body]
+    _socket(context, zmq.DEALER, port).send_multipart(parts, zmq.DONTWAIT)
+
+
+_SENDERS = {"state": _send_state, "actions": _send_actions, "control": _send_control}
+_sockets: dict[int, zmq.Socket[bytes]] = {}
+
+
+def _socket(context: zmq.Context[Any], kind: int, port: int) -> zmq.Socket[bytes]:
+    if port not in _sockets:
+        _sockets[port] = context.socket(kind)
+        _sockets[port].setsockopt(zmq.LINGER, 0)
+        _sockets[port].connect(f"tcp://{HOST}:{port}")
+        time.sleep(0.2)  # a publisher forgets what it sends before the other end is there
+    return _sockets[port]
+
+
+def main(kind: str, port: str) -> None:
+    """Send until SIGTERM."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    sent, context, begun = 0, zmq.Context(), time.monotonic()
+    try:
+        for number, body in enumerate(bodies()):
+            try:
+                _SENDERS[kind](context, int(port), body)
+                sent += 1
+            except zmq.Again:
+                time.sleep(0.001)
+            if number % 1000 == 0:
+                _speak_no_zmtp(int(port))
+            if number % _BATCH == 0:
+                due = begun + number / RATE_HZ
+                time.sleep(max(0.0, due - time.monotonic()))
+    finally:
+        sys.stdout.write(f"{sent / (time.monotonic() - begun):.0f}\n")
+        sys.stdout.flush()
+        context.destroy(linger=0)
+
+
+def _speak_no_zmtp(port: int) -> None:
+    with socket.create_connection((HOST, port), 1) as raw:
+        raw.sendall(os.urandom(200))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
