@@ -12,7 +12,7 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 EXTRAS_demo := cpu,demo,export
-EXTRAS_dev := cpu,demo,export,dev
+EXTRAS_dev := cpu,demo,export,record,report,dev
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
@@ -24,9 +24,18 @@ demo: deps .venv/installed-demo
 test: deps check
 	$(BIN)/python -m pytest
 
-# The quick tests, then those that take minutes or boot a private systemd.
-test-all: deps-all test
+# The quick tests, then those that take minutes, boot a private systemd, break things on purpose,
+# watch for growth (5 minutes here; an hour by default), or ask LeRobot itself.
+test-all: deps-all test .venv-lerobot/bin/python
 	$(BIN)/python -m pytest -m "slow or systemd"
+	$(BIN)/python -m pytest -m faults
+	ACTD_SOAK_SECONDS=300 $(BIN)/python -m pytest -m soak
+	ACTD_LEROBOT_PYTHON=$(CURDIR)/.venv-lerobot/bin/python $(BIN)/python -m pytest -m lerobot
+
+.venv-lerobot/bin/python: scripts/make-lerobot-venv
+	@echo "installing LeRobot into .venv-lerobot: minutes the first time"
+	@scripts/make-lerobot-venv .venv-lerobot
+	@touch $@
 
 check: .venv/installed-dev
 	$(BIN)/ruff check
@@ -41,7 +50,7 @@ deps-all:
 	@scripts/system-deps --with-systemd
 
 clean:
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-lerobot build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .venv/bin/pip:
 	@scripts/make-venv

@@ -11,7 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -19,11 +26,14 @@ from actd.cameras.config import CameraConfig
 from actd.errors import ConfigError
 from actd.link.sockets import LOOPBACK, Ports
 from actd.policy.spec import PolicySpec
+from actd.runtime.cores import parse_list
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Interpolation = Literal["hold", "linear", "smooth"]
+
+_ONLINE = Path("/sys/devices/system/cpu/online")
 
 
 class _Section(BaseModel):
@@ -148,7 +158,7 @@ class FlightConfig(_Section):
     folder: Path | None = Field(
         None, description="Default: $STATE_DIRECTORY/flights, else ~/.local/state/actd/flights."
     )
-    max_mb: int = Field(256, ge=8, description="All runs together; the oldest go first.")
+    max_mb: int = Field(1024, ge=8, description="All runs together; the oldest go first.")
 
 
 class LinkConfig(_Section):
@@ -182,18 +192,60 @@ class LinkConfig(_Section):
         return Ports(*self._numbers())
 
 
+def _usable(cores: list[int]) -> list[int]:
+    online = parse_list(_ONLINE.read_text())
+    if not cores:
+        raise ValueError("no core is named: name one, or leave the key out for the default")
+    if len(set(cores)) < len(cores):
+        raise ValueError(f"{cores} names a core twice")
+    missing = sorted(set(cores) - online)
+    if missing:
+        raise ValueError(
+            f"this computer has no core {', '.join(map(str, missing))}: "
+            f"choose from {', '.join(map(str, sorted(online)))}"
+        )
+    return cores
+
+
+CoreList = Annotated[list[int], AfterValidator(_usable)]
+_CORES = "CPU numbers; default: automatic, and `actd status` shows who runs where."
+
+
+class TickProcessConfig(_Section):
+    """The tick process."""
+
+    cores: CoreList | None = Field(None, description=_CORES)
+    priority: int = Field(60, ge=2, le=98, description="SCHED_FIFO; its sending thread: one less.")
+
+
+class InferenceProcessConfig(_Section):
+    """The inference process."""
+
+    cores: CoreList | None = Field(None, description=_CORES)
+    # Niceness, not just order: from Linux 6.6 a process of little weight is one that the
+    # unprivileged tick almost never has to wait for.
+    nice: int = Field(15, ge=0, le=19)
+    threads: int | None = Field(None, ge=1, description="Default: one per core of its own.")
+
+
+class OtherProcessConfig(_Section):
+    """The camera processes, the recorders, or the supervisor."""
+
+    cores: CoreList | None = Field(None, description=_CORES)
+    nice: int = Field(0, ge=0, le=19)
+
+
 class ProcessConfig(_Section):
     """How the operating system runs the processes."""
 
     realtime: Literal["require", "prefer", "off"] = Field(
         "prefer", description="SCHED_FIFO and locked memory for the tick; require: or do not start."
     )
-    tick_priority: int = Field(60, ge=1, le=98)
-    # Niceness, not just order: from Linux 6.6 a process of little weight is one that the
-    # unprivileged tick almost never has to wait for.
-    camera_nice: int = Field(5, ge=0, le=19)
-    inference_nice: int = Field(15, ge=0, le=19)
-    inference_threads: int | None = Field(None, ge=1, description="Default: all cores.")
+    tick: TickProcessConfig = TickProcessConfig()
+    inference: InferenceProcessConfig = InferenceProcessConfig()
+    cameras: OtherProcessConfig = OtherProcessConfig(nice=5)
+    recorder: OtherProcessConfig = OtherProcessConfig(nice=10)
+    supervisor: OtherProcessConfig = OtherProcessConfig()
 
 
 class Config(_Section):
@@ -372,4 +424,9 @@ _SECTIONS: dict[tuple[type[BaseModel], str], type[BaseModel]] = {
     (Config, "link"): LinkConfig,
     (Config, "process"): ProcessConfig,
     (RobotConfig, "joints"): JointConfig,
+    (ProcessConfig, "tick"): TickProcessConfig,
+    (ProcessConfig, "inference"): InferenceProcessConfig,
+    (ProcessConfig, "cameras"): OtherProcessConfig,
+    (ProcessConfig, "recorder"): OtherProcessConfig,
+    (ProcessConfig, "supervisor"): OtherProcessConfig,
 }

@@ -33,6 +33,10 @@ class EngineError(ActdError):
     """An engine cannot be built, loaded or trusted."""
 
 
+class RecordingError(ActdError):
+    """A recording is missing, damaged, or does not fit what it is asked for."""
+
+
 class CameraError(ActdError):
     """A camera cannot be opened or has stopped delivering."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,6 +11,23 @@ import pytest
 
 from actd.engine.export import export_checkpoint
 from actd.policy.untrained import write_untrained
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of single tiers; pytest takes them only here."""
+    parser.addoption(
+        "--write-reliability",
+        action="store_true",
+        help="with -m faults: write what was observed to docs/reliability.md",
+    )
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Daemons of tests record their flights away from the user's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 @pytest.fixture

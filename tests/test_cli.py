@@ -10,8 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-COMMANDS = ["demo", "export", "infer", "bench", "init", "run", "status", "echo", "arm", "hold"]
-COMMANDS += ["stop", "reset", "config"]
+COMMANDS = [
+    "demo",
+    "inspect",
+    "export",
+    "infer",
+    "bench",
+    "init",
+    "run",
+    "status",
+    "echo",
+    "arm",
+    "hold",
+]
+COMMANDS += ["stop", "reset", "config", "inspect", "report", "measure"]
 
 
 def actd(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -88,6 +88,11 @@ def test_every_mistake_comes_at_once_with_its_place(tmp_path: Path) -> None:
         (GOOD.replace("fps: 30", "fourc: MJPG"), "did you mean fourcc?"),
         (GOOD.replace("  joints:", "  state: [waist]\n  joints:"), "joints elbow are commanded"),
         (GOOD + "control: {rate_hz: .nan}\n", "control.rate_hz"),
+        (GOOD + "process: {tick: {cores: [0, 0]}}\n", "process.tick.cores: [0, 0] names a core"),
+        (GOOD + "process: {cameras: {cores: []}}\n", "process.cameras.cores: no core is named"),
+        (GOOD + "process: {inference: {cores: [0, 999]}}\n", "this computer has no core 999"),
+        (GOOD + "process: {recorder: {core: [0]}}\n", "unknown key (did you mean cores?)"),
+        (GOOD + "process: {tick_priority: 60}\n", "process.tick_priority: unknown key"),
     ],
 )
 def test_one_mistake_one_line(tmp_path: Path, text: str, words: str) -> None:

@@ -55,12 +55,24 @@ class Operator:
         """An empty answer, if anyone is there."""
         return self.request("ping")
 
-    def request(self, command: str) -> dict[str, Any]:
+    def record(self, path: str, task: str, **options: Any) -> dict[str, Any]:
+        """Begin an episode of the LeRobotDataset in `path`, absolute and the daemon's.
+
+        options: `fps` (default: the policy's rate) and `seconds` (default: until
+        `stop_recording`). The answer's `recording` is as in `status`.
+        """
+        return self.request("record", do="start", path=path, task=task, **options)
+
+    def stop_recording(self) -> dict[str, Any]:
+        """End the episode. It is saved a moment later: `status` says when."""
+        return self.request("record", do="stop")
+
+    def request(self, command: str, **fields: Any) -> dict[str, Any]:
         """Send one command and return the answer. Raises LinkError on refusal or silence."""
         # A REQ socket is stuck after a lost answer, so every request has a fresh one.
         socket = sockets.control_client(self._context, self._address)
         try:
-            socket.send(messages.pack_map({"cmd": command}))
+            socket.send(messages.pack_map({"cmd": command, **fields}))
             if not socket.poll(self._timeout_ms, zmq.POLLIN):
                 raise LinkError(
                     f"{self._address}: no actd answers within {self._timeout_ms} ms: "

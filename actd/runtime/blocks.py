@@ -2,11 +2,13 @@
 
 stream    writer      readers
 frame     camera      inference, tick (its age), supervisor, dataset recorder
+doorbell  camera      inference: there is a new frame
+pulse     inference   supervisor: it has not come to a stop
 plan      inference   tick, supervisor, flight recorder
-state     tick        inference
+state     tick        inference, dataset recorder
 command   supervisor  tick
 answer    tick        supervisor
-tick      tick        supervisor (statistics), flight recorder
+tick      tick        supervisor (statistics), flight recorder, dataset recorder
 """
 
 from __future__ import annotations
@@ -18,12 +20,16 @@ from typing import Any
 import numpy as np
 
 from actd.control.state import Event
+from actd.runtime.doorbell import Doorbell
 from actd.runtime.shm import Ring
 
 ANSWER_BYTES = 2000
 EVENTS: tuple[Event | None, ...] = (None, *Event)
 """What an event's number in a tick record means."""
 EVENTS_PER_TICK = 4
+PLANS_PER_TICK = 32  # bits of plans_taken; a tick that was stopped for longer takes the newest
+FRAME_SLOTS = 8
+"""Frames of a camera that are kept: as far back as a slower camera can be paired with."""
 
 
 def frame_dtype(height: int, width: int) -> np.dtype[Any]:
@@ -100,6 +106,7 @@ def tick_dtype(action_dim: int, cameras: int) -> np.dtype[Any]:
     )
 
 
+PULSE = np.dtype([("t_ns", "<i8")])
 COMMAND = np.dtype([("event", "S16")])
 ANSWER = np.dtype([("command", "<i8"), ("error", f"S{ANSWER_BYTES}")])
 
@@ -120,6 +127,8 @@ class Blocks:
     """All rings of one daemon."""
 
     frames: Mapping[str, Ring]
+    doorbell: Doorbell
+    pulse: Ring
     plans: Ring
     states: Ring
     commands: Ring
@@ -130,6 +139,8 @@ class Blocks:
     def fds(self) -> dict[str, int]:
         """Descriptor of each ring by stream name: what `open_blocks` in a child takes."""
         fixed = {
+            "doorbell": self.doorbell.fd,
+            "pulse": self.pulse.fd,
             "plan": self.plans.fd,
             "state": self.states.fd,
             "command": self.commands.fd,
@@ -147,13 +158,14 @@ def open_blocks(shapes: Shapes, fds: Mapping[str, int] | None = None) -> Blocks:
         return Ring(dtype, slots, crc=crc, fd=fds.get(stream, -1))
 
     return Blocks(
-        # Four frames give a reader three frame times to copy one; a CRC would cost more
-        # than the copy.
+        # A CRC would cost more than the copy, and a reader has frame times to make one.
         frames={
-            name: ring(f"frame:{name}", frame_dtype(*size), 4, crc=False)
+            name: ring(f"frame:{name}", frame_dtype(*size), FRAME_SLOTS, crc=False)
             for name, size in shapes.cameras.items()
         },
-        plans=ring("plan", plan_dtype(shapes.chunk_size, shapes.action_dim), 16),
+        doorbell=Doorbell(fds.get("doorbell", -1)),
+        pulse=ring("pulse", PULSE, 2, crc=False),
+        plans=ring("plan", plan_dtype(shapes.chunk_size, shapes.action_dim), 128),
         states=ring("state", state_dtype(shapes.state_dim, shapes.env_dim), 1024),
         commands=ring("command", COMMAND, 16),
         answers=ring("answer", ANSWER, 16),

@@ -12,20 +12,23 @@ from actd.engine.manifest import Manifest
 from actd.runtime import settings
 from actd.runtime.blocks import Blocks, Shapes
 from actd.runtime.children import Child
+from actd.runtime.cores import Share
+from actd.runtime.flight_settings import flight_job
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One child per process; `cameras` by name."""
+    """One child per process; `cameras` by name, `flight` None where nothing is recorded."""
 
     tick: Child
     inference: Child
     cameras: Mapping[str, Child]
+    flight: Child | None
 
     @property
     def others(self) -> tuple[Child, ...]:
         """Everyone but the tick, which ends first and alone."""
-        return (self.inference, *self.cameras.values())
+        return (self.inference, *self.cameras.values(), *([self.flight] if self.flight else []))
 
 
 def shapes_of(manifest: Manifest) -> Shapes:
@@ -45,9 +48,7 @@ def make_family(
     manifest: Manifest,
     shapes: Shapes,
     blocks: Blocks,
-    *,
-    tick_cores: list[int],
-    threads: int,
+    share: Share,
 ) -> Family:
     """All children of one daemon, not yet started."""
 
@@ -58,10 +59,13 @@ def make_family(
     rings = {"shapes": asdict(shapes), "fds": blocks.fds}
     spec = manifest.policy_spec()
     tick = {
-        "tick": settings.tick_job(config, spec, tick_cores),
+        "tick": settings.tick_job(config, spec, share),
         "control": settings.control_job(config, spec),
     }
-    inference = settings.inference_job(config, threads)
+    inference = settings.inference_job(config, share.threads)
+    inference["placement"] = settings.placement(config, share, "inference")
+    flight = flight_job(config, manifest, shapes, share)
+    flight["placement"] = settings.placement(config, share, "recorder")
     return Family(
         tick=Child("tick", "tick", tick | rings, restart=False),
         inference=Child(
@@ -71,21 +75,26 @@ def make_family(
             name: Child(
                 f"camera {name}",
                 "camera",
-                _camera_job(config, name, size, blocks),
+                _camera_job(config, name, size, blocks, share),
                 restart=True,
                 on_death=disengage,
             )
             for name, size in shapes.cameras.items()
         },
+        flight=Child("flight recorder", "flight", flight | rings, restart=True)
+        if config.flight.enabled
+        else None,
     )
 
 
-def _camera_job(config: Config, name: str, size: tuple[int, int], blocks: Blocks) -> dict[str, Any]:
+def _camera_job(
+    config: Config, name: str, size: tuple[int, int], blocks: Blocks, share: Share
+) -> dict[str, Any]:
     stream = f"frame:{name}"
     return {
         "camera": name,
-        "nice": config.process.camera_nice,
+        "placement": settings.placement(config, share, "cameras"),
         "size": size,
         "config": config.cameras[name].model_dump(),
-        "fds": {stream: blocks.fds[stream]},
+        "fds": {key: blocks.fds[key] for key in (stream, "doorbell")},
     }

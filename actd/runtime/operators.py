@@ -52,6 +52,9 @@ class Operators:
             raise ActdError(f"unknown command {command!r}: known are {known}")
         except ActdError as error:
             return {"ok": False, "error": str(error)}
+        except Exception as error:  # a bad answer must not end motion
+            log.exception("operator: request not answered")
+            return {"ok": False, "error": f"internal error, see the daemon's log: {error!r}"}
 
     async def _operate(self, event: Event) -> None:
         """Hand one command to the tick process and wait for its verdict."""

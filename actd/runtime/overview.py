@@ -9,6 +9,7 @@ from typing import Any
 
 from actd import __version__
 from actd.config import Config
+from actd.control.staleness import is_frozen
 from actd.engine.manifest import Manifest
 from actd.link import messages
 from actd.mode import Mode
@@ -18,12 +19,25 @@ from actd.runtime.blocks import Blocks
 from actd.runtime.children import describe
 from actd.runtime.clock import now_ns
 from actd.runtime.family import Family
+from actd.runtime.realtime import Outcome
+
+_SILENT_NS = 1_000_000_000
+_ENCODE_NS = 900_000_000
+_WORKING = {"running", "waiting", "skewed", "refusing"}
 
 
 class Overview:
     """Live statistics of one daemon. `ready` is set by the supervisor."""
 
-    def __init__(self, config: Config, manifest: Manifest, blocks: Blocks, family: Family) -> None:
+    def __init__(
+        self,
+        config: Config,
+        manifest: Manifest,
+        blocks: Blocks,
+        family: Family,
+        settled: Outcome,
+    ) -> None:
+        self._settled = settled
         self._config = config
         self._manifest = manifest
         self._blocks = blocks
@@ -32,6 +46,8 @@ class Overview:
         self._started_ns = now_ns()
         self._seen = {"tick": 0, "plan": 0}
         self._frames_from: dict[str, tuple[int, int, int]] = {}
+        self._histograms: dict[str, dict[str, str]] = {}
+        self._encoded_ns = 0
         self.ready = False
 
     @property
@@ -71,6 +87,7 @@ class Overview:
             "policy_hz": config.control.policy_hz or config.control.rate_hz,
             "chunk_size": spec.chunk_size,
             "plan_mode": settings.plan_mode(config, spec),
+            "plan": settings.plan_words(config, spec),
             "cameras": sizes,
             "engine": self._manifest.engine,
             "engine_sha256": {file.name: file.sha256 for file in self._manifest.files},
@@ -96,22 +113,40 @@ class Overview:
             "control": self._cadence.control(),
             "inference": {
                 "engine": self._manifest.engine,
-                "state": describe(inference.condition),
+                "state": self._inference_state(),
                 "restarts": inference.restarts,
+                "refused": inference.condition.get("refused", 0),
+                "skew_ms": (self._blocks.plans.peek("skew_ns") or 0) / 1e6,
                 **self._cadence.inference(),
             },
             "cameras": {name: self._camera(name) for name in self._family.cameras},
             "state_age_ms": state_age_ms,
             "listeners": listeners,
+            "flight": self._flight(),
             "realtime": self._family.tick.condition.get("realtime", {}),
+            "processes": self._processes(),
         }
+
+    def _flight(self) -> str:
+        recorder = self._family.flight
+        return "off" if recorder is None else describe(recorder.condition)
+
+    def histograms(self) -> dict[str, dict[str, str]]:
+        """The cadence's histograms, encoded at most once a second however many ask."""
+        now = now_ns()
+        if not self._histograms or now - self._encoded_ns >= _ENCODE_NS:
+            self.drain()
+            self._histograms, self._encoded_ns = self._cadence.histograms(), now
+        return self._histograms
 
     def line(self) -> str:
         """The status in one line, as `systemctl status` shows it."""
         status = self.status()
         control, inference = status["control"], status["inference"]
         cameras = " ".join(
-            f"{name} {camera['fps']:.0f} fps" if camera["state"] == "ok" else f"{name} DOWN"
+            f"{name} {camera['fps']:.0f} fps"
+            if camera["state"] == "ok"
+            else f"{name} {camera['state'].partition(':')[0].upper()}"
             for name, camera in status["cameras"].items()
         )
         return (
@@ -121,6 +156,27 @@ class Overview:
             f"{cameras}"
         )
 
+    def _processes(self) -> dict[str, Any]:
+        """What the kernel granted to each process."""
+        children = (self._family.tick, *self._family.others)
+        return {"supervisor": self._settled} | {
+            child.name: child.condition.get("realtime", {}) for child in children
+        }
+
+    @property
+    def inference_silent_ns(self) -> int:
+        """Since inference, which had begun to work, gave its last sign of life; 0 before."""
+        if self._family.inference.condition.get("state") not in _WORKING:
+            return 0
+        return now_ns() - (self._blocks.pulse.peek("t_ns") or 0)
+
+    def _inference_state(self) -> str:
+        """The condition it reported, unless it has come to a stop since."""
+        silent_ns = self.inference_silent_ns
+        if silent_ns > _SILENT_NS:
+            return f"stuck: one inference, or a stopped process, for {silent_ns / 1e9:.1f} s"
+        return describe(self._family.inference.condition)
+
     def _camera(self, name: str) -> dict[str, Any]:
         ring, camera = self._blocks.frames[name], self._family.cameras[name]
         t_ns = ring.peek("t_capture_ns")
@@ -128,10 +184,18 @@ class Overview:
         fps = 0.0
         if t_ns is not None and since_ns and t_ns > since_ns:
             fps = (ring.newest - count) * 1e9 / (t_ns - since_ns)
+        changed_ns = ring.peek("t_changed_ns")
+        unchanged_ns = max(0, t_ns - changed_ns) if t_ns and changed_ns else 0
+        state = describe(camera.condition)
+        limit_ns = round(self._config.staleness.frozen_ms * 1e6)
+        if state == "ok" and is_frozen(unchanged_ns, limit_ns):
+            state = f"frozen: the same picture for {unchanged_ns / 1e6:.0f} ms"
         return {
-            "state": describe(camera.condition),
+            "state": state,
             "fps": round(fps, 2),
+            "fps_asked": self._config.cameras[name].fps,
             "drops": (ring.peek("drops") or 0) - drops,
             "age_ms": None if t_ns is None else (now_ns() - t_ns) / 1e6,
+            "unchanged_ms": unchanged_ns / 1e6,
             "restarts": camera.restarts,
         }

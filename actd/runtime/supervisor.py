@@ -22,13 +22,14 @@ from actd.config import Config
 from actd.engine.manifest import Manifest
 from actd.errors import ActdError
 from actd.link import messages, sockets
-from actd.runtime import settings
+from actd.runtime import cores, realtime, settings
 from actd.runtime.blocks import open_blocks
 from actd.runtime.clock import now_ns, unix_s
 from actd.runtime.family import make_family, shapes_of
 from actd.runtime.notify import Notifier
 from actd.runtime.operators import Operators
 from actd.runtime.overview import Overview
+from actd.runtime.recording import Recording
 
 log = logging.getLogger("actd")
 
@@ -37,6 +38,7 @@ _TELEMETRY_S = 1.0
 _TICK_END_S = 3.0
 _OTHERS_END_S = 2.0
 _START_LIMIT_S = 60.0
+_STUCK_NS = 10_000_000_000
 
 
 def run(config: Config, manifest: Manifest) -> None:
@@ -52,20 +54,22 @@ class Supervisor:
         shapes = shapes_of(manifest)
         self._blocks = open_blocks(shapes)
         self._notifier = Notifier.from_env()
-        available = frozenset(os.sched_getaffinity(0))
-        threads = config.process.inference_threads or len(available)
-        tick_cores, others = settings.share_cores(available, threads)
-        os.sched_setaffinity(0, others)  # children inherit it; the tick binds itself
-        self._family = make_family(
-            config, manifest, shapes, self._blocks, tick_cores=tick_cores, threads=threads
-        )
-        self._overview = Overview(config, manifest, self._blocks, self._family)
+        process = config.process
+        fifo = realtime.fifo_can_be_had(process.realtime, process.tick.priority)
+        share = cores.share(os.sched_getaffinity(0), settings.asked_cores(config), fifo=fifo)
+        settled = realtime.settle(**settings.placement(config, share, "supervisor"))
+        log.info("supervisor: %s", realtime.in_words(settled))
+        self._family = make_family(config, manifest, shapes, self._blocks, share)
+        self._overview = Overview(config, manifest, self._blocks, self._family, settled)
+        self._recording = Recording(config, manifest, shapes, self._blocks, share)
         self._operators = Operators(
             self._blocks,
             {
                 "hello": lambda _: self._overview.hello(),
-                "status": lambda _: self._overview.status(),
+                "status": lambda _: self._status(),
+                "histograms": lambda _: dict(self._overview.histograms()),
                 "clear": lambda _: self._clear(),
+                "record": self._recording.answer,
             },
         )
         self._over: asyncio.Future[None]
@@ -88,6 +92,7 @@ class Supervisor:
                 self._watch_tick(),
                 self._watch_inference(),
                 *(camera.run() for camera in self._family.cameras.values()),
+                *([self._family.flight.run()] if self._family.flight else []),
                 self._operators.serve(control),
                 self._observe(telemetry),
                 self._keep_alive(),
@@ -100,7 +105,10 @@ class Supervisor:
             self._notifier.stopping()
             log.info("stopping: ramping to rest")
             await self._family.tick.end(_TICK_END_S)
-            await asyncio.gather(*(child.end(_OTHERS_END_S) for child in self._family.others))
+            await asyncio.gather(
+                self._recording.end(),
+                *(child.end(_OTHERS_END_S) for child in self._family.others),
+            )
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -129,6 +137,9 @@ class Supervisor:
         if why and "warm" not in self._family.inference.ever:
             raise ActdError(f"the engine could not be started: {why}")
 
+    def _status(self) -> dict[str, Any]:
+        return self._overview.status() | {"recording": self._recording.status()}
+
     def _clear(self) -> dict[str, Any]:
         self._overview.clear()
         return {}
@@ -138,6 +149,8 @@ class Supervisor:
         published_ns = 0
         while True:
             overview.drain()
+            if overview.inference_silent_ns > _STUCK_NS:
+                self._family.inference.kill(f"stuck for {_STUCK_NS / 1e9:g} s")
             if not overview.ready and self._is_ready():
                 overview.ready = True
                 overview.clear()
@@ -145,8 +158,10 @@ class Supervisor:
                 log.info("ready: %s", overview.line())
             if now_ns() - published_ns >= _TELEMETRY_S * 1e9:
                 published_ns = now_ns()
-                body = messages.pack_map({"t": unix_s(), **overview.status()})
+                body = messages.pack_map({"t": unix_s(), **self._status()})
                 await socket.send_multipart([b"status", body])
+                body = messages.pack_map({"t": unix_s(), **overview.histograms()})
+                await socket.send_multipart([b"histograms", body])
                 if overview.ready:
                     notifier.status(overview.line())
                 elif overview.uptime_ns < _START_LIMIT_S * 1e9:

@@ -128,7 +128,7 @@ def write_config(  # noqa: PLR0917
     lines += [
         f"link: {{state_port: {ports.state}, actions_port: {ports.actions}, "
         f"telemetry_port: {ports.telemetry}, control_port: {ports.control}}}",
-        "process: {realtime: prefer, inference_threads: 1}",
+        "process: {realtime: prefer, inference: {threads: 1}}",
         extra,
     ]
     path = folder / "actd.yaml"
