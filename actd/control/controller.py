@@ -129,15 +129,18 @@ class Controller:
             answers=answers,
         )
 
-    def rehearse(self, due_ns: int) -> None:
-        """Tick for nothing: as if nothing new had come by `due_ns`, and forgotten at once.
+    def rehearse(self, due_ns: int, plans: tuple[Plan, ...] = ()) -> None:
+        """Tick for nothing: as if nothing but `plans` had come by `due_ns`, and forgotten at once.
 
         A tick that comes after a while of other processes' work finds none of its code and
-        data in the caches, and takes several times as long. Call this just before it is due.
+        data in the caches, and takes several times as long. Call this just before it is due,
+        with what the tick itself will be given: planner and guard then know their answers.
         """
         last = self._last_inputs
         if last is None:
             return
+        for plan in plans:
+            self._planner.add(plan)
         memory = (self.phase, self._since_ns, self._eased_from)
         motion, reading = self._guard.motion, self._planner.reading
         self.tick(last._replace(due_ns=due_ns, plans=(), commands=()))

@@ -125,7 +125,7 @@ def ease(x: float) -> float:
 class Planner:
     """Holds the chunks that may still be due and answers what is due when.
 
-    `at` changes nothing but `reading`.
+    `at` changes nothing but `reading`. Asked the same again, it has the answer ready.
     """
 
     def __init__(self, settings: PlanSettings) -> None:
@@ -141,6 +141,9 @@ class Planner:
         self._free = deque(range(self._capacity))
         self._cycle: NDArray[np.intp] = np.arange(2 * self._capacity) % self._capacity
         self.reading = Reading()
+        self._changes = 0  # of the chunks held
+        self._asked: tuple[int, int, Reading] | None = None
+        self._answer: tuple[Sample | None, Reading] = (None, self.reading)
         counts = range(self._capacity + 1)
         self._ensembles = [ensemble_weights(settings.temporal_coeff, n) for n in counts]
         self._between = Between(interpolation(settings))
@@ -172,17 +175,24 @@ class Planner:
         self._starts[slot] = plan.t_observation_ns
         self._numbers[slot] = plan.number
         self._order.append(slot)
+        self._changes += 1
         return True
 
     def clear(self) -> None:
         """Forget every plan."""
         self._free.extend(self._order)
         self._order.clear()
+        self._changes += 1
         self.reading = Reading()
 
     def at(self, due_ns: int) -> Sample | None:
         """The action due at `due_ns`, or None when no plan covers that moment."""
-        return self._choose(due_ns)
+        question = (due_ns, self._changes, self.reading)
+        if question != self._asked:
+            sample = self._choose(due_ns)
+            self._asked, self._answer = question, (sample, self.reading)
+        sample, self.reading = self._answer
+        return sample
 
     def _row(self, slot: int, due_ns: int) -> float:
         return (due_ns - int(self._starts[slot])) * self._rows_per_ns + _ROW_EPSILON

@@ -38,7 +38,8 @@ _TELEMETRY_S = 1.0
 _TICK_END_S = 3.0
 _OTHERS_END_S = 2.0
 _START_LIMIT_S = 60.0
-_STUCK_NS = 10_000_000_000
+_SILENT_NS = 1_000_000_000
+_STUCK_LOOKS = 90
 
 
 def run(config: Config, manifest: Manifest) -> None:
@@ -146,11 +147,14 @@ class Supervisor:
 
     async def _observe(self, socket: Any) -> None:
         overview, notifier = self._overview, self._notifier
-        published_ns = 0
+        published_ns = silent_looks = 0
         while True:
             overview.drain()
-            if overview.inference_silent_ns > _STUCK_NS:
-                self._family.inference.kill(f"stuck for {_STUCK_NS / 1e9:g} s")
+            # Looks are counted, not time: the whole daemon may have been stopped meanwhile.
+            silent_looks = silent_looks + 1 if overview.inference_silent_ns > _SILENT_NS else 0
+            if silent_looks >= _STUCK_LOOKS:
+                self._family.inference.kill("stuck")
+                silent_looks = 0
             if not overview.ready and self._is_ready():
                 overview.ready = True
                 overview.clear()

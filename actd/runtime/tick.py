@@ -156,7 +156,7 @@ class Loop:
         In steps, the longest first: it may be broken off after each. What arrived is read for
         good; nothing is decided, sent or recorded.
         """
-        self._controller.rehearse(due_ns)
+        self._controller.rehearse(due_ns, tuple(self._plans))
         yield
         now = now_ns()
         self._link.read(now)

@@ -47,12 +47,9 @@ class Bench:
         self.outputs: list[Output] = []
 
     def tick(self, *events: Event, plan: float | None = 0.1, **changes: object) -> Output:
+        plans = self.coming(plan)
+        self.number += len(plans)
         self.due_ns += PERIOD_NS
-        plans: tuple[Plan, ...] = ()
-        if plan is not None:
-            self.number += 1
-            actions = np.full((20, 2), plan, np.float32)
-            plans = (Plan(self.number, self.due_ns - 10_000_000, actions),)
         inputs = Inputs(
             due_ns=self.due_ns,
             pose=self.pose,
@@ -68,6 +65,12 @@ class Bench:
             self.pose = np.array(output.action)
         self.outputs.append(output)
         return output
+
+    def coming(self, plan: float | None) -> tuple[Plan, ...]:
+        if plan is None:
+            return ()
+        actions = np.full((20, 2), plan, np.float32)
+        return (Plan(self.number + 1, self.due_ns + PERIOD_NS - 10_000_000, actions),)
 
     def armed(self) -> Bench:
         self.tick()
@@ -292,8 +295,9 @@ def test_a_rehearsal_changes_nothing(mode: str) -> None:
         outputs = []
         for bench in both:
             if bench is both[1]:
-                for ahead in (0, 7, 300) if tick % 5 else (0,):
-                    bench.controller.rehearse(bench.due_ns + PERIOD_NS * (1 + ahead))
+                for ahead in (7, 300, 0) if tick % 5 else (0,):
+                    due_ns = bench.due_ns + PERIOD_NS * (1 + ahead)
+                    bench.controller.rehearse(due_ns, bench.coming(target) if tick % 2 else ())
             outputs.append(bench.tick(*script.get(tick, ()), plan=target))
         one, two = (output._replace(action=None) for output in outputs)
         assert one == two

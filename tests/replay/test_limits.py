@@ -67,7 +67,8 @@ def test_each_limit_fires_for_its_joint_only() -> None:
 
 
 @settings(max_examples=15, deadline=None)
-@given(amplitude=st.floats(0.05, 1.0), hz=st.floats(0.1, 1.5))
+# At least a whole wave: cut off at full speed, the guard would brake before the edge of the range.
+@given(amplitude=st.floats(0.05, 1.0), hz=st.floats(0.3, 1.5))
 def test_limits_as_suggested_do_not_fire(amplitude: float, hz: float) -> None:
     motion = wave(amplitude, hz)
     seen = check("wave", [motion], bounds())
