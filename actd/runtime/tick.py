@@ -42,9 +42,9 @@ _BRAKE_NS_MAX = 1_000_000_000
 
 # Inference empties the caches within milliseconds. A tick that comes more often than this finds
 # much of its own still there; any other is gone through beforehand (see _await_due).
-_WARM_PERIOD_NS = 4_000_000
+_WARM_PERIOD_NS = 1_900_000
 _LEAD_NS_MAX = 1_600_000
-_LEAD_SHARE = 0.2
+_LEAD_SHARE = 0.25
 _STEP_NS = 250_000  # nothing is begun that might not be over in time
 
 
