@@ -27,7 +27,7 @@ def measure() -> None:
 @measure_app.command("latency")
 def latency(
     run: Annotated[
-        OptionalPath, typer.Argument(help="A flight recording: measure from it, move nothing.")
+        OptionalPath, typer.Argument(help="A flight recording, default the newest: nothing moves.")
     ] = None,
     config: Annotated[
         OptionalPath,
@@ -46,29 +46,29 @@ def latency(
 ) -> None:
     """Measure the time from a command to the arm's answer, for control.actuation_latency_ms.
 
-    From a recording (RUN), or by moving one joint (--config and --joint, no daemon running).
+    From a recording, or by moving one joint (--config and --joint, no daemon running).
     """
     from actd.measure import result
 
-    if (run is None) == (config is None):
+    if run is not None and config is not None:
         raise UsageError("give either a recording, or --config actd.yaml --joint NAME")
-    if run is not None:
+    if config is None:
         found = _from_recording(run, joint)
-    elif config is not None and joint is not None:
-        found = [_from_steps(config, joint, amplitude, repeats, ask=not yes)]
-    else:
+    elif joint is None:
         raise UsageError("--joint: which one may be moved? give its name")
+    else:
+        found = [_from_steps(config, joint, amplitude, repeats, ask=not yes)]
     if as_json:
         typer.echo(json.dumps(result.as_json(found)))
     else:
         typer.echo("\n".join(result.lines(found)))
 
 
-def _from_recording(run: Path, joint: str | None) -> list[JointDelay]:
+def _from_recording(run: Path | None, joint: str | None) -> list[JointDelay]:
     from actd.measure.passive import joint_delays
-    from actd.observe.flight import read_flight
+    from actd.observe.flight import default_flights, read_flight
 
-    flight = read_flight(run)
+    flight = read_flight(run or default_flights())
     joints = flight.settings["joints"]
     found = joint_delays(flight.ticks, flight.settings["control"]["limits"], joints)
     chosen = [one for one in found if joint in (None, one.joint)]

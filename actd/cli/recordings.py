@@ -100,8 +100,8 @@ def _until_saved(daemon: Operator) -> dict[str, Any]:
 @app.command()
 def report(
     run: Annotated[
-        Path, typer.Argument(help="A flight recording, or a folder of them: the newest.")
-    ],
+        OptionalPath, typer.Argument(help="A flight recording; default: the newest.")
+    ] = None,
     out: Annotated[OptionalPath, typer.Option(help="HTML file; default: ./RUN.html")] = None,
 ) -> None:
     """Make a page of a run: lateness, joints, plans, modes, limits and faults."""
@@ -110,9 +110,9 @@ def report(
         from actd.report.page import save
     except ModuleNotFoundError as error:
         raise ActdError(f"report needs {error.name}: pip install 'actd[report]'") from None
-    from actd.observe.flight import read_flight
+    from actd.observe.flight import default_flights, read_flight
 
-    flight = read_flight(run)
+    flight = read_flight(run or default_flights())
     target = out or Path(f"{flight.settings['run']}.html")
     save(flight_page(flight), target)
     typer.echo(f"wrote {target}")

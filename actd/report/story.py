@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actd.control.guard import Flag
+from actd.control.state import Event
 from actd.mode import Mode
 
 FLAG_WORDS: Mapping[Flag, str] = {
@@ -62,10 +63,16 @@ def moments(ticks: NDArray[Any], events: Sequence[str | None]) -> list[Moment]:
     return found
 
 
+def _command(event: str, number: int) -> str:
+    if event == Event.FAULT.value:
+        return "daemon: a process ended"
+    return f"{'operator' if number else 'daemon'}: {event}"
+
+
 def _sentence(tick: Any, last: Any, events: Sequence[str | None]) -> str:
     before, after = Mode(last["mode"]), Mode(tick["mode"])
     commands = [
-        f"{'operator' if number else 'daemon'}: {events[event]}"
+        _command(str(events[event]), number)
         for event, number in zip(tick["events"].tolist(), tick["commands"].tolist(), strict=True)
         if event
     ]

@@ -101,6 +101,7 @@ class Child:
 
     async def _run_once(self) -> int:
         self._last_words = ""
+        self.condition = {"state": "starting"}
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",

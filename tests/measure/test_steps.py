@@ -171,7 +171,7 @@ def test_without_a_robot_it_says_what_is_missing(config_file: Path, ports: Ports
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        ((), "give either a recording, or --config"),
+        (("RUN", "--config", "CONFIG"), "give either a recording, or --config"),
         (("--config", "CONFIG"), "--joint: which one"),
         (("--config", "CONFIG", "--joint", "wrist"), "choose one of shoulder, elbow"),
     ],

@@ -15,6 +15,7 @@ import pytest
 
 from actd.control.guard import Flag
 from actd.control.state import Event
+from actd.control.state import Event
 from actd.errors import RecordingError
 from actd.mode import Mode
 from actd.observe.flight import Flight
@@ -22,6 +23,7 @@ from actd.report.flight_page import flight_page
 from actd.report.motion import Motion
 from actd.report.page import Section, Table, page
 from actd.report.story import FLAG_WORDS, moments
+from actd.runtime.blocks import EVENTS
 from tests.report.flights import JOINTS, eventful, fly, record, with_hole
 
 MIB = 1 << 20
@@ -112,6 +114,14 @@ def test_the_story_of_a_run(flight: Flight) -> None:
         "operator: reset (FAULT → IDLE)",
         "operator: stop (IDLE → STOP)",
     ]
+
+
+def test_a_process_that_died_is_not_an_operator(flight: Flight) -> None:
+    ticks = flight.ticks[:2].copy()
+    ticks["mode"] = [Mode.ARMED, Mode.FAULT]
+    ticks["events"][1, 0], ticks["commands"][1, 0] = EVENTS.index(Event.FAULT), 5
+    told = [moment.text for moment in moments(ticks, flight.settings["events"])]
+    assert told[-1] == "daemon: a process ended (ARMED → FAULT)"
 
 
 def test_every_flag_has_words() -> None:
