@@ -5,23 +5,27 @@ does on the wire: take in the newest robot state, send one packed action by Zero
 read in threads, as LeRobot does, and the engine and its threads are those of actd. None of them
 has actd's planner and guard to compute.
 
+bare-fifo        nothing but sleeping and waking with SCHED_FIFO, beside inference in another
+                 process: what the computer itself does to a tick
 lerobot-sleep    LeRobot's loop: observe, infer in the loop when the queue of actions is empty,
                  send, sleep for what is left of the period
 lerobot-thread   the same loop with inference in a thread of the same process
 uvloop           call_at on uvloop at absolute times, inference in a thread
 
 A loop that sleeps for the rest of its period has no schedule but its own: its tick is due one
-period after it last woke, so drift is forgiven. The other is held against absolute times.
+period after it last woke, so drift is forgiven. The others are held against absolute times.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -38,7 +42,8 @@ from actd.engine.load import load_engine
 from actd.errors import LinkError
 from actd.link import messages, sockets
 from actd.mode import Mode
-from actd.runtime.clock import now_ns, unix_s
+from actd.runtime import realtime
+from actd.runtime.clock import now_ns, sleep_until_ns, unix_s
 from actd.runtime.schedule import Schedule, period_of
 from actd.runtime.shm import Ring
 
@@ -46,6 +51,8 @@ RECORD = np.dtype([("wake_ns", "<i8"), ("late_ns", "<i8"), ("sent_ns", "<i8"), (
 SLOTS = 1 << 16
 POLICY_HZ = 50
 _ARM_PERIOD_S = 0.01
+_PRIORITY = 60
+_INFERENCE_NICE = 15
 
 
 class Side:
@@ -186,10 +193,45 @@ def uvloop_timer(side: Side) -> None:
     loop.run_forever()
 
 
-LOOPS = {
-    "lerobot-sleep": lerobot_sleep,
-    "lerobot-thread": lerobot_thread,
-    "uvloop": uvloop_timer,
+def bare_fifo(job: Mapping[str, Any]) -> None:
+    """Only the clock; its inference is a child of the same process group."""
+    command = [sys.executable, "-m", "bench.peers", json.dumps({**job, "loop": "load"})]
+    load = subprocess.Popen(command, stdout=subprocess.PIPE, pass_fds=(job["fd"],))
+    if load.stdout is None or not load.stdout.readline():
+        sys.exit("the inference of bare-fifo did not start")
+    realtime.request("prefer", _PRIORITY, tuple(sorted(os.sched_getaffinity(0))[-1:]))
+    ring = Ring(RECORD, SLOTS, fd=job["fd"])
+    schedule = Schedule(period_of(job["hz"]), now_ns() + 100_000_000)
+    while True:
+        sleep_until_ns(schedule.due_ns)
+        wake_ns = now_ns()
+        late_ns = max(0, schedule.arrive(wake_ns))
+        ring.write_flat(wake_ns, late_ns, wake_ns, schedule.missed)
+        schedule.advance()
+
+
+def load(job: Mapping[str, Any]) -> None:
+    """Inference without a pause, niced as actd's is; says when it has begun."""
+    os.setpriority(os.PRIO_PROCESS, 0, _INFERENCE_NICE)
+    side = Side(job)
+    side.infer()
+    sys.stdout.write("running\n")
+    sys.stdout.flush()
+    while True:
+        side.infer()
+        if not side.infers:
+            time.sleep(1)
+
+
+def _on_the_wire(loop: Callable[[Side], None]) -> Callable[[Mapping[str, Any]], None]:
+    return lambda job: loop(Side(job))
+
+
+LOOPS: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
+    "bare-fifo": bare_fifo,
+    "lerobot-sleep": _on_the_wire(lerobot_sleep),
+    "lerobot-thread": _on_the_wire(lerobot_thread),
+    "uvloop": _on_the_wire(uvloop_timer),
 }
 
 
@@ -208,7 +250,4 @@ def arm(job: Mapping[str, Any]) -> None:
 
 if __name__ == "__main__":
     found: dict[str, Any] = json.loads(sys.argv[1])
-    if found["loop"] == "arm":
-        arm(found)
-    else:
-        LOOPS[found["loop"]](Side(found))
+    {**LOOPS, "arm": arm, "load": load}[found["loop"]](found)

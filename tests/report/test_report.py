@@ -15,7 +15,6 @@ import pytest
 
 from actd.control.guard import Flag
 from actd.control.state import Event
-from actd.control.state import Event
 from actd.errors import RecordingError
 from actd.mode import Mode
 from actd.observe.flight import Flight
