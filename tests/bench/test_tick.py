@@ -99,6 +99,7 @@ def test_all_loops_run_and_an_interrupted_bench_leaves_nothing(tmp_path: Path, l
     result = json.loads(done.stdout)
     assert [found["loop"] for found in result["rows"]] == [
         "actd",
+        "bare-fifo",
         "lerobot-sleep",
         "lerobot-thread",
         "uvloop",
@@ -109,8 +110,10 @@ def test_all_loops_run_and_an_interrupted_bench_leaves_nothing(tmp_path: Path, l
     assert result == json.loads((tmp_path / "tick.json").read_text())
 
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as bench:
-        time.sleep(20)
-        family = psutil.Process(bench.pid).children(recursive=True)
+        family: list[psutil.Process] = []
+        while len(family) < 5 and bench.poll() is None:  # the daemon is up, and its arm
+            time.sleep(0.05)
+            family = psutil.Process(bench.pid).children(recursive=True)
         os.kill(bench.pid, signal.SIGINT)
         bench.wait(60)
     assert family
