@@ -11,7 +11,7 @@
 
 SHELL := /bin/sh
 BIN := .venv/bin
-EXTRAS_demo := cpu,demo,export
+EXTRAS_demo := cpu,demo,export,report
 EXTRAS_dev := cpu,demo,export,record,report,dev
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))

@@ -33,13 +33,15 @@ def write(
     *,
     engine: Path,
     cameras: Mapping[str, str],
+    flights: Path,
     ports: Ports,
     chunk_mode: str | None,
     realtime: str,
 ) -> None:
     """Write the deployment of one demo run to `path`.
 
-    cameras: policy camera name -> URL. chunk_mode: None keeps the one in demo.yaml.
+    cameras: policy camera name -> URL. flights: the flight recordings' folder. chunk_mode: None
+    keeps the one in demo.yaml.
     """
     yaml = YAML(typ="rt")
     yaml.width = 200
@@ -51,6 +53,7 @@ def write(
     if chunk_mode is not None:
         data["control"]["mode"] = chunk_mode
     data["process"]["realtime"] = realtime
+    data["flight"] = {"folder": str(flights.resolve())}
     data["link"] = {f"{name}_port": port for name, port in asdict(ports).items()}
     with path.open("w", encoding="utf-8") as file:
         yaml.dump(data, file)

@@ -32,6 +32,7 @@ from actd.errors import ActdError, LinkError
 from actd.link.sockets import Ports
 
 UNTRAINED = "The policy is UNTRAINED: random weights move the arms, they do not solve the task."
+FLIGHTS = "flights"
 NEXT = "next: actd export CHECKPOINT --out engines/mine --engine ort-int8   (your own policy)"
 VIDEO, SHEET = "demo.mp4", "demo.png"
 
@@ -85,7 +86,8 @@ def run_demo(
         console.print("interrupted; nothing is left running")
         return INTERRUPTED
     console.print(report.table(result))
-    console.print(f"video: {result['video']}\nsheet: {result['sheet']}\n{NEXT}", soft_wrap=True)
+    console.print(f"video: {result['video']}\nsheet: {result['sheet']}", soft_wrap=True)
+    console.print(f"what happened, as a page: actd report {out / FLIGHTS}\n{NEXT}", soft_wrap=True)
     if as_json:
         sys.stdout.write(json.dumps(result) + "\n")
         sys.stdout.flush()
@@ -119,6 +121,7 @@ def _run(
         file,
         engine=engine,
         cameras=cameras,
+        flights=options.out / FLIGHTS,
         ports=ports,
         chunk_mode=options.chunk_mode,
         realtime=options.realtime,

@@ -54,7 +54,8 @@ def test_ctrl_c_ends_with_the_summary(demo: Start) -> None:
     assert run.process.returncode == 0, text
     for figure in ("control rate", "tick lateness", "p99.9", "plan age", "cam_low", "next: actd"):
         assert figure in text
-    assert sorted(file.name for file in run.out.iterdir()) == ["demo.mp4", "demo.png"]
+    left = sorted(file.name for file in run.out.iterdir())
+    assert left == ["demo.mp4", "demo.png", "flights"]
     assert_nothing_left(run)
 
 

@@ -44,6 +44,7 @@ def write(path: Path, **changes: Any) -> config.Config:
     arguments: dict[str, Any] = {
         "engine": path.parent / "engine",
         "cameras": cameras,
+        "flights": path.parent / "flights",
         "ports": Ports(20001, 20002, 20003, 20004),
         "chunk_mode": None,
         "realtime": "off",
@@ -59,6 +60,7 @@ def test_the_deployment_is_the_packaged_one_with_this_runs_addresses(tmp_path: P
     assert written.control.mode == "latest"
     assert written.process.realtime == "off"
     assert written.engine == tmp_path / "engine"
+    assert written.flight.folder == tmp_path / "flights"
     for name, camera in written.cameras.items():
         assert camera.index_or_path == f"http://127.0.0.1:9/{name}"
         assert (camera.width, camera.height) == (WIDTH, HEIGHT)
