@@ -21,6 +21,7 @@ from tests.faults.promise import (
     Span,
     describe,
     judge,
+    no_rest,
     wild_steps,
 )
 
@@ -157,6 +158,14 @@ def test_only_an_operator_or_a_short_gap_leads_back_to_motion(log: Log, words: s
     found = broken(log)
     assert words in found
     assert bool(words) == bool(found), found
+
+
+def test_the_mean_over_lost_messages_says_nothing_about_the_speed_before_them() -> None:
+    at_rest = [message(seq, Mode.ARMED, 0.0) for seq in range(1, 10)]
+    elsewhere = [message(seq, Mode.FAULT, 0.4) for seq in range(60, 70)]
+    assert not list(no_rest(at_rest + elsewhere, BOUNDS))
+    jumped = [message(seq, Mode.FAULT, 0.4) for seq in range(10, 20)]
+    assert any("sped up in FAULT" in told for told in no_rest(at_rest + jumped, BOUNDS))
 
 
 def test_an_operators_hold_is_not_a_gap() -> None:
