@@ -26,13 +26,13 @@ test: deps check
 
 # The quick tests, then those that take minutes, boot a private systemd, break things on purpose,
 # watch for growth (5 minutes here; an hour by default), or ask LeRobot itself.
-test-all: deps-all test .venv-lerobot/bin/python
+test-all: deps-all test .venv-lerobot/ready
 	$(BIN)/python -m pytest -m "slow or systemd"
 	$(BIN)/python -m pytest -m faults
 	ACTD_SOAK_SECONDS=300 $(BIN)/python -m pytest -m soak
 	ACTD_LEROBOT_PYTHON=$(CURDIR)/.venv-lerobot/bin/python $(BIN)/python -m pytest -m lerobot
 
-.venv-lerobot/bin/python: scripts/make-lerobot-venv
+.venv-lerobot/ready: scripts/make-lerobot-venv
 	@echo "installing LeRobot into .venv-lerobot: minutes the first time"
 	@scripts/make-lerobot-venv .venv-lerobot
 	@touch $@
