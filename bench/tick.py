@@ -3,8 +3,9 @@
 `python -m bench.tick --hz 100,200,500 --seconds 60 --load inference --json`. Beside the real
 daemon (two cameras, an int8 ACT, a robot that listens) the same rate is kept by a LeRobot-style
 loop with inference in it, the same with inference in a thread, a uvloop timer, and a bare
-real-time loop that shows what the computer itself does to a tick (see bench.peers). They take turns of a few seconds while the others are stopped, so that what disturbs
-the computer disturbs them all.
+real-time loop that shows what the computer itself does to a tick (see bench.peers). They take
+turns of a few seconds while the others are stopped, so that what disturbs the computer disturbs
+them all.
 
 Lateness is what cyclictest calls latency: the time a tick woke minus the time it was due. actd's
 figures come from its own flight recording: also its work, from waking to the message sent, and
