@@ -26,7 +26,7 @@ def bench(options: Options) -> int:
     """Export into a scratch folder, then time all three on one observation."""
     import torch
 
-    from actd.engine.export import export_checkpoint
+    from actd.build.export import export_checkpoint
     from actd.engine.load import load_engine
     from actd.policy.checkpoint import load_checkpoint
     from actd.policy.network import Policy

@@ -40,7 +40,7 @@ def engine() -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "actd" / "bench"
     folder = cache / hashlib.sha256(built_from.encode()).hexdigest()[:12]
     if not (folder / ENGINE / "manifest.json").is_file():
-        from actd.engine.export import export_checkpoint
+        from actd.build.export import export_checkpoint
         from actd.policy.untrained import write_untrained
 
         folder.mkdir(parents=True, exist_ok=True)

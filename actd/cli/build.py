@@ -101,7 +101,7 @@ def export(
     dataset: Dataset = None,
 ) -> None:
     """Turn a checkpoint into engines, each with its error against torch."""
-    from actd.engine.export import export_checkpoint
+    from actd.build.export import export_checkpoint
     from actd.policy.hints import read_hints
 
     hints = read_hints(
@@ -149,7 +149,7 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """Time engines side by side and show their error against torch."""
-    from actd.engine.benchmark import run_benchmark
+    from actd.benchmark.run import run_benchmark
 
     report = run_benchmark(
         names(engine),

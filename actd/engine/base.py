@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +13,19 @@ from actd.policy.spec import PolicySpec
 
 Observation = Mapping[str, NDArray[Any]]
 """LeRobot feature name -> array: cameras uint8 RGB (H, W, 3), vectors float32 (D,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """Where one inference spent its time, in nanoseconds.
+
+    `copy_in_ns` is checking the observation and moving it to where it is computed, `run_ns`
+    computing, `copy_out_ns` bringing the actions back. All 0 before the first inference.
+    """
+
+    copy_in_ns: int = 0
+    run_ns: int = 0
+    copy_out_ns: int = 0
 
 
 class Engine(Protocol):
@@ -28,6 +42,11 @@ class Engine(Protocol):
     @property
     def spec(self) -> PolicySpec:
         """What the engine takes and gives."""
+        ...
+
+    @property
+    def stages(self) -> Stages:
+        """Where the latest inference spent its time."""
         ...
 
     def infer(self, observation: Observation) -> NDArray[np.float32]:

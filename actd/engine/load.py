@@ -14,8 +14,22 @@ from actd.engine.base import Engine
 from actd.engine.manifest import Manifest, check_files, read_manifest
 from actd.errors import EngineError
 
-# Runtime -> the module whose `load(folder, manifest, threads, spin)` gives an Engine.
-_RUNTIMES = {"ort": "actd.engine.ort", "trt": "actd.engine.trt"}
+# Runtime -> the module whose `load(folder, manifest, threads, spin)` gives an Engine and whose
+# `missing(runtime)` lists what this computer lacks for it, each with its remedy.
+_RUNTIMES = {
+    "torch": "actd.engine.torch_runtime",
+    "ort": "actd.engine.ort",
+    "openvino": "actd.engine.openvino",
+    "cuda": "actd.engine.ort_gpu",
+    "ort-trt": "actd.engine.ort_gpu",
+    "trt": "actd.engine.trt",
+}
+
+
+def missing(runtime: str) -> list[str]:
+    """What this computer lacks to run engines of `runtime`, each with its remedy."""
+    lacking: list[str] = import_module(_RUNTIMES[runtime]).missing(runtime)
+    return lacking
 
 
 def load_engine(folder: str | Path, *, threads: int | None = None, spin: bool = False) -> Engine:
@@ -33,6 +47,13 @@ def load_engine(folder: str | Path, *, threads: int | None = None, spin: bool = 
         raise EngineError(
             f"{folder}: runtime: {manifest.runtime!r} is unknown; rebuild with: {manifest.rebuild}"
         )
+    return open_engine(folder, manifest, threads=threads, spin=spin)
+
+
+def open_engine(
+    folder: Path, manifest: Manifest, *, threads: int | None = None, spin: bool = False
+) -> Engine:
+    """Run the model in `folder` as `manifest` says, nothing verified. Raises EngineError."""
     module = import_module(_RUNTIMES[manifest.runtime])
     engine: Engine = module.load(folder, manifest, threads, spin)
     return engine

@@ -66,10 +66,17 @@ class Calibration(_Model):
 
 
 class Verdict(_Model):
-    """Errors against torch in float32, and whether the recipe allows them."""
+    """Errors against torch in float32, and whether the recipe allows them.
+
+    `ensembled` are the errors of temporally ensembled actions, None where no consecutive
+    frames were given. `judged_with` is the runtime that computed them: another than the
+    engine's own where that cannot run on the computer that built it.
+    """
 
     source: str
+    judged_with: str
     statistics: Parity
+    ensembled: Parity | None
     tolerance: dict[str, float]
     passed: bool
 
@@ -102,8 +109,8 @@ class Manifest(_Model):
 
     @property
     def size_bytes(self) -> int:
-        """All files together."""
-        return sum(file.bytes for file in self.files)
+        """The model file."""
+        return sum(file.bytes for file in self.files if file.name == self.model)
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

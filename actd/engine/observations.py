@@ -32,15 +32,20 @@ def read(path: Path, spec: PolicySpec) -> list[dict[str, NDArray[Any]]]:
 
 def read_arrays(file: Path, spec: PolicySpec) -> dict[str, NDArray[Any]]:
     """The arrays of one .npz file under the policy's input names."""
+    return read_npz(file, [f.key for f in spec.inputs])
+
+
+def read_npz(file: Path, keys: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """The arrays called `keys` of one .npz file; never executes anything in it."""
     try:
         with np.load(file, allow_pickle=False) as stored:
-            missing = [f.key for f in spec.inputs if f.key not in stored.files]
+            missing = [key for key in keys if key not in stored.files]
             if missing:
                 raise EngineError(
                     f"{file}: {missing[0]}: missing, has {', '.join(stored.files) or 'nothing'}; "
                     "name the arrays as the policy names its inputs"
                 )
-            return {f.key: stored[f.key] for f in spec.inputs}
+            return {key: stored[key] for key in keys}
     except FileNotFoundError:
         raise EngineError(f"{file}: no such file; give an .npz file of observations") from None
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:

@@ -8,12 +8,13 @@ that silently chose another device.
 from __future__ import annotations
 
 from pathlib import Path
+from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.engine.base import Observation
+from actd.engine.base import Observation, Stages
 from actd.engine.manifest import Manifest
 from actd.engine.observations import check
 from actd.errors import EngineError
@@ -31,12 +32,14 @@ class OrtEngine:
     ) -> None:
         self.name = name
         self.spec = spec
+        self.stages = Stages()
         self._session: Any = _session(file, threads, spin)
 
     def infer(self, observation: Observation) -> NDArray[np.float32]:
         """One chunk, (chunk_size, action_dim), in physical units."""
         if self._session is None:
             raise EngineError(f"{self.name}: used after it was closed; load it again")
+        started_ns = perf_counter_ns()
         feeds = {}
         for feature in self.spec.inputs:
             array = observation.get(feature.key)
@@ -47,12 +50,24 @@ class OrtEngine:
                 )
             check(array, feature)
             feeds[feature.key] = array
+        ready_ns = perf_counter_ns()
         actions: NDArray[np.float32] = self._session.run((OUTPUT,), feeds)[0]
+        self.stages = Stages(ready_ns - started_ns, perf_counter_ns() - ready_ns, 0)
         return actions
 
     def close(self) -> None:
         """Free the session."""
         self._session = None
+
+
+def missing(runtime: str) -> list[str]:
+    """What this computer lacks for ONNX Runtime on the CPU."""
+    del runtime
+    try:
+        import onnxruntime  # noqa: F401
+    except ImportError as error:
+        return [f"onnxruntime cannot be imported ({error}): pip install 'actd[cpu]'"]
+    return []
 
 
 def load(folder: Path, manifest: Manifest, threads: int | None, spin: bool) -> OrtEngine:

@@ -17,6 +17,9 @@ from actd.errors import EngineError
 from actd.resources import resource_dir
 
 Method = Literal["minmax", "percentile", "entropy"]
+Runtime = Literal["torch", "ort", "openvino", "cuda", "ort-trt", "trt"]
+Precision = Literal["fp32", "bf16", "fp16", "int8"]
+Graph = Literal["fp32", "fp16", "u8s8", "s8s8", "pt2"]
 
 
 class _Model(BaseModel):
@@ -50,11 +53,18 @@ class Quantization(_Model):
 
 
 class Recipe(_Model):
-    """How one engine is built."""
+    """How one engine is built.
+
+    `graph` is the form of the model file that the runtime reads: ONNX in float32 or float16,
+    ONNX with 8-bit quantisation for CPUs (`u8s8`) or for TensorRT (`s8s8`), or torch's own
+    (`pt2`), which `compile` hands to torch.compile.
+    """
 
     name: str
-    runtime: Literal["ort", "trt"]
-    precision: Literal["fp32", "fp16", "int8"]
+    runtime: Runtime
+    precision: Precision
+    graph: Graph
+    compile: bool = False
     opset: int = Field(default=18, ge=17, le=22)
     tolerance: Tolerance
     quantization: Quantization | None = None

@@ -19,8 +19,9 @@ from actd.errors import EngineError
 _IMPORT_ERRORS = (ImportError, OSError, TypeError)
 
 
-def missing() -> list[str]:
+def missing(runtime: str = "trt") -> list[str]:
     """What this computer lacks for TensorRT, each with its remedy; empty when nothing."""
+    del runtime
     return [problem for check in _CHECKS if (problem := check())]
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from actd.benchmark.run import run_benchmark
 from actd.engine import trt
-from actd.engine.benchmark import run_benchmark
 
 KEYS = {"engine", "status", "size_mb", "p50_ms", "p99_ms", "p999_ms", "max_ms", "error"}
 

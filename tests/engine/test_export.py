@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 import pytest
 
-from actd.engine import export, quantize
-from actd.engine.export import export_checkpoint
+from actd.build import export, quantize
+from actd.build.export import export_checkpoint
 from actd.engine.load import load_engine
 from actd.engine.manifest import read_manifest
 from actd.engine.recipe import Recipe, load_recipe, read_recipe, recipe_names
@@ -111,7 +111,7 @@ def test_new_engine_replaces_the_old_whole(checkpoint: Path, tmp_path: Path) -> 
     (old / "manifest.json").write_text("{}")
     (old / "stale.bin").write_text("x")
     export_checkpoint(checkpoint, tmp_path, ["ort-fp32"])
-    assert sorted(p.name for p in old.iterdir()) == ["manifest.json", "model.onnx"]
+    assert sorted(p.name for p in old.iterdir()) == ["manifest.json", "model.onnx", "reference.npz"]
     assert [p.name for p in tmp_path.iterdir()] == ["ort-fp32"]
 
 
@@ -140,10 +140,10 @@ def test_every_shipped_recipe_reads() -> None:
     [
         ("runtime: ort\nprecison: fp32\n", ("precison", "not permitted")),
         (
-            "runtime: ort\nprecision: fp32\ntolerance: {max_std: 1, p99_std: 1}\nx: 1\n",
+            "runtime: ort\nprecision: fp32\ngraph: fp32\ntolerance: {max_std: 1, p99_std: 1}\nx: 1\n",
             ("x:", "not permitted"),
         ),
-        ("runtime: ort\nprecision: int8\ntolerance: {max_std: 1, p99_std: 1}\n", ("quantization",)),
+        ("runtime: ort\nprecision: int8\ngraph: u8s8\ntolerance: {max_std: 1, p99_std: 1}\n", ("quantization",)),
         ("[1, 2]\n", ("not a map",)),
         ("a: [", ("not readable YAML",)),
     ],

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from actd.engine.export import export_checkpoint
+from actd.build.export import export_checkpoint
 from actd.engine.infer import infer_file
 from tests import golden
 

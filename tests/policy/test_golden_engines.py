@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from actd.engine.export import export_checkpoint
+from actd.build.export import export_checkpoint
 from actd.engine.load import load_engine
 from actd.policy.hints import Hints
 from tests import golden, layouts

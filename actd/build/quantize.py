@@ -13,7 +13,7 @@ from typing import Any
 
 from actd.engine import host
 from actd.engine.base import Observation
-from actd.engine.quiet import quiet
+from actd.build.quiet import quiet
 from actd.engine.recipe import Attempt, Method
 
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from actd.benchmark.report import BenchReport, Row
 from actd.engine import trt
 from actd.engine.base import Engine, Observation
-from actd.engine.bench_report import BenchReport, Row
 from actd.engine.load import load_engine, version_note
 from actd.engine.manifest import Manifest, read_manifest
 from actd.engine.recipe import recipe_names
@@ -207,7 +207,7 @@ def _built(bench: _Bench, name: str, checkpoint: Path) -> Path:
     except EngineError:
         bench.report(f"{name}: building into {out}")
     try:
-        from actd.engine.export import export_checkpoint
+        from actd.build.export import export_checkpoint
 
         return export_checkpoint(checkpoint, out, [name], None, bench.report)[0].folder
     except ImportError as error:

@@ -1,0 +1,161 @@
+"""Builds engines from a checkpoint: export, quantise, compare with torch, record, publish.
+
+Reads a checkpoint and recorded frames; writes `OUT/<engine>/` with the model, its manifest
+and a few reference observations. An engine is built in a folder beside its place and moved
+there whole once it has passed, so a failed or interrupted build changes nothing.
+Raises EngineError when an engine cannot be built or is less exact than its recipe asks.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from actd.build.forms import MODELS, make
+from actd.build.job import Job, Report
+from actd.build.judge import Judged, judge, require
+from actd.build.publish import publish, scratch_folder
+from actd.engine import host
+from actd.engine.manifest import (
+    Built,
+    Manifest,
+    Source,
+    Verdict,
+    record_file,
+    write_manifest,
+)
+from actd.engine.recipe import Recipe, load_recipe, recipe_names
+from actd.engine.reference import REFERENCE, write_reference
+from actd.errors import EngineError
+from actd.policy.checkpoint import Checkpoint, load_checkpoint
+from actd.policy.hints import Hints
+
+_REFERENCES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One engine that was built and passed."""
+
+    folder: Path
+    manifest: Manifest
+    judged: Judged
+
+    @property
+    def engine(self) -> str:
+        """The recipe's name."""
+        return self.manifest.engine
+
+
+def export_checkpoint(
+    checkpoint_path: str | Path,
+    out_dir: str | Path,
+    engines: Sequence[str],
+    calibration: str | Path | None = None,
+    report: Report = lambda line: None,
+    *,
+    hints: Hints | None = None,
+) -> list[Result]:
+    """Build `engines` from a checkpoint into `out_dir/<engine>/`.
+
+    `calibration` is where recorded frames come from (see actd.build.calibration). `report` is
+    given one line per step. `hints` answer what the checkpoint does not say of itself. Raises
+    CheckpointError, UsageError or EngineError; engines built before a failing one stay.
+    """
+    if not engines:
+        raise EngineError(f"no engine asked for; use one of {', '.join(recipe_names())}")
+    recipes = [load_recipe(name) for name in dict.fromkeys(engines)]
+    out = Path(out_dir)
+    try:
+        checkpoint = load_checkpoint(checkpoint_path, hints)
+        report(f"recognised {checkpoint.recognised}")
+        for note in checkpoint.notes:
+            report(f"note: {note}")
+        with scratch_folder(out) as scratch:
+            job = Job(checkpoint, calibration, scratch, report)
+            return [_build(recipe, job, scratch, out) for recipe in recipes]
+    except ImportError as error:
+        raise EngineError(f"export needs {error.name}: pip install 'actd[export]'") from None
+
+
+def _build(recipe: Recipe, job: Job, scratch: Path, out: Path) -> Result:
+    """Build, judge and publish one engine."""
+    folder = scratch / recipe.name
+    folder.mkdir()
+    manifest = _draft(recipe, job.checkpoint)
+    every = max(1, len(job.verdict) // _REFERENCES)
+    write_reference(folder, job.verdict.observations[::every], job.reference[::every])
+    calibration = make(manifest, job, folder)
+    judged = judge(manifest, folder, job)
+    require(judged, recipe, job.verdict.source)
+    manifest = manifest.model_copy(
+        update={
+            "calibration": calibration,
+            "files": tuple(record_file(folder / name) for name in (manifest.model, REFERENCE)),
+            "parity": _verdict(recipe, job, judged),
+        }
+    )
+    write_manifest(folder, manifest)
+    publish(folder, out / recipe.name)
+    job.report(
+        f"{recipe.name}: {manifest.size_bytes / 1e6:.1f} MB, error against torch at most "
+        f"{judged.parity.max:.2g} (joint {judged.parity.worst_joint}, "
+        f"{judged.parity.max_std:.2g} std)"
+    )
+    return Result(out / recipe.name, manifest, judged)
+
+
+def _verdict(recipe: Recipe, job: Job, judged: Judged) -> Verdict:
+    return Verdict(
+        source=job.verdict.source,
+        judged_with=judged.judged_with,
+        statistics=judged.parity,
+        ensembled=judged.ensembled,
+        tolerance=recipe.tolerance.model_dump(),
+        passed=True,
+    )
+
+
+def _draft(recipe: Recipe, checkpoint: Checkpoint) -> Manifest:
+    """The manifest before there are files and a verdict."""
+    model, flags = host.cpu()
+    return Manifest(
+        engine=recipe.name,
+        runtime=recipe.runtime,
+        precision=recipe.precision,
+        model=MODELS.get(recipe.graph, "model.onnx"),
+        files=(),
+        spec=checkpoint.spec.to_dict(),
+        action_std=action_std(checkpoint),
+        recipe=recipe,
+        source=Source(path=str(checkpoint.folder), weights_sha256=checkpoint.weights_sha256),
+        built=Built(
+            actd=host.version("actd"),
+            torch=host.version("torch"),
+            onnx=host.version("onnx"),
+            onnxruntime=host.onnxruntime_version(),
+            cpu=model,
+            cpu_flags=flags,
+            platform=platform.platform(),
+            utc=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        ),
+        calibration=None,
+        parity=None,
+    )
+
+
+def action_std(checkpoint: Checkpoint) -> tuple[float, ...] | None:
+    """Each joint's standard deviation in physical units, None when the checkpoint has none.
+
+    Where only a range is known, a quarter of it stands in.
+    """
+    statistics = checkpoint.statistics[checkpoint.spec.action.key]
+    if "std" in statistics:
+        return tuple(float(v) for v in statistics["std"])
+    for low, high in (("min", "max"), ("q01", "q99"), ("q10", "q90")):
+        if low in statistics and high in statistics:
+            return tuple(float(v) / 4 for v in statistics[high] - statistics[low])
+    return None

@@ -1,0 +1,71 @@
+"""What all engines of one export share: the checkpoint, the frames, torch's answers.
+
+Computed once, when first needed. Fails only as what it calls does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actd.build.calibration import SYNTHETIC, calibration_frames, verdict_frames
+from actd.build.frames import Frames
+from actd.build.graph import write_onnx
+from actd.engine.base import Observation
+from actd.policy.checkpoint import Checkpoint
+
+Report = Callable[[str], None]
+
+VERDICT_FRAMES = 64
+# Random pictures are not consecutive, and a few of them tell as much as many.
+VERDICT_FRAMES_SYNTHETIC = 6
+OPSET = 18
+
+
+class Job:
+    """One export. `source` is where recorded frames come from, None without any."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, source: str | Path | None, scratch: Path, report: Report
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.source = source
+        self.report = report
+        self._scratch = scratch
+
+    @cached_property
+    def float_model(self) -> Path:
+        """The policy as ONNX in float32."""
+        file = self._scratch / "float" / "model.onnx"
+        file.parent.mkdir()
+        self.report(f"export {self.checkpoint.folder} to ONNX")
+        write_onnx(self.checkpoint, file, OPSET)
+        return file
+
+    def calibration(self, count: int) -> Frames:
+        """At most `count` frames to measure ranges on. Only where there is a source."""
+        return calibration_frames(self.source or SYNTHETIC, self.checkpoint, count)
+
+    @cached_property
+    def verdict(self) -> Frames:
+        """The frames that engines are compared with torch on."""
+        if self.source is None or str(self.source) == SYNTHETIC:
+            return verdict_frames(SYNTHETIC, self.checkpoint, VERDICT_FRAMES_SYNTHETIC)
+        return verdict_frames(self.source, self.checkpoint, VERDICT_FRAMES)
+
+    @cached_property
+    def reference(self) -> NDArray[np.float32]:
+        """Torch's chunks (N, chunk, joints) for the verdict's frames."""
+        return self.torch(self.verdict.observations)
+
+    def torch(self, observations: Sequence[Observation]) -> NDArray[np.float32]:
+        """Torch's chunks (N, chunk, joints) for any observations."""
+        from actd.policy.network import Policy
+
+        self.report(f"torch answers {len(observations)} frames")
+        policy = Policy(self.checkpoint)
+        return np.stack([policy.infer(observation) for observation in observations])

@@ -1,0 +1,65 @@
+"""Torch's answers to a few observations, kept in the engine's folder.
+
+An engine whose last step happens on the robot, such as a TensorRT plan, is judged there
+against these, without torch. Reads and writes `reference.npz`; raises EngineError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actd.engine.base import Engine, Observation
+from actd.engine.manifest import Manifest
+from actd.engine.observations import read_npz, split
+from actd.engine.recipe import Tolerance
+from actd.engine.verify import Parity, compare
+from actd.errors import EngineError
+
+REFERENCE = "reference.npz"
+ACTIONS = "actions"
+
+
+def write_reference(
+    folder: Path, observations: Sequence[Observation], actions: NDArray[np.float32]
+) -> None:
+    """Keep `observations` and torch's `actions` (N, chunk, joints) for them."""
+    arrays: dict[str, Any] = {
+        key: np.stack([o[key] for o in observations]) for key in observations[0]
+    }
+    arrays[ACTIONS] = actions
+    np.savez_compressed(folder / REFERENCE, **arrays)
+
+
+def check_reference(engine: Engine, folder: Path, manifest: Manifest) -> Parity:
+    """Errors of a loaded engine on the folder's reference observations.
+
+    Raises EngineError when they are beyond the recipe's tolerance.
+    """
+    file = folder / REFERENCE
+    arrays = read_npz(file, [*(f.key for f in engine.spec.inputs), ACTIONS])
+    expected = arrays.pop(ACTIONS)
+    found = np.stack([engine.infer(o) for o in split(arrays, engine.spec, file)])
+    parity = compare(found, expected, manifest.action_std)
+    if excess := beyond(parity, manifest.recipe.tolerance):
+        raise EngineError(
+            f"{folder}: refused, too far from torch on this computer: {excess}; "
+            f"rebuild with: {manifest.rebuild}, or use another engine"
+        )
+    return parity
+
+
+def beyond(parity: Parity, allowed: Tolerance) -> str:
+    """How the errors exceed what the recipe allows; empty when they do not."""
+    # negated, so that an error that is not a number fails too
+    if parity.max_std <= allowed.max_std and parity.p99_std <= allowed.p99_std:
+        return ""
+    return (
+        f"worst joint {parity.worst_joint} is off by {parity.max:.3g} "
+        f"({parity.max_std:.3g} std, allowed {allowed.max_std:g}), p99 {parity.p99_std:.3g} std "
+        f"(allowed {allowed.p99_std:g}) on {parity.observations} observations"
+    )
