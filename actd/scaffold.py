@@ -15,6 +15,7 @@ from typing import Any
 from actd.config import JointConfig, load
 from actd.engine.manifest import MANIFEST, read_manifest
 from actd.errors import ActdError, UsageError
+from actd.policy.hints import Hints
 from actd.policy.spec import PolicySpec
 from actd.resources import resource_dir
 
@@ -23,14 +24,21 @@ _ROBOTS = ("aloha", "so101")
 
 
 def write_config(
-    source: Path, out: Path, *, engine: Path | None, robot: str | None, force: bool
+    source: str | Path,
+    out: Path,
+    *,
+    engine: Path | None,
+    robot: str | None,
+    force: bool,
+    hints: Hints | None = None,
 ) -> Iterator[str]:
     """Write `out` for the checkpoint or engine folder `source`; yields lines to show."""
     if out.exists() and not force:
         raise UsageError(f"{out}: exists already: give --force to replace it, or another --out")
-    is_engine = (source / MANIFEST).is_file()
-    spec, action = _from_engine(source) if is_engine else _from_checkpoint(source)
-    engine = engine or (source if is_engine else Path("engines/ort-int8"))
+    folder = Path(source)
+    is_engine = (folder / MANIFEST).is_file()
+    spec, action = _from_engine(folder) if is_engine else _from_checkpoint(source, hints)
+    engine = engine or (folder if is_engine else Path("engines/ort-int8"))
     joints, rate_hz = _joints(spec, action, robot)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("\n".join(_lines(spec, joints, rate_hz, source, engine, out)) + "\n", "utf-8")
@@ -45,12 +53,12 @@ def _from_engine(folder: Path) -> tuple[PolicySpec, Mapping[str, Any]]:
     return manifest.policy_spec(), {}
 
 
-def _from_checkpoint(path: Path) -> tuple[PolicySpec, Mapping[str, Any]]:
+def _from_checkpoint(path: str | Path, hints: Hints | None) -> tuple[PolicySpec, Mapping[str, Any]]:
     """The specification and the action's statistics."""
     try:
         from actd.policy.checkpoint import load_checkpoint
 
-        checkpoint = load_checkpoint(path)
+        checkpoint = load_checkpoint(path, hints)
     except ImportError as error:
         raise ActdError(
             f"{path}: reading a checkpoint needs {error.name}: pip install 'actd[export]', "
@@ -105,7 +113,7 @@ def _lines(  # noqa: PLR0917
     spec: PolicySpec,
     joints: Mapping[str, JointConfig],
     rate_hz: int,
-    source: Path,
+    source: str | Path,
     engine: Path,
     out: Path,
 ) -> Iterator[str]:

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import layouts
+
 COMMANDS = [
     "demo",
     "inspect",
@@ -107,6 +109,18 @@ def test_init_for_a_known_robot_from_an_engine(small_engine: Path, tmp_path: Pat
     wrong = actd("init", small_engine, "--out", tmp_path / "b.yaml", "--robot", "so101")
     assert wrong.returncode == 2
     assert "6 joints, the policy commands 14" in wrong.stderr
+
+
+def test_init_takes_what_an_original_act_does_not_say(tmp_path: Path) -> None:
+    checkpoint = layouts.write_original(tmp_path / "run")
+    file = tmp_path / "actd.yaml"
+    silent = actd("init", checkpoint, "--out", file)
+    assert silent.returncode != 0
+    assert "--image-size" in silent.stderr
+    assert not file.exists()
+    done = actd("init", checkpoint, "--out", file, *layouts.ORIGINAL_HINTS.options())
+    assert done.returncode == 0, done.stderr
+    assert "joint_13" in file.read_text()
 
 
 def test_init_without_a_checkpoint_says_what_is_missing(tmp_path: Path) -> None:

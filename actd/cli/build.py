@@ -10,63 +10,21 @@ from typing import Annotated, Optional
 import typer
 
 from actd.cli.app import app
+from actd.cli.checkpoint import CheckpointArgument, with_hints
 from actd.cli.shared import DEFAULT_CONFIG, AsJson, OptionalPath, names, show
 from actd.errors import ActdError
-
-# typer reads annotations at run time, on 3.10 too, hence Optional.
-OptionalText = Optional[str]  # noqa: UP045
-
-
-CheckpointArgument = Annotated[
-    str,
-    typer.Argument(help="ACT checkpoint: folder, training run, .ckpt file, or hub id owner/name."),
-]
-# What an original ACT does not say of itself; the rest serves any checkpoint.
-Format = Annotated[str, typer.Option("--format", help="auto, lerobot or original.")]
-Cameras = Annotated[
-    OptionalText, typer.Option(help="Original ACT: its camera_names, by comma, in order.")
-]
-ImageSize = Annotated[OptionalText, typer.Option(help="Original ACT: HEIGHTxWIDTH of its images.")]
-Heads = Annotated[
-    Optional[int],  # noqa: UP045
-    typer.Option(min=1, help="Original ACT: attention heads (its own training uses 8)."),
-]
-Color = Annotated[
-    OptionalText, typer.Option(help="Original ACT: channels it was trained on, rgb or bgr.")
-]
-Fps = Annotated[
-    Optional[float],  # noqa: UP045
-    typer.Option(help="Rate of the training data, where the checkpoint does not say."),
-]
-Dataset = Annotated[
-    OptionalText, typer.Option(help="Whose statistics to use, where a checkpoint has several.")
-]
+from actd.policy.hints import Hints
 
 
 @app.command()
+@with_hints
 def inspect(
     checkpoint: CheckpointArgument,
-    format: Format = "auto",
-    cameras: Cameras = None,
-    image_size: ImageSize = None,
-    heads: Heads = None,
-    color: Color = None,
-    fps: Fps = None,
-    dataset: Dataset = None,
+    *,
+    hints: Hints,
     as_json: AsJson = False,
 ) -> None:
     """Say what a checkpoint is: features, normalisation, network, training, warnings."""
-    from actd.policy.hints import read_hints
-
-    hints = read_hints(
-        format=format,
-        cameras=cameras,
-        image_size=image_size,
-        heads=heads,
-        color=color,
-        fps=fps,
-        dataset=dataset,
-    )
     try:
         from actd.policy.checkpoint import open_checkpoint
         from actd.policy.describe import Description
@@ -84,6 +42,7 @@ def inspect(
 
 
 @app.command()
+@with_hints
 def export(
     checkpoint: CheckpointArgument,
     out: Annotated[Path, typer.Option(help="Engines are written to OUT/<engine>.")],
@@ -92,32 +51,16 @@ def export(
         OptionalPath,
         typer.Option(help="Recorded observations (.npz file or folder of them) for int8."),
     ] = None,
-    format: Format = "auto",
-    cameras: Cameras = None,
-    image_size: ImageSize = None,
-    heads: Heads = None,
-    color: Color = None,
-    fps: Fps = None,
-    dataset: Dataset = None,
+    *,
+    hints: Hints,
 ) -> None:
     """Turn a checkpoint into engines, each with its error against torch."""
     from actd.build.export import export_checkpoint
-    from actd.policy.hints import read_hints
 
-    hints = read_hints(
-        format=format,
-        cameras=cameras,
-        image_size=image_size,
-        heads=heads,
-        color=color,
-        fps=fps,
-        dataset=dataset,
-    )
     export_checkpoint(checkpoint, out, names(engine), calibration, typer.echo, hints=hints)
     first = out / names(engine)[0]
-    # what needed explaining once would need it again; the engine speaks for itself
-    init = first if hints.particular() else f"{checkpoint} --engine {first}"
-    typer.echo(f"next: actd bench {first}   or   actd init {init}")
+    init = shlex.join(["actd", "init", checkpoint, *hints.options(), "--engine", str(first)])
+    typer.echo(f"next: actd bench {first}   or   {init}")
 
 
 @app.command()
@@ -168,8 +111,9 @@ def bench(
 
 
 @app.command()
+@with_hints
 def init(
-    checkpoint: Annotated[Path, typer.Argument(help="LeRobot ACT checkpoint folder.")],
+    checkpoint: CheckpointArgument,
     out: Annotated[Path, typer.Option(help="Deployment file to write.")] = DEFAULT_CONFIG,
     engine: Annotated[
         OptionalPath, typer.Option(help="Engine folder the file should name.")
@@ -179,9 +123,11 @@ def init(
         typer.Option(help="Take joint names and limits from a shipped robot (aloha, so101)."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    *,
+    hints: Hints,
 ) -> None:
-    """Write a commented actd.yaml that fits a checkpoint."""
+    """Write a commented actd.yaml that fits a checkpoint or an engine."""
     from actd.scaffold import write_config
 
-    for line in write_config(checkpoint, out, engine=engine, robot=robot, force=force):
+    for line in write_config(checkpoint, out, engine=engine, robot=robot, force=force, hints=hints):
         typer.echo(line)
