@@ -1,31 +1,43 @@
 """Writes a policy as one ONNX file: uint8 pictures and raw vectors in, physical actions out.
 
-Takes a checkpoint, writes the file it is told. Fails only by torch's exporter's own errors.
+The graph is that of the lean form of the policy (see actd.build.lean). Takes a checkpoint, writes
+the file it is told. Fails only by torch's exporter's own errors.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from actd.build.quiet import quiet
 from actd.engine.ort import OUTPUT
 from actd.policy.checkpoint import Checkpoint
+from actd.policy.spec import PolicySpec
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def write_onnx(checkpoint: Checkpoint, file: Path, opset: int) -> None:
     """Write the policy as one ONNX file whose inputs bear the feature names."""
+    from actd.build.lean import Lean
+    from actd.policy.network import Policy
+
+    write_module(Lean(Policy(checkpoint)), checkpoint.spec, file, opset)
+
+
+def write_module(module: nn.Module, spec: PolicySpec, file: Path, opset: int) -> None:
+    """Write a module that takes the spec's inputs in order and gives the actions."""
     import torch
 
-    from actd.policy.network import Policy
-    from actd.policy.synthetic import synthetic
-
-    policy = Policy(checkpoint)
-    example = synthetic(checkpoint, count=1, seed=0)[0]
-    keys = [feature.key for feature in checkpoint.spec.inputs]
+    keys = [feature.key for feature in spec.inputs]
     with quiet():
         torch.onnx.export(
-            policy,
-            tuple(torch.from_numpy(example[key]) for key in keys),
+            module,
+            tuple(
+                torch.zeros(f.boundary_shape, dtype=torch.uint8 if f.kind == "VISUAL" else None)
+                for f in spec.inputs
+            ),
             str(file),
             input_names=keys,
             output_names=[OUTPUT],

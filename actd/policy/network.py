@@ -52,14 +52,13 @@ class Attention(nn.Module):
         return torch.as_tensor(self.out_proj(mixed.transpose(0, 1).reshape(query.shape[0], -1)))
 
 
-class _Layer(nn.Module):
+class Layer(nn.Module):
     """What encoder and decoder layers share: the feed-forward and where the norms go."""
 
     def __init__(self, a: Architecture) -> None:
         super().__init__()
         self.pre_norm = a.pre_norm
         self.activation = _ACTIVATIONS[a.feedforward_activation]
-        self.self_attn = Attention(a.dim_model, a.n_heads)
         self.linear1 = nn.Linear(a.dim_model, a.dim_feedforward)
         self.linear2 = nn.Linear(a.dim_feedforward, a.dim_model)
         self.norm1 = nn.LayerNorm(a.dim_model)
@@ -74,19 +73,24 @@ class _Layer(nn.Module):
         return torch.as_tensor(self.linear2(self.activation(self.linear1(x))))
 
 
-class EncoderLayer(_Layer):
+class EncoderLayer(Layer):
     """Self-attention with positions on queries and keys, then the feed-forward."""
+
+    def __init__(self, a: Architecture) -> None:
+        super().__init__(a)
+        self.self_attn = Attention(a.dim_model, a.n_heads)
 
     def forward(self, x: Tensor, positions: Tensor) -> Tensor:
         x = self.residual(x, self.norm1, lambda y: self.self_attn(y + positions, y + positions, y))
         return self.residual(x, self.norm2, self.feedforward)
 
 
-class DecoderLayer(_Layer):
+class DecoderLayer(Layer):
     """Self-attention of the queries, attention to the encoder's output, feed-forward."""
 
     def __init__(self, a: Architecture) -> None:
         super().__init__(a)
+        self.self_attn = Attention(a.dim_model, a.n_heads)
         self.multihead_attn = Attention(a.dim_model, a.n_heads)
         self.norm3 = nn.LayerNorm(a.dim_model)
 
@@ -160,25 +164,28 @@ class Network(nn.Module):
             tokens.append(self.encoder_robot_state_input_proj(state.unsqueeze(0)))
         if env is not None:
             tokens.append(self.encoder_env_state_input_proj(env.unsqueeze(0)))
-        positions = [self.encoder_1d_feature_pos_embed.weight]
-        for image in images:
-            features, where = self._see(image)
-            tokens.append(features)
-            positions.append(where)
-        place = torch.cat(positions)
-        memory = self.encoder(torch.cat(tokens), place)
-        decoded = self.decoder(self.decoder_pos_embed.weight, memory, place)
+        tokens.extend(self._see(image) for image in images)
+        positions = self.positions([(image.shape[2], image.shape[3]) for image in images])
+        memory = self.encoder(torch.cat(tokens), positions)
+        decoded = self.decoder(self.decoder_pos_embed.weight, memory, positions)
         return torch.as_tensor(self.action_head(decoded))
 
-    def _see(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens (h*w, D) of one image, row by row, and their positions."""
+    def _see(self, image: Tensor) -> Tensor:
+        """Tokens (h*w, D) of one image, row by row."""
         if self.backbone is None:
             raise ValueError("this policy has no camera")
         features = self.encoder_img_feat_input_proj(self.backbone(image))
-        rows, columns = self.backbone.feature_size(image.shape[2], image.shape[3])
-        dim = features.shape[1]
-        where = torch.from_numpy(sine_positions(rows, columns, dim)).to(image.device)
-        return features.reshape(dim, -1).transpose(0, 1), where
+        return torch.as_tensor(features.flatten(2).squeeze(0).transpose(0, 1))
+
+    def positions(self, sizes: Sequence[tuple[int, int]]) -> Tensor:
+        """Position (D,) of every token, for images of these heights and widths."""
+        found = [self.encoder_1d_feature_pos_embed.weight]
+        if self.backbone is not None:
+            dim = found[0].shape[1]
+            for size in sizes:
+                place = torch.from_numpy(sine_positions(*self.backbone.feature_size(*size), dim))
+                found.append(place.to(found[0].device))
+        return torch.cat(found)
 
 
 def sine_positions(
