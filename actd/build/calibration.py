@@ -1,39 +1,88 @@
 """Where the frames come from that an engine is calibrated and judged on.
 
-Reads recorded observations, or draws synthetic ones where there are none. Calibration takes
-frames from all over the recording; a verdict takes others where there are enough.
-Raises EngineError that names the source.
+A source is a LeRobotDataset folder, a folder of pictures and states, an .npz file of
+observations or a folder of those, or the word `synthetic`. Calibration takes frames from all
+over it; a verdict takes others where there are enough. Raises EngineError that names the source
+and what it lacks, RecordingError for a damaged dataset.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from actd.build.frames import Frames
-from actd.engine.observations import read, spread
+from actd.build import episodes, pictures
+from actd.build.frames import Frames, evenly
+from actd.build.pictures import PictureFolder
+from actd.engine.base import Observation
+from actd.engine.observations import read
+from actd.errors import EngineError
 from actd.policy.checkpoint import Checkpoint
+from actd.policy.spec import PolicySpec
 
 SYNTHETIC = "synthetic"
 
 _CALIBRATION_SEED = 1
 _VERDICT_SEED = 2
+# With fewer frames than this, all of them calibrate and judge.
+_ENOUGH = 10
 
 
 def calibration_frames(source: str | Path, checkpoint: Checkpoint, count: int) -> Frames:
-    """At most `count` observations to measure ranges on. `source` may be `synthetic`."""
+    """At most `count` frames to measure ranges on, from all over `source`.
+
+    Of a dataset, episodes that do not judge; of other recordings, the first four fifths.
+    """
     if str(source) == SYNTHETIC:
         return _synthetic(checkpoint, count, _CALIBRATION_SEED)
-    observations = read(Path(source), checkpoint.spec)
-    return Frames(spread(observations, count), (), str(source))
+    path, spec = Path(source), checkpoint.spec
+    if episodes.recognised(path):
+        return episodes.calibration(path, spec, count)
+    recording = _recording(path, spec)
+    total = len(recording) if len(recording) < _ENOUGH else len(recording) * 4 // 5
+    return Frames(recording.take(evenly(total, count)), (), str(path))
 
 
 def verdict_frames(source: str | Path, checkpoint: Checkpoint, count: int) -> Frames:
-    """At most `count` observations to compare an engine with torch on."""
+    """At most `count` frames to compare an engine with torch on.
+
+    Of a dataset, runs of consecutive frames from episodes that do not calibrate, where it has
+    two or more; of other recordings, the last fifth where there are ten frames or more.
+    """
     if str(source) == SYNTHETIC:
         return _synthetic(checkpoint, count, _VERDICT_SEED)
-    observations = read(Path(source), checkpoint.spec)
-    # from the end, so that few of these have calibrated the ranges too
-    return Frames(spread(observations[::-1], count), (), str(source))
+    path, spec = Path(source), checkpoint.spec
+    if episodes.recognised(path):
+        return episodes.verdict(path, spec, count)
+    recording = _recording(path, spec)
+    first = 0 if len(recording) < _ENOUGH else len(recording) * 4 // 5
+    chosen = [first + i for i in evenly(len(recording) - first, count)]
+    return Frames(recording.take(chosen), (), str(path))
+
+
+class _Npz:
+    """Observations from .npz files."""
+
+    def __init__(self, path: Path, spec: PolicySpec) -> None:
+        self._observations = read(path, spec)
+
+    def __len__(self) -> int:
+        return len(self._observations)
+
+    def take(self, indexes: list[int]) -> list[Observation]:
+        return [self._observations[i] for i in indexes]
+
+
+def _recording(path: Path, spec: PolicySpec) -> PictureFolder | _Npz:
+    if pictures.recognised(path, spec):
+        return PictureFolder(path, spec)
+    if path.is_dir() and not any(path.glob("*.npz")):
+        folders = ", ".join(camera.camera for camera in spec.cameras)
+        raise EngineError(
+            f"{path}: nothing to calibrate on; give a LeRobotDataset (meta/info.json), a folder "
+            f"with pictures in {folders or 'a folder per camera'} and states.npy, .npz files, "
+            f"or the word {SYNTHETIC}"
+        )
+    return _Npz(path, spec)
 
 
 def _synthetic(checkpoint: Checkpoint, count: int, seed: int) -> Frames:

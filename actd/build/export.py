@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
+from actd.build.choose import ALIASES, choose
 from actd.build.forms import MODELS, make
 from actd.build.job import Job, Report
-from actd.build.judge import Judged, judge, require
+from actd.build.judge import Judged, RefusedError, judge, require
 from actd.build.publish import publish, scratch_folder
 from actd.engine import host
 from actd.engine.manifest import (
@@ -32,6 +33,9 @@ from actd.engine.reference import REFERENCE, write_reference
 from actd.errors import EngineError
 from actd.policy.checkpoint import Checkpoint, load_checkpoint
 from actd.policy.hints import Hints
+from actd.verdict.engine_verdict import EngineVerdict
+from actd.verdict.joints import joint_names
+from actd.verdict.publish import forget_refusal, publish_refusal, publish_verdict
 
 _REFERENCES = 4
 
@@ -43,6 +47,7 @@ class Result:
     folder: Path
     manifest: Manifest
     judged: Judged
+    verdict: EngineVerdict
 
     @property
     def engine(self) -> str:
@@ -61,13 +66,17 @@ def export_checkpoint(
 ) -> list[Result]:
     """Build `engines` from a checkpoint into `out_dir/<engine>/`.
 
+    `engines` are recipes, or aliases of which the best recipe is built (actd.build.choose).
     `calibration` is where recorded frames come from (see actd.build.calibration). `report` is
     given one line per step. `hints` answer what the checkpoint does not say of itself. Raises
     CheckpointError, UsageError or EngineError; engines built before a failing one stay.
     """
     if not engines:
         raise EngineError(f"no engine asked for; use one of {', '.join(recipe_names())}")
-    recipes = [load_recipe(name) for name in dict.fromkeys(engines)]
+    names = list(dict.fromkeys(engines))
+    for name in names:
+        if name not in ALIASES:
+            load_recipe(name)
     out = Path(out_dir)
     try:
         checkpoint = load_checkpoint(checkpoint_path, hints)
@@ -76,36 +85,82 @@ def export_checkpoint(
             report(f"note: {note}")
         with scratch_folder(out) as scratch:
             job = Job(checkpoint, calibration, scratch, report)
-            return [_build(recipe, job, scratch, out) for recipe in recipes]
+            return [_make(name, job, scratch, out) for name in names]
     except ImportError as error:
         raise EngineError(f"export needs {error.name}: pip install 'actd[export]'") from None
 
 
-def _build(recipe: Recipe, job: Job, scratch: Path, out: Path) -> Result:
-    """Build, judge and publish one engine."""
+def _make(name: str, job: Job, scratch: Path, out: Path) -> Result:
+    """Build and publish the engine called `name`, or the best of those it stands for."""
+    apart = scratch / name
+    apart.mkdir()
+    if name in ALIASES:
+        built = choose(name, lambda recipe: _build(recipe, job, apart), job)
+    else:
+        built = _build_or_tell(load_recipe(name), job, apart, out)
+    place = out / built.engine
+    publish(built.folder, place)
+    forget_refusal(out, built.engine)
+    return replace(built, folder=place)
+
+
+def _build_or_tell(recipe: Recipe, job: Job, scratch: Path, out: Path) -> Result:
+    """Build an engine, or leave in `out` why it was refused."""
+    try:
+        return _build(recipe, job, scratch)
+    except RefusedError as refusal:
+        manifest = _draft(_held_to(recipe, job), job.checkpoint)
+        verdict = _told(manifest, job, refusal.judged, str(refusal))
+        why = publish_refusal(verdict, out)[-1]
+        raise EngineError(f"{refusal}; the errors are in {why}") from None
+
+
+def _held_to(recipe: Recipe, job: Job) -> Recipe:
+    return recipe.on_synthetic() if job.synthetic else recipe
+
+
+def _build(recipe: Recipe, job: Job, scratch: Path) -> Result:
+    """Build and judge one engine in `scratch`. Raises RefusedError, or another EngineError."""
+    recipe = _held_to(recipe, job)
     folder = scratch / recipe.name
     folder.mkdir()
     manifest = _draft(recipe, job.checkpoint)
     every = max(1, len(job.verdict) // _REFERENCES)
     write_reference(folder, job.verdict.observations[::every], job.reference[::every])
-    calibration = make(manifest, job, folder)
+    manifest = manifest.model_copy(update={"calibration": make(manifest, job, folder)})
     judged = judge(manifest, folder, job)
     require(judged, recipe, job.verdict.source)
     manifest = manifest.model_copy(
         update={
-            "calibration": calibration,
             "files": tuple(record_file(folder / name) for name in (manifest.model, REFERENCE)),
             "parity": _verdict(recipe, job, judged),
         }
     )
     write_manifest(folder, manifest)
-    publish(folder, out / recipe.name)
+    verdict = _told(manifest, job, judged)
+    publish_verdict(verdict, folder)
     job.report(
         f"{recipe.name}: {manifest.size_bytes / 1e6:.1f} MB, error against torch at most "
         f"{judged.parity.max:.2g} (joint {judged.parity.worst_joint}, "
         f"{judged.parity.max_std:.2g} std)"
     )
-    return Result(out / recipe.name, manifest, judged)
+    return Result(folder, manifest, judged, verdict)
+
+
+def _told(manifest: Manifest, job: Job, judged: Judged, refused: str = "") -> EngineVerdict:
+    """The verdict for people; `refused` is why an engine was not accepted."""
+    checkpoint = job.checkpoint
+    return EngineVerdict(
+        manifest=manifest,
+        found=judged.found,
+        reference=judged.reference,
+        parity=judged.parity,
+        ensembled=judged.ensembled,
+        judged_with=judged.judged_with,
+        frames=job.verdict.source,
+        joints=joint_names(checkpoint.folder, job.source, checkpoint.spec.action_dim),
+        refused=refused,
+    )
 
 
 def _verdict(recipe: Recipe, job: Job, judged: Judged) -> Verdict:
@@ -137,6 +192,7 @@ def _draft(recipe: Recipe, checkpoint: Checkpoint) -> Manifest:
             torch=host.version("torch"),
             onnx=host.version("onnx"),
             onnxruntime=host.onnxruntime_version(),
+            openvino=host.version("openvino"),
             cpu=model,
             cpu_flags=flags,
             platform=platform.platform(),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from actd.build.calibration import SYNTHETIC, calibration_frames, verdict_frames
 from actd.build.frames import Frames
 from actd.build.graph import write_onnx
+from actd.build.quantize import Quantizer
 from actd.engine.base import Observation
 from actd.policy.checkpoint import Checkpoint
 
@@ -36,6 +37,12 @@ class Job:
         self.source = source
         self.report = report
         self._scratch = scratch
+        self._calibration: dict[int, Frames] = {}
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether there are no recorded frames to judge on."""
+        return self.source is None or str(self.source) == SYNTHETIC
 
     @cached_property
     def float_model(self) -> Path:
@@ -47,13 +54,21 @@ class Job:
         return file
 
     def calibration(self, count: int) -> Frames:
-        """At most `count` frames to measure ranges on. Only where there is a source."""
-        return calibration_frames(self.source or SYNTHETIC, self.checkpoint, count)
+        """At most `count` frames to measure ranges on; synthetic ones where there is no source."""
+        if count not in self._calibration:
+            frames = calibration_frames(self.source or SYNTHETIC, self.checkpoint, count)
+            self._calibration[count] = frames
+        return self._calibration[count]
+
+    @cached_property
+    def quantizer(self) -> Quantizer:
+        """What writes the policy's 8-bit forms."""
+        return Quantizer(self.float_model, self._scratch / "int8")
 
     @cached_property
     def verdict(self) -> Frames:
         """The frames that engines are compared with torch on."""
-        if self.source is None or str(self.source) == SYNTHETIC:
+        if self.source is None or self.synthetic:
             return verdict_frames(SYNTHETIC, self.checkpoint, VERDICT_FRAMES_SYNTHETIC)
         return verdict_frames(self.source, self.checkpoint, VERDICT_FRAMES)
 

@@ -1,10 +1,11 @@
 """Compares a model file with torch, through the runtime that will run it where that can be had.
 
-Raises EngineError when the engine is further from torch than its recipe allows.
+Raises RefusedError, an EngineError, when the engine is further from torch than its recipe allows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actd.build.job import Job
+from actd.engine.base import Observation
 from actd.engine.load import missing, open_engine
 from actd.engine.manifest import Manifest
 from actd.engine.recipe import Recipe
@@ -35,22 +37,37 @@ class Judged:
     judged_with: str
 
 
+class RefusedError(EngineError):
+    """An engine further from torch than its recipe allows, with what was found."""
+
+    def __init__(self, message: str, judged: Judged) -> None:
+        super().__init__(message)
+        self.judged = judged
+
+
 def judge(manifest: Manifest, folder: Path, job: Job) -> Judged:
     """Run the model in `folder` on the verdict's frames. Raises EngineError."""
-    runtime = manifest.runtime if not missing(manifest.runtime) else _EVERYWHERE
-    stand_in = manifest.model_copy(update={"runtime": runtime})
-    with closing(open_engine(folder, stand_in)) as engine:
-        found = np.stack([engine.infer(observation) for observation in job.verdict.observations])
+    found, runtime = chunks(manifest, folder, job.verdict.observations)
     parity = compare(found, job.reference, manifest.action_std)
     return Judged(found, job.reference, parity, _ensembled(found, manifest, job), runtime)
 
 
+def chunks(
+    manifest: Manifest, folder: Path, observations: Sequence[Observation]
+) -> tuple[NDArray[np.float32], str]:
+    """Chunks (N, chunk, joints) of the model in `folder`, and the runtime that computed them."""
+    runtime = manifest.runtime if not missing(manifest.runtime) else _EVERYWHERE
+    stand_in = manifest.model_copy(update={"runtime": runtime})
+    with closing(open_engine(folder, stand_in)) as engine:
+        return np.stack([engine.infer(observation) for observation in observations]), runtime
+
+
 def require(judged: Judged, recipe: Recipe, source: str) -> None:
-    """Raise EngineError unless the recipe allows these errors."""
+    """Raise RefusedError unless the recipe allows these errors."""
     if excess := beyond(judged.parity, recipe.tolerance):
         advice = "use ort-fp32" if source != "synthetic" else "give --calibration or use ort-fp32"
-        raise EngineError(
-            f"{recipe.name}: refused, too far from torch: {excess} from {source}; {advice}"
+        raise RefusedError(
+            f"{recipe.name}: refused, too far from torch: {excess} from {source}; {advice}", judged
         )
 
 

@@ -1,20 +1,52 @@
-"""Turns a float32 ONNX file into an 8-bit one, calibrated on observations.
+"""Turns a float32 ONNX file into 8-bit ones, with the ranges of one calibration.
 
-Static quantisation by ONNX Runtime's own tool: unsigned 8-bit activations, signed
-8-bit weights per channel, on the operators the recipe names. Reads and writes files
-only in the folder it is given; anything the tool raises is the caller's to report.
+Ranges are measured once per method and serve every form and every attempt. `u8s8` (unsigned
+activations, for ONNX Runtime and OpenVINO) and `s8s8` (signed, symmetric, for TensorRT) are
+static; without frames there are two weaker forms. Quantises with ONNX Runtime's own tool and
+writes only the files it is told; anything the tool raises is the caller's to report.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from actd.build.biases import correct, corrections
+from actd.build.frames import evenly
+from actd.build.layers import OPERATORS, find_layers, layer_names
+from actd.build.placement import round_weights, spare_residuals
+from actd.build.quiet import quiet
 from actd.engine import host
 from actd.engine.base import Observation
-from actd.build.quiet import quiet
-from actd.engine.recipe import Attempt, Method
+from actd.engine.recipe import Graph, Method
+
+# Form -> type of the activations, and what else the tool is told. TensorRT wants zero points of
+# zero, float biases, pairs of its own for every consumer, and full precision where layers end.
+_FORMS: dict[Graph, tuple[str, dict[str, Any]]] = {
+    "u8s8": ("QUInt8", {}),
+    "s8s8": (
+        "QInt8",
+        {
+            "ActivationSymmetric": True,
+            "WeightSymmetric": True,
+            "QuantizeBias": False,
+            "AddQDQPairToWeight": True,
+            "DedicatedQDQPair": True,
+            "OpTypesToExcludeOutputQuantization": list(OPERATORS),
+        },
+    ),
+}
+# How each method measures: the tool's name, and where its defaults serve ill, other settings.
+_METHODS: dict[Method, tuple[str, dict[str, Any]]] = {
+    "minmax": ("MinMax", {}),
+    "percentile": ("Percentile", {"symmetric": False, "percentile": 99.999}),
+    "entropy": ("Entropy", {}),
+}
+
+# Enough for means, which vary little from frame to frame.
+_MEAN_FRAMES = 12
 
 
 def needs_reduce_range() -> bool:
@@ -22,63 +54,140 @@ def needs_reduce_range() -> bool:
     return host.is_x86() and not host.VNNI_FLAGS & set(host.cpu()[1])
 
 
-def quantize(
-    model: Path,
-    out: Path,
-    observations: Sequence[Observation],
-    attempt: Attempt,
-    method: Method,
-) -> None:
-    """Write the quantised form of `model` to `out`, ranges measured on `observations`."""
-    from onnxruntime import quantization as ortq
-    from onnxruntime.quantization.shape_inference import quant_pre_process
+class Quantizer:
+    """One float32 model and everything that is measured of it once.
 
-    methods = {
-        "minmax": ortq.CalibrationMethod.MinMax,
-        "percentile": ortq.CalibrationMethod.Percentile,
-        "entropy": ortq.CalibrationMethod.Entropy,
-    }
-    prepared = out.with_name("prepared.onnx")
-    with quiet():
-        # folds the frozen batch norms into the convolutions, which are else left float
-        quant_pre_process(str(model), str(prepared), skip_symbolic_shape=True, skip_onnx_shape=True)
-        ortq.quantize_static(
-            str(prepared),
-            str(out),
-            _reader(observations),
-            quant_format=ortq.QuantFormat.QDQ,
-            op_types_to_quantize=list(attempt.operators),
-            activation_type=ortq.QuantType.QUInt8,
-            weight_type=ortq.QuantType.QInt8,
-            per_channel=True,
-            reduce_range=needs_reduce_range(),
-            nodes_to_exclude=_kept_float(prepared, attempt.keep_float),
-            calibrate_method=methods[method],
+    `model` is the graph that is quantised, constants folded; `layers` are those of it that can be
+    8-bit, in its order.
+    """
+
+    def __init__(self, model: Path, scratch: Path) -> None:
+        from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+
+        scratch.mkdir(exist_ok=True)
+        self._scratch = scratch
+        self._prepared = scratch / "prepared.onnx"
+        with quiet():
+            quant_pre_process(str(model), str(self._prepared), skip_symbolic_shape=True)
+            self.model = load_model_with_shape_infer(self._prepared)
+        self.layers = find_layers(self.model, layer_names(model))
+        self._ranges: dict[Method, Any] = {}
+        self._few: Sequence[Observation] = ()
+        self._shifts: dict[tuple[Graph, Method], dict[str, Any]] = {}
+
+    def calibrate(self, method: Method, observations: Sequence[Observation]) -> None:
+        """Measure the ranges of all tensors by `method`, unless that has been done."""
+        from onnxruntime.quantization import calibrate
+
+        if method in self._ranges:
+            return
+        name, settings = _METHODS[method]
+        with quiet():
+            calibrator = calibrate.create_calibrator(
+                self._prepared,
+                [*OPERATORS, "Relu"],
+                str(self._scratch / "augmented.onnx"),
+                calibrate.CalibrationMethod[name],
+                extra_options=settings,
+            )
+            for observation in observations:
+                # one at a time: the tool keeps every activation of what it is given at once
+                calibrator.collect_data(_reader(observation))
+            ranges = calibrator.compute_data()
+        for node in self.model.graph.node:
+            # what is below zero does not survive the ReLU, so it needs no part of the range
+            if node.op_type == "Relu" and self._has_one_reader(node.input[0]):
+                ranges.data[node.input[0]] = ranges.data[node.output[0]]
+        self._ranges[method] = ranges
+        self._few = [observations[i] for i in evenly(len(observations), _MEAN_FRAMES)]
+
+    def static(self, graph: Graph, method: Method, out: Path, layers: Collection[str]) -> None:
+        """Write a form whose `layers` are 8-bit, with calibrated ranges."""
+        with quiet():
+            if (graph, method) not in self._shifts:
+                everything = self._quantised(graph, method, self.model, list(self.layers))
+                shifts = corrections(self.model, everything.model.model, self._few)
+                self._shifts[graph, method] = shifts
+            model = copy.deepcopy(self.model)
+            nodes = self._nodes(layers)
+            shifts = self._shifts[graph, method]
+            correct(model, {name: shifts[name] for name in nodes if name in shifts})
+            quantised = self._quantised(graph, method, model, layers)
+            spare_residuals(quantised.model.model)
+            quantised.model.clean_initializers()
+            quantised.model.save_model_to_file(str(out))
+
+    def _quantised(self, graph: Graph, method: Method, model: Any, layers: Collection[str]) -> Any:
+        """The tool, done with a copy of `model`."""
+        from onnxruntime.quantization import QuantType
+        from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+
+        activations, options = _FORMS[graph]
+        quantizer = QDQQuantizer(
+            copy.deepcopy(model),
+            True,
+            graph == "u8s8" and needs_reduce_range(),
+            QuantType.QInt8,
+            QuantType[activations],
+            copy.copy(self._ranges[method]),
+            self._nodes(layers),
+            [],
+            list(OPERATORS),
+            options,
         )
-    prepared.unlink()
+        quantizer.quantize_model()
+        return quantizer
+
+    def dynamic(self, out: Path, layers: Collection[str]) -> None:
+        """Write a form whose linear `layers` are 8-bit, ranges measured in every inference."""
+        from onnxruntime.quantization import quantize_dynamic
+
+        model = copy.deepcopy(self.model)
+        # the tool turns weights over, after which what was inferred of them is wrong
+        del model.graph.value_info[:]
+        with quiet():
+            quantize_dynamic(
+                model,
+                str(out),
+                op_types_to_quantize=["MatMul"],
+                per_channel=True,
+                reduce_range=needs_reduce_range(),
+                # the tool splits every Gemm first
+                nodes_to_quantize=[f"{name}_MatMul" for name in self._nodes(layers)],
+            )
+
+    def weights(self, out: Path, layers: Collection[str]) -> None:
+        """Write a form where only the weights of the linear `layers` are 8-bit."""
+        import onnx
+
+        model = copy.deepcopy(self.model)
+        nodes = self._nodes(layers)
+        round_weights(model, [node for node in model.graph.node if node.name in nodes])
+        onnx.save(model, str(out))
+
+    def float_share(self, layers: Collection[str]) -> float:
+        """Part of the layers' multiply-adds that stays float when `layers` are 8-bit."""
+        total = sum(layer.macs for layer in self.layers.values())
+        return 1.0 - sum(self.layers[name].macs for name in layers) / total
+
+    def _nodes(self, layers: Collection[str]) -> list[str]:
+        # an empty list would mean all
+        return [node for name in layers for node in self.layers[name].nodes] or ["none"]
+
+    def _has_one_reader(self, tensor: str) -> bool:
+        return sum(tensor in node.input for node in self.model.graph.node) == 1
 
 
-def _reader(observations: Sequence[Observation]) -> Any:
-    """The observations as the quantiser reads them: one at a time, then None."""
+def _reader(observation: Observation) -> Any:
+    """One observation as the calibrator reads it: the observation, then None."""
     from onnxruntime.quantization import CalibrationDataReader
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
-            self._rest = iter(observations)
+            self._rest: Iterator[Observation] = iter([observation])
 
         def get_next(self) -> Any:
             return next(self._rest, None)
 
     return Reader()
-
-
-def _kept_float(model: Path, layers: Sequence[str]) -> list[str]:
-    """Names of the nodes that use a weight of one of these layers."""
-    import onnx
-
-    graph = onnx.load(str(model), load_external_data=False).graph
-    return [
-        node.name
-        for node in graph.node
-        if any(layer in name for name in node.input for layer in layers)
-    ]

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from actd.engine.recipe import Attempt, Recipe
+from actd.engine.recipe import Recipe
 from actd.engine.verify import Parity
 from actd.errors import EngineError
 from actd.hashing import sha256
@@ -49,20 +49,43 @@ class Built(_Model):
     torch: str | None
     onnx: str | None
     onnxruntime: str | None
+    openvino: str | None = None
     cpu: str
     cpu_flags: tuple[str, ...]
     platform: str
     utc: str
 
 
-class Calibration(_Model):
-    """What the quantiser measured ranges on."""
+Form = Literal["static", "dynamic", "weights"]
 
-    source: str
+
+class KeptFloat(_Model):
+    """A layer left in float, and the error that it alone would cause in 8 bits.
+
+    `error_std` is the worst joint's 99th percentile in standard deviations, None where the
+    recipe names the layer and nobody measured.
+    """
+
+    layer: str
+    error_std: float | None
+
+
+class Calibration(_Model):
+    """How an 8-bit engine was quantised.
+
+    `form`: `static` (ranges measured on `frames` frames of `source` by `method`), or without any
+    frames `dynamic` (measured anew in every inference) and `weights` (only weights are 8-bit).
+    `float_share` is the part of the multiply-adds of convolutions and linear layers that
+    stays float. `reduce_range`: weights use 7 bits, for CPUs whose 8-bit sums saturate.
+    """
+
+    form: Form
+    source: str | None
     frames: int
-    method: str
+    method: str | None
     reduce_range: bool
-    attempt: Attempt
+    kept_float: tuple[KeptFloat, ...]
+    float_share: float
 
 
 class Verdict(_Model):
@@ -105,7 +128,9 @@ class Manifest(_Model):
     @property
     def rebuild(self) -> str:
         """The command that builds this engine again."""
-        return f"actd export {self.source.path} --out DIR --engine {self.engine}"
+        frames = self.calibration.source if self.calibration else None
+        calibrated = f" --calibration {frames}" if frames else ""
+        return f"actd export {self.source.path} --out DIR --engine {self.engine}{calibrated}"
 
     @property
     def size_bytes(self) -> int:

@@ -33,23 +33,23 @@ class Tolerance(_Model):
     p99_std: float = Field(gt=0)
 
 
-class Attempt(_Model):
-    """Which operators become 8-bit, less the layers whose weights bear one of these names."""
-
-    operators: tuple[str, ...]
-    keep_float: tuple[str, ...] = ()
-
-
 class Quantization(_Model):
     """What becomes 8-bit, and what the ranges are measured on.
 
-    `attempts` are tried in order until one is within the tolerance.
+    Convolutions and linear layers do, less those named in `keep_float` and those that are found
+    to hurt. `frames` are used at most, `synthetic` where synthetic ones were asked for;
+    `synthetic_max_std` is the largest error allowed on those.
     """
 
     method: Method = "minmax"
     frames: int = Field(default=200, ge=1)
     synthetic: int = Field(default=24, ge=1)
-    attempts: tuple[Attempt, ...] = Field(min_length=1)
+    synthetic_max_std: float = Field(default=0.5, gt=0)
+    keep_float: tuple[str, ...] = (
+        "encoder_robot_state_input_proj",
+        "encoder_env_state_input_proj",
+        "action_head",
+    )
 
 
 class Recipe(_Model):
@@ -57,7 +57,11 @@ class Recipe(_Model):
 
     `graph` is the form of the model file that the runtime reads: ONNX in float32 or float16,
     ONNX with 8-bit quantisation for CPUs (`u8s8`) or for TensorRT (`s8s8`), or torch's own
-    (`pt2`), which `compile` hands to torch.compile.
+    (`pt2`), which `compile` hands to torch.compile. `float_part` is the type of what an 8-bit
+    engine leaves in float, where the runtime and the CPU have a choice. `auto` False keeps the
+    engine out of what `--engine auto` chooses from. `synthetic_max_std` is the largest error
+    allowed on synthetic frames where rounding grows on them; an 8-bit engine's is its
+    quantization's.
     """
 
     name: str
@@ -65,9 +69,25 @@ class Recipe(_Model):
     precision: Precision
     graph: Graph
     compile: bool = False
+    float_part: Literal["fp32", "bf16"] = "fp32"
+    auto: bool = True
     opset: int = Field(default=18, ge=17, le=22)
     tolerance: Tolerance
+    synthetic_max_std: float | None = Field(default=None, gt=0)
     quantization: Quantization | None = None
+
+    def on_synthetic(self) -> Recipe:
+        """The recipe for an engine that is judged on synthetic frames.
+
+        They show nothing that a policy was trained on, so rounding grows on them as it does not
+        in use: coarse engines are held to a tolerance of their own, others to the usual one.
+        """
+        settings = self.quantization
+        allowed = settings.synthetic_max_std if settings else self.synthetic_max_std
+        if allowed is None:
+            return self
+        tolerance = Tolerance(max_std=allowed, p99_std=allowed)
+        return self.model_copy(update={"tolerance": tolerance})
 
 
 def recipe_names() -> list[str]:

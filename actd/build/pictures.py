@@ -1,0 +1,134 @@
+"""Frames of a folder of pictures and states.
+
+One sub-folder per camera, called as the policy calls the camera (`observation.images.top`, or
+`top` for short), its picture files in order of their names; beside them `states.npy`,
+`states.csv` or `states.npz` with one row per picture. A `.npz` holds an array per feature name;
+the other two hold the policy's only vector. Numbers in file names count as numbers. Pictures are
+decoded when asked for. Raises EngineError that names the file, what was found and what is needed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actd.engine.base import Observation
+from actd.engine.observations import read_npz
+from actd.errors import EngineError
+from actd.policy.spec import Feature, PolicySpec
+
+_PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".tif", ".tiff"})
+_STATES = ("states.npz", "states.npy", "states.csv")
+
+
+def recognised(path: Path, spec: PolicySpec) -> bool:
+    """Whether a folder of pictures and states for this policy lies here."""
+    return any(_folder(path, camera) for camera in spec.cameras)
+
+
+class PictureFolder:
+    """A checked folder of pictures and states; `len` is its number of frames."""
+
+    def __init__(self, path: Path, spec: PolicySpec) -> None:
+        self._pictures = {camera: _files(path, camera) for camera in spec.cameras}
+        self._states = _states(path, spec)
+        counts = {camera.camera: len(files) for camera, files in self._pictures.items()}
+        counts |= {key: len(rows) for key, rows in self._states.items()}
+        if len(set(counts.values())) > 1:
+            found = ", ".join(f"{name} {count}" for name, count in counts.items())
+            raise EngineError(f"{path}: found {found}; give one row per picture of every camera")
+        self._length = next(iter(counts.values()))
+
+    def __len__(self) -> int:
+        return self._length
+
+    def take(self, indexes: Sequence[int]) -> list[Observation]:
+        """These frames."""
+        return [
+            {camera.key: _read(files[i], camera) for camera, files in self._pictures.items()}
+            | {key: rows[i] for key, rows in self._states.items()}
+            for i in indexes
+        ]
+
+
+def _folder(path: Path, camera: Feature) -> Path | None:
+    names = (path / camera.key, path / camera.camera)
+    return next((folder for folder in names if folder.is_dir()), None)
+
+
+def _files(path: Path, camera: Feature) -> list[Path]:
+    """A camera's picture files in order."""
+    folder = _folder(path, camera)
+    if folder is None:
+        held = ", ".join(sorted(f.name for f in path.iterdir() if f.is_dir()))
+        raise EngineError(
+            f"{path}: {camera.camera}: no such folder, has {held or 'none'}; "
+            "give one folder of pictures per camera of the policy"
+        )
+    files = [file for file in folder.iterdir() if file.suffix.lower() in _PICTURES]
+    if not files:
+        raise EngineError(f"{folder}: no picture; give {', '.join(sorted(_PICTURES))} files")
+    return sorted(files, key=_by_number)
+
+
+def _by_number(file: Path) -> list[tuple[int, str]]:
+    """Sorts `9.png` before `10.png`."""
+    return [
+        (int(part), "") if part.isdecimal() else (-1, part)
+        for part in re.split(r"(\d+)", file.stem)
+    ]
+
+
+def _read(file: Path, camera: Feature) -> NDArray[np.uint8]:
+    """One picture as RGB of the policy's size."""
+    import cv2
+
+    bgr = cv2.imread(str(file), cv2.IMREAD_COLOR)
+    if bgr is None:
+        raise EngineError(f"{file}: not a readable picture; remove it or save it again")
+    height, width, _ = camera.boundary_shape
+    if bgr.shape[:2] != (height, width):
+        raise EngineError(
+            f"{file}: {bgr.shape[0]}x{bgr.shape[1]}, the policy takes {height}x{width} "
+            f"(height x width); resize all with: mogrify -resize '{width}x{height}!' "
+            f"{file.parent}/*{file.suffix}"
+        )
+    rgb: NDArray[np.uint8] = np.ascontiguousarray(bgr[:, :, ::-1])
+    return rgb
+
+
+def _states(path: Path, spec: PolicySpec) -> dict[str, NDArray[np.float32]]:
+    """The rows (frames, D) of every vector that the policy takes."""
+    if not spec.vectors:
+        return {}
+    file = next((path / name for name in _STATES if (path / name).is_file()), None)
+    if file is None:
+        raise EngineError(f"{path}: no states; give {' or '.join(_STATES)}, a row per picture")
+    keys = [feature.key for feature in spec.vectors]
+    if file.suffix != ".npz" and len(keys) > 1:
+        raise EngineError(f"{file}: the policy takes {', '.join(keys)}; give them as states.npz")
+    try:
+        arrays = read_npz(file, keys) if file.suffix == ".npz" else {keys[0]: _rows(file)}
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise EngineError(f"{file}: not readable as numbers ({reason}); save it again") from None
+    for feature in spec.vectors:
+        found = arrays[feature.key].shape
+        if len(found) != 2 or found[1:] != feature.shape:
+            raise EngineError(
+                f"{file}: {feature.key}: found {found}; need (frames, {feature.shape[0]})"
+            )
+    return {key: array.astype(np.float32) for key, array in arrays.items()}
+
+
+def _rows(file: Path) -> NDArray[np.float64]:
+    """The numbers of a .npy or .csv file; a .csv may begin with a line of names."""
+    if file.suffix == ".npy":
+        return np.asarray(np.load(file, allow_pickle=False), dtype=np.float64)
+    lines = file.read_text(encoding="utf-8").splitlines()
+    headed = bool(lines) and re.search(r"[A-Za-z_]{2}", lines[0]) is not None
+    return np.loadtxt(lines[headed:], delimiter=",", dtype=np.float64, ndmin=2)
