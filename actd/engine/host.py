@@ -11,7 +11,9 @@ from pathlib import Path
 
 VNNI_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 
-_FLAGS = VNNI_FLAGS | {"avx2", "avx512f", "avx512_bf16", "asimddp", "i8mm"}
+BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+
+_FLAGS = VNNI_FLAGS | BF16_FLAGS | {"avx2", "avx512f", "asimddp", "i8mm"}
 _CPUINFO = Path("/proc/cpuinfo")
 
 
@@ -30,6 +32,11 @@ def cpu() -> tuple[str, tuple[str, ...]]:
 def is_x86() -> bool:
     """Whether 8-bit sums saturate here unless the CPU has VNNI."""
     return platform.machine().lower() in ("x86_64", "amd64")
+
+
+def has_bf16() -> bool:
+    """Whether this CPU multiplies bfloat16 numbers itself."""
+    return bool(BF16_FLAGS & set(cpu()[1]))
 
 
 def version(package: str) -> str | None:

@@ -22,7 +22,7 @@ _RUNTIMES = {
     "openvino": "actd.engine.openvino",
     "cuda": "actd.engine.ort_gpu",
     "ort-trt": "actd.engine.ort_gpu",
-    "trt": "actd.engine.trt",
+    "trt": "actd.engine.tensorrt.runtime",
 }
 
 
@@ -60,17 +60,25 @@ def open_engine(
 
 
 def version_note(manifest: Manifest) -> str | None:
-    """One line when ONNX Runtime is not the version that the engine was verified with."""
-    built, here = manifest.built.onnxruntime, host.onnxruntime_version()
-    if manifest.runtime != "ort" or built == here:
+    """One line when the runtime is not the version that the engine was verified with."""
+    built = manifest.built
+    versions = {
+        "ort": ("onnxruntime", built.onnxruntime, host.onnxruntime_version()),
+        "openvino": ("openvino", built.openvino, host.version("openvino")),
+        "torch": ("torch", built.torch, host.version("torch")),
+    }
+    package, then, here = versions.get(manifest.runtime, ("", None, None))
+    if then == here:
         return None
-    return f"{manifest.engine}: verified with onnxruntime {built}, running on {here}"
+    return f"{manifest.engine}: verified with {package} {then}, running on {here}"
 
 
 def _check_host(folder: Path, manifest: Manifest) -> None:
     """Refuse full-range 8-bit weights where the CPU's 8-bit sums would saturate."""
     calibration = manifest.calibration
-    if calibration is None or calibration.reduce_range or not host.is_x86():
+    if manifest.recipe.graph != "u8s8" or calibration is None or calibration.form == "weights":
+        return
+    if calibration.reduce_range or not host.is_x86():
         return
     model, flags = host.cpu()
     if not host.VNNI_FLAGS & set(flags):

@@ -92,6 +92,21 @@ def check(array: NDArray[Any], feature: Feature, source: str = "observation") ->
         )
 
 
+def gather(observation: Observation, spec: PolicySpec) -> dict[str, NDArray[Any]]:
+    """The policy's inputs, in its order, each checked; what else was given is left out."""
+    arrays = {}
+    for feature in spec.inputs:
+        array = observation.get(feature.key)
+        if array is None:
+            raise EngineError(
+                f"observation: {feature.key}: missing, found {', '.join(observation) or 'nothing'}"
+                f"; need {feature.boundary_shape}"
+            )
+        check(array, feature)
+        arrays[feature.key] = array
+    return arrays
+
+
 def spread(observations: Sequence[Observation], count: int) -> list[Observation]:
     """At most `count` of them, evenly spaced."""
     if len(observations) <= count:

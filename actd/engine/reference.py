@@ -35,16 +35,18 @@ def write_reference(
     np.savez_compressed(folder / REFERENCE, **arrays)
 
 
-def check_reference(engine: Engine, folder: Path, manifest: Manifest) -> Parity:
-    """Errors of a loaded engine on the folder's reference observations.
-
-    Raises EngineError when they are beyond the recipe's tolerance.
-    """
+def parity_here(engine: Engine, folder: Path, manifest: Manifest) -> Parity:
+    """Errors of a loaded engine on the folder's reference observations, on this computer."""
     file = folder / REFERENCE
     arrays = read_npz(file, [*(f.key for f in engine.spec.inputs), ACTIONS])
     expected = arrays.pop(ACTIONS)
     found = np.stack([engine.infer(o) for o in split(arrays, engine.spec, file)])
-    parity = compare(found, expected, manifest.action_std)
+    return compare(found, expected, manifest.action_std)
+
+
+def check_reference(engine: Engine, folder: Path, manifest: Manifest) -> Parity:
+    """As `parity_here`; raises EngineError when beyond the recipe's tolerance."""
+    parity = parity_here(engine, folder, manifest)
     if excess := beyond(parity, manifest.recipe.tolerance):
         raise EngineError(
             f"{folder}: refused, too far from torch on this computer: {excess}; "

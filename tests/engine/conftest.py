@@ -30,5 +30,5 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def engines(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ort-fp32 and ort-int8, calibrated on synthetic observations."""
     out = tmp_path_factory.mktemp("engines")
-    export_checkpoint(checkpoint, out, ["ort-fp32", "ort-int8"])
+    export_checkpoint(checkpoint, out, ["ort-fp32", "ort-int8"], "synthetic")
     return out

@@ -3,55 +3,176 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from actd.benchmark.run import run_benchmark
-from actd.engine import trt
+from actd.benchmark import cache
+from actd.benchmark.cache import Source
+from actd.benchmark.page import bench_page
+from actd.benchmark.report import BenchReport
+from actd.benchmark.run import Asked, Settings, run_benchmark
+from actd.benchmark.table import tables
+from actd.cli import app
+from actd.engine.load import missing
+from actd.engine.manifest import read_manifest, record_file, write_manifest
+from actd.engine.reference import REFERENCE
+from actd.errors import UsageError
+from actd.policy.untrained import write_untrained
 
-KEYS = {"engine", "status", "size_mb", "p50_ms", "p99_ms", "p999_ms", "max_ms", "error"}
+KEYS = {
+    "engine",
+    "status",
+    "size_mb",
+    "n",
+    "warmup",
+    "p50_ms",
+    "p99_ms",
+    "p999_ms",
+    "max_ms",
+    "stages",
+    "cadence",
+    "load_ms",
+    "memory_mb",
+    "gpu_memory_mb",
+    "error",
+}
 
 
-def test_folders_with_torch(engines: Path) -> None:
+@pytest.fixture(scope="module")
+def both(engines: Path) -> BenchReport:
+    """Both engines beside torch, two inferences each."""
     folders = [engines / "ort-fp32", engines / "ort-int8"]
-    report = run_benchmark(["all"], folders, rounds=3, threads=1)
-    data = json.loads(json.dumps(report.to_dict()))
-    assert set(data) == {"rows", "machine"}
+    return run_benchmark(Asked(folders=folders, threads=1), Settings(rounds=2, warmup=1))
+
+
+def test_folders_with_torch(both: BenchReport) -> None:
+    data = json.loads(json.dumps(both.to_dict()))
+    assert set(data) == {"rows", "how", "machine"}
     assert [row["engine"] for row in data["rows"]] == ["torch", "ort-fp32", "ort-int8"]
     for row in data["rows"]:
         assert set(row) == KEYS
-        assert row["status"] == "ok"
+        assert (row["status"], row["n"], row["warmup"]) == ("ok", 2, 1)
         assert 0 < row["p50_ms"] <= row["p99_ms"] <= row["p999_ms"] <= row["max_ms"]
+        assert row["load_ms"] > row["p50_ms"] / 100
+        assert row["memory_mb"] > 1
+    torch, *rest = data["rows"]
+    assert torch["stages"] is None
+    for row in rest:
+        stages = row["stages"]
+        assert 0 < stages["copy_in_ms"] + stages["copy_out_ms"] < stages["run_ms"] <= row["max_ms"]
     errors = {row["engine"]: row["error"]["max"] for row in data["rows"]}
+    assert errors["torch"] == 0
     assert errors["ort-fp32"] < 1e-4 < errors["ort-int8"]
-    assert report.exit_code == 0
-    assert report.table().row_count == 3
+    assert both.exit_code == 0
 
 
-@pytest.mark.skipif(not trt.missing(), reason="this computer has TensorRT")
+def test_the_page_shows_every_engine_and_needs_nothing_else(both: BenchReport) -> None:
+    html = bench_page(both)
+    for name in ("torch", "ort-fp32", "ort-int8"):
+        assert html.count(name) >= 3  # both tables and the histograms
+    assert html.count("<svg") == 2
+    assert str(both.machine["kernel"]) in html
+    assert not any(outside in html for outside in ("<script", "<link", "src=", "@import"))
+
+
+def test_a_rate_is_kept_and_compared_with_running_back_to_back(engines: Path) -> None:
+    asked = Asked(["ort-fp32"], [engines / "ort-fp32"])
+    report = run_benchmark(asked, Settings(rounds=4, warmup=1, rate_hz=20.0))
+    (row,) = report.to_dict()["rows"]
+    assert row["n"] == 4
+    assert row["cadence"]["rate_hz"] == 20
+    assert row["cadence"]["missed"] >= 0
+    assert row["cadence"]["back_to_back_p50_ms"] > 0
+    assert "of 4" in bench_page(report) or row["cadence"]["missed"]
+
+
+@pytest.mark.skipif(not missing("trt"), reason="this computer has TensorRT")
 def test_one_failure_leaves_the_others(engines: Path, tmp_path: Path) -> None:
-    report = run_benchmark(["trt", "ort-fp32"], [engines / "ort-fp32"], rounds=2)
-    assert [row.status[:6] for row in report.rows] == ["failed", "ok"]
+    report = run_benchmark(Asked(["trt", "ort-fp32"], [engines / "ort-fp32"]), Settings(rounds=2))
+    assert [row.state for row in report.rows] == ["failed", "ok"]
     assert report.exit_code == 1
-    report = run_benchmark(["all"], [engines / "ort-fp32", tmp_path], rounds=2)
+    report = run_benchmark(Asked(["all"], [engines / "ort-fp32", tmp_path]), Settings(rounds=2))
     assert report.exit_code == 1
     assert any(row.engine == str(tmp_path) for row in report.rows)
+    assert tables(report) is not None
 
 
-def test_recorded_parity_stands_in_for_torch(engines: Path) -> None:
-    report = run_benchmark(["ort-int8"], [engines / "ort-int8"], rounds=2)
-    (row,) = report.rows
-    assert row.error is not None
-    assert row.error["max"] > 0
+def test_an_engine_that_strays_from_torch_on_this_computer_fails(
+    engines: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "ort-fp32"
+    shutil.copytree(engines / "ort-fp32", folder)
+    with np.load(folder / REFERENCE) as stored:
+        arrays = {key: stored[key] for key in stored.files}
+    arrays["actions"][0, 0, 1] += 1.0
+    np.savez(folder / REFERENCE, **arrays)
+    manifest = read_manifest(folder)
+    files = tuple(record_file(folder / record.name) for record in manifest.files)
+    write_manifest(folder, manifest.model_copy(update={"files": files}))
+    (row,) = run_benchmark(Asked(["ort-fp32"], [folder]), Settings(rounds=2)).rows
+    assert row.status.startswith("failed: too far from torch on this computer: worst joint 1")
+    assert row.timing is not None
 
 
-def test_checkpoint_is_built_once_into_the_cache(
+def test_a_runtime_stands_for_its_engines(engines: Path) -> None:
+    folders = [engines / "ort-fp32", engines / "ort-int8"]
+    report = run_benchmark(Asked(["ort"], folders), Settings(rounds=1, warmup=0))
+    assert [row.engine for row in report.rows] == ["ort-fp32", "ort-int8"]
+
+
+def test_engines_are_built_again_only_when_what_they_are_made_of_changed(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    source = Source(str(checkpoint))
     lines: list[str] = []
-    for _ in range(2):
-        report = run_benchmark(["ort-fp32"], checkpoint=checkpoint, rounds=2, report=lines.append)
-        assert report.exit_code == 0
-    assert sum("building" in line for line in lines) == 1
+    asked = Asked(["nothing", "ort-fp32"], source=source)
+    report = run_benchmark(asked, Settings(rounds=1, warmup=0), lines.append)
+    # what cannot be built leaves what can be
+    assert [row.state for row in report.rows] == ["failed", "ok"]
+    assert "no such engine; use one of" in report.rows[0].status
+    assert sum("building ort-fp32" in line for line in lines) == 1
+
+    def built() -> bool:
+        lines.clear()
+        found = cache.built(["ort-fp32"], source, lines.append)
+        assert read_manifest(Path(str(found["ort-fp32"]))).engine == "ort-fp32"
+        return any("building" in line for line in lines)
+
+    assert not built()
+    inputs = cache._inputs("ort-fp32")
+    monkeypatch.setattr(cache, "_inputs", lambda name: inputs[::-1])  # as if code had changed
+    assert [built(), built()] == [True, False]
+
+
+def test_other_statistics_are_another_source(tmp_path: Path) -> None:
+    size = {"cameras": {"top": (32, 32)}, "chunk_size": 4, "dim_model": 32, "n_heads": 2}
+    small = {"action_dim": 2, "state_dim": 2, "dim_feedforward": 32, "n_encoder_layers": 1}
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder, mean in zip(folders, (0.0, 1.0), strict=True):
+        write_untrained(folder, **size, **small, state_mean=[mean, 0.0])  # type: ignore[arg-type]
+    weights = [(folder / "model.safetensors").read_bytes() for folder in folders]
+    assert weights[0] == weights[1]
+    assert len({Source(str(folder)).fingerprint for folder in folders}) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--rate", "0"], "--rate: 0"),
+        (["--rate", "nan"], "--rate: nan"),
+        (["--report", "/nowhere/at/all/page.html"], "--report: /nowhere"),
+        (["--heads", "8"], "give --checkpoint too"),
+        (["--engine", ","], "--engine: no engine named"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_before_anything_runs(
+    options: list[str], said: str
+) -> None:
+    found = CliRunner().invoke(app, ["bench", *options])
+    assert isinstance(found.exception, UsageError)
+    assert said in str(found.exception)

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
-from actd.build import export, quantize
+from actd.build import export
 from actd.build.export import export_checkpoint
 from actd.engine.load import load_engine
 from actd.engine.manifest import read_manifest
@@ -18,6 +18,7 @@ from actd.errors import EngineError
 from actd.policy.checkpoint import load_checkpoint
 from actd.policy.network import Policy
 from actd.policy.synthetic import synthetic
+from tests.engine.recipes import recipes_with
 
 
 def test_manifest_tells_what_was_built(engines: Path, checkpoint: Path) -> None:
@@ -53,7 +54,10 @@ def test_int8_is_quantised_smaller_and_close(engines: Path, checkpoint: Path) ->
     engine.close()
 
 
-def test_given_observations_calibrate(checkpoint: Path, tmp_path: Path) -> None:
+def test_given_observations_calibrate(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "load_recipe", recipes_with(0.5))
     source = load_checkpoint(checkpoint)
     frames = tmp_path / "frames"
     frames.mkdir()
@@ -68,21 +72,6 @@ def test_given_observations_calibrate(checkpoint: Path, tmp_path: Path) -> None:
     assert not any("synthetic" in line for line in lines)
 
 
-def test_without_calibration_it_says_so(
-    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lines: list[str] = []
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(quantize, "quantize", stop)
-    with pytest.raises(KeyboardInterrupt):
-        export_checkpoint(checkpoint, tmp_path / "out", ["ort-int8"], None, lines.append)
-    assert any("no calibration data" in line and "--calibration" in line for line in lines)
-    assert not (tmp_path / "out").exists()
-
-
 def strict(name: str) -> Recipe:
     recipe = load_recipe(name)
     tight = recipe.tolerance.model_copy(update={"max_std": 1e-12})
@@ -95,13 +84,15 @@ def test_refused_build_leaves_everything_as_it_was(
     monkeypatch.setattr(export, "load_recipe", strict)
     with pytest.raises(EngineError, match=r"refused.*joint \d.*std, allowed 1e-12"):
         export_checkpoint(checkpoint, tmp_path / "new", ["ort-fp32"])
-    assert not (tmp_path / "new").exists()
+    why = ["ort-fp32.refused.html", "ort-fp32.refused.json"]
+    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == why
     kept = tmp_path / "old" / "ort-fp32"
     kept.mkdir(parents=True)
     (kept / "manifest.json").write_text("as it was")
     with pytest.raises(EngineError, match="refused"):
         export_checkpoint(checkpoint, tmp_path / "old", ["ort-fp32"])
-    assert [p.name for p in (tmp_path / "old").rglob("*")] == ["ort-fp32", "manifest.json"]
+    left = sorted(p.name for p in (tmp_path / "old").rglob("*"))
+    assert left == ["manifest.json", "ort-fp32", *why]
     assert (kept / "manifest.json").read_text() == "as it was"
 
 
@@ -111,7 +102,8 @@ def test_new_engine_replaces_the_old_whole(checkpoint: Path, tmp_path: Path) -> 
     (old / "manifest.json").write_text("{}")
     (old / "stale.bin").write_text("x")
     export_checkpoint(checkpoint, tmp_path, ["ort-fp32"])
-    assert sorted(p.name for p in old.iterdir()) == ["manifest.json", "model.onnx", "reference.npz"]
+    files = ["manifest.json", "model.onnx", "reference.npz", "verdict.html", "verdict.json"]
+    assert sorted(p.name for p in old.iterdir()) == files
     assert [p.name for p in tmp_path.iterdir()] == ["ort-fp32"]
 
 
@@ -140,10 +132,14 @@ def test_every_shipped_recipe_reads() -> None:
     [
         ("runtime: ort\nprecison: fp32\n", ("precison", "not permitted")),
         (
-            "runtime: ort\nprecision: fp32\ngraph: fp32\ntolerance: {max_std: 1, p99_std: 1}\nx: 1\n",
+            "runtime: ort\nprecision: fp32\ngraph: fp32\ntolerance: {max_std: 1, p99_std: 1}\n"
+            "x: 1\n",
             ("x:", "not permitted"),
         ),
-        ("runtime: ort\nprecision: int8\ngraph: u8s8\ntolerance: {max_std: 1, p99_std: 1}\n", ("quantization",)),
+        (
+            "runtime: ort\nprecision: int8\ngraph: u8s8\ntolerance: {max_std: 1, p99_std: 1}\n",
+            ("quantization",),
+        ),
         ("[1, 2]\n", ("not a map",)),
         ("a: [", ("not readable YAML",)),
     ],

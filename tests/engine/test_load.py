@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from actd.engine import host, trt
+from actd.engine import host
 from actd.engine.infer import infer_file
 from actd.engine.load import load_engine, version_note
 from actd.engine.manifest import read_manifest
@@ -148,10 +148,3 @@ def test_another_onnxruntime_is_a_note(engine: Path, monkeypatch: pytest.MonkeyP
     assert version_note(read_manifest(engine)) is None
     monkeypatch.setattr(host, "onnxruntime_version", lambda: "0.1")
     assert "0.1" in str(version_note(read_manifest(engine)))
-
-
-def test_trt_says_what_is_missing() -> None:
-    lacking = trt.missing()
-    message = refused(trt.require)
-    assert message.startswith("trt: ")
-    assert all(problem in message for problem in lacking)

@@ -1,0 +1,164 @@
+"""Runs an engine with OpenVINO on the CPU, in float32, bfloat16 or 8-bit integers.
+
+Takes an observation, gives a chunk in physical units. What OpenVINO made of a model is read
+back from the compiled graph: a request for bfloat16 or 8 bits that it did not follow is an
+EngineError, because OpenVINO itself would say nothing. Compiled models are kept in the cache.
+
+Threads are not pinned: they keep to the cores of the process that loads the engine, which the
+daemon has chosen beside the tick's. Inputs are copied into tensors made once, a tenth of a
+millisecond for two pictures, so that read-only and strided arrays need no second path.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actd.engine import host
+from actd.engine.cache import cache_folder, discard_unsealed, seal
+from actd.engine.manifest import Manifest
+from actd.engine.ort import OUTPUT
+from actd.engine.staged import StagedEngine
+from actd.errors import EngineError
+
+# What takes the time, and the types in which a kernel of each precision may compute.
+_HEAVY = frozenset({"Convolution", "FullyConnected"})
+_KERNELS = {"fp32": {"f32"}, "bf16": {"bf16"}, "int8": {"u8", "i8"}}
+_HINTS = {"fp32": "f32", "bf16": "bf16"}
+
+
+class OpenvinoEngine(StagedEngine):
+    """A compiled model and its one inference request."""
+
+    def __init__(self, file: Path, manifest: Manifest, threads: int | None) -> None:
+        super().__init__(manifest)
+        compiled = _compile(file, manifest, threads)
+        _check_kernels(compiled, file, manifest)
+        self._request: Any = compiled.create_infer_request()
+        self._tensors = {f.key: self._request.get_tensor(f.key) for f in self.spec.inputs}
+        self._inputs = {key: tensor.data for key, tensor in self._tensors.items()}
+        self._output: Any = self._request.get_tensor(OUTPUT)
+
+    def _copy_in(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        for key, array in arrays.items():
+            np.copyto(self._inputs[key], array)
+
+    def _run(self) -> None:
+        self._request.infer(share_outputs=True)
+
+    def _copy_out(self) -> NDArray[np.float32]:
+        return np.array(self._output.data)
+
+    def _free(self) -> None:
+        self._inputs, self._tensors = {}, {}
+        self._output = self._request = None
+
+
+def missing(runtime: str) -> list[str]:
+    """What this computer lacks for OpenVINO."""
+    del runtime
+    # its model converter, imported along and not used here, reports to its maker through this
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    try:
+        import openvino  # noqa: F401
+    except ImportError as error:
+        return [f"openvino cannot be imported ({error}): pip install 'actd[openvino]'"]
+    return []
+
+
+def load(folder: Path, manifest: Manifest, threads: int | None, spin: bool) -> OpenvinoEngine:
+    """The engine of a verified folder. OpenVINO's threads have no other way to wait."""
+    del spin
+    return OpenvinoEngine(folder / manifest.model, manifest, threads)
+
+
+def _compile(file: Path, manifest: Manifest, threads: int | None) -> Any:
+    """The compiled model, from the cache where it has been compiled before."""
+    if lacking := missing("openvino"):
+        raise EngineError(f"{file}: {lacking[0]}")
+    import openvino
+
+    hint = _hint(manifest)
+    settings = {
+        "INFERENCE_PRECISION_HINT": hint,
+        "PERFORMANCE_HINT": "LATENCY",
+        "ENABLE_CPU_PINNING": False,
+    }
+    if threads:
+        settings["INFERENCE_NUM_THREADS"] = threads
+    cache = _cache(manifest)
+    if cache:
+        settings["CACHE_DIR"] = str(cache)
+    try:
+        compiled = openvino.Core().compile_model(str(file), "CPU", settings)
+        loaded_from_cache = compiled.get_property("LOADED_FROM_CACHE")
+        found = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[-200:]
+        raise EngineError(f"{file}: openvino cannot load it ({reason}); export again") from None
+    if found != hint:
+        raise EngineError(
+            f"{file}: asked openvino for {hint}, got {found}; use another engine on this CPU"
+        )
+    if cache and not loaded_from_cache:
+        seal(cache)
+    return compiled
+
+
+def _hint(manifest: Manifest) -> str:
+    """OpenVINO's name for the type of what is not 8-bit."""
+    asked = manifest.precision
+    if asked == "int8":
+        # more exact than asked for where the CPU cannot
+        asked = manifest.recipe.float_part if host.has_bf16() else "fp32"
+    if asked == "bf16" and not host.has_bf16():
+        raise EngineError(
+            f"{manifest.engine}: {host.cpu()[0]} computes no bfloat16 (it has neither avx512_bf16 "
+            "nor amx_bf16); use openvino-int8 or openvino-fp32"
+        )
+    return _HINTS[asked]
+
+
+def _cache(manifest: Manifest) -> Path | None:
+    """A folder for this model's compiled forms; none for a model that is still being built."""
+    hashes = {record.name: record.sha256 for record in manifest.files}
+    if manifest.model not in hashes:
+        return None
+    folder = cache_folder("openvino", hashes[manifest.model][:32])
+    if folder:
+        discard_unsealed(folder)
+    return folder
+
+
+def _check_kernels(compiled: Any, file: Path, manifest: Manifest) -> None:
+    """Raise EngineError unless the heavy layers compute in the precision that was asked for."""
+    counts = kernels(compiled)
+    right = sum(counts.get(kind, 0) for kind in _KERNELS[manifest.precision])
+    if manifest.precision == "int8":
+        # some layers stay float on purpose; without a calibration it is one of the trials by
+        # which those are found, in which a single layer may be 8-bit
+        enough = right > 0 or manifest.calibration is None
+    else:
+        enough = right == sum(counts.values())
+    if not enough:
+        found = ", ".join(f"{count} in {kind}" for kind, count in sorted(counts.items()))
+        raise EngineError(
+            f"{file}: openvino does not compute in {manifest.precision} here: of the convolutions "
+            f"and linear layers {found or 'none is left'}; use another engine"
+        )
+
+
+def kernels(compiled: Any) -> dict[str, int]:
+    """How many convolutions and linear layers of a compiled model compute in which type."""
+    counts: dict[str, int] = {}
+    for node in compiled.get_runtime_model().get_ops():
+        facts = node.get_rt_info()
+        if facts["layerType"].astype(str) in _HEAVY:
+            kind = facts["runtimePrecision"].astype(str)
+            counts[kind] = counts.get(kind, 0) + 1
+    return counts

@@ -1,0 +1,137 @@
+"""Runs an engine with torch: eager, or compiled by torch.compile.
+
+Takes an observation, gives a chunk in physical units. The model is an archive of torch.export:
+a graph in JSON and raw tensors. One that holds anything that torch would unpickle or execute is
+refused before torch reads it. torch's count of threads belongs to the whole process, so it is
+set for each inference and put back. What is missing, and whatever the compiler cannot do, is an
+EngineError.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actd.engine.cache import cache_root
+from actd.engine.manifest import Manifest
+from actd.engine.pt2 import check_archive
+from actd.engine.staged import StagedEngine
+from actd.errors import EngineError
+
+_reading = threading.Lock()
+_INDUCTOR_CACHE = "TORCHINDUCTOR_CACHE_DIR"
+
+
+class TorchEngine(StagedEngine):
+    """An exported program, in float32."""
+
+    def __init__(self, file: Path, manifest: Manifest, threads: int | None) -> None:
+        super().__init__(manifest)
+        import torch
+
+        self._threads = threads or torch.get_num_threads()
+        self._program: Any = _read(file)
+        self._inputs: tuple[Any, ...] = ()
+        self._actions: Any = None
+        if manifest.recipe.compile:
+            self._program = _compiled(self._program, manifest.engine)
+            self._warm_up(file)
+
+    def _copy_in(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        import torch
+
+        # torch takes no read-only array without a warning
+        writable = (np.require(array, requirements=("C", "W")) for array in arrays.values())
+        self._inputs = tuple(torch.from_numpy(array) for array in writable)
+
+    def _run(self) -> None:
+        import torch
+
+        before = torch.get_num_threads()
+        torch.set_num_threads(self._threads)
+        try:
+            with torch.no_grad():
+                self._actions = self._program(*self._inputs)
+        finally:
+            torch.set_num_threads(before)
+
+    def _copy_out(self) -> NDArray[np.float32]:
+        return np.array(self._actions.numpy())
+
+    def _free(self) -> None:
+        self._program = self._actions = None
+        self._inputs = ()
+
+    def _warm_up(self, file: Path) -> None:
+        """Compile by running once. Raises EngineError with the compiler's reason."""
+        zeros = {
+            f.key: np.zeros(f.boundary_shape, np.uint8 if f.kind == "VISUAL" else np.float32)
+            for f in self.spec.inputs
+        }
+        try:
+            self.infer(zeros)
+        except Exception as error:  # noqa: BLE001  the compiler's errors share no base class
+            reason = " ".join(str(error).split())[:300]
+            raise EngineError(
+                f"{file}: torch.compile failed ({reason}); use the engine `torch`, or a CPU engine"
+            ) from None
+
+
+def missing(runtime: str) -> list[str]:
+    """What this computer lacks for torch."""
+    del runtime
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        return [f"torch cannot be imported ({error}): pip install 'actd[export]'"]
+    return []
+
+
+def load(folder: Path, manifest: Manifest, threads: int | None, spin: bool) -> TorchEngine:
+    """The engine of a verified folder. torch has its own way to wait."""
+    del spin
+    keep_compiled_code()
+    if lacking := missing(manifest.runtime):
+        raise EngineError(f"{folder}: {lacking[0]}")
+    return TorchEngine(folder / manifest.model, manifest, threads)
+
+
+def keep_compiled_code() -> None:
+    """Have torch keep what it compiles in actd's cache. To be called before torch.export is used.
+
+    torch's own choice is a folder in /tmp that anybody may have made first.
+    """
+    os.environ.setdefault(_INDUCTOR_CACHE, str(cache_root() / "inductor"))
+
+
+def _read(file: Path) -> Any:
+    """The program in an archive that is safe to load."""
+    import torch
+
+    check_archive(file)
+    try:
+        with _reading:  # torch reads one archive at a time and says so only by failing
+            return torch.export.load(str(file)).module()
+    except Exception as error:  # noqa: BLE001  torch's reader raises many kinds
+        reason = " ".join(str(error).split())[:200]
+        raise EngineError(f"{file}: torch cannot load it ({reason}); export again") from None
+
+
+def _compiled(program: Any, name: str) -> Any:
+    """The program behind torch.compile, its weights frozen into the code."""
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        raise EngineError(
+            f"{name}: torch.compile needs a C++ compiler and {compiler} is not there; "
+            "install g++ or name yours in CXX"
+        )
+    import torch
+
+    return torch.compile(program, fullgraph=True, dynamic=False, options={"freezing": True})
