@@ -12,7 +12,7 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 EXTRAS_demo := cpu,demo,export,report
-EXTRAS_dev := cpu,demo,export,record,report,dev
+EXTRAS_dev := cpu,demo,export,openvino,record,report,dev
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
@@ -25,16 +25,23 @@ test: deps check
 	$(BIN)/python -m pytest
 
 # The quick tests, then those that take minutes, boot a private systemd, break things on purpose,
-# watch for growth (5 minutes here; an hour by default), or ask LeRobot itself.
-test-all: deps-all test .venv-lerobot/ready
+# watch for growth (5 minutes here; an hour by default), build TensorRT plans without a GPU, or ask
+# LeRobot itself.
+test-all: deps-all test .venv-tensorrt/ready .venv-lerobot/ready
 	$(BIN)/python -m pytest -m "slow or systemd"
 	$(BIN)/python -m pytest -m faults
 	ACTD_SOAK_SECONDS=300 $(BIN)/python -m pytest -m soak
+	ACTD_TENSORRT_PACKAGES=$(CURDIR)/.venv-tensorrt $(BIN)/python -m pytest -m tensorrt
 	ACTD_LEROBOT_PYTHON=$(CURDIR)/.venv-lerobot/bin/python $(BIN)/python -m pytest -m lerobot
 
 .venv-lerobot/ready: scripts/make-lerobot-venv
 	@echo "installing LeRobot into .venv-lerobot: minutes the first time"
 	@scripts/make-lerobot-venv .venv-lerobot
+	@touch $@
+
+.venv-tensorrt/ready: scripts/make-tensorrt-packages | .venv/installed-dev
+	@echo "bringing TensorRT's packages into .venv-tensorrt: a minute or two the first time"
+	@PYTHON=$(BIN)/python scripts/make-tensorrt-packages .venv-tensorrt
 	@touch $@
 
 check: .venv/installed-dev
@@ -47,10 +54,10 @@ deps:
 	@scripts/system-deps
 
 deps-all:
-	@scripts/system-deps --with-systemd
+	@scripts/system-deps --for-all-tests
 
 clean:
-	rm -rf .venv .venv-lerobot build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-lerobot .venv-tensorrt build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .venv/bin/pip:
 	@scripts/make-venv

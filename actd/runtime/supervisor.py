@@ -38,6 +38,8 @@ _TELEMETRY_S = 1.0
 _TICK_END_S = 3.0
 _OTHERS_END_S = 2.0
 _START_LIMIT_S = 60.0
+# An engine may be compiled for this computer when it is first loaded, which takes minutes.
+_LOAD_LIMIT_S = 900.0
 _SILENT_NS = 1_000_000_000
 _STUCK_LOOKS = 90
 
@@ -168,10 +170,15 @@ class Supervisor:
                 await socket.send_multipart([b"histograms", body])
                 if overview.ready:
                     notifier.status(overview.line())
-                elif overview.uptime_ns < _START_LIMIT_S * 1e9:
+                elif overview.uptime_ns < self._start_limit_s() * 1e9:
                     notifier.extend_timeout(2 * _START_LIMIT_S)
                     notifier.status(f"starting; {overview.line()}")
             await asyncio.sleep(_DRAIN_S)
+
+    def _start_limit_s(self) -> float:
+        """How long the service manager is asked to wait."""
+        warm = "warm" in self._family.inference.ever
+        return _START_LIMIT_S if warm else _LOAD_LIMIT_S
 
     def _is_ready(self) -> bool:
         return (

@@ -1,0 +1,1 @@
+"""One GPU through CUDA's driver API: memory, copies, graphs, and their orderly end."""

@@ -1,0 +1,213 @@
+"""What an engine needs of a GPU, behind one class that pycuda or cuda-bindings fills in.
+
+Owns the device's primary context while it is open, one non-blocking stream, and all memory,
+events and graphs made through it; `close` frees them in reverse order. The primary context is
+the one that TensorRT, ONNX Runtime and torch use too. Everything belongs to the thread that
+opened the driver: another thread's call is an EngineError, as is every failure of CUDA.
+"""
+
+from __future__ import annotations
+
+import atexit
+import re
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actd.engine.cuda.libcuda import Libcuda
+from actd.errors import EngineError
+
+IMPORT_ERRORS = (ImportError, OSError, TypeError)
+NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: not held up by the legacy default stream
+
+_THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+_EXTERNAL = 1  # CU_EVENT_RECORD_EXTERNAL: a node of the captured graph, recorded at each launch
+_SLEEPING = 3  # CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING
+_KERNEL_MODULE = Path("/proc/driver/nvidia/version")
+
+# In the order in which they are tried.
+_DRIVERS = {
+    "pycuda": ("actd.engine.cuda.pycuda_driver", "PycudaDriver"),
+    "cuda-bindings": ("actd.engine.cuda.bindings_driver", "BindingsDriver"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """The GPU and its driver, as far as a plan depends on them."""
+
+    name: str
+    compute_capability: str
+    driver: str
+    memory_bytes: int
+
+
+class CudaDriver(ABC):
+    """One GPU, opened. `why` says why this implementation was chosen."""
+
+    name: ClassVar[str]
+    device: Device
+    stream: int
+    """The raw handle of the one stream that everything runs on."""
+
+    def __init__(self, why: str, spin: bool) -> None:
+        self.why = why
+        self._thread = threading.get_ident()
+        self._open = True
+        self._libcuda = Libcuda()
+        self._resources = ExitStack()
+        try:
+            self._enter()
+            # a sleeping wait leaves the core to others, an active one is some 20 us faster
+            self._asleep = None if spin else self._event(_SLEEPING)
+        except BaseException:
+            self._resources.close()
+            raise
+        # pycuda aborts a process that ends with a context still current
+        atexit.register(self.close)
+
+    @abstractmethod
+    def _enter(self) -> None:
+        """Make the primary context current; set `device` and `stream`."""
+
+    @abstractmethod
+    def alloc(self, size_bytes: int) -> int:
+        """Device memory that lives until `close`; gives its address."""
+
+    @abstractmethod
+    def pinned(self, size_bytes: int) -> NDArray[np.uint8]:
+        """Page-locked host memory that lives until `close`, and must not be touched after it."""
+
+    @abstractmethod
+    def copy_in(self, address: int, array: NDArray[Any]) -> None:
+        """Enqueue a copy from pinned memory to the device."""
+
+    @abstractmethod
+    def copy_out(self, array: NDArray[Any], address: int) -> None:
+        """Enqueue a copy from the device to pinned memory."""
+
+    @abstractmethod
+    def memory(self) -> tuple[int, int]:
+        """Bytes of device memory: free, and in total."""
+
+    @abstractmethod
+    def _synchronize(self) -> None:
+        """Wait for the stream actively."""
+
+    def synchronize(self) -> None:
+        """Wait until everything enqueued is done."""
+        self.check()
+        if self._asleep is None:
+            self._synchronize()
+        else:
+            self._libcuda.call("cuEventRecord", self._asleep, self.stream)
+            self._libcuda.call("cuEventSynchronize", self._asleep)
+
+    def capture(self, enqueue: Callable[[], None]) -> Callable[[], None]:
+        """Record what `enqueue` puts on the stream as a graph; gives the call that launches it.
+
+        Nothing runs while it is recorded. Raises EngineError when it cannot be captured, and
+        whatever `enqueue` raises; the stream can be used as before then.
+        """
+        self.check()
+        self._libcuda.call("cuStreamBeginCapture_v2", self.stream, _THREAD_LOCAL)
+        try:
+            enqueue()
+        except BaseException:
+            self._discard_capture()
+            raise
+        graph = self._libcuda.end_capture(self.stream)
+        self._resources.callback(self._libcuda.call, "cuGraphDestroy", graph)
+        executable = self._libcuda.make("cuGraphInstantiateWithFlags", graph, 0)
+        self._resources.callback(self._libcuda.call, "cuGraphExecDestroy", executable)
+
+        def launch() -> None:
+            self.check()
+            self._libcuda.call("cuGraphLaunch", executable, self.stream)
+
+        return launch
+
+    def event(self) -> int:
+        """An event to `record` for `elapsed_ns`; lives until `close`."""
+        return self._event(0)
+
+    def record(self, event: int, *, captured: bool) -> None:
+        """Enqueue an event; `captured` when it becomes part of a graph."""
+        flags = _EXTERNAL if captured else 0
+        self._libcuda.call("cuEventRecordWithFlags", event, self.stream, flags)
+
+    def elapsed_ns(self, start: int, end: int) -> int:
+        """GPU time between two events that have happened; 0 when the driver cannot tell."""
+        return self._libcuda.elapsed_ns(start, end)
+
+    def close(self) -> None:
+        """Free everything, last made first. Safe to call twice."""
+        if not self._open:
+            return
+        self.check()
+        self._open = False
+        atexit.unregister(self.close)
+        self._resources.close()
+
+    def check(self) -> None:
+        """Raise EngineError unless this is the thread that opened the driver, still open."""
+        if threading.get_ident() != self._thread:
+            raise EngineError(
+                f"cuda: called from thread {threading.get_ident()}, opened by {self._thread}; "
+                "load, run and close an engine in one thread"
+            )
+        if not self._open:
+            raise EngineError("cuda: used after it was closed; load the engine again")
+
+    def _event(self, flags: int) -> int:
+        self.check()
+        event = self._libcuda.make("cuEventCreate", flags)
+        self._resources.callback(self._libcuda.call, "cuEventDestroy_v2", event)
+        return event
+
+    def _discard_capture(self) -> None:
+        # what was recorded is broken, and so may be ending it; only the stream matters now
+        try:
+            graph = self._libcuda.end_capture(self.stream)
+        except EngineError:
+            return
+        if graph:
+            self._libcuda.call("cuGraphDestroy", graph)
+
+    def _driver_version(self) -> str:
+        """Such as `580.65.06 (CUDA 13.0)`."""
+        number = self._libcuda.number("cuDriverGetVersion")
+        cuda = f"CUDA {number // 1000}.{number % 1000 // 10}"
+        try:
+            found = re.search(r"\d+\.\d+(\.\d+)?", _KERNEL_MODULE.read_text(encoding="utf-8"))
+        except OSError:
+            found = None
+        return f"{found.group()} ({cuda})" if found else cuda
+
+
+def open_driver(*, spin: bool = False) -> CudaDriver:
+    """The first GPU, through pycuda where it can be imported, else through cuda-bindings.
+
+    `spin` waits actively for results. Raises EngineError that says what each of them lacks.
+    """
+    refused: list[str] = []
+    for name, (module, cls) in _DRIVERS.items():
+        try:
+            driver = getattr(import_module(module), cls)
+        except IMPORT_ERRORS as error:
+            refused.append(f"{name} cannot be imported ({' '.join(str(error).split())})")
+            continue
+        opened: CudaDriver = driver("; ".join(refused) or "the first choice", spin)
+        return opened
+    raise EngineError(
+        f"cuda: {'; '.join(refused)}; pip install 'actd[trt]', or 'actd[trt-bindings]' where "
+        "pycuda cannot be built"
+    )

@@ -1,0 +1,164 @@
+"""Keeps built plans, each beside a JSON file that says what it was built for and found to be.
+
+Plans live in the folder `plans` of actd's cache: one for each model file and precision. A plan is
+code: it is used only when it was built here for exactly this model, TensorRT, GPU and driver, and
+its bytes have the hash in its JSON file. Anything else is a sentence that says what changed, and
+a rebuild.
+Files appear whole or not at all; a folder that cannot be written costs a rebuild at each start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from actd.engine.cache import cache_root
+
+FORMAT = 1
+
+# What a field of the key is called in a sentence.
+_WORDS = {
+    "onnx_sha256": "model",
+    "tensorrt": "TensorRT",
+    "gpu": "GPU",
+    "compute_capability": "compute capability",
+    "driver": "driver",
+    "precision": "precision",
+    "settings": "build settings",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PlanKey:
+    """Everything that a plan depends on."""
+
+    onnx_sha256: str
+    tensorrt: str
+    gpu: str
+    compute_capability: str
+    driver: str
+    precision: str
+    settings: str
+
+    @property
+    def slot(self) -> str:
+        """The name under which the plan is kept: a change of anything else replaces it."""
+        return f"{self.onnx_sha256[:24]}-{self.precision}"
+
+    @property
+    def machine(self) -> str:
+        """The name of the timing cache: what kernels were timed on, whatever the model."""
+        text = f"{self.tensorrt} {self.gpu} {self.compute_capability} {self.driver}"
+        return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+    def changes(self, built_for: Mapping[str, Any]) -> str:
+        """What is not as it was, such as `TensorRT 10.9 -> 11.4 and GPU A -> B`; or nothing."""
+        found = [
+            f"{_WORDS[field.name]} {built_for.get(field.name)} -> {getattr(self, field.name)}"
+            for field in fields(self)
+            if built_for.get(field.name) != getattr(self, field.name)
+        ]
+        return " and ".join(filter(None, (", ".join(found[:-1]), found[-1]))) if found else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the cache has for a key: a plan and its facts, or None and a sentence why."""
+
+    plan: bytes | None
+    facts: Mapping[str, Any]
+    why: str
+
+
+class PlanCache:
+    """A folder of plans. None of its methods raises OSError: a cache may fail."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or cache_root() / "plans"
+
+    def find(self, key: PlanKey) -> Kept:
+        """The plan for exactly this key, or why it must be built."""
+        file, record = self._file(key), self._record(key)
+        try:
+            written = json.loads(record.read_text(encoding="utf-8"))
+            plan = file.read_bytes()
+        except FileNotFoundError:
+            return Kept(None, {}, "building for the first time here")
+        except (OSError, ValueError) as error:
+            return _rebuild(f"{record} cannot be read ({error})")
+        if not isinstance(written, dict) or written.get("format") != FORMAT:
+            return _rebuild(f"{record} is not of format {FORMAT}")
+        built_for = written.get("key")
+        if changed := key.changes(built_for if isinstance(built_for, dict) else {}):
+            return _rebuild(changed)
+        if hashlib.sha256(plan).hexdigest() != written.get("plan_sha256"):
+            return _rebuild(f"{file} is damaged")
+        facts = written.get("facts")
+        return Kept(plan, facts if isinstance(facts, dict) else {}, "")
+
+    def keep(self, key: PlanKey, plan: bytes, facts: Mapping[str, Any]) -> str:
+        """Store a plan with what was found of it. Gives why it could not be, else nothing."""
+        written = {
+            "format": FORMAT,
+            "key": asdict(key),
+            "plan_sha256": hashlib.sha256(plan).hexdigest(),
+            "facts": dict(facts),
+        }
+        text = json.dumps(written, indent=2) + "\n"
+        # the plan first: a plan with another's JSON file fails its hash
+        return self._write(self._file(key), plan) or self._write(self._record(key), text.encode())
+
+    def timings(self, key: PlanKey) -> bytes:
+        """TensorRT's timing cache for this machine, empty when there is none."""
+        try:
+            return self._timings(key).read_bytes()
+        except OSError:
+            return b""
+
+    def keep_timings(self, key: PlanKey, timings: bytes) -> str:
+        """Store the timing cache. Gives why it could not be, else nothing."""
+        return self._write(self._timings(key), timings)
+
+    @contextlib.contextmanager
+    def locked(self, key: PlanKey) -> Iterator[None]:
+        """Hold other processes off this plan, so that only one of them builds it."""
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError):
+                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                lock = stack.enter_context((self.folder / f"{key.slot}.lock").open("w"))
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _file(self, key: PlanKey) -> Path:
+        return self.folder / f"{key.slot}.plan"
+
+    def _record(self, key: PlanKey) -> Path:
+        return self.folder / f"{key.slot}.json"
+
+    def _timings(self, key: PlanKey) -> Path:
+        return self.folder / f"{key.machine}.timings"
+
+    def _write(self, file: Path, data: bytes) -> str:
+        """Write a file whole, through one beside it. Gives why it could not be, else nothing."""
+        partial = file.with_name(f"{file.name}.partial")
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with partial.open("wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            partial.replace(file)
+        except OSError as error:
+            return f"{file} cannot be written ({error.strerror})"
+        return ""
+
+
+def _rebuild(reason: str) -> Kept:
+    return Kept(None, {}, f"rebuilding because {reason}")

@@ -1,0 +1,1 @@
+"""Everything that a GPU must prove, in one call: `python -m bench.gpu`."""
