@@ -9,11 +9,11 @@ import os
 import sys
 
 # Each adds its commands to the tree, in this order.
-from actd.cli import build, config, daemon, measure, recordings
+from actd.cli import bench, build, config, daemon, evaluate, measure, recordings
 from actd.cli.app import app
 from actd.errors import ActdError
 
-__all__ = ["app", "build", "config", "daemon", "main", "measure", "recordings"]
+__all__ = ["app", "bench", "build", "config", "daemon", "evaluate", "main", "measure", "recordings"]
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""From a checkpoint to an engine and a deployment: inspect, export, infer, bench, init."""
+"""From a checkpoint to an engine and a deployment: inspect, export, infer, init."""
 
 from __future__ import annotations
 
@@ -46,19 +46,27 @@ def inspect(
 def export(
     checkpoint: CheckpointArgument,
     out: Annotated[Path, typer.Option(help="Engines are written to OUT/<engine>.")],
-    engine: Annotated[str, typer.Option(help="Engines to build, by comma.")] = "ort-fp32,ort-int8",
+    engine: Annotated[
+        str, typer.Option(help="Engines to build, by comma; auto: the fastest.")
+    ] = "ort-fp32,ort-int8",
     calibration: Annotated[
         OptionalPath,
-        typer.Option(help="Recorded observations (.npz file or folder of them) for int8."),
+        typer.Option(
+            help="Frames for int8 and the verdict: LeRobotDataset, pictures, .npz or synthetic."
+        ),
     ] = None,
     *,
     hints: Hints,
 ) -> None:
     """Turn a checkpoint into engines, each with its error against torch."""
     from actd.build.export import export_checkpoint
+    from actd.verdict.engine_table import render
 
-    export_checkpoint(checkpoint, out, names(engine), calibration, typer.echo, hints=hints)
-    first = out / names(engine)[0]
+    results = export_checkpoint(
+        checkpoint, out, names(engine), calibration, typer.echo, hints=hints
+    )
+    show(render([result.verdict for result in results]))
+    first = results[0].folder
     init = shlex.join(["actd", "init", checkpoint, *hints.options(), "--engine", str(first)])
     typer.echo(f"next: actd bench {first}   or   {init}")
 
@@ -74,40 +82,6 @@ def infer(
 
     shape = infer_file(engine_dir, obs, out)
     typer.echo(f"{out}: actions {'x'.join(map(str, shape))}, physical units")
-
-
-@app.command()
-def bench(
-    folders: Annotated[
-        Optional[list[Path]],  # noqa: UP045
-        typer.Argument(help="Engine folders; default: engines of a default-size untrained ACT."),
-    ] = None,
-    engine: Annotated[str, typer.Option(help="Engines by comma, or all.")] = "all",
-    checkpoint: Annotated[OptionalPath, typer.Option(help="Build from this checkpoint.")] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Timed runs of each engine.")] = 50,
-    threads: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(min=1, help="CPU threads; default: all cores."),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Time engines side by side and show their error against torch."""
-    from actd.benchmark.run import run_benchmark
-
-    report = run_benchmark(
-        names(engine),
-        folders or [],
-        checkpoint=checkpoint,
-        rounds=rounds,
-        threads=threads,
-        report=lambda line: typer.echo(line, err=True),
-    )
-    if as_json:
-        typer.echo(json.dumps(report.to_dict()))
-    else:
-        show(report.table())
-        typer.echo("next: actd init CHECKPOINT --engine DIR, then actd run actd.yaml")
-    raise typer.Exit(report.exit_code)
 
 
 @app.command()

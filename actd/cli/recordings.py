@@ -20,6 +20,7 @@ from actd.cli.shared import (
     HostOption,
     OptionalPath,
     names,
+    numbers,
     operator,
     show,
 )
@@ -245,12 +246,8 @@ def _replay_engines(
     from actd.datasets import open_dataset
     from actd.replay.engines import compare_engines
     from actd.replay.engines_table import render
-    from actd.runtime.cores import parse_list
 
-    try:
-        chosen = None if episodes is None else sorted(parse_list(episodes))
-    except ValueError:
-        raise UsageError(f"--episodes: found {episodes!r}: give for example 0-3,7") from None
+    chosen = numbers("--episodes", episodes)
     dataset = open_dataset(folder)
     with _progress("inferences") as progress:
         found = compare_engines(

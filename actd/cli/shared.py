@@ -37,6 +37,18 @@ def names(text: str) -> list[str]:
     return found
 
 
+def numbers(option: str, text: str | None) -> list[int] | None:
+    """Numbers from a list such as `0,3,10-20`, rising; None for none. Raises UsageError."""
+    from actd.runtime.cores import parse_list
+
+    if text is None:
+        return None
+    try:
+        return sorted(parse_list(text))
+    except ValueError:
+        raise UsageError(f"{option}: found {text!r}: give for example 0,3,10-20") from None
+
+
 def ports(config: Path | None) -> Ports | None:
     """The ports a deployment file says, or None without one."""
     if config is None:

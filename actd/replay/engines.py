@@ -21,9 +21,8 @@ from actd.datasets.layout import ACTION
 from actd.datasets.reader import Dataset
 from actd.engine.base import Engine
 from actd.engine.load import load_engine
-from actd.engine.observations import check
 from actd.errors import RecordingError
-from actd.policy.spec import PolicySpec
+from actd.verdict.fits import check_fits
 
 Vector = NDArray[np.float64]
 
@@ -114,7 +113,7 @@ def compare_engines(
     with ExitStack() as stack:
         engines = [stack.enter_context(closing(load_engine(folder))) for folder in folders]
         for engine, folder in zip(engines, folders, strict=True):
-            _check_fits(dataset, engine.spec, folder)
+            check_fits(dataset, engine.spec, str(folder))
         inferences = _Inferences(dataset, engines, lambda done: progress(done, total))
         chunks, consecutive = inferences.at(spread_rows), inferences.at(run_rows)
         coeff = engines[0].spec.temporal_ensemble_coeff
@@ -184,26 +183,6 @@ def _run(lengths: Mapping[int, int], samples: int) -> list[tuple[int, int]]:
     count = min(samples, lengths[episode])
     start = (lengths[episode] - count) // 2
     return [(episode, row) for row in range(start, start + count)]
-
-
-def _check_fits(dataset: Dataset, spec: PolicySpec, folder: Path) -> None:
-    """Refuse a dataset whose rows the engine does not take."""
-    known = {**dict.fromkeys(dataset.cameras), **dict.fromkeys(dataset.features)}
-    missing = [feature.key for feature in spec.inputs if feature.key not in known]
-    if missing:
-        raise RecordingError(
-            f"{dataset.root}: {missing[0]}: {folder} needs it, the dataset has "
-            f"{', '.join(dataset.features)}: choose a dataset of the same robot"
-        )
-    joints = len(dataset.names(ACTION))
-    if joints != spec.action_dim:
-        raise RecordingError(
-            f"{dataset.root}: {ACTION}: {joints} joints, {folder} commands {spec.action_dim}: "
-            "choose a dataset of the same robot"
-        )
-    frame = next(dataset.frames(dataset.episodes[0], [0]))
-    for feature in spec.inputs:
-        check(frame[feature.key], feature, str(dataset.root))
 
 
 def _ensemble(chunks: Vector, fps: float, coeff: float | None) -> Vector:

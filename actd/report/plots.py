@@ -1,62 +1,26 @@
 """Charts as SVG text, in the colours of the page.
 
-matplotlib draws with stand-in colours that become the page's CSS variables, so that one figure
-serves light and dark. Long signals are drawn as envelopes: no extreme is lost. Raises ActdError
-where matplotlib is not installed.
+Long signals are drawn as envelopes: no extreme is lost.
 """
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
-from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
 from actd.mode import Mode
+from actd.report.canvas import HALF_IN, SERIES, STYLE, WIDE_IN, C, canvas, legend, svg
 from actd.report.envelope import Values, envelope, spans
 
-_MODES = (mode.name.lower() for mode in Mode)
-_COLOURS = ("page", "ink", "muted", "line", "first", "second", "third", "bad", *_MODES)
-# None of them is black, which matplotlib writes for what it was told nothing about.
-C = {name: f"#0000{number:02x}" for number, name in enumerate(_COLOURS, 1)}
-SERIES = ("first", "second", "third", "muted")
-
-_STYLE: Any = {
-    "svg.fonttype": "none",
-    "font.size": 9.0,
-    "text.color": C["ink"],
-    "axes.labelcolor": C["muted"],
-    "axes.edgecolor": C["line"],
-    "axes.facecolor": "none",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 9.0,
-    "axes.titlelocation": "left",
-    "axes.formatter.useoffset": False,
-    "grid.color": C["line"],
-    "grid.linewidth": 0.5,
-    "xtick.color": C["muted"],
-    "ytick.color": C["muted"],
-    "figure.facecolor": "none",
-    "legend.frameon": False,
-    "legend.fontsize": 8.5,
-    "path.simplify": False,
-    "lines.linewidth": 0.9,
-}
 # Where a bin saw several, the last one is what shows.
 _BY_GRAVITY = (Mode.IDLE, Mode.ARMED, Mode.HOLD, Mode.STOP, Mode.FAULT)
-_WIDE_IN, _HALF_IN = 11.0, 5.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +48,10 @@ class Clock:
         return ("min", 60.0) if total_s <= 3 * 3600 else ("h", 3600.0)
 
 
-@mpl.rc_context(_STYLE)
+@mpl.rc_context(STYLE)
 def histogram(values: Values, label: str, marks: Mapping[str, float]) -> str:
     """Counts of `values`, logarithmic, with named vertical marks; a wide range is so too."""
-    figure, axes = _canvas(_HALF_IN, 2.5)
+    figure, axes = canvas(HALF_IN, 2.5)
     low, high = float(values.min()), float(values.max())
     wide = high > 10 * max(low, 1.0)
     low = max(low, high * 1e-5) if wide else low
@@ -115,10 +79,10 @@ def histogram(values: Values, label: str, marks: Mapping[str, float]) -> str:
             fontsize=8,
             bbox={"facecolor": C["page"], "edgecolor": "none", "alpha": 0.75, "pad": 0.6},
         )
-    return _svg(figure, "histogram" + label)
+    return svg(figure, "histogram" + label)
 
 
-@mpl.rc_context(_STYLE)
+@mpl.rc_context(STYLE)
 def over_time(
     clock: Clock,
     lines: Sequence[Line],
@@ -128,7 +92,7 @@ def over_time(
     log: bool = False,
 ) -> str:
     """Lines over the whole recording, its modes shaded; `limit` is drawn where it is in reach."""
-    figure, axes = _canvas(_WIDE_IN, 2.3)
+    figure, axes = canvas(WIDE_IN, 2.3)
     _draw(axes, clock, lines)
     axes.set_ylabel(label)
     if log:
@@ -138,27 +102,27 @@ def over_time(
     if limit is not None and limit < 3 * axes.get_ylim()[1]:
         axes.axhline(limit, color=C["bad"], linewidth=0.8, linestyle=(0, (4, 3)))
     if len(lines) > 1:
-        _legend(axes)
-    return _svg(figure, "time" + label)
+        legend(axes)
+    return svg(figure, "time" + label)
 
 
-@mpl.rc_context(_STYLE)
+@mpl.rc_context(STYLE)
 def joint(  # noqa: PLR0917
     clock: Clock, name: str, unit: str, command: Values, state: Values, limited: NDArray[np.bool_]
 ) -> str:
     """One joint: commanded and measured, and a rug where its command is at a limit."""
-    figure, axes = _canvas(_HALF_IN, 1.75)
+    figure, axes = canvas(HALF_IN, 1.75)
     lines = [Line("measured", clock.t, state), Line("commanded", clock.t, command)]
     _draw(axes, clock, lines, colours=("second", "first"))
     _shade(axes, clock, limited, "bad", height=0.035)
     axes.set_title(f"{name}, {unit}")
-    return _svg(figure, "joint" + name)
+    return svg(figure, "joint" + name)
 
 
-@mpl.rc_context(_STYLE)
+@mpl.rc_context(STYLE)
 def timeline(clock: Clock, rows: Mapping[str, NDArray[np.bool_]]) -> str:
     """The mode, and below it one row for everything else that is true at times."""
-    figure, axes = _canvas(_WIDE_IN, 0.75 + 0.22 * (len(rows) + 1))
+    figure, axes = canvas(WIDE_IN, 0.75 + 0.22 * (len(rows) + 1))
     for mode in _BY_GRAVITY:
         _bars(axes, clock, clock.mode == mode, 0, mode.name.lower())
     for place, on in enumerate(rows.values(), 1):
@@ -170,12 +134,7 @@ def timeline(clock: Clock, rows: Mapping[str, NDArray[np.bool_]]) -> str:
     seen = [mode.name for mode in Mode if (clock.mode == mode).any()]
     handles = [mpl.patches.Patch(color=C[name.lower()], label=name) for name in seen]
     axes.legend(handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(seen))
-    return _svg(figure, "timeline")
-
-
-def _canvas(width_in: float, height_in: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width_in, height_in), layout="constrained")
-    return figure, figure.add_subplot()
+    return svg(figure, "timeline")
 
 
 def _draw(axes: Axes, clock: Clock, lines: Sequence[Line], colours: Sequence[str] = SERIES) -> None:
@@ -222,22 +181,3 @@ def _time_axis(axes: Axes, clock: Clock) -> None:
     start, end = clock.t[0] / second, clock.t[-1] / second
     axes.set_xlim(start, end if end > start else start + 1)
     axes.set_xlabel(unit)
-
-
-def _legend(axes: Axes) -> None:
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=6, borderaxespad=0.2)
-
-
-def _svg(figure: Figure, salt: str) -> str:
-    """The SVG element alone. Identifiers come from `salt`: figures of one page must not share."""
-    text = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": salt}):
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    svg = text.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    # A hundredth of a point is finer than any screen; half of the file is digits beyond it.
-    svg = re.sub(r"(\.\d\d)\d+", r"\1", svg)
-    for name, colour in C.items():
-        svg = svg.replace(colour, f"var(--{name})")
-    return svg

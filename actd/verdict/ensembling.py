@@ -5,6 +5,8 @@ Pure numpy; the weights are the daemon's own.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,15 +15,25 @@ from actd.control.plan import ensemble_weights
 DEFAULT_COEFF = 0.01
 
 
-def ensemble(chunks: NDArray[np.float32], coeff: float = DEFAULT_COEFF) -> NDArray[np.float64]:
-    """Actions (T, joints) from the chunks (T, chunk, joints) of T consecutive frames.
+def ensemble(
+    chunks: NDArray[np.float32],
+    coeff: float = DEFAULT_COEFF,
+    *,
+    made_at: Sequence[int] | NDArray[np.int64] | None = None,
+    ticks: int | None = None,
+) -> NDArray[np.float64]:
+    """Actions (ticks, joints) from chunks (N, chunk, joints).
 
-    At frame t every chunk that reaches it counts, the oldest first in the weights.
+    `made_at` are the rising ticks whose frames the chunks answer, by default 0, 1, 2, ...; `ticks`
+    defaults to one per chunk. At every tick each chunk that reaches it counts, the oldest first
+    in the weights. NaN where no chunk reaches.
     """
-    length, rows, joints = chunks.shape
-    actions = np.empty((length, joints))
-    for t in range(length):
-        oldest = max(0, t - rows + 1)
-        made = np.arange(oldest, t + 1)
-        actions[t] = ensemble_weights(coeff, len(made)) @ chunks[made, t - made]
+    count, rows, joints = chunks.shape
+    made = np.arange(count) if made_at is None else np.asarray(made_at)
+    actions = np.full((count if ticks is None else ticks, joints), np.nan)
+    for tick in range(len(actions)):
+        reaching = np.flatnonzero((made <= tick) & (made > tick - rows))
+        if reaching.size:
+            predicted = chunks[reaching, tick - made[reaching]]
+            actions[tick] = ensemble_weights(coeff, len(reaching)) @ predicted
     return actions

@@ -1,0 +1,105 @@
+"""Engines side by side: bench."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from actd.cli.app import app
+from actd.cli.checkpoint import with_hints
+from actd.cli.shared import AsJson, OptionalPath, names, show
+from actd.errors import ActdError, UsageError
+from actd.policy.hints import Hints
+
+if TYPE_CHECKING:
+    from actd.benchmark.report import BenchReport
+
+# typer reads annotations at run time, on 3.10 too, hence Optional.
+OptionalText = Optional[str]  # noqa: UP045
+
+
+@app.command()
+@with_hints
+def bench(
+    folders: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Argument(help="Engine folders; default: engines of a default-size untrained ACT."),
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(help="Engines or runtimes by comma, or all that can run here.")
+    ] = "all",
+    checkpoint: Annotated[
+        OptionalText, typer.Option(help="Build from this checkpoint: folder, .ckpt or hub id.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Timed runs of each engine.")] = 50,
+    warmup: Annotated[
+        int, typer.Option(min=0, help="Runs of each engine before, not counted.")
+    ] = 3,
+    rate: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Time at this many inferences a second, not back to back."),
+    ] = None,
+    threads: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="CPU threads; default: all cores."),
+    ] = None,
+    report: Annotated[
+        OptionalPath, typer.Option(help="Write a page with latency histograms to this .html.")
+    ] = None,
+    as_json: AsJson = False,
+    *,
+    hints: Hints,
+) -> None:
+    """Time engines side by side and show their error against torch."""
+    if hints.options() and checkpoint is None:
+        raise UsageError(f"{hints.options()[0]}: describes a checkpoint; give --checkpoint too")
+    _check_rate(rate)
+    _check_page(report)
+    from actd.benchmark.cache import Source
+    from actd.benchmark.run import Asked, Settings, run_benchmark
+
+    source = None if checkpoint is None else Source(checkpoint, hints)
+    found = run_benchmark(
+        Asked(names(engine), folders or [], source, threads),
+        Settings(rounds, warmup, rate),
+        lambda line: typer.echo(line, err=True),
+    )
+    if as_json:
+        typer.echo(json.dumps(found.to_dict()))
+    else:
+        from actd.benchmark.table import tables
+
+        show(tables(found))
+    if report is not None:
+        _write_page(found, report)
+    if not as_json:
+        typer.echo("next: actd init CHECKPOINT --engine DIR, then actd run actd.yaml")
+    raise typer.Exit(found.exit_code)
+
+
+def _check_rate(rate: float | None) -> None:
+    if rate is not None and not 0 < rate <= 1000:
+        raise UsageError(f"--rate: {rate:g}: give inferences a second, above 0 and at most 1000")
+
+
+def _check_page(path: Path | None) -> None:
+    """What would stop the page is said before minutes of timing, not after."""
+    if path is None:
+        return
+    if path.is_dir() or not path.parent.is_dir():
+        raise UsageError(f"--report: {path}: give a file in a folder that exists")
+    try:
+        import actd.benchmark.page  # noqa: F401
+    except ImportError as error:
+        raise ActdError(f"--report needs {error.name}: pip install 'actd[report]'") from None
+
+
+def _write_page(found: BenchReport, path: Path) -> None:
+    from actd.benchmark.page import bench_page
+    from actd.report.page import save
+
+    save(bench_page(found), path)
+    typer.echo(f"page: {path}", err=True)

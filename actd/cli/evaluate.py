@@ -1,0 +1,137 @@
+"""Engines on recorded episodes: eval."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from actd.cli.app import app
+from actd.cli.checkpoint import with_hints
+from actd.cli.shared import AsJson, OptionalPath, names, numbers, show
+from actd.errors import ActdError
+from actd.policy.hints import Hints
+
+if TYPE_CHECKING:
+    from actd.verdict.evaluate import Progress
+    from actd.verdict.evaluation import Evaluation
+
+    Draw = Callable[[Evaluation, Mapping[str, Any]], str]
+
+_KIND = "actd eval"
+
+
+@app.command("eval")
+@with_hints
+def evaluate(
+    recording: Annotated[
+        Path, typer.Argument(metavar="DATASET", help="LeRobotDataset folder, v2.1 or v3.0.")
+    ],
+    engine: Annotated[
+        str, typer.Option(help="Engine folders, or names inside --engines, by comma; also torch.")
+    ],
+    engines: Annotated[Path, typer.Option(help="Where engines are found by name.")] = Path(
+        "engines"
+    ),
+    checkpoint: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="What torch runs; default: what the engines were built from."),
+    ] = None,
+    torch: Annotated[
+        bool, typer.Option("--torch/--no-torch", help="Compare with torch where it can be had.")
+    ] = True,
+    episodes: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Such as 0,3,10-20; default: all."),
+    ] = None,
+    stride: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Every Nth frame; default: about 600 frames altogether."),
+    ] = None,
+    out: Annotated[OptionalPath, typer.Option(help="Default: ./eval-DATASET.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget finished episodes.")] = False,
+    as_json: AsJson = False,
+    *,
+    hints: Hints,
+) -> None:
+    """Measure engines on recorded episodes: L1 and L2 to what was recorded, errors to torch.
+
+    Finished episodes are kept, so the same command goes on where it was interrupted.
+    """
+    try:
+        # what the page needs is missed before hours of inference, not after them
+        from actd.verdict.evaluation_page import evaluation_page
+    except ModuleNotFoundError as error:
+        raise ActdError(f"eval needs {error.name}: pip install 'actd[record,report]'") from None
+    from actd.datasets.reader import open_dataset
+    from actd.verdict import evaluate as verdict
+    from actd.verdict.lineup import line_up
+
+    dataset = open_dataset(recording)
+    lineup = line_up(names(engine), engines, checkpoint, hints, with_torch=torch)
+    target = out or Path(f"eval-{recording.resolve().name}")
+    chosen = verdict.choose_episodes(dataset, numbers("--episodes", episodes))
+    step = stride or verdict.choose_stride(dataset, chosen, target, fresh=fresh)
+    frames = sum(-(-dataset.length(episode) // step) for episode in chosen)
+    typer.echo(f"{frames} frames of {len(chosen)} episodes, --stride {step}", err=True)
+    try:
+        with _progress() as progress:
+            found = verdict.evaluate(
+                dataset,
+                lineup,
+                target,
+                episodes=chosen,
+                stride=step,
+                fresh=fresh,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        typer.echo(f"finished episodes are kept in {target}; go on with: {_again()}", err=True)
+        raise
+    _publish(found, evaluation_page, target, as_json)
+    if not as_json:
+        typer.echo(f"next: actd bench {' '.join(c.place for c in lineup.engines)}".rstrip())
+    raise typer.Exit(0 if found.passed else 1)
+
+
+def _publish(found: Evaluation, draw: Draw, out: Path, as_json: bool) -> None:
+    """Write the figures and the page, and print them."""
+    from actd.observe.machine import machine
+    from actd.report.page import save
+    from actd.verdict.evaluation_table import render
+    from actd.verdict.record import save_json
+
+    data, drawn, about = out / "eval.json", out / "eval.html", machine()
+    save_json(found.to_dict() | {"machine": about}, data, _KIND)
+    save(draw(found, about), drawn)
+    if as_json:
+        typer.echo(data.read_text(encoding="utf-8"), nl=False)
+    else:
+        show(render(found))
+        typer.echo(f"wrote {data} and {drawn}")
+    for score in found.scores:
+        if score.against_torch and score.against_torch.excess:
+            typer.echo(f"{score.contestant.label}: {score.against_torch.excess}", err=True)
+
+
+def _again() -> str:
+    """The command that was given, without what would throw away what is kept."""
+    return shlex.join(["actd", *(word for word in sys.argv[1:] if word != "--fresh")])
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A bar of frames on stderr, with the time that is left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("frames"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("frames", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

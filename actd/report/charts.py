@@ -1,0 +1,150 @@
+"""Charts of figures rather than of time: curves by index, bars and ranges per joint, tails.
+
+Takes named numpy arrays, gives SVG text in the colours of the page. A value that is not finite
+is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from numpy.typing import NDArray
+
+from actd.report.canvas import HALF_IN, STYLE, WIDE_IN, C, canvas, legend, svg
+
+Values = NDArray[np.float64]
+
+_COLOURS = ("first", "second", "third", "stop", "hold", "muted")
+_TAIL = 0.9
+_DASHES: tuple[Any, ...] = ("solid", (0, (5, 3)), (0, (2, 2)))
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """Three figures of each of several things, such as mean, p99 and max; each (n,)."""
+
+    low: Values
+    middle: Values
+    high: Values
+    names: tuple[str, str, str] = ("mean", "p99", "max")
+
+
+@mpl.rc_context(STYLE)
+def curves(
+    series: Mapping[str, Values],
+    x_label: str,
+    y_label: str,
+    *,
+    beneath: Mapping[str, Values] | None = None,
+    title: str = "",
+    wide: bool = True,
+    from_zero: bool = True,
+) -> str:
+    """Lines over their own index; `beneath` are drawn broad and pale under the others."""
+    figure, axes = canvas(*((WIDE_IN, 2.6) if wide else (HALF_IN, 2.1)))
+    for name, values in (beneath or {}).items():
+        axes.plot(_finite(values), label=name, color=C["ink"], linewidth=3.0, alpha=0.3)
+    for place, (name, values) in enumerate(series.items()):
+        marker = "." if len(values) == 1 else ""
+        axes.plot(_finite(values), label=name, marker=marker, **_look(place))
+    if from_zero:
+        axes.set_ylim(bottom=0)
+    axes.set(xlabel=x_label, ylabel=y_label, title=title)
+    axes.yaxis.set_major_formatter("{x:g}")  # a common factor would stand where the title is
+    axes.margins(x=0.01)
+    if len(series) + len(beneath or {}) > 1:
+        if wide:
+            legend(axes)
+        else:
+            figure.legend(loc="outside lower center", ncols=4)
+    return svg(figure, "curves" + x_label + y_label + title)
+
+
+@mpl.rc_context(STYLE)
+def ranges(
+    names: Sequence[str], found: Ranges, label: str, limits: Mapping[str, float] | None = None
+) -> str:
+    """One row per name: a line from its low to its high figure, logarithmic."""
+    figure, axes = canvas(WIDE_IN, 0.9 + 0.24 * len(names))
+    rows = np.arange(len(names))
+    columns = [np.asarray(v, dtype=np.float64) for v in (found.low, found.middle, found.high)]
+    seen = np.concatenate([c[np.isfinite(c) & (c > 0)] for c in columns])
+    floor = float(seen.min()) * 0.7 if seen.size else 1e-9
+    low, middle, high = (np.clip(np.nan_to_num(c, posinf=np.nan), floor, None) for c in columns)
+    axes.hlines(rows, low, high, color=C["line"], linewidth=4.0)
+    looks = (("first", "o", 4.0), ("second", "D", 3.6), ("bad", "|", 9.0))
+    for name, values, (colour, marker, size) in zip(
+        found.names, (low, middle, high), looks, strict=True
+    ):
+        axes.plot(
+            values, rows, marker, color=C[colour], markersize=size, label=name, linestyle="none"
+        )
+    for row, (name, value) in enumerate((limits or {}).items()):
+        axes.axvline(value, color=C["bad"], linewidth=0.8, linestyle=(0, (4, 3)))
+        axes.annotate(
+            name,
+            (value, 0.0),
+            xycoords=("data", "axes fraction"),
+            xytext=(-3, 3 + 10 * row),
+            textcoords="offset points",
+            ha="right",
+            fontsize=8,
+        )
+    axes.set_yticks(rows, list(names))
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set(xscale="log", xlabel=label)
+    axes.grid(visible=False, axis="y")
+    legend(axes)
+    return svg(figure, "ranges" + label)
+
+
+@mpl.rc_context(STYLE)
+def bars(names: Sequence[str], series: Mapping[str, Values], label: str) -> str:
+    """One group of horizontal bars per name, one bar per series."""
+    thickness = 0.8 / max(1, len(series))
+    figure, axes = canvas(WIDE_IN, 0.8 + max(0.24, 0.11 * len(series)) * len(names))
+    rows = np.arange(len(names))
+    for place, (name, values) in enumerate(series.items()):
+        shown = np.where(np.isfinite(values), values, 0.0)
+        offset = (place - (len(series) - 1) / 2) * thickness
+        colour = C[_COLOURS[place % len(_COLOURS)]]
+        axes.barh(rows + offset, shown, thickness * 0.9, color=colour, label=name)
+    axes.set_yticks(rows, list(names))
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlabel(label)
+    axes.grid(visible=False, axis="y")
+    if len(series) > 1:
+        legend(axes)
+    return svg(figure, "bars" + label)
+
+
+@mpl.rc_context(STYLE)
+def tail(series: Mapping[str, tuple[Values, Values]], label: str) -> str:
+    """How many values are larger than x: per series the rising values and that share, both (n,)."""
+    figure, axes = canvas(WIDE_IN, 2.8)
+    for place, (name, (values, share)) in enumerate(series.items()):
+        # the smallest values are many decades of nothing
+        shown = np.isfinite(values) & (values > 0) & (share <= _TAIL)
+        axes.plot(values[shown], 100 * share[shown], label=name, **_look(place))
+    axes.set(xscale="log", yscale="log", xlabel=label, ylabel="share of values beyond, %")
+    axes.yaxis.set_major_formatter("{x:g}")
+    legend(axes)
+    return svg(figure, "tail" + label)
+
+
+def _finite(values: Values) -> Values:
+    """Values with a hole where one is not finite."""
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _look(place: int) -> dict[str, Any]:
+    """Colour and dashes of the series at `place`: lines that lie on one another all show."""
+    return {
+        "color": C[_COLOURS[place % len(_COLOURS)]],
+        "linestyle": _DASHES[place % len(_DASHES)],
+        "linewidth": 1.1,
+    }

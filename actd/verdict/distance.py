@@ -1,0 +1,92 @@
+"""How far predicted actions are from recorded ones, per joint and per step of a chunk.
+
+Pure numpy. A step beyond the end of its episode has no recorded action and does not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """Mean absolute (L1) and mean squared (L2) distances, in physical units.
+
+    `l1`, `l2` (joints,) over all steps that count; `l1_by_step`, `l2_by_step` (steps, joints), NaN
+    for a step that never counts. `counted` of `steps` predicted rows had a recorded action.
+    """
+
+    l1: Values
+    l2: Values
+    l1_by_step: Values
+    l2_by_step: Values
+    counted: int
+    steps: int
+
+    def l1_std(self, std: Values) -> float:
+        """L1 over all joints, each in its standard deviations: LeRobot's loss without padding."""
+        return float((self.l1 / std).mean())
+
+    def l2_std(self, std: Values) -> float:
+        """L2 over all joints, each in its standard deviations."""
+        return float((self.l2 / std**2).mean())
+
+    def logged(self, std: Values) -> float:
+        """`l1_loss` as LeRobot logs it: padded steps are zeros that count in its mean."""
+        return self.l1_std(std) * self.counted / self.steps
+
+
+def targets(recorded: NDArray[np.float32], rows: Sequence[int], chunk: int) -> Values:
+    """The recorded actions (T, joints) that chunks made at `rows` predict: (N, chunk, joints).
+
+    NaN beyond the end of the episode.
+    """
+    length, joints = recorded.shape
+    due = np.asarray(rows, dtype=np.int64)[:, None] + np.arange(chunk)
+    found: Values = np.full((len(due), chunk, joints), np.nan)
+    inside = due < length
+    found[inside] = recorded[due[inside]]
+    return found
+
+
+def distance(predicted: NDArray[Any], truth: NDArray[Any]) -> Distance:
+    """Distances of `predicted` from `truth`, both (N, steps, joints).
+
+    Rows of `truth` that are not finite do not count. A prediction that is not finite is
+    infinitely far. Raises ValueError on shapes that differ or when nothing counts.
+    """
+    if predicted.shape != truth.shape or predicted.ndim != 3:
+        raise ValueError(
+            f"need two equal (N, steps, joints), found {predicted.shape}, {truth.shape}"
+        )
+    counts = np.isfinite(truth).all(axis=2)
+    if not counts.any():
+        raise ValueError("no recorded action beside any prediction")
+    known = np.where(counts[..., None], truth, 0.0).astype(np.float64)
+    error = np.abs(np.where(np.isfinite(predicted), predicted, np.inf).astype(np.float64) - known)
+    error = np.where(counts[..., None], error, 0.0)
+    by_step = counts.sum(axis=0)
+    sums = [part.sum(axis=0) for part in (error, error**2)]
+    each = [_divided(part, by_step) for part in sums]
+    counted = int(by_step.sum())
+    return Distance(
+        l1=sums[0].sum(axis=0) / counted,
+        l2=sums[1].sum(axis=0) / counted,
+        l1_by_step=each[0],
+        l2_by_step=each[1],
+        counted=counted,
+        steps=counts.size,
+    )
+
+
+def _divided(sums: Values, by_step: NDArray[np.int64]) -> Values:
+    means: Values = np.full_like(sums, np.nan)
+    means[by_step > 0] = sums[by_step > 0] / by_step[by_step > 0, None]
+    return means
