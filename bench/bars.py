@@ -60,7 +60,15 @@ BARS: Mapping[str, Mapping[str, Bar]] = {
         "first_armed_s": Bar("<=", 15, "s", "a newcomer gives up waiting"),
     },
     "tick": _TICK,
+    "gpu": {
+        "best.p50_ms": Bar("<=", 1, "ms", "the GPU could do more than we get of it"),
+        "best.vs_lerobot": Bar(">=", 10, "x", "LeRobot on the same GPU would nearly do"),
+    },
     "engines": {
         "ort-int8.speedup": Bar(">=", 2.5, "x", "below it, exporting is not worth the error"),
+        "ort-int8.vs_lerobot": Bar(">=", 3.3, "x", "a robot without OpenVINO gains too little"),
+        "best.vs_lerobot": Bar(">=", 5, "x", "LeRobot alone would do"),
+        "best.vs_roofline": Bar("<=", 1.25, "x", "the processor could do more than we get of it"),
+        "slowest.load_s": Bar("<=", 2, "s", "a restarted daemon leaves the arm waiting"),
     },
 }

@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from actd.errors import ActdError
-from actd.observe.measure import Tails, interleave, machine, tails
+from actd.observe.machine import machine
+from actd.observe.measure import Tails, interleave, tails
 from bench.bars import BARS, Bar
 
 RESULTS = Path(__file__).parent / "results"

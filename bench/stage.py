@@ -47,7 +47,7 @@ def engine() -> Path:
         with tempfile.TemporaryDirectory(prefix="building-", dir=folder) as scratch:
             checkpoint = write_untrained(Path(scratch) / "checkpoint", cameras=CAMERAS)
             tell = partial(print, file=sys.stderr)
-            export_checkpoint(checkpoint, folder, [ENGINE], None, tell)
+            export_checkpoint(checkpoint, folder, [ENGINE], "synthetic", tell)
     return folder / ENGINE
 
 

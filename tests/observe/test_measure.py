@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from itertools import count
 
@@ -63,21 +62,22 @@ def test_no_samples_is_an_error() -> None:
         measure.tails([])
 
 
-def test_the_envelope_is_json_and_knows_this_machine() -> None:
-    facts = json.loads(json.dumps(measure.machine()))
-    assert facts["cores"] >= 1
-    assert facts["python"].startswith("3.")
-    assert facts["versions"]["numpy"]
-    assert set(facts["cpu_flags"] or []) <= set(measure.CPU_FLAGS)
+def test_a_cadence_is_absolute_and_skips_what_it_misses() -> None:
+    now_ns = 0
+    begun: list[int] = []
+    durations = iter([10, 250, 100, 101, 10])
 
+    def sleep(seconds: float) -> None:
+        nonlocal now_ns
+        now_ns += round(seconds * 1e9)
 
-def test_a_machine_that_tells_nothing_gives_nulls(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> object:
-        raise OSError("no such thing here")
+    def work() -> None:
+        nonlocal now_ns
+        begun.append(now_ns)
+        now_ns += next(durations)
 
-    monkeypatch.setattr("pathlib.Path.read_text", refuse)
-    monkeypatch.setattr("subprocess.run", refuse)
-    monkeypatch.setattr("os.getloadavg", refuse)
-    facts = measure.machine()
-    assert (facts["governor"], facts["load_1min"], facts["git"], facts["gpu"]) == (None,) * 4
-    assert facts["cpu_flags"] is None
+    found = measure.pace(work, rate_hz=1e7, count=5, clock=lambda: now_ns, sleep=sleep)
+    assert found.samples_ns == [10, 250, 100, 101, 10]
+    # 250 ns at 200 spans the slots at 300 and 400; 100 ns is exactly a period and in time
+    assert begun == [100, 200, 500, 600, 800]
+    assert found.missed == 3

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from actd.observe import machine
+
+
+def test_the_envelope_is_json_and_knows_this_machine() -> None:
+    facts = json.loads(json.dumps(machine.machine()))
+    assert facts["cores"] >= 1
+    assert facts["python"].startswith("3.")
+    assert facts["versions"]["numpy"]
+    assert set(facts["cpu_flags"] or []) <= set(machine.CPU_FLAGS)
+
+
+def test_a_machine_that_tells_nothing_gives_nulls(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> object:
+        raise OSError("no such thing here")
+
+    monkeypatch.setattr("pathlib.Path.read_text", refuse)
+    monkeypatch.setattr("subprocess.run", refuse)
+    monkeypatch.setattr("os.getloadavg", refuse)
+    facts = machine.machine()
+    assert [facts[name] for name in ("governor", "load_1min", "git", "gpu", "cpu_mhz")] == [
+        None
+    ] * 5
+    assert facts["cpu_flags"] is None
+    assert machine.gpu_used_mb() is None
