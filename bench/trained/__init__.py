@@ -1,0 +1,1 @@
+"""A trained ACT policy of our own: a scripted task in the simulator, and LeRobot's training."""
