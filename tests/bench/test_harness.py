@@ -86,5 +86,5 @@ def test_every_bar_belongs_to_a_benchmark_and_says_why() -> None:
 def test_every_benchmark_tells_its_options(name: str) -> None:
     root = Path(__file__).parents[2]
     command = [sys.executable, "-m", f"bench.{name}", "--help"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=root, capture_output=True, encoding="utf-8", check=True)
     assert all(option in done.stdout for option in ("--json", "--out"))
