@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from actd.build.graph import write_module
 from actd.build.lean import Lean, fold_norms
 from actd.build.quantize import Quantizer
+from actd.engine.openvino import core
 from actd.engine.ort import OUTPUT
 from actd.observe.measure import Tails, interleave, tails
 from actd.policy.checkpoint import Checkpoint, load_checkpoint
@@ -30,7 +31,6 @@ from bench.harness import Options, main, report, speedup
 
 CAMERAS = {"top": (480, 640), "wrist": (480, 640)}
 THREADS = 2
-OPSET = 18
 WRITTEN = "as written"
 _KEPT_FLOAT = ("action_head", "encoder_robot_state_input_proj")
 _CALIBRATION = 3
@@ -122,10 +122,8 @@ def with_ort(model: Path, observation: Observation) -> Call:
 
 def with_openvino(precision: str, model: Path, observation: Observation) -> Call:
     """One inference by OpenVINO, float parts in `precision`."""
-    import openvino
-
     settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": THREADS}
-    request = openvino.Core().compile_model(str(model), "CPU", settings).create_infer_request()
+    request = core().compile_model(str(model), "CPU", settings).create_infer_request()
     return partial(request.infer, dict(observation))
 
 
@@ -174,7 +172,7 @@ def _write(checkpoint: Checkpoint, scratch: Path) -> dict[str, Path]:
         folder = scratch / name.replace(" ", "-")
         folder.mkdir()
         models[name] = folder / "model.onnx"
-        write_module(module, checkpoint.spec, models[name], OPSET)
+        write_module(module, checkpoint.spec, models[name])
         quantizer = Quantizer(models[name], folder / "quantizer")
         quantizer.calibrate("minmax", frames)
         layers = [layer for layer in quantizer.layers if layer not in _KEPT_FLOAT]

@@ -18,6 +18,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from actd.build.quiet import quiet
+from actd.engine.openvino import core
 from actd.observe.measure import interleave
 
 PRECISIONS = ("int8", "bf16", "fp32")
@@ -207,14 +208,14 @@ def _openvino(
         import openvino
     except ImportError:
         return None
-    core = openvino.Core()
-    if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    one = core()
+    if precision == "bf16" and "BF16" not in one.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         return None
     settings = {
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": threads,
     }
-    request = core.compile_model(core.read_model(file), "CPU", settings).create_infer_request()
+    request = one.compile_model(one.read_model(file), "CPU", settings).create_infer_request()
     tensor = openvino.Tensor(sample["x0"], shared_memory=True)
     return lambda: request.infer([tensor], share_outputs=True)

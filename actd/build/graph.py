@@ -17,16 +17,19 @@ from actd.policy.spec import PolicySpec
 if TYPE_CHECKING:
     from torch import nn
 
+# What the exporter writes without converting.
+_OPSET = 18
 
-def write_onnx(checkpoint: Checkpoint, file: Path, opset: int) -> None:
+
+def write_onnx(checkpoint: Checkpoint, file: Path) -> None:
     """Write the policy as one ONNX file whose inputs bear the feature names."""
     from actd.build.lean import Lean
     from actd.policy.network import Policy
 
-    write_module(Lean(Policy(checkpoint)), checkpoint.spec, file, opset)
+    write_module(Lean(Policy(checkpoint)), checkpoint.spec, file)
 
 
-def write_module(module: nn.Module, spec: PolicySpec, file: Path, opset: int) -> None:
+def write_module(module: nn.Module, spec: PolicySpec, file: Path) -> None:
     """Write a module that takes the spec's inputs in order and gives the actions."""
     import torch
 
@@ -41,7 +44,7 @@ def write_module(module: nn.Module, spec: PolicySpec, file: Path, opset: int) ->
             str(file),
             input_names=keys,
             output_names=[OUTPUT],
-            opset_version=opset,
+            opset_version=_OPSET,
             dynamo=True,
             external_data=False,
             verbose=False,

@@ -12,7 +12,9 @@ millisecond for two pictures, so that read-only and strided arrays need no secon
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +79,27 @@ def load(folder: Path, manifest: Manifest, threads: int | None, spin: bool) -> O
     return OpenvinoEngine(folder / manifest.model, manifest, threads)
 
 
+# It reads a model in the "C" locale and puts the process's own back: two at once leave "C".
+_reading = threading.Lock()
+
+
+@cache
+def core() -> Any:
+    """The only `openvino.Core` of this process, never ended.
+
+    Its CPU plugin gives the calling thread a signal stack of its own. Plugins that end in another
+    order than they began leave the thread one that is freed, and the next signal, a Ctrl-C say,
+    is then a segmentation fault.
+    """
+    import openvino
+
+    return openvino.Core()
+
+
 def _compile(file: Path, manifest: Manifest, threads: int | None) -> Any:
     """The compiled model, from the cache where it has been compiled before."""
     if lacking := missing("openvino"):
         raise EngineError(f"{file}: {lacking[0]}")
-    import openvino
-
     hint = _hint(manifest)
     settings = {
         "INFERENCE_PRECISION_HINT": hint,
@@ -91,11 +108,12 @@ def _compile(file: Path, manifest: Manifest, threads: int | None) -> Any:
     }
     if threads:
         settings["INFERENCE_NUM_THREADS"] = threads
-    cache = _cache(manifest)
-    if cache:
-        settings["CACHE_DIR"] = str(cache)
+    folder = _cache(manifest)
+    if folder:
+        settings["CACHE_DIR"] = str(folder)
     try:
-        compiled = openvino.Core().compile_model(str(file), "CPU", settings)
+        with _reading:
+            compiled = core().compile_model(str(file), "CPU", settings)
         loaded_from_cache = compiled.get_property("LOADED_FROM_CACHE")
         found = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
     except RuntimeError as error:
@@ -105,8 +123,8 @@ def _compile(file: Path, manifest: Manifest, threads: int | None) -> Any:
         raise EngineError(
             f"{file}: asked openvino for {hint}, got {found}; use another engine on this CPU"
         )
-    if cache and not loaded_from_cache:
-        seal(cache)
+    if folder and not loaded_from_cache:
+        seal(folder)
     return compiled
 
 

@@ -11,6 +11,7 @@ and its layout fits one CPU only.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,8 @@ def _session(file: Path, threads: int | None, spin: bool) -> Any:
             f"{file}: onnxruntime is not installed; pip install 'actd[cpu]'"
         ) from None
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads or 0
+    # told how many, it leaves its threads unbound; its own choice binds them, to any core at all
+    options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))

@@ -63,7 +63,17 @@ def checkpoint_of(a: Architecture, inputs: tuple[Feature, ...], modes: str) -> C
     }
     modes_of = {feature.key: modes for feature in (*inputs, spec.action)}
     return Checkpoint(
-        Path("made"), spec, statistics, modes_of, 1e-8, False, tensors, "", "made here", ()
+        Path("made"),
+        Path("made"),
+        spec,
+        statistics,
+        modes_of,
+        1e-8,
+        False,
+        tensors,
+        "",
+        "made here",
+        (),
     )
 
 
@@ -129,7 +139,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Two cameras alike, two encoder layers, one decoder layer."""
     checkpoint = checkpoint_of(TINY, (STATE, camera("a"), camera("b")), "MEAN_STD")
     file = tmp_path_factory.mktemp("graph") / "model.onnx"
-    write_onnx(checkpoint, file, 18)
+    write_onnx(checkpoint, file)
     return onnx.load(str(file)).graph
 
 

@@ -47,7 +47,7 @@ def far(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
 @pytest.fixture(scope="module")
 def half(far: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("half")
-    write_onnx(far, folder / "model.onnx", 18)
+    write_onnx(far, folder / "model.onnx")
     to_half(folder / "model.onnx", folder / "half.onnx")
     return folder / "half.onnx"
 

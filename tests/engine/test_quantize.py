@@ -38,7 +38,7 @@ def policy(checkpoint: Path) -> Checkpoint:
 @pytest.fixture(scope="module")
 def float_model(policy: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("float") / "model.onnx"
-    write_onnx(policy, file, 18)
+    write_onnx(policy, file)
     return file
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import locale
 import os
 import shutil
 import subprocess
@@ -182,9 +183,56 @@ def test_two_threads_each_load_their_own(engine: Engine, built: Path) -> None:
         with closing(load_engine(built / engine.name, threads=1)) as own:
             return own.infer(good())
 
+    before = locale.setlocale(locale.LC_ALL)
     with ThreadPoolExecutor(2) as pool:
-        for found in pool.map(in_a_thread, range(2)):
+        for found in pool.map(in_a_thread, range(6)):
             np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    assert locale.setlocale(locale.LC_ALL) == before
+
+
+# In a process of its own, which a segmentation fault may take.
+SIGNAL_AFTER_TWO = """
+import gc, os, signal, sys
+from actd.engine.load import load_engine
+first, second = (load_engine(folder) for folder in sys.argv[1:])
+first.close()
+second.close()
+del first, second
+gc.collect()
+rang = []
+signal.signal(signal.SIGALRM, lambda *_: rang.append(1))
+os.kill(os.getpid(), signal.SIGALRM)
+print(len(rang))
+"""
+
+
+def test_a_signal_after_two_engines_were_closed_arrives(engine: Engine, built: Path) -> None:
+    folder = str(built / engine.name)
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNAL_AFTER_TWO, folder, folder],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+
+
+# The pool's threads may run on the cores of their process and on no others.
+CORES_OF_THREADS = """
+import os, sys
+core = min(os.sched_getaffinity(0))
+os.sched_setaffinity(0, {core})
+from actd.engine.load import load_engine
+engine = load_engine(sys.argv[1])
+cores = [os.sched_getaffinity(int(task)) for task in os.listdir("/proc/self/task")]
+print(all(c == {core} for c in cores))
+"""
+
+
+def test_no_thread_leaves_the_cores_of_the_process(engine: Engine, built: Path) -> None:
+    command = [sys.executable, "-c", CORES_OF_THREADS, str(built / engine.name)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
 
 
 # Counted in a process of its own: threads that a library has made stay.
