@@ -3,7 +3,7 @@
 Takes the export's job and a folder, leaves the model there and tells how it was quantised. The
 layers that stay float are chosen on a few calibration frames; the verdict's frames only confirm
 the choice. Without calibration data a weaker form is written, and said to be.
-Raises Refused when nothing with even one layer in 8 bits is exact enough.
+Raises RefusedError when nothing with even one layer in 8 bits is exact enough.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from actd.build.frames import Frames, evenly
 from actd.build.job import Job
-from actd.build.judge import Judged, chunks, judge, require
+from actd.build.judge import EVERYWHERE, Judged, chunks, judge, require
 from actd.build.quantize import needs_reduce_range
 from actd.build.sensitivity import keep_float
 from actd.engine.base import Observation
@@ -53,7 +53,7 @@ def write_int8(manifest: Manifest, job: Job, folder: Path) -> Calibration:
     kept = _search(plan, manifest, settings, job, folder)
     calibration = Calibration(
         form=plan.form,
-        source=str(job.source) if plan.calibration else None,
+        source=job.source_name if plan.calibration else None,
         frames=len(plan.calibration or ()),
         method=settings.method if plan.calibration else None,
         reduce_range=plan.reduce_range,
@@ -73,8 +73,6 @@ def _static(manifest: Manifest, settings: Quantization, job: Job) -> _Plan:
             f"{recipe.name}: synthetic frames tell how fast an 8-bit engine is, not how exact: it "
             f"may be off by {settings.synthetic_max_std:g} std; for a robot give recorded ones"
         )
-    for note in frames.notes:
-        job.report(f"note: {note}")
     job.report(
         f"{recipe.name}: measure ranges ({settings.method}) on {len(frames)} frames of "
         f"{frames.source}"
@@ -109,8 +107,10 @@ def _without_frames(manifest: Manifest, settings: Quantization, job: Job) -> _Pl
 def _search(
     plan: _Plan, manifest: Manifest, settings: Quantization, job: Job, folder: Path
 ) -> tuple[KeptFloat, ...]:
-    """Write the model with the fewest layers in float that pass. Raises Refused."""
+    """Write the model with the fewest layers in float that pass. Raises RefusedError."""
     recipe, file = manifest.recipe, folder / manifest.model
+    if manifest.runtime == "trt":  # there an attempt costs minutes, and the 8-bit grid is the same
+        manifest = manifest.model_copy(update={"runtime": EVERYWHERE})
     expected = job.torch(plan.few)
     verdicts: list[Judged] = []
 

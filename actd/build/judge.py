@@ -23,7 +23,8 @@ from actd.engine.verify import Parity, compare
 from actd.errors import EngineError
 from actd.verdict.ensembling import DEFAULT_COEFF, ensemble
 
-_EVERYWHERE = "ort"
+EVERYWHERE = "ort"
+"""The runtime that every computer has, and that judges for those it has not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def chunks(
     manifest: Manifest, folder: Path, observations: Sequence[Observation]
 ) -> tuple[NDArray[np.float32], str]:
     """Chunks (N, chunk, joints) of the model in `folder`, and the runtime that computed them."""
-    runtime = manifest.runtime if not missing(manifest.runtime) else _EVERYWHERE
+    runtime = manifest.runtime if not missing(manifest.runtime) else EVERYWHERE
     stand_in = manifest.model_copy(update={"runtime": runtime})
     with closing(open_engine(folder, stand_in)) as engine:
         return np.stack([engine.infer(observation) for observation in observations]), runtime

@@ -51,9 +51,9 @@ def cache_folder(kind: str, key: str) -> Path | None:
 
 def seal(folder: Path) -> None:
     """Write down the hash of every file in `folder`."""
-    hashes = {file.name: sha256(file) for file in _files(folder)}
     new = folder / f"{_SEALS}.{os.getpid()}"
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # another process may throw the folder away meanwhile
+        hashes = {file.name: sha256(file) for file in _files(folder)}
         new.write_text(json.dumps(hashes, indent=2) + "\n", encoding="utf-8")
         new.replace(folder / _SEALS)
 
@@ -64,10 +64,10 @@ def discard_unsealed(folder: Path) -> None:
         sealed = json.loads((folder / _SEALS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         sealed = {}
-    for file in _files(folder):
-        with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):
+        for file in _files(folder):
             if not isinstance(sealed, dict) or sealed.get(file.name) != sha256(file):
-                file.unlink()
+                file.unlink(missing_ok=True)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -8,6 +8,7 @@ with it, and the command that builds it again.
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from actd.engine.recipe import Recipe
 from actd.engine.verify import Parity
 from actd.errors import EngineError
 from actd.hashing import sha256
+from actd.policy.hints import Hints
 from actd.policy.spec import PolicySpec
 
 FORMAT = 1
@@ -36,10 +38,16 @@ class FileRecord(_Model):
 
 
 class Source(_Model):
-    """The checkpoint that the engine was built from."""
+    """The checkpoint that the engine was built from.
+
+    `path` and `hints`, what was said of it, load it again. `identity` is a SHA-256 of everything
+    that its answers depend on, weights and statistics.
+    """
 
     path: str
     weights_sha256: str
+    identity: str = ""
+    hints: dict[str, Any] = {}
 
 
 class Built(_Model):
@@ -126,11 +134,17 @@ class Manifest(_Model):
         return PolicySpec.from_dict(self.spec)
 
     @property
+    def published(self) -> bool:
+        """Whether the engine is complete: while one is being made its manifest lists no files."""
+        return bool(self.files)
+
+    @property
     def rebuild(self) -> str:
         """The command that builds this engine again."""
         frames = self.calibration.source if self.calibration else None
-        calibrated = f" --calibration {frames}" if frames else ""
-        return f"actd export {self.source.path} --out DIR --engine {self.engine}{calibrated}"
+        words = ["actd", "export", self.source.path, *Hints.again(self.source.hints).options()]
+        words += ["--out", "DIR", "--engine", self.engine]
+        return shlex.join([*words, "--calibration", frames] if frames else words)
 
     @property
     def size_bytes(self) -> int:

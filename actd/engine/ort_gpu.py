@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actd.engine import host
-from actd.engine.cache import cache_folder
+from actd.engine.cache import cache_folder, discard_unsealed, seal
 from actd.engine.cuda.driver import open_driver
 from actd.engine.manifest import Manifest
 from actd.engine.ort import OUTPUT
@@ -110,7 +110,8 @@ def load(folder: Path, manifest: Manifest, threads: int | None, spin: bool) -> O
         raise EngineError(f"{manifest.engine}: {'; '.join(lacking)}")
     engine = OrtGpuEngine(folder / manifest.model, manifest, spin)
     try:
-        check_reference(engine, folder, manifest)
+        if manifest.published:  # while it is being exported, who exports it judges it
+            check_reference(engine, folder, manifest)
     except BaseException:
         engine.close()
         raise
@@ -156,8 +157,12 @@ def _session(file: Path, manifest: Manifest) -> Any:
     provider = _PROVIDERS[manifest.runtime]
     options = ort.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = 1  # its own choice is a waiting thread bound to each core
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-    choices = _cuda_choices() if manifest.runtime == "cuda" else _tensorrt_choices(manifest)
+    kept = _plans(manifest)
+    if kept:
+        discard_unsealed(kept)  # a plan cut short is an error to the provider, not a rebuild
+    choices = _cuda_choices() if manifest.runtime == "cuda" else _tensorrt_choices(manifest, kept)
     try:
         session = ort.InferenceSession(
             str(file), options, providers=[(provider, choices)], enable_fallback=False
@@ -166,6 +171,8 @@ def _session(file: Path, manifest: Manifest) -> Any:
         reason = " ".join(str(error).split())[:300]
         raise EngineError(f"{file}: {provider} cannot run it ({reason}); {_advice()}") from None
     require_provider(session.get_providers(), provider, file)
+    if kept:
+        seal(kept)
     return session
 
 
@@ -189,8 +196,14 @@ def _cuda_choices() -> dict[str, str]:
     }
 
 
-def _tensorrt_choices(manifest: Manifest) -> dict[str, str]:
-    """Options of the TensorRT provider; its plans and timings are kept where that can be."""
+def _plans(manifest: Manifest) -> Path | None:
+    """Where the TensorRT provider keeps this engine's plans and timings; None for nowhere."""
+    key = next((r.sha256[:32] for r in manifest.files if r.name == manifest.model), None)
+    return cache_folder("ort-trt", key) if key and manifest.runtime == "ort-trt" else None
+
+
+def _tensorrt_choices(manifest: Manifest, kept: Path | None) -> dict[str, str]:
+    """Options of the TensorRT provider."""
     choices = {
         "device_id": "0",
         "trt_cuda_graph_enable": "1",
@@ -198,12 +211,11 @@ def _tensorrt_choices(manifest: Manifest) -> dict[str, str]:
         "trt_fp16_enable": str(int(manifest.precision == "fp16")),
         "trt_layer_norm_fp32_fallback": "1",
     }
-    key = next((r.sha256[:32] for r in manifest.files if r.name == manifest.model), None)
-    if key and (folder := cache_folder("ort-trt", key)):
+    if kept:
         choices |= {
             "trt_engine_cache_enable": "1",
-            "trt_engine_cache_path": str(folder),
+            "trt_engine_cache_path": str(kept),
             "trt_timing_cache_enable": "1",
-            "trt_timing_cache_path": str(folder),
+            "trt_timing_cache_path": str(kept),
         }
     return choices

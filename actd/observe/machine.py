@@ -60,7 +60,8 @@ def machine() -> dict[str, Any]:
 def gpu_used_mb() -> float | None:
     """Memory in use on the first NVIDIA GPU in MB (10^6 bytes), by whatever process."""
     answer = _nvidia("memory.used", "nounits")
-    return None if answer is None else float(answer.splitlines()[0]) * 2**20 / 1e6
+    # one that shares the computer's memory answers [N/A]
+    return None if answer is None else _try(lambda: float(answer.splitlines()[0]) * 2**20 / 1e6)
 
 
 def _try(read: Callable[[], Any]) -> Any:

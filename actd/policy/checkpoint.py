@@ -8,10 +8,14 @@ never returns a checkpoint that would run un-normalised by accident.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from actd.errors import CheckpointError, UsageError
 from actd.hashing import sha256
@@ -47,6 +51,7 @@ class Opened:
     evidence: str
     stored: Stored
     training: Training
+    is_original: bool
 
     @property
     def recognised(self) -> str:
@@ -60,10 +65,12 @@ class Checkpoint:
 
     Feature names are those the user supplies (before the checkpoint's own renaming).
     `tensors` are float32, by the network's names. `eps_added` as in Normalization.
-    `recognised` says in one line which generation it is and what gave it away.
+    `recognised` says in one line which generation it is and what gave it away. `path` loads it
+    again: its folder, or the weights file of an original ACT.
     """
 
     folder: Path
+    path: Path
     spec: PolicySpec
     statistics: Mapping[str, Statistics]
     normalization: Mapping[str, str]
@@ -73,6 +80,18 @@ class Checkpoint:
     weights_sha256: str
     recognised: str
     notes: tuple[str, ...]
+
+    def identity(self) -> str:
+        """A SHA-256 of everything that its answers depend on."""
+        spec = replace(self.spec, trained_hz=None).to_dict()
+        rules = {"modes": dict(self.normalization), "eps": [self.eps, self.eps_added]}
+        found = hashlib.sha256(json.dumps([spec, rules], sort_keys=True).encode())
+        for key, statistics in sorted(self.statistics.items()):
+            for name, values in sorted(statistics.items()):
+                found.update(f"{key} {name}".encode() + np.ascontiguousarray(values).tobytes())
+        for key, tensor in sorted(self.tensors.items()):
+            found.update(key.encode() + np.ascontiguousarray(tensor.numpy()).tobytes())
+        return found.hexdigest()
 
 
 def load_checkpoint(path: str | Path, hints: Hints | None = None) -> Checkpoint:
@@ -86,6 +105,7 @@ def load_checkpoint(path: str | Path, hints: Hints | None = None) -> Checkpoint:
     stored, normalization = opened.stored, opened.stored.normalization
     return Checkpoint(
         folder=stored.folder,
+        path=stored.weights.file if opened.is_original else stored.folder,
         spec=stored.spec,
         statistics=normalization.statistics,
         normalization=normalization.modes,
@@ -115,7 +135,7 @@ def open_checkpoint(path: str | Path, hints: Hints | None = None) -> Opened:
     training = read_training(stored.folder)
     hz = hints.fps or stored.spec.trained_hz or training.fps
     stored = replace(stored, spec=replace(stored.spec, trained_hz=hz))
-    return Opened(generation, evidence, stored, training)
+    return Opened(generation, evidence, stored, training, place.is_original)
 
 
 def _recognise(place: Place) -> tuple[Generation, str]:

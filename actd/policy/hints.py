@@ -7,7 +7,9 @@ nor its attention heads. Owns reading the options' texts; UsageError names the o
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from actd.errors import UsageError
 
@@ -35,6 +37,18 @@ class Hints:
     color: str | None = None
     fps: float | None = None
     dataset: str | None = None
+
+    def given(self) -> dict[str, Any]:
+        """The answers that were given, as plain JSON data."""
+        return {key: value for key, value in asdict(self).items() if value != getattr(Hints(), key)}
+
+    @classmethod
+    def again(cls, given: Mapping[str, Any]) -> Hints:
+        """What `given` gave, after a way through JSON."""
+        arguments: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in given.items()
+        }
+        return cls(**arguments)
 
     def options(self) -> tuple[str, ...]:
         """The command line's options that say the same."""

@@ -59,7 +59,7 @@ class Child:
         """Run, restarting where allowed, until it is down for good; returns why."""
         while True:
             code = await self._run_once()
-            why = self._last_words or _exit_reason(code)
+            why = _why(code, self._last_words)
             if self._ending.is_set() or (self._may_finish and code == 0):
                 return ""
             self.condition = {"state": "failed", "why": why}
@@ -149,5 +149,8 @@ def describe(condition: Mapping[str, Any]) -> str:
     return f"{state}: {why}" if why else str(state)
 
 
-def _exit_reason(code: int) -> str:
-    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+def _why(code: int, last_words: str) -> str:
+    """Why a process ended. One that was killed did not say so: its last words are older."""
+    if code >= 0:
+        return last_words or f"exit code {code}"
+    return f"killed by signal {-code}" + (f"; it last said: {last_words}" if last_words else "")

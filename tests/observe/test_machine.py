@@ -28,3 +28,11 @@ def test_a_machine_that_tells_nothing_gives_nulls(monkeypatch: pytest.MonkeyPatc
     ] * 5
     assert facts["cpu_flags"] is None
     assert machine.gpu_used_mb() is None
+
+
+@pytest.mark.parametrize(("answer", "used_mb"), [("[N/A]", None), ("1024\n0", 1073.741824)])
+def test_a_gpu_that_shares_the_memory_tells_none(
+    answer: str, used_mb: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "_nvidia", lambda *_: answer)
+    assert machine.gpu_used_mb() == used_mb

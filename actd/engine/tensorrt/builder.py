@@ -34,9 +34,14 @@ _FORMATS = {"fp16": r"FP16|Half", "int8": r"Int8|INT8", "fp32": r"FP32|Float"}
 
 @dataclass(frozen=True, slots=True)
 class BuildSettings:
-    """How hard TensorRT tries. `workspace_bytes` bounds the scratch memory of a layer."""
+    """How hard TensorRT tries. `workspace_bytes` bounds the scratch memory of a layer.
+
+    `small` is whether the plan's size must show the precision: where only weights are 8-bit,
+    TensorRT may widen them again.
+    """
 
     precision: Precision
+    small: bool = True
     workspace_bytes: int = 2 << 30
     optimization_level: int = 4
 
@@ -83,7 +88,8 @@ def build_plan(trt: Any, onnx: Path, settings: BuildSettings, timing_cache: byte
             f"{onnx}: TensorRT {trt.__version__} cannot build it; {said(trt)}; use another engine"
         )
     plan = bytes(memory)
-    _check_size(onnx, settings.precision, len(plan), weights)
+    if settings.small:
+        _check_size(onnx, settings.precision, len(plan), weights)
     return Built(plan, bytes(cache.serialize()), tensors, weights)
 
 

@@ -5,6 +5,7 @@ code: it is used only when it was built here for exactly this model, TensorRT, G
 its bytes have the hash in its JSON file. Anything else is a sentence that says what changed, and
 a rebuild.
 Files appear whole or not at all; a folder that cannot be written costs a rebuild at each start.
+Of the plans the most recently written few are kept.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 from actd.engine.cache import cache_root
 
 FORMAT = 1
+_KEPT = 8
 
 # What a field of the key is called in a sentence.
 _WORDS = {
@@ -113,7 +115,10 @@ class PlanCache:
         }
         text = json.dumps(written, indent=2) + "\n"
         # the plan first: a plan with another's JSON file fails its hash
-        return self._write(self._file(key), plan) or self._write(self._record(key), text.encode())
+        problem = self._write(self._file(key), plan)
+        problem = problem or self._write(self._record(key), text.encode())
+        self._forget_oldest()
+        return problem
 
     def timings(self, key: PlanKey) -> bytes:
         """TensorRT's timing cache for this machine, empty when there is none."""
@@ -124,7 +129,7 @@ class PlanCache:
 
     def keep_timings(self, key: PlanKey, timings: bytes) -> str:
         """Store the timing cache. Gives why it could not be, else nothing."""
-        return self._write(self._timings(key), timings)
+        return self._write(self._timings(key), timings, f".{os.getpid()}")
 
     @contextlib.contextmanager
     def locked(self, key: PlanKey) -> Iterator[None]:
@@ -145,9 +150,21 @@ class PlanCache:
     def _timings(self, key: PlanKey) -> Path:
         return self.folder / f"{key.machine}.timings"
 
-    def _write(self, file: Path, data: bytes) -> str:
-        """Write a file whole, through one beside it. Gives why it could not be, else nothing."""
-        partial = file.with_name(f"{file.name}.partial")
+    def _forget_oldest(self) -> None:
+        # Lock files stay: whoever waits for one would hold a file that nobody else sees.
+        with contextlib.suppress(OSError):
+            plans = sorted(self.folder.glob("*.plan"), key=lambda f: f.stat().st_mtime_ns)
+            for plan in plans[:-_KEPT]:
+                plan.with_suffix(".json").unlink(missing_ok=True)
+                plan.unlink(missing_ok=True)
+
+    def _write(self, file: Path, data: bytes, writer: str = "") -> str:
+        """Write a file whole, through one beside it. Gives why it could not be, else nothing.
+
+        `writer` tells apart who writes the same file at the same time, which `locked` prevents
+        for plans and not for timings.
+        """
+        partial = file.with_name(f"{file.name}{writer}.partial")
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with partial.open("wb") as stream:

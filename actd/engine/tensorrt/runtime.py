@@ -1,15 +1,15 @@
 """From an engine folder to a running TensorRT engine: the plan from the cache, or built now.
 
-A plan that was built now is judged against torch's answers in the folder before anything uses
-it; its verdict is kept with it, and one that fails is not kept. Raises EngineError when TensorRT
-cannot be had, cannot build the model, or is further from torch than the recipe allows.
+Every load holds the engine against torch's answers in the folder before anything uses it; the
+verdict on a new plan is kept with it, and a plan that fails is not kept. While an engine is being
+exported there is nothing to hold it against: who exports it judges it. Raises EngineError when
+TensorRT cannot be had, cannot build the model, or is further from torch than the recipe allows.
 """
 
 from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter_ns
@@ -17,7 +17,7 @@ from typing import Any
 
 from actd.engine.cuda.driver import CudaDriver, open_driver
 from actd.engine.manifest import Manifest
-from actd.engine.reference import REFERENCE, check_reference
+from actd.engine.reference import check_reference
 from actd.engine.tensorrt.availability import missing, require, trt_module
 from actd.engine.tensorrt.builder import BuildSettings, build_plan, inspect
 from actd.engine.tensorrt.engine import TrtEngine, open_plan
@@ -43,7 +43,9 @@ def prepare(
     """The engine of a folder, its plan taken from `cache` or built and judged. EngineError."""
     driver = open_driver(spin=spin)
     try:
-        settings = BuildSettings(manifest.recipe.precision)
+        calibration = manifest.calibration
+        small = calibration is None or calibration.form == "static"
+        settings = BuildSettings(manifest.recipe.precision, small)
         return _Job(trt, folder, manifest, settings, cache, driver).run()
     except BaseException as error:
         # TensorRT's objects in the frames of the failure go before the CUDA context
@@ -75,8 +77,9 @@ class _Job:
             except EngineError as error:
                 return self._build(key, f"rebuilding because {error}")
             engine = self._engine(opened)
-            if not kept.facts.get("verdict"):
-                self._judge(key, engine, kept.plan, kept.facts)
+            verdict = self._verdict(engine)
+            if verdict and not kept.facts.get("verdict"):
+                self._note(self.cache.keep(key, kept.plan, {**kept.facts, "verdict": verdict}))
             return engine
 
     def _build(self, key: PlanKey, why: str) -> TrtEngine:
@@ -97,7 +100,8 @@ class _Job:
             "layers": inspect(self.trt, opened, self.settings.precision),
         }
         engine = self._engine(opened)
-        self._judge(key, engine, built.plan, facts)
+        verdict = self._verdict(engine)
+        self._note(self.cache.keep(key, built.plan, {**facts, "verdict": verdict}))
         return engine
 
     def _engine(self, opened: Any) -> TrtEngine:
@@ -106,19 +110,13 @@ class _Job:
             _log.info("%s: %s", engine.name, note)
         return engine
 
-    def _judge(
-        self, key: PlanKey, engine: TrtEngine, plan: bytes, facts: Mapping[str, Any]
-    ) -> None:
-        """Hold a plan against the folder's reference, and keep it with the verdict.
-
-        While a folder is being exported it has no reference yet: who exports it judges it.
-        """
-        verdict = None
-        if (self.folder / REFERENCE).is_file():
-            parity = check_reference(engine, self.folder, self.manifest)
-            tolerance = self.manifest.recipe.tolerance.model_dump()
-            verdict = {"statistics": parity.to_dict(), "tolerance": tolerance}
-        self._note(self.cache.keep(key, plan, {**facts, "verdict": verdict}))
+    def _verdict(self, engine: TrtEngine) -> dict[str, Any] | None:
+        """The errors on the folder's reference, None during an export. Raises EngineError."""
+        if not self.manifest.published:
+            return None
+        parity = check_reference(engine, self.folder, self.manifest)
+        tolerance = self.manifest.recipe.tolerance.model_dump()
+        return {"statistics": parity.to_dict(), "tolerance": tolerance}
 
     def _key(self) -> PlanKey:
         device, model = self.driver.device, self.manifest.model

@@ -181,3 +181,11 @@ def test_the_record_is_readable(cache: PlanCache) -> None:
     record = json.loads(only(cache, "*.json").read_text())
     assert record["key"]["gpu"] == "A"
     assert record["facts"] == {"build_s": 3.0}
+
+
+def test_the_newest_few_are_kept(cache: PlanCache) -> None:
+    keys = [replace(KEY, onnx_sha256=f"{number:064x}"[::-1]) for number in range(12)]
+    for key in keys:
+        assert cache.keep(key, PLAN, {}) == ""
+    assert [cache.find(key).plan is not None for key in keys] == [False] * 4 + [True] * 8
+    assert len(list(cache.folder.glob("*.json"))) == 8

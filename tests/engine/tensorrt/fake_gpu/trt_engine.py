@@ -19,6 +19,7 @@ import tensorrt as trt
 from actd.engine.load import load_engine, missing, open_engine
 from actd.engine.manifest import read_manifest
 from actd.engine.observations import read_npz
+from actd.engine.recipe import Tolerance
 from actd.engine.tensorrt.engine import TrtEngine
 from actd.errors import EngineError
 from tests.engine.tensorrt.fake_gpu.cuda_driver import alive
@@ -137,6 +138,15 @@ def test_a_plan_that_is_too_far_from_torch_is_refused_and_not_kept(
     assert not list((tmp_path / "plans").glob("*.plan"))
 
 
+def test_a_kept_plan_is_judged_at_every_load() -> None:
+    load().close()
+    manifest = read_manifest(FOLDER)
+    strict = manifest.recipe.model_copy(update={"tolerance": Tolerance(max_std=0, p99_std=0)})
+    with pytest.raises(EngineError, match="too far from torch"):
+        open_engine(FOLDER, manifest.model_copy(update={"recipe": strict}))
+    assert trt.builds == 1
+
+
 def test_a_plan_without_a_layer_of_its_precision_is_refused_and_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,16 +199,12 @@ def test_a_cache_that_cannot_be_written_costs_a_rebuild(
 
 
 def test_while_an_engine_is_exported_its_plan_waits_for_a_verdict(tmp_path: Path) -> None:
-    folder = tmp_path / "engine"
-    shutil.copytree(FOLDER, folder)
-    reference_file = folder / "reference.npz"
-    kept = reference_file.read_bytes()
-    reference_file.unlink()
-    manifest = read_manifest(folder)
-    open_engine(folder, manifest).close()
+    manifest = read_manifest(FOLDER)
+    strict = manifest.recipe.model_copy(update={"tolerance": Tolerance(max_std=0, p99_std=0)})
+    draft = manifest.model_copy(update={"files": (), "recipe": strict})
+    open_engine(FOLDER, draft).close()
     assert sidecar(tmp_path)["facts"]["verdict"] is None
-    reference_file.write_bytes(kept)
-    open_engine(folder, manifest).close()
+    open_engine(FOLDER, manifest).close()
     assert sidecar(tmp_path)["facts"]["verdict"]
     assert trt.builds == 1
 
