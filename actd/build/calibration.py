@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from actd.build import episodes, pictures
 from actd.build.frames import Frames, evenly
 from actd.build.pictures import PictureFolder
@@ -36,10 +38,10 @@ def calibration_frames(source: str | Path, checkpoint: Checkpoint, count: int) -
         return _synthetic(checkpoint, count, _CALIBRATION_SEED)
     path, spec = Path(source), checkpoint.spec
     if episodes.recognised(path):
-        return episodes.calibration(path, spec, count)
+        return _finite(episodes.calibration(path, spec, count), spec)
     recording = _recording(path, spec)
     total = len(recording) if len(recording) < _ENOUGH else len(recording) * 4 // 5
-    return Frames(recording.take(evenly(total, count)), (), str(path))
+    return _finite(Frames(recording.take(evenly(total, count)), (), str(path)), spec)
 
 
 def verdict_frames(source: str | Path, checkpoint: Checkpoint, count: int) -> Frames:
@@ -52,11 +54,23 @@ def verdict_frames(source: str | Path, checkpoint: Checkpoint, count: int) -> Fr
         return _synthetic(checkpoint, count, _VERDICT_SEED)
     path, spec = Path(source), checkpoint.spec
     if episodes.recognised(path):
-        return episodes.verdict(path, spec, count)
+        return _finite(episodes.verdict(path, spec, count), spec)
     recording = _recording(path, spec)
     first = 0 if len(recording) < _ENOUGH else len(recording) * 4 // 5
     chosen = [first + i for i in evenly(len(recording) - first, count)]
-    return Frames(recording.take(chosen), (), str(path))
+    return _finite(Frames(recording.take(chosen), (), str(path)), spec)
+
+
+def _finite(frames: Frames, spec: PolicySpec) -> Frames:
+    """The same frames. Raises EngineError for a number in them that is none."""
+    for number, observation in enumerate(frames.observations):
+        for feature in spec.vectors:
+            if not np.isfinite(observation[feature.key]).all():
+                raise EngineError(
+                    f"{frames.source}: {feature.key}: a value that is not finite in frame "
+                    f"{number} of the {len(frames)} taken; mend the recording or leave it out"
+                )
+    return frames
 
 
 class _Npz:
@@ -75,10 +89,12 @@ class _Npz:
 def _recording(path: Path, spec: PolicySpec) -> PictureFolder | _Npz:
     if pictures.recognised(path, spec):
         return PictureFolder(path, spec)
-    if path.is_dir() and not any(path.glob("*.npz")):
+    observations = any(file.name not in pictures.STATES for file in path.glob("*.npz"))
+    if not path.exists() or (path.is_dir() and not observations):
         folders = ", ".join(camera.camera for camera in spec.cameras)
+        problem = "nothing to calibrate on" if path.exists() else "no such file or folder"
         raise EngineError(
-            f"{path}: nothing to calibrate on; give a LeRobotDataset (meta/info.json), a folder "
+            f"{path}: {problem}; give a LeRobotDataset (meta/info.json), a folder "
             f"with pictures in {folders or 'a folder per camera'} and states.npy, .npz files, "
             f"or the word {SYNTHETIC}"
         )

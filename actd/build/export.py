@@ -18,7 +18,7 @@ from actd.build.choose import ALIASES, choose
 from actd.build.forms import MODELS, make
 from actd.build.job import Job, Report
 from actd.build.judge import Judged, RefusedError, judge, require
-from actd.build.publish import publish, scratch_folder
+from actd.build.publish import check_place, publish, scratch_folder
 from actd.engine import host
 from actd.engine.manifest import (
     Built,
@@ -84,10 +84,12 @@ def export_checkpoint(
         for note in checkpoint.notes:
             report(f"note: {note}")
         with scratch_folder(out) as scratch:
-            job = Job(checkpoint, calibration, scratch, report)
+            job = Job(checkpoint, hints or Hints(), calibration, scratch, report)
             return [_make(name, job, scratch, out) for name in names]
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise EngineError(f"export needs {error.name}: pip install 'actd[export]'") from None
+    except ImportError as error:
+        raise EngineError(f"export: {error.name} cannot be imported ({error})") from None
 
 
 def _make(name: str, job: Job, scratch: Path, out: Path) -> Result:
@@ -97,6 +99,7 @@ def _make(name: str, job: Job, scratch: Path, out: Path) -> Result:
     if name in ALIASES:
         built = choose(name, lambda recipe: _build(recipe, job, apart), job)
     else:
+        check_place(out / name)  # before minutes of work
         built = _build_or_tell(load_recipe(name), job, apart, out)
     place = out / built.engine
     publish(built.folder, place)
@@ -109,7 +112,7 @@ def _build_or_tell(recipe: Recipe, job: Job, scratch: Path, out: Path) -> Result
     try:
         return _build(recipe, job, scratch)
     except RefusedError as refusal:
-        manifest = _draft(_held_to(recipe, job), job.checkpoint)
+        manifest = _draft(_held_to(recipe, job), job)
         verdict = _told(manifest, job, refusal.judged, str(refusal))
         why = publish_refusal(verdict, out)[-1]
         raise EngineError(f"{refusal}; the errors are in {why}") from None
@@ -124,7 +127,7 @@ def _build(recipe: Recipe, job: Job, scratch: Path) -> Result:
     recipe = _held_to(recipe, job)
     folder = scratch / recipe.name
     folder.mkdir()
-    manifest = _draft(recipe, job.checkpoint)
+    manifest = _draft(recipe, job)
     every = max(1, len(job.verdict) // _REFERENCES)
     write_reference(folder, job.verdict.observations[::every], job.reference[::every])
     manifest = manifest.model_copy(update={"calibration": make(manifest, job, folder)})
@@ -174,8 +177,9 @@ def _verdict(recipe: Recipe, job: Job, judged: Judged) -> Verdict:
     )
 
 
-def _draft(recipe: Recipe, checkpoint: Checkpoint) -> Manifest:
+def _draft(recipe: Recipe, job: Job) -> Manifest:
     """The manifest before there are files and a verdict."""
+    checkpoint = job.checkpoint
     model, flags = host.cpu()
     return Manifest(
         engine=recipe.name,
@@ -186,7 +190,12 @@ def _draft(recipe: Recipe, checkpoint: Checkpoint) -> Manifest:
         spec=checkpoint.spec.to_dict(),
         action_std=action_std(checkpoint),
         recipe=recipe,
-        source=Source(path=str(checkpoint.folder), weights_sha256=checkpoint.weights_sha256),
+        source=Source(
+            path=str(checkpoint.path),
+            weights_sha256=checkpoint.weights_sha256,
+            identity=checkpoint.identity(),
+            hints=job.hints.given(),
+        ),
         built=Built(
             actd=host.version("actd"),
             torch=host.version("torch"),

@@ -18,22 +18,28 @@ from actd.build.graph import write_onnx
 from actd.build.quantize import Quantizer
 from actd.engine.base import Observation
 from actd.policy.checkpoint import Checkpoint
+from actd.policy.hints import Hints
 
 Report = Callable[[str], None]
 
 VERDICT_FRAMES = 64
 # Random pictures are not consecutive, and a few of them tell as much as many.
 VERDICT_FRAMES_SYNTHETIC = 6
-OPSET = 18
 
 
 class Job:
     """One export. `source` is where recorded frames come from, None without any."""
 
     def __init__(
-        self, checkpoint: Checkpoint, source: str | Path | None, scratch: Path, report: Report
+        self,
+        checkpoint: Checkpoint,
+        hints: Hints,
+        source: str | Path | None,
+        scratch: Path,
+        report: Report,
     ) -> None:
         self.checkpoint = checkpoint
+        self.hints = hints
         self.source = source
         self.report = report
         self._scratch = scratch
@@ -44,13 +50,18 @@ class Job:
         """Whether there are no recorded frames to judge on."""
         return self.source is None or str(self.source) == SYNTHETIC
 
+    @property
+    def source_name(self) -> str:
+        """What gives the same frames from anywhere: `synthetic`, or a whole path."""
+        return SYNTHETIC if self.synthetic else str(Path(self.source or "").resolve())
+
     @cached_property
     def float_model(self) -> Path:
         """The policy as ONNX in float32."""
         file = self._scratch / "float" / "model.onnx"
         file.parent.mkdir()
         self.report(f"export {self.checkpoint.folder} to ONNX")
-        write_onnx(self.checkpoint, file, OPSET)
+        write_onnx(self.checkpoint, file)
         return file
 
     def calibration(self, count: int) -> Frames:
@@ -70,7 +81,10 @@ class Job:
         """The frames that engines are compared with torch on."""
         if self.source is None or self.synthetic:
             return verdict_frames(SYNTHETIC, self.checkpoint, VERDICT_FRAMES_SYNTHETIC)
-        return verdict_frames(self.source, self.checkpoint, VERDICT_FRAMES)
+        frames = verdict_frames(self.source, self.checkpoint, VERDICT_FRAMES)
+        for note in frames.notes:
+            self.report(f"note: {note}")
+        return frames
 
     @cached_property
     def reference(self) -> NDArray[np.float32]:

@@ -22,7 +22,7 @@ from actd.errors import EngineError
 from actd.policy.spec import Feature, PolicySpec
 
 _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".tif", ".tiff"})
-_STATES = ("states.npz", "states.npy", "states.csv")
+STATES = ("states.npz", "states.npy", "states.csv")
 
 
 def recognised(path: Path, spec: PolicySpec) -> bool:
@@ -105,24 +105,25 @@ def _states(path: Path, spec: PolicySpec) -> dict[str, NDArray[np.float32]]:
     """The rows (frames, D) of every vector that the policy takes."""
     if not spec.vectors:
         return {}
-    file = next((path / name for name in _STATES if (path / name).is_file()), None)
+    file = next((path / name for name in STATES if (path / name).is_file()), None)
     if file is None:
-        raise EngineError(f"{path}: no states; give {' or '.join(_STATES)}, a row per picture")
+        raise EngineError(f"{path}: no states; give {' or '.join(STATES)}, a row per picture")
     keys = [feature.key for feature in spec.vectors]
     if file.suffix != ".npz" and len(keys) > 1:
         raise EngineError(f"{file}: the policy takes {', '.join(keys)}; give them as states.npz")
     try:
         arrays = read_npz(file, keys) if file.suffix == ".npz" else {keys[0]: _rows(file)}
-    except (OSError, ValueError) as error:
+        rows = {key: array.astype(np.float32) for key, array in arrays.items()}
+    except (OSError, ValueError, EOFError) as error:
         reason = " ".join(str(error).split())[:100]
         raise EngineError(f"{file}: not readable as numbers ({reason}); save it again") from None
     for feature in spec.vectors:
-        found = arrays[feature.key].shape
+        found = rows[feature.key].shape
         if len(found) != 2 or found[1:] != feature.shape:
             raise EngineError(
                 f"{file}: {feature.key}: found {found}; need (frames, {feature.shape[0]})"
             )
-    return {key: array.astype(np.float32) for key, array in arrays.items()}
+    return rows
 
 
 def _rows(file: Path) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ takes. Raises EngineError that names the file and the key.
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,18 @@ from numpy.typing import NDArray
 from actd.engine.base import Observation
 from actd.errors import EngineError
 from actd.policy.spec import Feature, PolicySpec
+
+# What numpy, zipfile and zlib raise for files that are damaged or of another kind.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    EOFError,
+    AttributeError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def read(path: Path, spec: PolicySpec) -> list[dict[str, NDArray[Any]]]:
@@ -48,7 +61,7 @@ def read_npz(file: Path, keys: Sequence[str]) -> dict[str, NDArray[Any]]:
             return {key: stored[key] for key in keys}
     except FileNotFoundError:
         raise EngineError(f"{file}: no such file; give an .npz file of observations") from None
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise EngineError(
             f"{file}: not a readable .npz file ({reason}); write it with np.savez"
@@ -105,10 +118,3 @@ def gather(observation: Observation, spec: PolicySpec) -> dict[str, NDArray[Any]
         check(array, feature)
         arrays[feature.key] = array
     return arrays
-
-
-def spread(observations: Sequence[Observation], count: int) -> list[Observation]:
-    """At most `count` of them, evenly spaced."""
-    if len(observations) <= count:
-        return list(observations)
-    return [observations[i * len(observations) // count] for i in range(count)]

@@ -35,7 +35,7 @@ def check_archive(file: Path) -> None:
     except (OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError) as error:
         problem = f"not a torch.export archive ({error})"
     if problem:
-        raise EngineError(f"{file}: {problem}; not loaded, export again")
+        raise EngineError(f"{file}: {problem}; not loaded, export again with a torch after 2.8")
 
 
 def _problem(archive: zipfile.ZipFile) -> str:

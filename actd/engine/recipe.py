@@ -71,7 +71,7 @@ class Recipe(_Model):
     compile: bool = False
     float_part: Literal["fp32", "bf16"] = "fp32"
     auto: bool = True
-    opset: int = Field(default=18, ge=17, le=22)
+    opset: Literal[18] = 18  # what the exporter writes natively
     tolerance: Tolerance
     synthetic_max_std: float | None = Field(default=None, gt=0)
     quantization: Quantization | None = None
@@ -99,7 +99,8 @@ def load_recipe(name: str) -> Recipe:
     """The recipe called `name`. Raises EngineError."""
     if name not in recipe_names():
         raise EngineError(
-            f"engine {name!r}: no such recipe; use one of {', '.join(recipe_names())}"
+            f"engine {name!r}: no such recipe; use one of {', '.join(recipe_names())}, "
+            "or auto or trt for the best of them"
         )
     return read_recipe(resource_dir("engines") / f"{name}.yaml")
 

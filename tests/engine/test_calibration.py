@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -189,6 +189,11 @@ def spoil(folder: Path, what: str) -> None:
     elif what == "text":
         (folder / "states.npy").unlink()
         (folder / "states.csv").write_text("1,2,3\n1,x\n")
+    elif what == "nothing":
+        (folder / "states.npy").write_bytes(b"")
+    elif what == "words":
+        (folder / "states.npy").unlink()
+        np.savez(folder / "states.npz", **{STATE: np.full((5, 3), "left")})
     elif what == "size":
         cv2.imwrite(str(folder / "top/frame_0.png"), np.zeros((48, 64, 3), np.uint8))
     elif what == "picture":
@@ -205,6 +210,8 @@ def spoil(folder: Path, what: str) -> None:
         ("dimension", ("states.npy", STATE, "(5, 2)", "(frames, 3)")),
         ("states", ("no states", "states.csv")),
         ("text", ("states.csv", "not readable as numbers")),
+        ("nothing", ("states.npy", "not readable as numbers")),
+        ("words", ("states.npz", "not readable as numbers")),
         ("size", ("frame_0.png", "48x64", "64x96", "mogrify -resize '96x64!'")),
         ("picture", ("frame_0.png", "not a readable picture")),
         ("empty", ("top", "no picture")),
@@ -237,8 +244,24 @@ def test_a_folder_of_something_else(policy: Checkpoint, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing")
     with pytest.raises(EngineError, match=r"nothing to calibrate on.*info\.json.*top.*synthetic"):
         calibration_frames(tmp_path, policy, 5)
-    with pytest.raises(EngineError, match="no such file"):
+    with pytest.raises(EngineError, match=r"absent: no such file or folder.*LeRobotDataset"):
         calibration_frames(tmp_path / "absent", policy, 5)
+    write_pictures(tmp_path / "f", 5)
+    (tmp_path / "f/states.npy").rename(tmp_path / "f/states.npz")
+    (tmp_path / "f/top").rename(tmp_path / "f/front")
+    with pytest.raises(EngineError, match="pictures in top"):
+        calibration_frames(tmp_path / "f", policy, 5)
+
+
+@pytest.mark.parametrize("frames", [calibration_frames, verdict_frames])
+def test_a_state_that_is_no_number_is_told(
+    frames: Callable[..., Any], policy: Checkpoint, tmp_path: Path
+) -> None:
+    states = write_pictures(tmp_path / "f", 5)
+    states[3, 1] = np.nan
+    np.save(tmp_path / "f/states.npy", states)
+    with pytest.raises(EngineError, match=f"{STATE}: a value that is not finite in frame 3 of"):
+        frames(tmp_path / "f", policy, 5)
 
 
 def test_a_damaged_info_file_is_told(policy: Checkpoint, tmp_path: Path) -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +16,17 @@ import pytest
 
 from actd.build import export
 from actd.build.export import export_checkpoint
+from actd.build.publish import publish, scratch_folder
 from actd.engine.load import load_engine
 from actd.engine.manifest import read_manifest
 from actd.engine.recipe import Recipe, load_recipe, read_recipe, recipe_names
 from actd.errors import EngineError
 from actd.policy.checkpoint import load_checkpoint
+from actd.policy.hints import Hints
 from actd.policy.network import Policy
 from actd.policy.synthetic import synthetic
+from actd.verdict.lineup import line_up
+from tests import layouts
 from tests.engine.recipes import recipes_with
 
 
@@ -110,9 +119,76 @@ def test_new_engine_replaces_the_old_whole(checkpoint: Path, tmp_path: Path) -> 
 def test_a_folder_that_is_no_engine_is_not_replaced(checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "ort-fp32").mkdir()
     (tmp_path / "ort-fp32" / "thesis.txt").write_text("mine")
+    said: list[str] = []
     with pytest.raises(EngineError, match="in the way"):
-        export_checkpoint(checkpoint, tmp_path, ["ort-fp32"])
+        export_checkpoint(checkpoint, tmp_path, ["ort-fp32"], report=said.append)
+    assert not any("ONNX" in line for line in said), "said after the work"
     assert (tmp_path / "ort-fp32" / "thesis.txt").read_text() == "mine"
+
+
+def test_an_interrupted_replacement_brings_the_old_engine_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built, place = tmp_path / "built", tmp_path / "engine"
+    for folder in (built, place):
+        folder.mkdir()
+        (folder / "manifest.json").write_text(folder.name)
+    rename = Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if self == built:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        publish(built, place)
+    assert (place / "manifest.json").read_text() == "engine"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from actd.build.publish import scratch_folder
+with scratch_folder(Path(sys.argv[1])) as folder:
+    (folder / "model.onnx").write_text("x")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_export_left_goes_and_what_another_is_doing_stays(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    (left,) = tmp_path.iterdir()
+    with scratch_folder(tmp_path) as mine:
+        assert not left.exists()
+        with scratch_folder(tmp_path) as other:
+            assert mine.exists()
+            assert other != mine
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    with (
+        pytest.raises(EngineError, match="No space left on device"),
+        scratch_folder(tmp_path / "out"),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_engine_knows_how_to_be_built_again(tmp_path: Path) -> None:
+    checkpoint = layouts.write_original(tmp_path / "the run")
+    hints = layouts.ORIGINAL_HINTS
+    (built,) = export_checkpoint(checkpoint, tmp_path / "out", ["ort-fp32"], hints=hints)
+    source = read_manifest(built.folder).source
+    assert Hints.again(source.hints) == hints
+    words = shlex.split(built.manifest.rebuild)
+    assert words[:2] == ["actd", "export"]
+    assert words[3 : 3 + len(hints.options())] == list(hints.options())
+    assert load_checkpoint(words[2], hints).identity() == source.identity
+    lineup = line_up([str(built.folder)], tmp_path)
+    assert lineup.torch is not None
+    assert lineup.notes == ()
 
 
 @pytest.mark.parametrize("names", [[], ["ort-fp33"]])
