@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Draw = Callable[[Evaluation, Mapping[str, Any]], str]
 
 _KIND = "actd eval"
+_FIGURES, _PAGE = "eval.json", "eval.html"
 
 
 @app.command("eval")
@@ -77,6 +78,7 @@ def evaluate(
     target = out or Path(f"eval-{recording.resolve().name}")
     chosen = verdict.choose_episodes(dataset, numbers("--episodes", episodes))
     step = stride or verdict.choose_stride(dataset, chosen, target, fresh=fresh)
+    _check_places(target)
     frames = sum(-(-dataset.length(episode) // step) for episode in chosen)
     typer.echo(f"{frames} frames of {len(chosen)} episodes, --stride {step}", err=True)
     try:
@@ -94,9 +96,18 @@ def evaluate(
         typer.echo(f"finished episodes are kept in {target}; go on with: {_again()}", err=True)
         raise
     _publish(found, evaluation_page, target, as_json)
-    if not as_json:
-        typer.echo(f"next: actd bench {' '.join(c.place for c in lineup.engines)}".rstrip())
+    if not as_json and lineup.engines:
+        typer.echo(f"next: actd bench {' '.join(c.place for c in lineup.engines)}")
     raise typer.Exit(0 if found.passed else 1)
+
+
+def _check_places(out: Path) -> None:
+    """What would stop the figures is said before hours of inference, not after."""
+    from actd.report import page
+    from actd.verdict import record
+
+    record.check_place(out / _FIGURES, _KIND)
+    page.check_place(out / _PAGE)
 
 
 def _publish(found: Evaluation, draw: Draw, out: Path, as_json: bool) -> None:
@@ -106,7 +117,7 @@ def _publish(found: Evaluation, draw: Draw, out: Path, as_json: bool) -> None:
     from actd.verdict.evaluation_table import render
     from actd.verdict.record import save_json
 
-    data, drawn, about = out / "eval.json", out / "eval.html", machine()
+    data, drawn, about = out / _FIGURES, out / _PAGE, machine()
     save_json(found.to_dict() | {"machine": about}, data, _KIND)
     save(draw(found, about), drawn)
     if as_json:

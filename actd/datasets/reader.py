@@ -6,6 +6,7 @@ it in memory than asked for. Everything that is missing or damaged is a Recordin
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -87,6 +88,16 @@ class Dataset:
         self._feature(key)
         return tables.vectors(self._rows(episode, [key]), key).astype(np.float32)
 
+    def fingerprint(self, episode: int) -> str:
+        """A SHA-256 of every number recorded in an episode; of pictures kept as video, none."""
+        keys = self._numeric()
+        table = self._rows(episode, keys)
+        found = hashlib.sha256()
+        for key in keys:
+            values = tables.vectors(table, key).astype(np.float32)
+            found.update(f"{key} {values.shape}".encode() + np.ascontiguousarray(values).tobytes())
+        return found.hexdigest()
+
     def frames(
         self, episode: int, rows: Sequence[int] | None = None
     ) -> Iterator[Mapping[str, NDArray[Any]]]:
@@ -97,11 +108,7 @@ class Dataset:
         """
         entry = self._entry(episode)
         wanted = range(entry.length) if rows is None else rows
-        kept = [
-            key
-            for key, feature in self.features.items()
-            if feature["dtype"] in ("float32", "float64") and len(feature["shape"]) == 1
-        ]
+        kept = self._numeric()
         images = [key for key in self.cameras if key not in entry.videos]
         table = self._rows(episode, [*kept, *images])
         vectors = {key: tables.vectors(table, key).astype(np.float32) for key in kept}
@@ -117,6 +124,14 @@ class Dataset:
                     **{key: _decoded(entry.data, table[key][row].as_py()) for key in images},
                     **{key: values[row] for key, values in vectors.items()},
                 }
+
+    def _numeric(self) -> list[str]:
+        """Keys of the float vectors."""
+        return [
+            key
+            for key, feature in self.features.items()
+            if feature["dtype"] in ("float32", "float64") and len(feature["shape"]) == 1
+        ]
 
     def _feature(self, key: str) -> dict[str, Any]:
         if key not in self.features:

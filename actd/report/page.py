@@ -60,11 +60,20 @@ def page(title: str, lead: str, sections: Sequence[Section]) -> str:
     return environment.from_string(template).render(title=title, lead=lead, sections=sections)
 
 
+def check_place(path: Path, option: str = "--out") -> None:
+    """Raise UsageError when something that is not a page of actd is where one is to go."""
+    try:
+        ours = not path.exists() or _OURS in path.read_text("utf-8", errors="replace")[:400]
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written ({error.strerror}): choose {option}") from None
+    if not ours:
+        raise UsageError(f"{path}: exists and is not a page of actd: choose another {option}")
+
+
 def save(html: str, path: Path) -> None:
     """Write a page; an older page in its place is replaced. Raises UsageError for anything else."""
+    check_place(path)
     try:
-        if path.exists() and _OURS not in path.read_text(encoding="utf-8", errors="replace")[:400]:
-            raise UsageError(f"{path}: exists and is not a page of actd: choose another --out")
         path.write_text(html, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{path}: cannot be written ({error.strerror}): choose --out") from None

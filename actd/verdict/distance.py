@@ -39,7 +39,7 @@ class Distance:
         return float((self.l2 / std**2).mean())
 
     def logged(self, std: Values) -> float:
-        """`l1_loss` as LeRobot logs it: padded steps are zeros that count in its mean."""
+        """`l1_loss` as LeRobot logged it until #3442: padded steps are zeros in its mean."""
         return self.l1_std(std) * self.counted / self.steps
 
 

@@ -61,48 +61,46 @@ def evaluate(
     """Run everyone on every `stride`-th frame of `episodes`; finished ones in `out` are kept."""
     for contestant in lineup.everyone:
         check_fits(dataset, contestant.spec, contestant.place, episodes[0])
-    labels = tuple(contestant.label for contestant in lineup.everyone)
-    kept = Kept(out, _settings(dataset, lineup, stride), labels)
+    kept = Kept(out, _settings(dataset, lineup, stride))
     if fresh:
         kept.clear()
     kept.check()
-    rows = {episode: range(0, dataset.length(episode), stride) for episode in episodes}
-    _run_missing(dataset, lineup, kept, rows, progress)
-    runs = [kept.read(episode) for episode in episodes]
-    for run in runs:
-        if not np.array_equal(run.recorded, dataset.actions(run.number)):
-            raise UsageError(
-                f"{kept.folder / str(run.number)}.npz: the actions of episode {run.number} of "
-                f"{dataset.root} are others now: give --fresh to start again, or another --out"
-            )
-    return measure(dataset, lineup, runs, stride)
+    recordings = {episode: dataset.fingerprint(episode) for episode in episodes}
+    missing = {
+        episode: range(0, dataset.length(episode), stride)
+        for episode, recording in recordings.items()
+        if not kept.has(episode, recording)
+    }
+    if missing:
+        _run(dataset, lineup, kept, missing, recordings, progress)
+    return measure(dataset, lineup, [kept.read(episode) for episode in episodes], stride)
 
 
-def _run_missing(
+def _run(  # noqa: PLR0917
     dataset: Dataset,
     lineup: Lineup,
     kept: Kept,
     rows: Mapping[int, range],
+    recordings: Mapping[int, str],
     progress: Progress,
 ) -> None:
-    """Answer the episodes that are not finished yet."""
-    missing = [episode for episode in rows if not kept.has(episode)]
-    total, done = sum(len(rows[episode]) for episode in missing), 0
-    if not missing:
-        return
+    """Answer the frames `rows` of each episode, and keep the answers."""
+    total, done = sum(map(len, rows.values())), 0
     with ExitStack() as stack:
         runners = {c.label: stack.enter_context(closing(c.open())) for c in lineup.everyone}
         keys = {c.label: [feature.key for feature in c.spec.inputs] for c in lineup.everyone}
-        for episode in missing:
+        for episode, chosen in rows.items():
             chunks: dict[str, list[Any]] = {label: [] for label in runners}
-            for frame in dataset.frames(episode, rows[episode]):
+            for frame in dataset.frames(episode, chosen):
                 for label, runner in runners.items():
                     chunks[label].append(_answer(runner, frame, keys[label], dataset, episode))
                 done += 1
                 progress(done, total)
             answered = {label: np.stack(given) for label, given in chunks.items()}
             actions = dataset.actions(episode)
-            kept.write(EpisodeRun(episode, np.array(rows[episode]), actions, answered))
+            kept.write(
+                EpisodeRun(episode, recordings[episode], np.array(chosen), actions, answered)
+            )
 
 
 def _answer(runner: Runner, frame: Any, keys: Sequence[str], dataset: Dataset, episode: int) -> Any:

@@ -213,7 +213,7 @@ def _against_torch(
     executed: Mapping[str, Sequence[Values]],
 ) -> AgainstTorch | None:
     torch, label = lineup.torch, contestant.label
-    if torch is None or contestant is torch or contestant.weights != torch.weights:
+    if torch is None or contestant is torch or contestant.policy != torch.policy:
         return None
     std, _ = _std(contestant, runs)
     found, expected = _chunks(runs, label), _chunks(runs, torch.label)
@@ -260,7 +260,7 @@ def _executed_distance(executed: Sequence[Values], runs: Sequence[EpisodeRun]) -
 
 def _std(contestant: Contestant, runs: Sequence[EpisodeRun]) -> tuple[Values, str]:
     """What L1 is divided by in training, and whose it is; 1 for a joint that never moved."""
-    std = np.concatenate([run.recorded for run in runs]).std(axis=0, dtype=np.float64)
+    std = np.nanstd(np.concatenate([run.recorded for run in runs]), axis=0, dtype=np.float64)
     source = "the recorded actions of these episodes"
     if contestant.action_std is not None:
         std = np.asarray(contestant.action_std, dtype=np.float64)

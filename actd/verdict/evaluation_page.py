@@ -56,8 +56,8 @@ def _summary(found: Evaluation) -> Section:
         "L1 and L2 are means over joints and steps of |a - â| and (a - â)², the recorded "
         "action less the predicted one; steps beyond the end of an episode do not count. "
         f"Each joint is divided by its standard deviation, that of {found.std_from}. "
-        "l1_loss is what LeRobot logs: the same with padded steps as zeros. Executed is the "
-        "temporal ensemble, tick by tick. The tolerance is the recipe's."
+        "l1_loss is what LeRobot logs up to its #3442: the same with padded steps as zeros. "
+        "Executed is the temporal ensemble, tick by tick. The tolerance is the recipe's."
     )
     parts = [Table([summary_row(found, score) for score in found.scores], _HEADER)]
     if found.notes:

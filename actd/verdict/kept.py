@@ -27,23 +27,28 @@ _WAYS_OUT = "give --fresh to start again, or another --out"
 class EpisodeRun:
     """One episode: what was recorded, and each engine's chunks.
 
-    `rows` (N,) are the frames that were answered, `recorded` (T, joints) the actions of the whole
-    episode, `chunks` per engine (N, chunk, joints).
+    `recording` is the fingerprint of what was recorded, `rows` (N,) are the frames that were
+    answered, `recorded` (T, joints) the actions of the whole episode, `chunks` per engine
+    (N, chunk, joints).
     """
 
     number: int
+    recording: str
     rows: NDArray[np.int64]
     recorded: NDArray[np.float32]
     chunks: Mapping[str, NDArray[np.float32]]
 
 
 class Kept:
-    """The finished episodes in a folder that were made with `settings`: plain JSON data."""
+    """The finished episodes in a folder that were made with `settings`.
 
-    def __init__(self, out: Path, settings: Mapping[str, Any], labels: tuple[str, ...]) -> None:
+    Those are plain JSON data; the keys of `engines` in them are the names of all engines.
+    """
+
+    def __init__(self, out: Path, settings: Mapping[str, Any]) -> None:
         self.folder = out / _FOLDER
         self._settings = settings
-        self._labels = labels
+        self._labels = tuple(settings["engines"])
 
     def clear(self) -> None:
         """Forget every finished episode, of whatever settings."""
@@ -60,21 +65,41 @@ class Kept:
                     was, now = _words(found.get(key)), _words(asked)
                     raise UsageError(f"{file}: made with {key} {was}, now {now}: {_WAYS_OUT}")
 
-    def has(self, number: int) -> bool:
-        """Whether the episode is finished."""
-        return self._file(number).is_file()
+    def has(self, number: int, recording: str) -> bool:
+        """Whether the episode is finished. Raises UsageError when its recording was another."""
+        file = self._file(number)
+        if not file.is_file():
+            return False
+        if str(_arrays(file, ["recording"])[0]) != recording:
+            raise UsageError(
+                f"{file}: the recording of episode {number} is another now: {_WAYS_OUT}"
+            )
+        return True
 
     def read(self, number: int) -> EpisodeRun:
         """A finished episode."""
         file = self._file(number)
-        names = [f"chunks{place}" for place in range(len(self._labels))]
-        rows, recorded, *chunks = _arrays(file, ["rows", "recorded", *names])
-        return EpisodeRun(number, rows, recorded, dict(zip(self._labels, chunks, strict=True)))
+        # in the order of whoever wrote it: the same engines may be asked for in another
+        labels = list(_settings_of(file)["engines"])
+        names = [f"chunks{place}" for place in range(len(labels))]
+        recording, rows, recorded, *chunks = _arrays(
+            file, ["recording", "rows", "recorded", *names]
+        )
+        found = dict(zip(labels, chunks, strict=True))
+        return EpisodeRun(
+            number, str(recording), rows, recorded, {label: found[label] for label in self._labels}
+        )
 
     def write(self, run: EpisodeRun) -> None:
         """Keep a finished episode. Raises UsageError when it cannot be written."""
-        chunks = {f"chunks{place}": run.chunks[label] for place, label in enumerate(self._labels)}
-        arrays: dict[str, Any] = {"rows": run.rows, "recorded": run.recorded, **chunks}
+        labels = self._settings["engines"]
+        chunks = {f"chunks{place}": run.chunks[label] for place, label in enumerate(labels)}
+        arrays: dict[str, Any] = {
+            "recording": np.array(run.recording),
+            "rows": run.rows,
+            "recorded": run.recorded,
+            **chunks,
+        }
         part = self._file(run.number).with_suffix(".part")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

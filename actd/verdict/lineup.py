@@ -42,14 +42,14 @@ class Runner(Protocol):
 class Contestant:
     """One engine, not yet loaded. `identity` changes whenever its answers may.
 
-    `weights` is the SHA-256 of the checkpoint's weights file, `tolerance` what its recipe allows
+    `policy` is the identity of the checkpoint it comes from, `tolerance` what its recipe allows
     against torch, None for torch itself.
     """
 
     label: str
     place: str
     identity: str
-    weights: str
+    policy: str
     spec: PolicySpec
     action_std: tuple[float, ...] | None
     tolerance: Tolerance | None
@@ -92,9 +92,15 @@ def line_up(
         for manifest, place, name, label in zip(manifests, folders, chosen, labels, strict=True)
     )
     asked = TORCH in names or checkpoint is not None
-    if not with_torch and not asked:
+    if not with_torch:
+        if asked:
+            raise UsageError("--no-torch: leaves out what --checkpoint or --engine torch ask for")
         return Lineup(engines, None, ())
-    source = checkpoint or next((m.source.path for m in manifests), None)
+    source = checkpoint
+    if source is None and manifests:
+        built_from = manifests[0].source
+        source = built_from.path
+        hints = hints if hints and hints.options() else Hints.again(built_from.hints)
     if source is None:
         raise UsageError("--engine torch: which checkpoint: give --checkpoint CKPT")
     try:
@@ -103,9 +109,9 @@ def line_up(
         if asked:
             raise
         return Lineup(engines, None, (f"not compared with torch: {error}",))
-    strangers = [engine.label for engine in engines if engine.weights != torch.weights]
+    strangers = [engine.label for engine in engines if engine.policy != torch.policy]
     notes = [
-        f"{name}: built from other weights than {source}: not compared with torch"
+        f"{name}: built from other weights or statistics than {source}: not compared with torch"
         for name in strangers
     ]
     return Lineup(engines, torch, tuple(notes))
@@ -128,7 +134,7 @@ def _contestant(manifest: Manifest, place: Path, label: str) -> Contestant:
         label=label,
         place=str(place),
         identity=sha256(place / MANIFEST),
-        weights=manifest.source.weights_sha256,
+        policy=manifest.source.identity,
         spec=manifest.policy_spec(),
         action_std=manifest.action_std,
         tolerance=manifest.recipe.tolerance,
@@ -145,11 +151,12 @@ def _torch(path: str | Path, hints: Hints | None) -> Contestant:
         checkpoint = load_checkpoint(path, hints)
     except ImportError as error:
         raise EngineError(f"torch needs {error.name}: pip install 'actd[export]'") from None
+    identity = checkpoint.identity()
     return Contestant(
         label=TORCH,
         place=str(checkpoint.folder),
-        identity=checkpoint.weights_sha256,
-        weights=checkpoint.weights_sha256,
+        identity=identity,
+        policy=identity,
         spec=checkpoint.spec,
         action_std=action_std(checkpoint),
         tolerance=None,

@@ -32,12 +32,17 @@ def plain(value: Any) -> Any:
 def save_json(content: Mapping[str, Any], path: Path, kind: str) -> None:
     """Write `content`, marked as a file of `kind`, such as `actd eval`. Raises UsageError."""
     text = json.dumps({"written_by": kind, **plain(content)}, indent=1, ensure_ascii=False)
+    check_place(path, kind)
     try:
-        if path.exists() and not is_ours(path, kind):
-            raise UsageError(f"{path}: exists and is not of {kind}: choose another --out")
         path.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{path}: cannot be written ({error.strerror}): choose --out") from None
+
+
+def check_place(path: Path, kind: str) -> None:
+    """Raise UsageError when something that is not of `kind` is where such a file is to go."""
+    if path.exists() and not is_ours(path, kind):
+        raise UsageError(f"{path}: exists and is not of {kind}: choose another --out")
 
 
 def is_ours(path: Path, kind: str) -> bool:

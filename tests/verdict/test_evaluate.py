@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from actd.build.export import export_checkpoint
 from actd.control.plan import ensemble_weights
@@ -166,6 +168,47 @@ def test_other_weights_are_not_compared_with_torch(
     assert found.to_dict()["engines"][labels[1]]["against_torch"] is None
 
 
+def test_other_statistics_are_another_policy(
+    dataset: Dataset, small_engine: Path, small_checkpoint: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(small_checkpoint, tmp_path / "other"))
+    (file,) = other.glob("*_unnormalizer_*.safetensors")
+    tensors = load_file(file)
+    tensors["action.mean"] += 0.1
+    save_file(tensors, file)
+    found = line_up([str(small_engine)], NOWHERE, other)
+    assert "other weights or statistics" in found.notes[0]
+    usual = line_up([str(small_engine)], NOWHERE)
+    assert usual.torch is not None
+    assert found.torch is not None
+    assert found.torch.identity != usual.torch.identity
+    out = tmp_path / "out"
+    evaluate(dataset, usual, out, episodes=[0], stride=4)
+    with pytest.raises(UsageError, match="made with engines"):
+        evaluate(dataset, found, out, episodes=[0], stride=4)
+
+
+def test_torch_is_not_asked_for_and_left_out_at_once(small_engine: Path) -> None:
+    for names, checkpoint in ((["torch"], None), ([], "somewhere")):
+        with pytest.raises(UsageError, match="--no-torch"):
+            line_up([str(small_engine), *names], NOWHERE, checkpoint, with_torch=False)
+
+
+def test_a_recorded_action_that_is_no_number_does_not_count(
+    lineup: Lineup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holed = write_dataset(tmp_path / "waving", Form(50, VECTORS, CAMERAS), lengths=(9,))
+    whole = evaluate(holed, lineup, tmp_path / "a", episodes=[0], stride=4).scores[0].chunk
+    recorded = holed.actions(0)
+    recorded[7] = np.nan
+    monkeypatch.setattr(holed, "actions", lambda episode: recorded)
+    for _ in range(2):  # run, and kept
+        found = evaluate(holed, lineup, tmp_path / "b", episodes=[0], stride=4).scores[0].chunk
+        # frames 0 and 4 predict row 7
+        assert found.counted == whole.counted - 2
+        assert np.isfinite(found.l1).all()
+
+
 def test_a_finished_episode_is_not_run_again(
     dataset: Dataset, small_engine: Path, tmp_path: Path
 ) -> None:
@@ -211,7 +254,7 @@ def test_recorded_actions_that_changed_are_noticed(
 ) -> None:
     evaluate(dataset, lineup, tmp_path / "out", episodes=[0], stride=4)
     again = write_dataset(tmp_path / "waving", Form(50, VECTORS, CAMERAS), lengths=(9,))
-    with pytest.raises(UsageError, match=r"actions of episode 0 .* are others now"):
+    with pytest.raises(UsageError, match=r"the recording of episode 0 is another now"):
         evaluate(again, lineup, tmp_path / "out", episodes=[0], stride=4)
 
 
