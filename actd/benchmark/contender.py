@@ -64,12 +64,7 @@ class Contender:
 
         if self.threads:
             torch.set_num_threads(self.threads)
-        # JSON knows no tuples
-        hints: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in self.hints.items()
-        }
-        policy = Policy(load_checkpoint(path, Hints(**hints)))
+        policy = Policy(load_checkpoint(path, Hints.again(self.hints)))
         return Opened(self, policy.infer, policy.spec, lambda: None)
 
 

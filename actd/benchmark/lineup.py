@@ -7,7 +7,7 @@ and `unavailable` where everything was; the others take part all the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -19,6 +19,7 @@ from actd.engine.load import missing
 from actd.engine.manifest import read_manifest
 from actd.engine.recipe import load_recipe, recipe_names
 from actd.errors import ActdError, EngineError
+from actd.policy.hints import Hints
 
 ALL = "all"
 
@@ -152,11 +153,12 @@ def _expanded(names: Sequence[str], runtimes: Mapping[str, str]) -> list[str]:
 def _torch(source: Source | None, threads: int | None) -> Contender:
     if source is None:
         raise EngineError("torch: no checkpoint known; give one with --checkpoint")
-    return Contender(TORCH, threads, None, source.path, asdict(source.hints))
+    return Contender(TORCH, threads, None, source.path, source.hints.given())
 
 
 def _built_from(found: Mapping[str, Path]) -> Source | None:
-    return next((Source(read_manifest(f).source.path) for f in found.values()), None)
+    sources = (read_manifest(folder).source for folder in found.values())
+    return next((Source(s.path, Hints.again(s.hints)) for s in sources), None)
 
 
 def _not_given(name: str, found: Sequence[str]) -> Contender:

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from actd.benchmark import footprint
 from actd.benchmark.contender import Contender, Opened
 from actd.benchmark.lineup import Asked, Report, line_up
+from actd.benchmark.observation import any_observation
 from actd.benchmark.report import BenchReport, Error, Footprint, Row, Timing
 from actd.benchmark.timing import Settings, time_all
 from actd.engine.load import version_note
 from actd.engine.reference import REFERENCE, beyond, parity_here
 from actd.engine.verify import Parity
-from actd.errors import ActdError
+from actd.errors import ActdError, EngineError
 from actd.observe.machine import machine
 
 __all__ = ["Asked", "Settings", "run_benchmark"]
@@ -36,29 +38,53 @@ def run_benchmark(
         ready = []
         for contender in lineup.contenders:
             try:
-                opened = contender.open()
+                ready.append(_tried(contender, stack))
             except ActdError as error:
                 lineup.refuse(contender.name, error, contender.runtime)
-                continue
-            stack.callback(opened.close)
-            ready.append(opened)
         rows |= _measure(ready, settings, report)
     threads = "as many threads as it takes" if asked.threads is None else f"{asked.threads} threads"
     how = f"{settings.words}; {threads}"
     return BenchReport(tuple(rows.values()), how, machine())
 
 
-def _measure(ready: list[Opened], settings: Settings, report: Report) -> Mapping[str, Row]:
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """An engine that has answered before the clock runs, and how far from torch."""
+
+    opened: Opened
+    parity: Parity | None
+
+    @property
+    def name(self) -> str:
+        return self.opened.name
+
+
+def _tried(contender: Contender, stack: ExitStack) -> _Tried:
+    """Open it and let it answer; `stack` closes it. Raises ActdError, whatever went wrong."""
+    opened = contender.open()
+    stack.callback(opened.close)
+    try:
+        if (parity := _parity(opened)) is None:
+            opened.infer(any_observation(opened.spec))
+    except ActdError:
+        raise
+    except Exception as error:  # the runtimes' errors share no base class
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise EngineError(f"{opened.name}: failed in its first inference: {reason}") from error
+    return _Tried(opened, parity)
+
+
+def _measure(ready: list[_Tried], settings: Settings, report: Report) -> Mapping[str, Row]:
     """The rows of those that are ready."""
     if not ready:
         return {}
-    for opened in ready:
+    for opened in (tried.opened for tried in ready):
         if opened.manifest and (note := version_note(opened.manifest)):
             report(f"note: {note}")
-    costs = {opened.name: _footprint(opened.contender, report) for opened in ready}
-    report(f"timing {', '.join(opened.name for opened in ready)}")
-    timings = time_all(ready, settings)
-    return {o.name: _row(o, timings[o.name], costs[o.name]) for o in ready}
+    costs = {tried.name: _footprint(tried.opened.contender, report) for tried in ready}
+    report(f"timing {', '.join(tried.name for tried in ready)}")
+    timings = time_all([tried.opened for tried in ready], settings)
+    return {t.name: _row(t, timings[t.name], costs[t.name]) for t in ready}
 
 
 def _footprint(contender: Contender, report: Report) -> Footprint | None:
@@ -70,12 +96,11 @@ def _footprint(contender: Contender, report: Report) -> Footprint | None:
         return None
 
 
-def _row(opened: Opened, timing: Timing, cost: Footprint | None) -> Row:
-    manifest = opened.manifest
-    parity = _parity(opened)
+def _row(tried: _Tried, timing: Timing, cost: Footprint | None) -> Row:
+    manifest, parity = tried.opened.manifest, tried.parity
     excess = beyond(parity, manifest.recipe.tolerance) if manifest and parity else ""
     return Row(
-        engine=opened.name,
+        engine=tried.name,
         status=f"failed: too far from torch on this computer: {excess}" if excess else "ok",
         size_mb=round(manifest.size_bytes / 1e6, 1) if manifest else None,
         timing=timing,

@@ -68,7 +68,9 @@ def bench(
         lambda line: typer.echo(line, err=True),
     )
     if as_json:
-        typer.echo(json.dumps(found.to_dict()))
+        from actd.verdict.record import plain
+
+        typer.echo(json.dumps(plain(found.to_dict()), allow_nan=False))
     else:
         from actd.benchmark.table import tables
 
@@ -93,8 +95,10 @@ def _check_page(path: Path | None) -> None:
         raise UsageError(f"--report: {path}: give a file in a folder that exists")
     try:
         import actd.benchmark.page  # noqa: F401
+        from actd.report.page import check_place
     except ImportError as error:
         raise ActdError(f"--report needs {error.name}: pip install 'actd[report]'") from None
+    check_place(path, "--report")
 
 
 def _write_page(found: BenchReport, path: Path) -> None:

@@ -57,7 +57,7 @@ def rollout(folders: Sequence[Path], episodes: int, seed: int) -> dict[str, int]
             with closing(load_engine(folder)) as engine:
                 runs = [episode(table, engine, place) for place in places]
                 lifted[str(folder)] = sum(done for done, _ in runs)
-                if folder == folders[0]:
+                if folder == folders[0] and episodes > 1:
                     others = [seen for _, seen in runs[1:] + runs[:1]]
                     blind = [
                         episode(table, engine, place, shown)[0]

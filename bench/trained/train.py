@@ -10,8 +10,8 @@ so it can always be loaded. A dataset that cannot be read is one line on stderr 
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -164,15 +164,13 @@ class Training:
     def _save(self) -> None:
         """Replace the checkpoint, whole."""
         folder = self._settings.checkpoint
-        new, old = (folder.with_name(f"{folder.name}.{end}") for end in ("new", "old"))
-        for leftover in (new, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-        for part in (self._policy, self._before, self._after):
-            part.save_pretrained(new)
-        if folder.exists():
-            folder.rename(old)
-        new.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder.parent) as scratch:
+            new = Path(scratch) / "new"
+            for part in (self._policy, self._before, self._after):
+                part.save_pretrained(new)
+            if folder.exists():
+                folder.rename(Path(scratch) / "old")
+            new.rename(folder)
 
 
 def _config(dataset: Dataset, settings: Settings) -> ACTConfig:
@@ -213,6 +211,13 @@ def _say(step: int, passed_s: float, losses: Sequence[float], held_out: HeldOut)
     )
 
 
+def _check_place(checkpoint: Path) -> None:
+    """Raise ActdError when what is there is not a checkpoint: it would be replaced."""
+    if checkpoint.exists() and not (checkpoint / "config.json").is_file():
+        raise ActdError(f"{checkpoint}: exists and is not a checkpoint; give another place")
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.trained.train", description=__doc__)
@@ -228,6 +233,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--max-steps", type=int, default=100_000)
     settings = Settings(**vars(parser.parse_args(argv)))
     try:
+        _check_place(settings.checkpoint)
         training = Training(settings)
         held_out = training.run()
     except (ActdError, OSError) as error:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from rich.console import Console
 from typer.testing import CliRunner
 
 from actd.benchmark import cache
@@ -17,8 +20,10 @@ from actd.benchmark.report import BenchReport
 from actd.benchmark.run import Asked, Settings, run_benchmark
 from actd.benchmark.table import tables
 from actd.cli import app
+from actd.engine.base import Observation
 from actd.engine.load import missing
 from actd.engine.manifest import read_manifest, record_file, write_manifest
+from actd.engine.ort import OrtEngine
 from actd.engine.reference import REFERENCE
 from actd.errors import UsageError
 from actd.policy.untrained import write_untrained
@@ -98,7 +103,30 @@ def test_one_failure_leaves_the_others(engines: Path, tmp_path: Path) -> None:
     report = run_benchmark(Asked(["all"], [engines / "ort-fp32", tmp_path]), Settings(rounds=2))
     assert report.exit_code == 1
     assert any(row.engine == str(tmp_path) for row in report.rows)
-    assert tables(report) is not None
+    shown = Console(width=200, file=io.StringIO(), record=True)
+    shown.print(tables(report))
+    text = shown.export_text()
+    assert "ort-fp32" in text
+    assert "manifest.json" in text
+
+
+def test_an_engine_that_fails_as_it_runs_leaves_the_others(
+    engines: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    infer = OrtEngine.infer
+
+    def failing(engine: OrtEngine, observation: Observation) -> NDArray[np.float32]:
+        if engine.name == "ort-int8":
+            raise RuntimeError("out of memory\non the second line")
+        return infer(engine, observation)
+
+    monkeypatch.setattr(OrtEngine, "infer", failing)
+    folders = [engines / "ort-int8", engines / "ort-fp32"]
+    report = run_benchmark(Asked(["ort"], folders), Settings(rounds=2))
+    states = {row.engine: row.status for row in report.rows}
+    assert states["ort-fp32"] == "ok"
+    assert "failed in its first inference: out of memory on the second" in states["ort-int8"]
+    assert report.exit_code == 1
 
 
 def test_an_engine_that_strays_from_torch_on_this_computer_fails(
