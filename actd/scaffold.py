@@ -7,7 +7,10 @@ is taken on trust. Raises ActdError; never replaces a file unless told to.
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -40,9 +43,19 @@ def write_config(
     spec, action = _from_engine(folder) if is_engine else _from_checkpoint(source, hints)
     engine = engine or (folder if is_engine else Path("engines/ort-int8"))
     joints, rate_hz = _joints(spec, action, robot)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text("\n".join(_lines(spec, joints, rate_hz, source, engine, out)) + "\n", "utf-8")
-    load(out)
+    text = "\n".join(_lines(spec, joints, rate_hz, source, engine, out)) + "\n"
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        # beside its place and read back first: a file that is replaced is lost to a good one only
+        with tempfile.TemporaryDirectory(prefix=".actd-init-", dir=out.parent) as scratch:
+            new = Path(scratch) / out.name
+            new.write_text(text, encoding="utf-8")
+            load(new)
+            new.replace(out)
+    except OSError as error:
+        raise UsageError(
+            f"{out}: cannot be written ({error.strerror}): choose another --out"
+        ) from None
     yield f"{out}: written for {spec.action_dim} joints and {len(spec.cameras)} cameras"
     yield "edit the lines marked `check:`, then"
     yield f"next: actd config check {out}"
@@ -117,12 +130,14 @@ def _lines(  # noqa: PLR0917
     engine: Path,
     out: Path,
 ) -> Iterator[str]:
-    here = Path(os.path.relpath(engine.resolve(), out.parent.resolve()))
+    here = os.path.relpath(engine.resolve(), out.parent.resolve())
+    # JSON's strings are YAML's too, and a # or a colon is then a letter like any other
+    named = here if re.fullmatch(r"[\w./-]+", here) else json.dumps(here, ensure_ascii=False)
     yield f"# Written by `actd init` for {source}."
     yield "# Lines marked `check:` are guesses. Every key: `actd config schema`."
     yield ""
     yield "# An engine folder, written by `actd export`; relative to this file."
-    yield f"engine: {here}"
+    yield f"engine: {named}"
     yield ""
     yield "robot:"
     yield "  units: rad            # check: the units of your dataset"

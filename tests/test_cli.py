@@ -165,3 +165,19 @@ def test_run_on_what_is_not_there(tmp_path: Path) -> None:
 
 def test_the_schema_is_json() -> None:
     assert json.loads(actd("config", "schema").stdout)["title"] == "Config"
+
+
+def test_init_writes_a_whole_file_or_none(small_engine: Path, tmp_path: Path) -> None:
+    file = tmp_path / "actd.yaml"
+    file.write_text("mine")
+    done = actd("init", small_engine, "--out", file, "--robot", "so101", "--force")
+    assert done.returncode == 2
+    assert file.read_text() == "mine"
+    odd = tmp_path / "cup #2: left" / "ort"
+    done = actd("init", small_engine, "--out", file, "--engine", odd, "--force")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(actd("config", "show", file, "--json").stdout)["engine"] == str(odd)
+    assert [path.name for path in tmp_path.iterdir()] == ["actd.yaml"]
+    done = actd("init", small_engine, "--out", file / "actd.yaml")
+    assert done.returncode == 2
+    assert "cannot be written" in done.stderr

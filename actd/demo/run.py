@@ -177,8 +177,12 @@ def _arm(operator: Operator, check: Callable[[], None], screen: _Screen) -> None
         with suppress(LinkError):  # not listening yet
             status = operator.status()
             waiting = report.waiting_for(status)
-            if status["ready"] and _try_to_arm(operator):
-                return
+            if status["ready"]:
+                try:
+                    if _try_to_arm(operator):
+                        return
+                except LinkError as refusal:
+                    waiting = str(refusal)
         time.sleep(ARM_POLL_S)
     raise ActdError(f"the daemon was not ready after {READY_S:g} s; still waiting: {waiting}")
 

@@ -70,6 +70,9 @@ def parse_list(text: str) -> frozenset[int]:
     """The numbers in a kernel list such as `0-3,6`. Raises ValueError."""
     numbers: set[int] = set()
     for part in filter(None, text.strip().split(",")):
-        first, _, last = part.partition("-")
-        numbers.update(range(int(first), int(last or first) + 1))
+        first, dash, last = part.partition("-")
+        found = range(int(first), int(last if dash else first) + 1)
+        if not found:
+            raise ValueError(f"{part}: ends before it begins")
+        numbers.update(found)
     return frozenset(numbers)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from rich.console import Console
 
 from actd import config
-from actd.demo import deployment, engine, report
-from actd.errors import ActdError
+from actd.demo import deployment, engine, report, run
+from actd.errors import ActdError, LinkError
 from actd.link.sockets import Ports
 from actd.sim.aloha import CAMERAS, HEIGHT, JOINTS, WIDTH
 
@@ -129,3 +129,20 @@ def test_a_daemon_that_has_not_ticked_yet_can_be_shown() -> None:
 )
 def test_what_it_waits_for_is_said(changes: dict[str, Any], waiting: str) -> None:
     assert report.waiting_for(STATUS | changes) == waiting
+
+
+def test_a_refusal_to_arm_is_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refusing:
+        def status(self) -> dict[str, Any]:
+            return STATUS | {"ready": True}
+
+        def arm(self) -> None:
+            raise LinkError("arm refused: joint elbow: the policy's first command is far away")
+
+    class Screen:
+        def show(self, text: str) -> None:
+            pass
+
+    monkeypatch.setattr(run, "READY_S", 0.2)
+    with pytest.raises(ActdError, match="arm refused: joint elbow"):
+        run._arm(cast("Any", Refusing()), lambda: None, cast("Any", Screen()))

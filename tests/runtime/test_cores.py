@@ -89,3 +89,9 @@ def test_nobody_is_left_without_a_core_and_the_tick_is_alone_where_it_must_be(
 )
 def test_the_kernel_s_lists_are_read(text: str, numbers: set[int]) -> None:
     assert parse_list(text) == numbers
+
+
+@pytest.mark.parametrize("text", ["3-1", "0,20-10", "a", "1-", "-1"])
+def test_a_list_that_says_nothing_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_list(text)
