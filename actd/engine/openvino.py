@@ -79,6 +79,30 @@ def load(folder: Path, manifest: Manifest, threads: int | None, spin: bool) -> O
     return OpenvinoEngine(folder / manifest.model, manifest, threads)
 
 
+_SUMS = ("Add", "Subtract", "Multiply", "Divide", "MVN")
+_EXEMPT = """
+<net name="one" version="11">
+  <layers>
+    <layer id="0" name="in" type="Parameter" version="opset1">
+      <data shape="1" element_type="f32"/>
+      <output><port id="0" precision="FP32"><dim>1</dim></port></output>
+    </layer>
+    <layer id="1" name="exempt" type="ReLU" version="opset1">
+      <rt_info><attribute name="precise" version="0"/></rt_info>
+      <input><port id="0"><dim>1</dim></port></input>
+      <output><port id="1" precision="FP32"><dim>1</dim></port></output>
+    </layer>
+    <layer id="2" name="out" type="Result" version="opset1">
+      <input><port id="0"><dim>1</dim></port></input>
+    </layer>
+  </layers>
+  <edges>
+    <edge from-layer="0" from-port="0" to-layer="1" to-port="0"/>
+    <edge from-layer="1" from-port="1" to-layer="2" to-port="0"/>
+  </edges>
+</net>
+"""
+
 # It reads a model in the "C" locale and puts the process's own back: two at once leave "C".
 _reading = threading.Lock()
 
@@ -113,7 +137,8 @@ def _compile(file: Path, manifest: Manifest, threads: int | None) -> Any:
         settings["CACHE_DIR"] = str(folder)
     try:
         with _reading:
-            compiled = core().compile_model(str(file), "CPU", settings)
+            model = _with_exact_sums(file) if hint == _HINTS["bf16"] else str(file)
+            compiled = core().compile_model(model, "CPU", settings)
         loaded_from_cache = compiled.get_property("LOADED_FROM_CACHE")
         found = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
     except RuntimeError as error:
@@ -126,6 +151,30 @@ def _compile(file: Path, manifest: Manifest, threads: int | None) -> Any:
     if folder and not loaded_from_cache:
         seal(folder)
     return compiled
+
+
+def _with_exact_sums(file: Path) -> Any:
+    """The model; bfloat16 shall round what its transformer multiplies, but not the sums between.
+
+    As mixed precision does in training: residual sums and normalisations pass through the whole
+    network, and rounding them is a fifth of the error. They are small; those of the backbone, large
+    pictures that the next convolution rounds anyhow, stay as they are.
+    """
+    model = core().read_model(str(file))
+    ((key, mark),) = _exempt_node().get_rt_info().items()
+    for node in model.get_ops():
+        if node.get_type_name() in _SUMS and len(node.output(0).get_partial_shape()) <= 3:
+            node.set_rt_info(mark, key)
+    return model
+
+
+def _exempt_node() -> Any:
+    """An operator marked as exempt from a change of precision.
+
+    Only a model in OpenVINO's own format can say so, and only its reader can make the mark.
+    """
+    model = core().read_model(_EXEMPT.encode(), b"")
+    return next(node for node in model.get_ops() if node.get_friendly_name() == "exempt")
 
 
 def _hint(manifest: Manifest) -> str:

@@ -292,6 +292,18 @@ def test_openvino_really_computes_in_bfloat16(built: Path) -> None:
         assert set(openvino.kernels(compiled)) == types
 
 
+@needs_bf16
+def test_openvino_normalises_in_float32_between_bfloat16(built: Path) -> None:
+    manifest = read_manifest(built / "openvino-bf16")
+    compiled = openvino._compile(built / "openvino-fp32" / "model.onnx", manifest, 1)
+    facts = [node.get_rt_info() for node in compiled.get_runtime_model().get_ops()]
+    norms = [
+        f["runtimePrecision"].astype(str) for f in facts if f["layerType"].astype(str) == "MVN"
+    ]
+    assert norms
+    assert set(norms) == {"f32"}
+
+
 def test_openvino_really_computes_in_8_bits(built: Path) -> None:
     folder = built / "openvino-int8"
     counts = openvino.kernels(openvino._compile(folder / "model.onnx", read_manifest(folder), 1))
