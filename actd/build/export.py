@@ -33,6 +33,7 @@ from actd.engine.reference import REFERENCE, write_reference
 from actd.errors import EngineError
 from actd.policy.checkpoint import Checkpoint, load_checkpoint
 from actd.policy.hints import Hints
+from actd.policy.normalization import moments
 from actd.verdict.engine_verdict import EngineVerdict
 from actd.verdict.joints import joint_names
 from actd.verdict.publish import forget_refusal, publish_refusal, publish_verdict
@@ -217,10 +218,5 @@ def action_std(checkpoint: Checkpoint) -> tuple[float, ...] | None:
 
     Where only a range is known, a quarter of it stands in.
     """
-    statistics = checkpoint.statistics[checkpoint.spec.action.key]
-    if "std" in statistics:
-        return tuple(float(v) for v in statistics["std"])
-    for low, high in (("min", "max"), ("q01", "q99"), ("q10", "q90")):
-        if low in statistics and high in statistics:
-            return tuple(float(v) / 4 for v in statistics[high] - statistics[low])
-    return None
+    known = moments(checkpoint.statistics[checkpoint.spec.action.key])
+    return None if known is None else tuple(float(v) for v in known[1])

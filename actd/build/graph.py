@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from actd.build.quiet import quiet
+from actd.engine.observations import blank
 from actd.engine.ort import OUTPUT
 from actd.policy.checkpoint import Checkpoint
 from actd.policy.spec import PolicySpec
@@ -37,10 +38,7 @@ def write_module(module: nn.Module, spec: PolicySpec, file: Path) -> None:
     with quiet():
         torch.onnx.export(
             module,
-            tuple(
-                torch.zeros(f.boundary_shape, dtype=torch.uint8 if f.kind == "VISUAL" else None)
-                for f in spec.inputs
-            ),
+            tuple(torch.from_numpy(array) for array in blank(spec).values()),
             str(file),
             input_names=keys,
             output_names=[OUTPUT],

@@ -95,13 +95,12 @@ def batch(array: NDArray[Any], feature: Feature, source: str) -> int | None:
 
 def check(array: NDArray[Any], feature: Feature, source: str = "observation") -> None:
     """Raise EngineError unless `array` is what the engine takes for `feature`."""
-    dtype = np.uint8 if feature.kind == "VISUAL" else np.float32
-    shape = feature.boundary_shape
+    dtype, shape = feature.boundary_dtype, feature.boundary_shape
     if array.shape != shape or array.dtype != dtype:
         what = "RGB (height, width, 3)" if feature.kind == "VISUAL" else "vector"
         raise EngineError(
             f"{source}: {feature.key}: found {array.dtype} {array.shape}; "
-            f"need {np.dtype(dtype)} {shape}, {what}"
+            f"need {dtype} {shape}, {what}"
         )
 
 
@@ -118,3 +117,8 @@ def gather(observation: Observation, spec: PolicySpec) -> dict[str, NDArray[Any]
         check(array, feature)
         arrays[feature.key] = array
     return arrays
+
+
+def blank(spec: PolicySpec) -> dict[str, NDArray[Any]]:
+    """An observation of zeros."""
+    return {f.key: np.zeros(f.boundary_shape, f.boundary_dtype) for f in spec.inputs}

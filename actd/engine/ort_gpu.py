@@ -50,7 +50,7 @@ class OrtGpuEngine(StagedEngine):
             self._staging: dict[str, NDArray[Any]] = {}
             self._inputs: dict[str, Any] = {}
             for feature in self.spec.inputs:
-                dtype = np.dtype(np.uint8 if feature.kind == "VISUAL" else np.float32)
+                dtype = np.dtype(feature.boundary_dtype)
                 shape = feature.boundary_shape
                 pinned = self._driver.pinned(int(np.prod(shape)) * dtype.itemsize)
                 self._staging[feature.key] = pinned.view(dtype).reshape(shape)

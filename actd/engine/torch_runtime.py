@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from actd.engine.cache import cache_root
 from actd.engine.manifest import Manifest
+from actd.engine.observations import blank
 from actd.engine.pt2 import check_archive
 from actd.engine.staged import StagedEngine
 from actd.errors import EngineError
@@ -71,12 +72,8 @@ class TorchEngine(StagedEngine):
 
     def _warm_up(self, file: Path) -> None:
         """Compile by running once. Raises EngineError with the compiler's reason."""
-        zeros = {
-            f.key: np.zeros(f.boundary_shape, np.uint8 if f.kind == "VISUAL" else np.float32)
-            for f in self.spec.inputs
-        }
         try:
-            self.infer(zeros)
+            self.infer(blank(self.spec))
         except Exception as error:  # noqa: BLE001  the compiler's errors share no base class
             reason = " ".join(str(error).split())[:300]
             raise EngineError(

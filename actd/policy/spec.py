@@ -40,6 +40,11 @@ class Feature:
             return (height, width, channels)
         return self.shape
 
+    @property
+    def boundary_dtype(self) -> str:
+        """Type of its elements at the engine's boundary, by the name numpy and torch share."""
+        return "uint8" if self.kind == "VISUAL" else "float32"
+
 
 @dataclass(frozen=True, slots=True)
 class Architecture:

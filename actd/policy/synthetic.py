@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actd.policy.checkpoint import Checkpoint
-from actd.policy.normalization import Statistics
+from actd.policy.normalization import Statistics, moments
 from actd.policy.spec import Feature
 
 
@@ -29,7 +29,10 @@ def synthetic(checkpoint: Checkpoint, *, count: int, seed: int) -> list[dict[str
 
 def _draw(feature: Feature, statistics: Statistics, random: np.random.Generator) -> NDArray[Any]:
     size = feature.shape[0]
-    mean, std = _moments(statistics, size, 0.5 if feature.kind == "VISUAL" else 0.0)
+    unknown = (np.full(size, 0.5), np.full(size, 0.25))
+    if feature.kind != "VISUAL":
+        unknown = (np.zeros(size), np.ones(size))
+    mean, std = moments(statistics) or unknown
     if feature.kind != "VISUAL":
         return (mean + std * random.standard_normal(size)).astype(np.float32)
     height, width, _ = feature.boundary_shape
@@ -41,15 +44,5 @@ def _draw(feature: Feature, statistics: Statistics, random: np.random.Generator)
         colour = random.standard_normal(3, dtype=np.float32) * 0.5
         picture += np.sin(fx * x + fy * y + phase)[..., None] * colour
     picture += 0.25 * random.standard_normal(picture.shape, dtype=np.float32)
-    return np.clip(255 * (mean + std * picture), 0, 255).astype(np.uint8)
-
-
-def _moments(statistics: Statistics, size: int, centre: float) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Mean and std from whatever statistics there are."""
-    if "mean" in statistics and "std" in statistics:
-        return statistics["mean"], statistics["std"]
-    for low, high in (("min", "max"), ("q01", "q99"), ("q10", "q90")):
-        if low in statistics and high in statistics:
-            middle = (statistics[low] + statistics[high]) / 2
-            return middle, (statistics[high] - statistics[low]) / 4
-    return np.full(size, centre), np.full(size, 0.25 if centre else 1.0)
+    drawn: NDArray[np.uint8] = np.clip(255 * (mean + std * picture), 0, 255).astype(np.uint8)
+    return drawn

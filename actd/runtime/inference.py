@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from actd.control.staleness import MaxAge
 from actd.engine.base import Engine, Observation
 from actd.engine.load import load_engine
+from actd.engine.observations import blank
 from actd.errors import EngineError
-from actd.policy.spec import PolicySpec
 from actd.runtime import child
 from actd.runtime.blocks import Blocks, Shapes, open_blocks
 from actd.runtime.clock import now_ns
@@ -40,7 +40,7 @@ def run(job: Mapping[str, Any]) -> None:
     engine = load_engine(Path(job["engine"]), threads=job["threads"])
     blocks = open_blocks(Shapes(**job["shapes"]), job["fds"])
     for _ in range(_WARM_UP_RUNS):
-        _infer(engine, _blank(engine.spec))
+        _infer(engine, blank(engine.spec))
     child.report(state="warm")
     rules = Rules(**{**job["rules"], "max_age": MaxAge(**job["rules"]["max_age"])})
     maker = PlanMaker(engine, blocks, job["joints"])
@@ -121,14 +121,6 @@ def _infer(engine: Engine, observation: Observation) -> NDArray[np.float32]:
             f"float32 of shape {wanted}: export it again"
         )
     return actions
-
-
-def _blank(spec: PolicySpec) -> dict[str, Any]:
-    kinds = {"VISUAL": np.uint8}
-    return {
-        feature.key: np.zeros(feature.boundary_shape, kinds.get(feature.kind, np.float32))
-        for feature in spec.inputs
-    }
 
 
 if __name__ == "__main__":

@@ -33,8 +33,7 @@ class BindingsDriver(CudaDriver):
             cu.cuDeviceGetAttribute, attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, gpu
         )
         name = self._call(cu.cuDeviceGetName, 256, gpu).split(b"\0")[0].decode()
-        memory_bytes = self._call(cu.cuDeviceTotalMem, gpu)
-        self.device = Device(name, f"{major}.{minor}", self._driver_version(), memory_bytes)
+        self.device = Device(name, f"{major}.{minor}", self._driver_version())
         self._stream = self._call(cu.cuStreamCreate, NON_BLOCKING)
         self._resources.callback(self._call, cu.cuStreamDestroy, self._stream)
         self.stream = int(self._stream)
@@ -60,12 +59,6 @@ class BindingsDriver(CudaDriver):
     def copy_out(self, array: NDArray[Any], address: int) -> None:
         """Enqueue a copy from the device to pinned memory."""
         self._call(cu.cuMemcpyDtoHAsync, array.ctypes.data, address, array.nbytes, self._stream)
-
-    def memory(self) -> tuple[int, int]:
-        """Bytes of device memory: free, and in total."""
-        self.check()
-        free, total = self._call(cu.cuMemGetInfo)
-        return int(free), int(total)
 
     def _synchronize(self) -> None:
         self._call(cu.cuStreamSynchronize, self._stream)

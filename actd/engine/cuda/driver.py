@@ -47,7 +47,6 @@ class Device:
     name: str
     compute_capability: str
     driver: str
-    memory_bytes: int
 
 
 class CudaDriver(ABC):
@@ -93,10 +92,6 @@ class CudaDriver(ABC):
     @abstractmethod
     def copy_out(self, array: NDArray[Any], address: int) -> None:
         """Enqueue a copy from the device to pinned memory."""
-
-    @abstractmethod
-    def memory(self) -> tuple[int, int]:
-        """Bytes of device memory: free, and in total."""
 
     @abstractmethod
     def _synchronize(self) -> None:

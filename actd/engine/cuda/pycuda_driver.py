@@ -30,9 +30,7 @@ class PycudaDriver(CudaDriver):
         self._resources.callback(self._leave, context)
         self._call(context.push)
         major, minor = gpu.compute_capability()
-        self.device = Device(
-            gpu.name(), f"{major}.{minor}", self._driver_version(), gpu.total_memory()
-        )
+        self.device = Device(gpu.name(), f"{major}.{minor}", self._driver_version())
         self._stream: Any = self._call(drv.Stream, NON_BLOCKING)
         # pycuda destroys a stream when nobody holds it, which must be before the context goes
         self._resources.callback(setattr, self, "_stream", None)
@@ -59,12 +57,6 @@ class PycudaDriver(CudaDriver):
     def copy_out(self, array: NDArray[Any], address: int) -> None:
         """Enqueue a copy from the device to pinned memory."""
         self._call(drv.memcpy_dtoh_async, array, address, self._stream)
-
-    def memory(self) -> tuple[int, int]:
-        """Bytes of device memory: free, and in total."""
-        self.check()
-        free, total = self._call(drv.mem_get_info)
-        return int(free), int(total)
 
     def _synchronize(self) -> None:
         self._call(self._stream.synchronize)

@@ -62,9 +62,9 @@ class TrtEngine(StagedEngine):
         self._context: Any = engine.create_execution_context()
         if self._context is None:
             raise EngineError(f"{self.name}: no memory for the plan; {said(trt)}")
-        inputs = {f.key: _empty(f.boundary_shape, f.kind) for f in self.spec.inputs}
+        inputs = {f.key: np.empty(f.boundary_shape, f.boundary_dtype) for f in self.spec.inputs}
         self._inputs = _buffers(driver, inputs)
-        actions = _empty((self.spec.chunk_size, self.spec.action_dim), "ACTION")
+        actions = np.empty((self.spec.chunk_size, self.spec.action_dim), np.float32)
         self._outputs = _buffers(driver, {OUTPUT: actions})
         self._events = [driver.event() for _ in range(4)]
         self._bind(self._context)
@@ -146,8 +146,8 @@ class TrtEngine(StagedEngine):
     def _check_tensors(self, engine: Any) -> None:
         """Raise EngineError unless the plan takes and gives what the policy does."""
         spec = self.spec
-        wanted = {f.key: _describe(_empty(f.boundary_shape, f.kind)) for f in spec.inputs}
-        wanted[OUTPUT] = _describe(_empty((spec.chunk_size, spec.action_dim), "ACTION"))
+        wanted = {f.key: f"{f.boundary_dtype} {f.boundary_shape}" for f in spec.inputs}
+        wanted[OUTPUT] = f"float32 {(spec.chunk_size, spec.action_dim)}"
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
         found = {
             name: f"{np.dtype(self._trt.nptype(engine.get_tensor_dtype(name)))} "
@@ -158,14 +158,6 @@ class TrtEngine(StagedEngine):
             raise EngineError(
                 f"{self.name}: the plan has {found}, the policy {wanted}; export the engine again"
             )
-
-
-def _empty(shape: tuple[int, ...], kind: str) -> NDArray[Any]:
-    return np.empty(shape, np.uint8 if kind == "VISUAL" else np.float32)
-
-
-def _describe(array: NDArray[Any]) -> str:
-    return f"{array.dtype} {array.shape}"
 
 
 def _buffers(driver: CudaDriver, tensors: Mapping[str, NDArray[Any]]) -> _Buffers:

@@ -38,12 +38,10 @@ def test_the_one_that_is_installed_is_chosen_and_says_why(driver: CudaDriver) ->
     assert driver.device.name == "Fake GPU"
     assert driver.device.compute_capability == "8.7"
     assert driver.device.driver.endswith("CUDA 13.0") or "(CUDA 13.0)" in driver.device.driver
-    assert driver.device.memory_bytes == 1 << 30
 
 
 def test_a_graph_copies_there_and_back(driver: CudaDriver) -> None:
     sent, received, device = driver.pinned(1000), driver.pinned(1000), driver.alloc(1000)
-    assert driver.memory() == ((1 << 30) - 1000, 1 << 30)
     started, ended = driver.event(), driver.event()
     assert driver.elapsed_ns(started, ended) == 0
 
