@@ -19,8 +19,8 @@ from actd.engine.observations import check
 from actd.errors import EngineError
 from actd.policy.spec import PolicySpec
 
-_RUNS = 4
-_RUN_FRAMES = 16
+_RUNS = 8
+_RUN_FRAMES = 12
 
 
 def recognised(path: Path) -> bool:
@@ -49,10 +49,11 @@ def verdict(path: Path, spec: PolicySpec, count: int) -> Frames:
     """At most `count` frames in a few runs, from episodes that do not calibrate if possible."""
     dataset = _open(path, spec)
     calibrating, judging = _split(dataset.episodes)
-    runs = max(1, min(_RUNS, count // _RUN_FRAMES))
+    recorded = sum(dataset.length(episode) for episode in judging)
+    runs = max(1, min(_RUNS, count // _RUN_FRAMES, recorded // _RUN_FRAMES))
     observations: list[Observation] = []
     bounds: list[tuple[int, int]] = []
-    for episode, rows in _runs(dataset, judging, runs, count // runs):
+    for episode, rows in _runs(dataset, judging, runs, _RUN_FRAMES if runs > 1 else count):
         start = len(observations)
         observations += _observations(dataset, episode, rows, spec)
         bounds.append((start, len(observations)))
@@ -91,16 +92,20 @@ def _split(episodes: Sequence[int]) -> tuple[list[int], list[int]]:
 def _runs(
     dataset: Dataset, episodes: Sequence[int], runs: int, frames: int
 ) -> Iterator[tuple[int, range]]:
-    """Episode and rows of each run, in the middle of its episode or of its part of one."""
+    """Episode and rows of each run: the first at its episode's begin, the last at its end.
+
+    How far an engine is off changes with what the arm is doing.
+    """
     episodes = [episodes[i] for i in evenly(len(episodes), runs)]
-    for i, episode in enumerate(episodes):
-        parts = len(range(i, runs, len(episodes)))
+    taken = dict.fromkeys(episodes, 0)
+    for i in range(runs):
+        episode = episodes[i % len(episodes)]
         length = dataset.length(episode)
-        for part in range(parts):
-            first, last = part * length // parts, (part + 1) * length // parts
-            size = min(frames, last - first)
-            start = first + (last - first - size) // 2
-            yield episode, range(start, start + size)
+        start = i * max(0, length - frames) // max(1, runs - 1)
+        rows = range(max(start, taken[episode]), min(start + frames, length))
+        if rows:
+            taken[episode] = rows.stop
+            yield episode, rows
 
 
 def _observations(

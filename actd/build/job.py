@@ -22,7 +22,7 @@ from actd.policy.hints import Hints
 
 Report = Callable[[str], None]
 
-VERDICT_FRAMES = 64
+VERDICT_FRAMES = 96
 # Random pictures are not consecutive, and a few of them tell as much as many.
 VERDICT_FRAMES_SYNTHETIC = 6
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from actd.build.biases import correct, corrections
+from actd.build.equalize import equalize
 from actd.build.frames import evenly
 from actd.build.layers import OPERATORS, find_layers, layer_names
 from actd.build.placement import round_weights, spare_residuals
@@ -45,8 +45,8 @@ _METHODS: dict[Method, tuple[str, dict[str, Any]]] = {
     "entropy": ("Entropy", {}),
 }
 
-# Enough for means, which vary little from frame to frame.
-_MEAN_FRAMES = 12
+# Enough to tell wide channels from narrow ones.
+_RANGE_FRAMES = 48
 
 
 def needs_reduce_range() -> bool:
@@ -73,8 +73,6 @@ class Quantizer:
             self.model = load_model_with_shape_infer(self._prepared)
         self.layers = find_layers(self.model, layer_names(model))
         self._ranges: dict[Method, Any] = {}
-        self._few: Sequence[Observation] = ()
-        self._shifts: dict[tuple[Graph, Method], dict[str, Any]] = {}
 
     def calibrate(self, method: Method, observations: Sequence[Observation]) -> None:
         """Measure the ranges of all tensors by `method`, unless that has been done."""
@@ -83,6 +81,8 @@ class Quantizer:
         if method in self._ranges:
             return
         name, settings = _METHODS[method]
+        if not self._ranges:
+            self._even_out([observations[i] for i in evenly(len(observations), _RANGE_FRAMES)])
         with quiet():
             calibrator = calibrate.create_calibrator(
                 self._prepared,
@@ -100,32 +100,29 @@ class Quantizer:
             if node.op_type == "Relu" and self._has_one_reader(node.input[0]):
                 ranges.data[node.input[0]] = ranges.data[node.output[0]]
         self._ranges[method] = ranges
-        self._few = [observations[i] for i in evenly(len(observations), _MEAN_FRAMES)]
+
+    def _even_out(self, observations: Sequence[Observation]) -> None:
+        import onnx
+
+        equalize(self.model, observations)
+        onnx.save(self.model, str(self._prepared))
 
     def static(self, graph: Graph, method: Method, out: Path, layers: Collection[str]) -> None:
         """Write a form whose `layers` are 8-bit, with calibrated ranges."""
         with quiet():
-            if (graph, method) not in self._shifts:
-                everything = self._quantised(graph, method, self.model, list(self.layers))
-                shifts = corrections(self.model, everything.model.model, self._few)
-                self._shifts[graph, method] = shifts
-            model = copy.deepcopy(self.model)
-            nodes = self._nodes(layers)
-            shifts = self._shifts[graph, method]
-            correct(model, {name: shifts[name] for name in nodes if name in shifts})
-            quantised = self._quantised(graph, method, model, layers)
+            quantised = self._quantised(graph, method, layers)
             spare_residuals(quantised.model.model)
             quantised.model.clean_initializers()
             quantised.model.save_model_to_file(str(out))
 
-    def _quantised(self, graph: Graph, method: Method, model: Any, layers: Collection[str]) -> Any:
-        """The tool, done with a copy of `model`."""
+    def _quantised(self, graph: Graph, method: Method, layers: Collection[str]) -> Any:
+        """The tool, done with a copy of the model."""
         from onnxruntime.quantization import QuantType
         from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
         activations, options = _FORMS[graph]
         quantizer = QDQQuantizer(
-            copy.deepcopy(model),
+            copy.deepcopy(self.model),
             True,
             graph == "u8s8" and needs_reduce_range(),
             QuantType.QInt8,

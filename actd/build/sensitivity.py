@@ -33,10 +33,11 @@ def keep_float(
     alone = {layer: measure([layer]).p99_std for layer in costs}
     # errors of layers add up like independent noise, hence squares
     order = sorted(costs, key=lambda layer: alone[layer] ** 2 / max(1, costs[layer]), reverse=True)
-    kept = _passing(order, _fewest(order, measure, tolerance), confirm)
-    if kept is None:
+    count = _passing(order, _fewest(order, measure, tolerance), confirm)
+    if count is None:
         return None
-    return tuple(KeptFloat(layer=layer, error_std=alone[layer]) for layer in order[:kept])
+    kept = _pruned(order, order[:count], costs, confirm)
+    return tuple(KeptFloat(layer=layer, error_std=alone[layer]) for layer in kept)
 
 
 def _fewest(order: list[str], measure: Measure, tolerance: Tolerance) -> int:
@@ -70,4 +71,21 @@ def _passing(order: list[str], guess: int, confirm: Confirm) -> int | None:
             failed = tried
     if tried != kept:
         confirm(order[kept:])
+    return kept
+
+
+def _pruned(
+    order: list[str], kept: list[str], costs: Mapping[str, int], confirm: Confirm
+) -> list[str]:
+    """Those of `kept` that are needed: each is tried in 8 bits again, the dearest first.
+
+    A layer's error alone is measured on a few frames, and may have put it before its turn.
+    """
+    confirmed = True
+    for layer in sorted(kept, key=lambda layer: costs[layer], reverse=True):
+        fewer = [name for name in kept if name != layer]
+        confirmed = confirm([name for name in order if name not in fewer])
+        kept = fewer if confirmed else kept
+    if not confirmed:
+        confirm([name for name in order if name not in kept])
     return kept

@@ -95,6 +95,22 @@ def test_verdict_runs_are_consecutive(policy: Checkpoint, tmp_path: Path) -> Non
     assert len(set(rows)) == len(rows)
 
 
+def test_verdict_sees_whole_episodes(policy: Checkpoint, tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "set", [50] * 20)
+    verdict = verdict_frames(folder, policy, 96)
+    shown = places(verdict.observations)
+    assert (len(verdict.runs), len({episode for episode, _ in shown})) == (8, 8)
+    rows = {row for _, row in shown}
+    assert {0, 49} <= rows
+    assert len(rows) > 40
+    one = verdict_frames(write_dataset(tmp_path / "one", [40]), policy, 96)
+    assert [row for _, row in places(one.observations)] == [
+        *range(12),
+        *range(14, 26),
+        *range(28, 40),
+    ]
+
+
 def test_a_single_episode_does_both_and_says_so(policy: Checkpoint, tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "set", [30])
     verdict = verdict_frames(folder, policy, 16)

@@ -159,35 +159,6 @@ def test_ranges_below_zero_end_at_a_relu(quantizer: Quantizer, tmp_path: Path) -
     assert values[quantize.input[2]] == 0
 
 
-@pytest.mark.parametrize("bias", ["", ", bias"])
-def test_rounding_does_not_shift_the_mean(bias: str, tmp_path: Path) -> None:
-    """Pixels less a mean of no whole number are all rounded alike, which the bias takes back."""
-    text = f"""<ir_version: 8, opset_import: ["" : 18]>
-    agraph (float[1,3,8,8] pixels) => (float[1,4,8,8] actions)
-    {{ actions = Conv <kernel_shape = [1, 1]> (pixels, weight{bias}) }}"""
-    model = onnx.parser.parse_model(text)
-    random = np.random.default_rng(0)
-    constants = {"weight": random.random((4, 3, 1, 1)), "bias": random.random(4)}
-    for name in ["weight", *bias.split(", ")[1:]]:
-        array = constants[name].astype(np.float32)
-        model.graph.initializer.append(numpy_helper.from_array(array, name))
-    onnx.save(model, str(tmp_path / "float.onnx"))
-    frames = [
-        {"pixels": random.integers(0, 256, (1, 3, 8, 8)).astype(np.float32) - np.float32(0.3)}
-        for _ in range(20)
-    ]
-    quantizer = Quantizer(tmp_path / "float.onnx", tmp_path / "scratch")
-    quantizer.calibrate("minmax", frames)
-    (layer,) = quantizer.layers
-    quantizer.static("s8s8", "minmax", tmp_path / "8bit.onnx", [layer])
-    plain, rounded = (
-        np.mean([session.run(None, frame)[0].mean(axis=(0, 2, 3)) for frame in frames], axis=0)
-        for session in (InferenceSession(str(tmp_path / f"{n}.onnx")) for n in ("float", "8bit"))
-    )
-    # without, the largest is 0.84
-    assert np.abs(rounded - plain).max() < 0.05
-
-
 @pytest.mark.parametrize("method", ["percentile", "entropy"])
 def test_every_method_calibrates(
     method: Method, quantizer: Quantizer, policy: Checkpoint, tmp_path: Path

@@ -78,6 +78,15 @@ def test_a_verdict_stricter_than_the_search_keeps_more_float() -> None:
     assert 1.5 * strict.error([*eight_bit, kept[-1].layer]) > TOLERANCE.max_std
 
 
+def test_a_layer_that_only_seemed_bad_is_in_8_bits_again() -> None:
+    seemed = Network({"unlucky": 0.5, "bad": 0.3, "mild": 0.02})
+    real = Network({"unlucky": 0.01, "bad": 0.3, "mild": 0.02})
+    kept = keep_float(dict.fromkeys(real.errors, 1), seemed.measure, real.confirm, TOLERANCE)
+    assert kept is not None
+    assert [layer.layer for layer in kept] == ["bad"]
+    assert real.confirmed[-1] == {"unlucky", "mild"}
+
+
 def test_none_where_every_single_layer_is_too_far() -> None:
     errors = dict.fromkeys("abcde", 0.2)
     network = Network(errors)
@@ -107,5 +116,7 @@ def test_whatever_is_chosen_passes_and_is_affordable(
     assert eight_bit
     assert network.confirm(eight_bit)
     assert network.confirmed[-2] == eight_bit
+    for layer in kept:
+        assert not network.confirm(eight_bit | {layer.layer}), "not needed"
     # every layer alone, and a bisection
     assert network.measured <= len(errors) + math.ceil(math.log2(len(errors) + 1)) + 1

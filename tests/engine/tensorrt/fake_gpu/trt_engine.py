@@ -26,6 +26,7 @@ from tests.engine.tensorrt.fake_gpu.cuda_driver import alive
 
 fake = ctypes.CDLL("libcuda.so.1")
 FOLDER = Path(os.environ["ENGINE_FOLDER"])
+NOTHING = Tolerance(max_std=1e-12, p99_std=1e-12)
 
 
 @pytest.fixture(autouse=True)
@@ -141,7 +142,7 @@ def test_a_plan_that_is_too_far_from_torch_is_refused_and_not_kept(
 def test_a_kept_plan_is_judged_at_every_load() -> None:
     load().close()
     manifest = read_manifest(FOLDER)
-    strict = manifest.recipe.model_copy(update={"tolerance": Tolerance(max_std=1e-12, p99_std=1e-12)})
+    strict = manifest.recipe.model_copy(update={"tolerance": NOTHING})
     with pytest.raises(EngineError, match="too far from torch"):
         open_engine(FOLDER, manifest.model_copy(update={"recipe": strict}))
     assert trt.builds == 1
@@ -200,7 +201,7 @@ def test_a_cache_that_cannot_be_written_costs_a_rebuild(
 
 def test_while_an_engine_is_exported_its_plan_waits_for_a_verdict(tmp_path: Path) -> None:
     manifest = read_manifest(FOLDER)
-    strict = manifest.recipe.model_copy(update={"tolerance": Tolerance(max_std=1e-12, p99_std=1e-12)})
+    strict = manifest.recipe.model_copy(update={"tolerance": NOTHING})
     draft = manifest.model_copy(update={"files": (), "recipe": strict})
     open_engine(FOLDER, draft).close()
     assert sidecar(tmp_path)["facts"]["verdict"] is None
