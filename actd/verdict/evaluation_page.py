@@ -173,8 +173,11 @@ def _origin(found: Evaluation, machine: Mapping[str, Any]) -> Section:
     return Section("Where it came from", [Table(rows, numeric=False)])
 
 
+_ORDINAL = {2: "nd", 3: "rd"}
+
+
 def _nth(stride: int) -> str:
-    return "frame" if stride == 1 else f"{stride}th frame"
+    return "frame" if stride == 1 else f"{stride}{_ORDINAL.get(stride, 'th')} frame"
 
 
 def _text(value: Any) -> str:
