@@ -130,8 +130,8 @@ def _search(
     named = [name for name in layers if name in settings.keep_float]
     for name in named:
         del layers[name]
-    with_margin = Tolerance(**{k: _MARGIN * v for k, v in recipe.tolerance.model_dump().items()})
-    for allowed in (with_margin, recipe.tolerance):
+    strict = Tolerance(**{k: _MARGIN * v for k, v in recipe.tolerance.model_dump().items()})
+    for allowed in [recipe.tolerance] if job.synthetic else [strict, recipe.tolerance]:
         kept = keep_float(layers, measure, partial(confirm, allowed), allowed)
         if kept is not None:
             break
