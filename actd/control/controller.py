@@ -1,8 +1,8 @@
 """One control tick as a pure function: what came in, what is commanded, and why.
 
-Joins the planner, the state machine, the staleness table and the guard. The tick process
-only carries its inputs in and its output out, so a recording of the inputs replays to the
-same commands bit for bit.
+Joins the planner and its clock, the state machine, the staleness table, the comparison with the
+measured arm and the limiter. The tick process only carries its inputs in and its output out, so
+a recording of the inputs replays to the same commands bit for bit.
 """
 
 from __future__ import annotations
@@ -14,41 +14,63 @@ from typing import NamedTuple
 import numpy as np
 
 from actd.control import state
-from actd.control.guard import Flag, Guard, Limits, Vector
+from actd.control.arming import Checks, outside_training
+from actd.control.following import Following
+from actd.control.limiter import JointLimiter
+from actd.control.limits import Flag, Kind, Limits, Vector
 from actd.control.plan import Plan, Planner, PlanSettings, Reading, Sample, ease
-from actd.control.staleness import (
-    MaxAge,
-    camera_complaints,
-    complaint,
-    is_frozen,
-    is_stale,
-)
+from actd.control.plan_clock import PlanClock
+from actd.control.staleness import GapBudget, MaxAge, complaint, is_frozen, is_stale
 from actd.control.state import Event, Phase
+from actd.control.turns import Turns
 from actd.mode import Mode
+
+# A bend of the plan may be rounded off by this share of a joint's start distance.
+_TOLERANCE = 0.01
+_STALE = Flag.STATE_STALE | Flag.CONTROLLER_LOST | Flag.CAMERA_STALE | Flag.CAMERA_FROZEN
+_DRIVEN = (Phase.ARMED, Phase.GAP)
+# Why the daemon itself ends motion.
+_OWN_REASONS = {
+    Event.FAULT: "a process of the daemon ended: see its log",
+    Event.HOLD: "the daemon is ending",
+    Event.STOP: "the daemon is ending",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class ControlSettings:
     """Everything the decision depends on, besides the inputs of the tick.
 
-    `start_distance` (action_dim,): how far the first command may be from the measured pose.
+    Per joint, each (action_dim,): `start_distance`, how far the first command may be from the
+    measured position; `follow_distance`, how far a command may be ahead of it (inf: not compared);
+    `turn` of a continuous joint, else 0; the range of the training data (-inf, inf: unknown).
     """
 
     joints: tuple[str, ...]
+    kinds: tuple[Kind, ...]
     period_ns: int
+    ttl_ns: int
     plan: PlanSettings
     limits: Limits
+    turn: Vector
     start_distance: Vector
+    follow_distance: Vector
+    follow_ns: int
+    trained_low: Vector
+    trained_high: Vector
     max_age: MaxAge
     ease_in_ns: int
-    actuation_latency_ns: int
 
 
 class Inputs(NamedTuple):
     """What is known at one tick. Ages are None for a stream that never delivered.
 
-    `camera_unchanged_ns` is how long each camera has shown the same picture;
-    `controller_age_ns` is 0 while a controller listens, else the time since the last one left.
+    `camera_unchanged_ns` is how long each camera has shown the same picture; `controller_age_ns`
+    how long ago the newest action was sent that the robot has acted upon; `source` counts the
+    programs that have sent its state, and `rivals` says that two do so now; `openings` counts how
+    often cameras were opened; `suspended_ns` is for how long the clock of `due_ns` has stood
+    still since the last tick. `state_problem` is why messages of the robot were refused, in
+    words, for words.
     """
 
     due_ns: int
@@ -57,24 +79,41 @@ class Inputs(NamedTuple):
     camera_ages_ns: Mapping[str, int | None]
     camera_unchanged_ns: Mapping[str, int]
     controller_age_ns: int | None
+    source: int = 0
+    rivals: bool = False
+    openings: int = 0
+    suspended_ns: int = 0
     plans: tuple[Plan, ...] = ()
     commands: tuple[tuple[int, Event], ...] = ()
+    state_problem: str = ""
+
+
+class Answer(NamedTuple):
+    """What became of an operator's command: "" when done, else every reason why not."""
+
+    number: int
+    error: str
+    warnings: tuple[str, ...] = ()
 
 
 class Output(NamedTuple):
     """What the tick commands: `action` (action_dim,) or None while nothing is commanded.
 
-    `plan_age_ns` is the age of the newest plan's observation, None without one; `answers`
-    holds, per operator command, its number and the refusal ("" when done).
+    `rest` (action_dim,) is where that command would come to rest within `rest_ns`.
+    `plan_age_ns` is the age of the newest plan's observation, None without one. `reason` says
+    why the arm is not driven.
     """
 
     mode: Mode
     action: Vector | None
+    rest: Vector | None
+    rest_ns: int
     plan: int
     plan_age_ns: int | None
     n: int
     flags: int
-    answers: tuple[tuple[int, str], ...]
+    reason: str
+    answers: tuple[Answer, ...]
 
 
 class Controller:
@@ -83,77 +122,168 @@ class Controller:
     def __init__(self, settings: ControlSettings) -> None:
         self.settings = settings
         self.phase = Phase.IDLE
-        self._planner = Planner(settings.plan)
-        self._guard = Guard(settings.limits, settings.period_ns)
+        limits, kinds, plan = settings.limits, settings.kinds, settings.plan
+        timed = np.array([kind != "velocity" for kind in kinds], np.bool_)
+        moving = Limits(limits.lower[timed], limits.upper[timed], limits.velocity[timed],
+                        limits.acceleration[timed])  # fmt: skip
+        ahead = PlanClock.rows_ahead(moving, plan.policy_hz, plan.chunk_size)
+        # The hand is waited for; what a gripper is told may well be a step.
+        waited = np.array([kind in ("position", "continuous") for kind in kinds], np.bool_)
+        held = np.array([kind == "hold" for kind in plan.interpolation or ("",) * len(kinds)])
+        self._planner = Planner(plan, ahead)
+        self._clock = PlanClock(
+            limits,
+            _TOLERANCE * settings.start_distance,
+            waited & ~held,
+            plan.policy_hz,
+            settings.period_ns,
+        )
+        self._limiter = JointLimiter(limits, settings.period_ns, kinds)
+        self._following = Following(
+            settings.follow_distance, settings.follow_ns, settings.max_age.frozen_ns
+        )
+        self._turns = Turns(settings.turn)
+        self._checks = Checks(settings.joints, settings.limits, settings.start_distance)
+        self._budget = GapBudget(settings.max_age.fault_after_ns)
+        self._gripper = np.array([kind == "gripper" for kind in kinds], np.bool_)
+        self._has_commanded = False
+        self._anchored = False  # whether commands begin where the arm was seen
+        self._usable_ns = 0  # of the newest plan
         self._since_ns = 0  # when the phase was entered
-        self._last_inputs: Inputs | None = None
-        self._eased_from: Vector = self._guard.position
+        self._last: Inputs | None = None
+        self._path: Sample | None = None  # what was followed at the last tick
+        self._behind: Vector = np.zeros(len(kinds))
+        self._ease_ns = 0
+        self._eased_from: Vector = self._limiter.command
+        self._engaged = (0, 0)  # source and openings when motion was allowed
+        self._reason = ""
 
     @property
     def at_rest(self) -> bool:
         """Whether the last command did not move the arm."""
-        return self._guard.at_rest
+        return self._limiter.at_rest
+
+    def remember(self, command: Vector) -> None:
+        """Go on from `command` (action_dim,), which is known to have been the last one."""
+        self._limiter.reset(command)
+        self._has_commanded = True
 
     def tick(self, inputs: Inputs) -> Output:
         """Decide one tick."""
-        due_ns = inputs.due_ns
-        last, self._last_inputs = self._last_inputs, inputs
-        if last is not None and due_ns - last.due_ns > self.settings.max_age.fault_after_ns:
-            # No tick for so long is a gap too, in which nobody commanded the arm.
-            self._enter(Event.FAULT, due_ns)
-        for plan in inputs.plans:
-            self._planner.add(plan)
+        due_ns, limiter = inputs.due_ns, self._limiter
+        last, self._last = self._last, inputs
+        elapsed_ns = 0 if last is None else due_ns - last.due_ns + inputs.suspended_ns
+        pose = inputs.pose
+        if pose is not None:
+            pose = self._turns.near(pose, limiter.command)
+            inputs = inputs._replace(pose=pose)
+        flags = self._stream_flags(inputs)
+        if elapsed_ns > self.settings.ttl_ns:
+            flags |= self._stand_still(due_ns, elapsed_ns)
         if self.phase is Phase.IDLE:
             # Nothing is commanded, so there is nothing to go on from: neither pose nor chunk.
             self._planner.reading = Reading()
-            if inputs.pose is not None:
-                self._guard.reset(inputs.pose)
-        sample = self._planner.at(due_ns + self.settings.actuation_latency_ns)
-        flags = self._stream_flags(inputs)
+            self._anchored = False
+        doubted = self._following.unmoved and self.phase not in _DRIVEN
+        replaced = last is not None and inputs.source != last.source
+        away = bool(flags & Flag.CONTROLLER_LOST) or doubted or replaced
+        away = away and self.phase not in (Phase.IDLE, Phase.ARMED)
+        if away and limiter.at_rest:
+            # It has stopped by itself, is another program by now, or is not where it says: nothing
+            # is commanded until it is back, and then from where the arm is.
+            self._anchored = False
+        if not (self._anchored or away) and pose is not None and not flags & Flag.STATE_STALE:
+            self._anchor(pose)
+        self._run_clock(due_ns)
+        for plan in inputs.plans:
+            self._take(plan, due_ns)
+        sample = self._planner.at(self._clock.now_ns)
         answers = tuple([self._operate(n, e, inputs, sample) for n, e in inputs.commands])
-        self._advance(due_ns, self._usable(due_ns, sample, flags))
+        self._budget.pass_time(elapsed_ns, gap=self.phase is Phase.GAP)
+        flags |= self._compare(inputs, flags)
+        if self._following.frozen:
+            flags |= Flag.STATE_STALE
+        usable = self._usable(due_ns, sample, flags)
+        self._advance(inputs, usable, flags)
         if self.phase is Phase.GAP:
             flags |= Flag.STARVED
-        action, guard_flags = self._command(due_ns, sample)
-        if guard_flags:
-            flags |= guard_flags
-            if guard_flags & Flag.NON_FINITE:
-                self._enter(Event.FAULT, due_ns)
+        action, limit_flags = self._command(due_ns, usable)
+        flags |= limit_flags
+        if limit_flags & Flag.NON_FINITE:
+            self._enter(Event.FAULT, due_ns, "the policy commanded a value that is not finite")
+        rest = None if action is None else limiter.rest()
         return Output(
             mode=state.MODE[self.phase],
-            action=action,
+            action=None if action is None else self._turns.wrap(action),
+            rest=None if rest is None else self._wrapped_with(action, rest.position),
+            rest_ns=0 if rest is None else rest.duration_ns,
             plan=sample.number if sample else 0,
             plan_age_ns=self._plan_age_ns(due_ns),
             n=sample.n if sample else 0,
             flags=int(flags),
+            reason="" if self.phase in (Phase.IDLE, Phase.ARMED) else self._reason,
             answers=answers,
         )
 
-    def rehearse(self, due_ns: int, plans: tuple[Plan, ...] = ()) -> None:
-        """Tick for nothing: as if nothing but `plans` had come by `due_ns`, and forgotten at once.
+    def _wrapped_with(self, action: Vector | None, rest: Vector) -> Vector:
+        if not self._turns.any or action is None:
+            return rest
+        return self._turns.near(rest, self._turns.wrap(action))
 
-        A tick that comes after a while of other processes' work finds none of its code and
-        data in the caches, and takes several times as long. Call this just before it is due,
-        with what the tick itself will be given: planner and guard then know their answers.
-        """
-        last = self._last_inputs
-        if last is None:
+    def _stand_still(self, due_ns: int, elapsed_ns: int) -> int:
+        """No tick for longer than a command lives: the arm has stopped, wherever it is now."""
+        why = f"no command was sent for {elapsed_ns / 1e6:.0f} ms"
+        self._enter(Event.STARVE, due_ns, why)
+        if elapsed_ns > self.settings.max_age.fault_after_ns:
+            self._enter(Event.FAULT, due_ns, why)
+        self._limiter.reset(self._limiter.command)
+        self._anchored = False
+        self._behind = np.zeros_like(self._behind)
+        self._clock.rate = 0.0
+        return int(Flag.SILENCE)
+
+    def _anchor(self, pose: Vector) -> None:
+        """Begin anew at rest where the arm is; a gripper that holds something goes on holding."""
+        if self._has_commanded and self._gripper.any():
+            pose = np.where(self._gripper, self._limiter.command, pose)
+        self._limiter.reset(pose)
+        self._following.begin_anew()
+        self._anchored = True
+
+    def _take(self, plan: Plan, due_ns: int) -> None:
+        if plan.t_observation_ns > due_ns + self.settings.period_ns:
+            return  # it would keep every later one out
+        if not self._checks.take(plan.actions):
             return
-        for plan in plans:
-            self._planner.add(plan)
-        memory = (self.phase, self._since_ns, self._eased_from)
-        motion, reading = self._guard.motion, self._planner.reading
-        self.tick(last._replace(due_ns=due_ns, plans=(), commands=()))
-        self.phase, self._since_ns, self._eased_from = memory
-        self._last_inputs = last
-        self._guard.motion, self._planner.reading = motion, reading
+        actions = self._turns.unwrap(plan.actions, self._limiter.command)
+        if self.phase not in _DRIVEN:
+            self._planner.clear()
+        start_ns = self._clock.plan_ns(plan.t_observation_ns)
+        if self._planner.add(plan._replace(actions=actions), start_ns):
+            self._usable_ns = plan.usable_ns
+
+    def _run_clock(self, due_ns: int) -> None:
+        if self.phase is Phase.ARMED and self._path is not None:
+            path, seam, moving = self._path.path, self._path.seam, self._limiter.motion.velocity
+            most = self._eased_share(due_ns)
+            self._clock.follow(due_ns, path, seam, self._behind, moving, most=most)
+        elif self.phase is Phase.IDLE:
+            self._clock.stand(due_ns)
+        else:
+            self._clock.brake(due_ns, self._limiter.braking_share)
 
     def _plan_age_ns(self, due_ns: int) -> int | None:
         observed_ns = self._planner.newest_observation_ns
         return None if observed_ns is None else due_ns - observed_ns
 
+    @property
+    def _plan_limit_ns(self) -> int:
+        """How old a plan may be: as configured, else as it says itself."""
+        own_ns = self._usable_ns or self.settings.plan.duration_ns
+        return self.settings.max_age.plan_ns or own_ns
+
     def _stream_flags(self, inputs: Inputs) -> int:
-        """Which streams are not as they should be; no words are made while all is well."""
+        """Which streams are not as they should be."""
         limits = self.settings.max_age
         flags = 0
         if is_stale(inputs.state_age_ns, limits.state_ns):
@@ -168,96 +298,169 @@ class Controller:
         return flags
 
     def _usable(self, due_ns: int, sample: Sample | None, flags: int) -> Sample | None:
-        """The sample, unless motion may not go on. A camera counts through the plan's age."""
-        if flags and flags & (Flag.STATE_STALE | Flag.CONTROLLER_LOST):
-            return None
-        if is_stale(self._plan_age_ns(due_ns), self.settings.max_age.plan_ns):
+        """The sample, unless motion may not go on."""
+        if flags & _STALE or is_stale(self._plan_age_ns(due_ns), self._plan_limit_ns):
             return None
         return sample
 
-    def _arm_problems(self, inputs: Inputs, sample: Sample | None) -> list[str]:
-        """Why the arm may not be armed, in words; empty when it may."""
-        limits = self.settings.max_age
-        problems = []
-        if is_stale(inputs.state_age_ns, limits.state_ns):
-            problems.append(complaint("robot state", inputs.state_age_ns, limits.state_ns))
-        plan_age_ns = self._plan_age_ns(inputs.due_ns)
-        if is_stale(plan_age_ns, limits.plan_ns):
-            problems.append(complaint("the plan", plan_age_ns, limits.plan_ns))
-        elif sample is None:
-            problems.append("no plan covers this moment")
-        problems += camera_complaints(inputs.camera_ages_ns, inputs.camera_unchanged_ns, limits)
-        if inputs.controller_age_ns != 0:
-            problems.append("no controller is listening to the actions")
-        if sample is not None and inputs.pose is not None:
-            problems += self._too_far(
-                "the policy's first command", sample.action, inputs.pose, "move the arm nearer"
-            )
-            # After a hold the arm may have been moved by hand, or sagged.
-            problems += self._too_far(
-                "the held command", self._guard.position, inputs.pose, "reset first"
-            )
-        return problems
+    def _compare(self, inputs: Inputs, flags: int) -> int:
+        """Measured positions against commands: an arm that does not follow is not driven on.
 
-    def _too_far(self, what: str, command: Vector, pose: Vector, remedy: str) -> list[str]:
-        inside = np.clip(command, self.settings.limits.lower, self.settings.limits.upper)
-        distance = np.abs(inside - pose)
-        allowed = self.settings.start_distance
-        return [
-            f"joint {self.settings.joints[j]}: {what} is {distance[j]:.3g} from the measured "
-            f"pose (limit {allowed[j]:.3g}): {remedy}"
-            for j in np.flatnonzero(distance > allowed)
-        ]
+        Returns Flag.FOLLOWING where it is not.
+        """
+        following, due_ns = self._following, inputs.due_ns
+        if self.phase is Phase.IDLE or flags & Flag.STATE_STALE or inputs.pose is None:
+            following.look(due_ns, None, None)
+            return 0
+        following.look(due_ns, inputs.pose, self._limiter.command)
+        joint = following.joint
+        if joint is None or not self._anchored:
+            return 0
+        if self.phase in _DRIVEN:
+            name, away = self.settings.joints[joint], inputs.pose - self._limiter.command
+            self._enter(
+                Event.FAULT,
+                due_ns,
+                f"joint {name} does not follow: it is {abs(away[joint]):.3g} from its command "
+                f"(limit {self.settings.follow_distance[joint]:.3g})",
+            )
+        elif self.at_rest and not following.unmoved:
+            # Moved by hand, or without torque: it must not jump back when torque returns.
+            self._anchor(inputs.pose)
+            return 0
+        return int(Flag.FOLLOWING)
 
-    def _operate(
-        self, number: int, event: Event, inputs: Inputs, sample: Sample | None
-    ) -> tuple[int, str]:
+    def _operate(self, number: int, event: Event, inputs: Inputs, sample: Sample | None) -> Answer:
         refused = state.refusal(self.phase, event)
+        warnings: tuple[str, ...] = ()
         if refused is None and event is Event.ARM:
             refused = "; ".join(self._arm_problems(inputs, sample)) or None
+            if refused is None and inputs.pose is not None:
+                settings = self.settings
+                warnings = outside_training(
+                    settings.joints, inputs.pose, settings.trained_low, settings.trained_high
+                )
         if refused is None and event is Event.RESET and not self.at_rest:
             refused = "the arm is still ramping to rest: try again"
         if refused is None:
-            self._enter(event, inputs.due_ns)
-        return number, refused or ""
+            if event in (Event.ARM, Event.RESET):
+                self._budget.clear()
+            self._engage(inputs)
+            own = _OWN_REASONS.get(event, "")
+            self._enter(event, inputs.due_ns, f"operator: {event.value}" if number else own)
+        return Answer(number, refused or "", warnings)
 
-    def _advance(self, due_ns: int, sample: Sample | None) -> None:
+    def _engage(self, inputs: Inputs) -> None:
+        self._engaged = (inputs.source, inputs.openings)
+
+    def _arm_problems(self, inputs: Inputs, sample: Sample | None) -> list[str]:
+        """Why the arm may not be armed, in words; empty when it may."""
+        plan_age_ns = self._plan_age_ns(inputs.due_ns)
+        problems = self._checks.streams(inputs, self.settings.max_age)
+        if is_stale(plan_age_ns, self._plan_limit_ns):
+            refused = self._checks.refused
+            problems.append(refused or complaint("the plan", plan_age_ns, self._plan_limit_ns))
+        elif sample is None:
+            problems.append("no plan covers this moment")
+        if self._following.unmoved:
+            problems.append(
+                "the measured positions stand still since the command moved: reset first"
+            )
+        if sample is not None and inputs.pose is not None:
+            problems += self._checks.too_far(
+                "the policy's first command", sample.action, inputs.pose, "move the arm nearer"
+            )
+            # After a hold the arm may have been moved by hand, or sagged.
+            problems += self._checks.too_far(
+                "the held command", self._limiter.command, inputs.pose, "reset first"
+            )
+        return problems
+
+    def _advance(self, inputs: Inputs, sample: Sample | None, flags: int) -> None:
+        due_ns = inputs.due_ns
+        if self.phase in _DRIVEN:
+            changed = self._changed(inputs)
+            if changed:
+                self._enter(Event.FAULT, due_ns, changed)
         if self.phase is Phase.ARMED and sample is None:
-            self._enter(Event.STARVE, due_ns)
-        elif self.phase is Phase.GAP:
-            if due_ns - self._since_ns > self.settings.max_age.fault_after_ns:
-                self._enter(Event.EXPIRE, due_ns)
-            elif sample is not None and self._is_near(sample):
-                self._enter(Event.RECOVER, due_ns)
+            self._budget.begin()
+            self._enter(Event.STARVE, due_ns, self._gap_reason(inputs, flags))
+        if self.phase is not Phase.GAP:
+            return
+        lasts = due_ns - self._since_ns >= self.settings.max_age.fault_after_ns
+        if lasts or self._budget.spent:
+            what = "the gap lasts" if lasts else "gaps again and again"
+            self._enter(Event.EXPIRE, due_ns, f"{what}: {self._reason}")
+        elif sample is not None and self._agree(inputs, sample):
+            self._enter(Event.RECOVER, due_ns)
 
-    def _is_near(self, sample: Sample) -> bool:
-        return not self._too_far("", sample.action, self._guard.position, "")
+    def _changed(self, inputs: Inputs) -> str:
+        """Why what was engaged is not there any more: another arm, or another camera."""
+        source, openings = self._engaged
+        if inputs.rivals:
+            return "two programs send the robot's state: stop one of them"
+        if inputs.source != source:
+            return "the robot's controller was started again, or another one took its place"
+        if inputs.openings != openings:
+            return "a camera was opened again: check that it is still the same one"
+        return ""
 
-    def _enter(self, event: Event, due_ns: int) -> None:
+    def _gap_reason(self, inputs: Inputs, flags: int) -> str:
+        problems = self._checks.streams(inputs, self.settings.max_age)
+        if self._following.frozen:
+            problems.append("the measured positions stand still although the command moves")
+        if not problems:
+            age_ns, limit_ns = self._plan_age_ns(inputs.due_ns), self._plan_limit_ns
+            stale = is_stale(age_ns, limit_ns)
+            problems.append(
+                complaint("the plan", age_ns, limit_ns) if stale else "no plan covers this moment"
+            )
+        return "; ".join(problems)
+
+    def _agree(self, inputs: Inputs, sample: Sample) -> bool:
+        """Whether plan, command and arm are at one place."""
+        command = self._limiter.command
+        near_plan = not self._checks.too_far("", sample.action, command, "")
+        if inputs.pose is None or not self._anchored:
+            return False
+        return near_plan and bool(
+            (np.abs(inputs.pose - command) <= self.settings.follow_distance).all()
+        )
+
+    def _enter(self, event: Event, due_ns: int, reason: str = "") -> None:
         phase = state.after(self.phase, event)
         if phase is self.phase:
             return
-        self.phase, self._since_ns = phase, due_ns
+        gap_ns = due_ns - self._since_ns
+        self.phase, self._since_ns, self._reason = phase, due_ns, reason
         if phase is Phase.ARMED:
-            self._eased_from = self._guard.position
+            # What stood still for a moment only is not worth a second.
+            whole = self.settings.ease_in_ns
+            self._ease_ns = min(whole, gap_ns) if event is Event.RECOVER else whole
+            self._eased_from = self._limiter.command
         elif phase is Phase.IDLE:
             self._planner.clear()  # what led to a fault must not be what the arm starts from
 
     def _command(self, due_ns: int, sample: Sample | None) -> tuple[Vector | None, int]:
-        if self.phase is Phase.IDLE:
+        limiter = self._limiter
+        self._path = sample if self.phase is Phase.ARMED else None
+        if self.phase is Phase.IDLE or not self._anchored:
             return None, 0
+        self._has_commanded = True
         if self.phase is not Phase.ARMED or sample is None:
-            return self._guard.brake(), 0
-        share = self._eased_share(due_ns)
-        if share >= 1.0:
-            return self._guard.step(sample.action)
-        target = self._eased_from + share * (sample.action - self._eased_from)
-        command, flags = self._guard.step(target)
-        return command, flags | Flag.EASING
+            return limiter.brake(), 0
+        share, flags, target = self._eased_share(due_ns), 0, sample.action
+        if share < 1.0:
+            target = self._eased_from + share * (target - self._eased_from)
+            flags = int(Flag.EASING)
+        elif self._clock.rate < 1.0:
+            flags = int(Flag.SLOWED)
+        low, high = np.minimum(sample.low, target), np.maximum(sample.high, target)
+        command, limited = limiter.step(target, low, high)
+        self._behind = limiter.motion.target - command
+        return command, flags | limited
 
     def _eased_share(self, due_ns: int) -> float:
         """How much of the plan is followed, from 0 when armed to 1, with no step in speed."""
         elapsed_ns = due_ns - self._since_ns
-        if elapsed_ns >= self.settings.ease_in_ns:
-            return 1.0
-        return ease(elapsed_ns / self.settings.ease_in_ns)
+        return 1.0 if elapsed_ns >= self._ease_ns else ease(elapsed_ns / self._ease_ns)

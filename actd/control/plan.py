@@ -1,28 +1,34 @@
 """Which action is due: chunks of actions, looked up by time.
 
-Row k of a chunk is for `t_observation_ns + k / policy_hz`. Nothing is counted and no latency
-is estimated, so a late, missing or repeated inference never shifts an action in time.
+Row k of a chunk is for its observation plus k policy periods, on the plan's clock (see
+`plan_clock`), which runs with the real one unless a limit makes the arm slower. Nothing is
+counted and no latency is estimated, so a late, missing or repeated inference never shifts an
+action in time.
 
 Three ways to read overlapping chunks:
-- `temporal`: ACT's exponential ensemble of every chunk that covers the moment;
+- `temporal`: ACT's exponential ensemble of every chunk that covers the moment, weighted by how
+  many policy periods an observation is younger than the oldest;
 - `queue`: `n_action_steps` of one chunk, then the newest one;
 - `latest`: the newest chunk, cross-faded from the one before.
 
 Each of them says how much every chunk counts; one product of these weights with the rows
-around the moment then gives the action, interpolated per joint. When no chunk covers the
-moment there is no action.
+around the moment then gives the action, and those that will be due after it, interpolated per
+joint. All of it are weighted means of rows: nothing lies beyond what was planned. When no chunk
+covers the moment there is no action.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.control.between import Between, Interpolation
+from actd.control.interpolation import Interpolation, Interpolator
 
 PlanMode = Literal["temporal", "queue", "latest"]
 Vector = NDArray[np.float64]
@@ -36,7 +42,8 @@ _ROW_EPSILON = 1e-6
 class PlanSettings:
     """How chunks are read. `temporal_coeff` > 0 favours the oldest prediction, 0 is uniform.
 
-    `interpolation` between rows is per joint (see `between`); empty: linear for all.
+    `interpolation` between rows is per joint (see `interpolation`); empty: linear for all.
+    `latency_ns`: how far ahead of the command each joint is read; empty: not at all.
     """
 
     mode: PlanMode
@@ -47,39 +54,73 @@ class PlanSettings:
     temporal_coeff: float = 0.01
     crossfade_ns: int = 200_000_000
     interpolation: tuple[Interpolation, ...] = ()
+    latency_ns: tuple[int, ...] = ()
     max_plans: int = 128
+
+    @property
+    def duration_ns(self) -> int:
+        """How long the rows of a chunk last."""
+        return round(self.chunk_size / self.policy_hz * 1e9)
 
 
 class Plan(NamedTuple):
-    """One inference: `actions` (chunk_size, action_dim), observed at `t_observation_ns`."""
+    """One inference: `actions` (chunk_size, action_dim), observed at `t_observation_ns`.
+
+    It may be followed until `usable_ns` after its observation; 0: for as long as it lasts.
+    """
 
     number: int
     t_observation_ns: int
     actions: NDArray[np.float32]
+    usable_ns: int = 0
 
 
 class Sample(NamedTuple):
-    """The action due at one moment: (action_dim,), from `n` plans, the newest of them `number`."""
+    """What is planned for one moment, from `n` plans, the newest of them `number`.
+
+    `action` (action_dim,), and `path` (ahead + 1, action_dim): the action and those of the
+    following policy periods as they are planned now. From row `seam` on the path is another
+    chunk's; the step there is not a motion. Between two of these rows the plan may turn; `low`
+    to `high` (action_dim,) is what it keeps to all the way.
+    """
 
     action: Vector
     number: int
     n: int
+    path: Vector
+    seam: int
+    low: Vector
+    high: Vector
+
+
+class _Ahead(NamedTuple):
+    """What some chunks say for a moment and after it, as in `Sample`."""
+
+    path: Vector
+    low: Vector
+    high: Vector
+
+
+class _Chunk(NamedTuple):
+    number: int
+    slot: int  # where its rows are
+    start_ns: int  # of its observation, on the plan's clock
+    observed_ns: int  # the same on the real clock
 
 
 class Reading(NamedTuple):
-    """In queue and latest mode: the slot being read, the one faded from, and since when."""
+    """In queue and latest mode: the chunk being read, the one faded from, and since when."""
 
-    active: int | None = None
-    previous: int | None = None
+    active: _Chunk | None = None
+    previous: _Chunk | None = None
     since_ns: int = 0
 
 
-def ensemble_weights(coeff: float, n: int) -> Vector:
-    """Normalised weights of `n` predictions, oldest first: exp(-coeff * i).
-
-    A positive coefficient favours the oldest prediction, a negative one the newest.
+def ensemble_weights(coeff: float, steps: Vector) -> Vector:
+    """Normalised weights of predictions that are `steps` (n,) policy periods younger than the
+    oldest: exp(-coeff * steps). A positive coefficient favours the oldest, a negative the newest.
     """
-    exponents = -coeff * np.arange(n)
+    exponents = -coeff * steps
     weights = np.exp(exponents - exponents.max(initial=-np.inf))
     normalised: Vector = weights / weights.sum()
     return normalised
@@ -96,7 +137,10 @@ def describe(settings: PlanSettings) -> str:
     joints = Counter(interpolation(settings))
     kinds = [f"{kind} ({count} of {settings.action_dim})" for kind, count in joints.items()]
     between = ", ".join(kinds if len(joints) > 1 else joints)
-    return f"{settings.mode}, {_describe_mode(settings)}; {between} between rows"
+    return (
+        f"{settings.policy_hz:g} rows per second, {settings.mode}, {_describe_mode(settings)}; "
+        f"{between} between rows"
+    )
 
 
 def _describe_mode(settings: PlanSettings) -> str:
@@ -107,7 +151,7 @@ def _describe_mode(settings: PlanSettings) -> str:
         return f"the newest chunk, faded in over {settings.crossfade_ns / 1e6:g} ms"
     if coeff == 0:
         return f"coefficient 0: all of up to {rows} predictions weigh the same"
-    weights = [f"{weight:.4f}" for weight in ensemble_weights(coeff, rows)]
+    weights = [f"{weight:.4f}" for weight in ensemble_weights(coeff, np.arange(float(rows)))]
     if len(weights) > 4:
         weights[2:-1] = ["..."]
     sign, heaviest = (">", "oldest") if coeff > 0 else ("<", "newest")
@@ -125,28 +169,30 @@ def ease(x: float) -> float:
 class Planner:
     """Holds the chunks that may still be due and answers what is due when.
 
-    `at` changes nothing but `reading`. Asked the same again, it has the answer ready.
+    `ahead`: how many policy periods after the moment a sample's path goes.
     """
 
-    def __init__(self, settings: PlanSettings) -> None:
+    def __init__(self, settings: PlanSettings, ahead: int = 0) -> None:
         self.settings = settings
+        self._ahead = ahead
         self._rows_per_ns = settings.policy_hz / 1e9
         # One block for all chunks, so that a moment is looked up in every chunk at once.
-        self._capacity = settings.max_plans if settings.mode == "temporal" else 3
-        shape = (self._capacity * settings.chunk_size, settings.action_dim)
-        self._rows: NDArray[np.float32] = np.zeros(shape, np.float32)
-        self._starts: NDArray[np.int64] = np.zeros(self._capacity, np.int64)
-        self._numbers = [0] * self._capacity
-        self._order: deque[int] = deque()  # slots in use, oldest observation first
-        self._free = deque(range(self._capacity))
-        self._cycle: NDArray[np.intp] = np.arange(2 * self._capacity) % self._capacity
+        self._rows: Vector = np.zeros(
+            (settings.max_plans, settings.chunk_size, settings.action_dim)
+        )
+        self._chunks: deque[_Chunk] = deque()  # oldest observation first
+        self._added = 0
         self.reading = Reading()
-        self._changes = 0  # of the chunks held
-        self._asked: tuple[int, int, Reading] | None = None
-        self._answer: tuple[Sample | None, Reading] = (None, self.reading)
-        counts = range(self._capacity + 1)
-        self._ensembles = [ensemble_weights(settings.temporal_coeff, n) for n in counts]
-        self._between = Between(interpolation(settings))
+        self._interpolator = Interpolator(interpolation(settings))
+        self._offsets = np.arange(len(self._interpolator.offsets) + ahead) + int(
+            self._interpolator.offsets[0]
+        )
+        # Joints that are read at the same moment, together.
+        latency_ns = settings.latency_ns or (0,) * settings.action_dim
+        self._latencies = [
+            (each, [j for j, own in enumerate(latency_ns) if own == each])
+            for each in sorted(set(latency_ns))
+        ]
         self._choose = {
             "temporal": self._temporal,
             "queue": self._queue,
@@ -155,121 +201,151 @@ class Planner:
 
     @property
     def newest_observation_ns(self) -> int | None:
-        """When the newest plan's observation was made, or None without a plan."""
-        return int(self._starts[self._order[-1]]) if self._order else None
+        """When the newest plan's observation was made (real clock), or None without a plan."""
+        return self._chunks[-1].observed_ns if self._chunks else None
 
-    def add(self, plan: Plan) -> bool:
-        """Take a plan. False, and no effect, if its observation is not newer than the newest."""
-        if self._order and plan.t_observation_ns <= self._starts[self._order[-1]]:
+    def add(self, plan: Plan, start_ns: int | None = None) -> bool:
+        """Take a plan, observed at `start_ns` of the plan's clock (default: the real time).
+
+        False, and no effect, if its observation is not newer than the newest.
+        """
+        chunks = self._chunks
+        if chunks and plan.t_observation_ns <= chunks[-1].observed_ns:
             return False
-        # Chunks that are over go, and for want of room the oldest; those being read stay.
-        being_read = self.reading[:2]
-        for slot in [slot for slot in self._order if slot not in being_read]:
-            if self._free and self._row(slot, plan.t_observation_ns) < self.settings.chunk_size:
-                break
-            self._order.remove(slot)
-            self._free.append(slot)
-        slot = self._free.popleft()
-        first = slot * self.settings.chunk_size
-        self._rows[first : first + self.settings.chunk_size] = plan.actions
-        self._starts[slot] = plan.t_observation_ns
-        self._numbers[slot] = plan.number
-        self._order.append(slot)
-        self._changes += 1
+        # What would be over by the real clock is too old, also where the plan's clock stood still.
+        oldest_ns = plan.t_observation_ns - self.settings.duration_ns
+        while chunks and (
+            chunks[0].observed_ns <= oldest_ns or len(chunks) == self.settings.max_plans
+        ):
+            chunks.popleft()
+        slot = self._added % self.settings.max_plans
+        self._added += 1
+        self._rows[slot] = plan.actions
+        start_ns = plan.t_observation_ns if start_ns is None else start_ns
+        chunks.append(_Chunk(plan.number, slot, start_ns, plan.t_observation_ns))
         return True
 
     def clear(self) -> None:
         """Forget every plan."""
-        self._free.extend(self._order)
-        self._order.clear()
-        self._changes += 1
+        self._chunks.clear()
         self.reading = Reading()
 
-    def at(self, due_ns: int) -> Sample | None:
-        """The action due at `due_ns`, or None when no plan covers that moment."""
-        question = (due_ns, self._changes, self.reading)
-        if question != self._asked:
-            sample = self._choose(due_ns)
-            self._asked, self._answer = question, (sample, self.reading)
-        sample, self.reading = self._answer
-        return sample
+    def at(self, t_ns: int) -> Sample | None:
+        """What is due at `t_ns` of the plan's clock, or None when no plan covers that moment."""
+        return self._choose(t_ns)
 
-    def _row(self, slot: int, due_ns: int) -> float:
-        return (due_ns - int(self._starts[slot])) * self._rows_per_ns + _ROW_EPSILON
+    def _row(self, chunk: _Chunk, t_ns: int) -> float:
+        return (t_ns - chunk.start_ns) * self._rows_per_ns + _ROW_EPSILON
 
-    def _covers(self, slot: int, due_ns: int) -> bool:
-        return 0.0 <= self._row(slot, due_ns) < self.settings.chunk_size
+    def _covers(self, chunk: _Chunk, t_ns: int) -> bool:
+        return 0.0 <= self._row(chunk, t_ns) < self.settings.chunk_size
 
-    def _newest_covering(self, due_ns: int) -> int | None:
-        return next((s for s in reversed(self._order) if self._covers(s, due_ns)), None)
+    def _newest_covering(self, t_ns: int) -> _Chunk | None:
+        return next((c for c in reversed(self._chunks) if self._covers(c, t_ns)), None)
 
-    def _temporal(self, due_ns: int) -> Sample | None:
-        order = self._order
-        first, end = 0, len(order)
-        while first < end and self._row(order[first], due_ns) >= self.settings.chunk_size:
+    def _temporal(self, t_ns: int) -> Sample | None:
+        chunks = self._chunks
+        first, end = 0, len(chunks)
+        while first < end and self._row(chunks[first], t_ns) >= self.settings.chunk_size:
             first += 1
-        while first < end and self._row(order[end - 1], due_ns) < 0.0:
+        while first < end and self._row(chunks[end - 1], t_ns) < 0.0:
             end -= 1  # observed after the moment asked for
         count = end - first
         if not count:
             return None
-        # Slots are taken and dropped in turn, so those in use follow each other.
-        slots = self._cycle[order[first] : order[first] + count]
-        action = self._mix(slots, self._ensembles[count], due_ns)
-        return Sample(action, self._numbers[order[end - 1]], count)
+        used = list(islice(chunks, first, end))
+        starts: Vector = np.array([chunk.start_ns - used[0].start_ns for chunk in used], np.float64)
+        weights = ensemble_weights(self.settings.temporal_coeff, starts * self._rows_per_ns)
+        ahead = self._ahead_of(used, weights, t_ns)
+        return _sample(ahead, used[-1].number, count)
 
-    def _queue(self, due_ns: int) -> Sample | None:
-        active = self.reading.active
-        if active is None or self._row(active, due_ns) >= self.settings.n_action_steps:
-            newest = self._newest_covering(due_ns)
-            if newest is not None:
+    def _queue(self, t_ns: int) -> Sample | None:
+        active, _, since_ns = self.reading
+        steps = self.settings.n_action_steps
+        # Rows are counted from the first that is used, but no chunk has more than it has.
+        last = 0.0
+        if active is not None:
+            last = min(self.settings.chunk_size, steps + self._row(active, since_ns))
+        if active is None or self._row(active, t_ns) >= last - 2 * _ROW_EPSILON:
+            newest = self._newest_covering(t_ns)
+            if newest is not None and newest != active:
                 active = newest
-                self.reading = Reading(active)
+                last = min(self.settings.chunk_size, steps + self._row(active, t_ns))
+                self.reading = Reading(active, None, t_ns)
         # With no newer plan the rest of the old one still is a prediction for this moment.
-        if active is None or not self._covers(active, due_ns):
+        if active is None or not self._covers(active, t_ns):
             return None
-        return self._alone(active, due_ns)
+        return self._alone(active, t_ns, math.ceil(last - self._row(active, t_ns)))
 
-    def _latest(self, due_ns: int) -> Sample | None:
+    def _latest(self, t_ns: int) -> Sample | None:
         active, previous, since_ns = self.reading
-        newest = self._newest_covering(due_ns)
+        newest = self._newest_covering(t_ns)
         window_ns = self.settings.crossfade_ns
-        passed = None if active is None else self._row(active, due_ns) - self.settings.chunk_size
+        passed = None if active is None else self._row(active, t_ns) - self.settings.chunk_size
         # A fade once begun is finished, however many plans arrive meanwhile: restarting it
         # from a half-faded action is what would make a step.
-        fading = previous is not None and due_ns - since_ns < window_ns
+        fading = previous is not None and t_ns - since_ns < window_ns
         if newest != active and not (fading and passed is not None and passed < 0.0):
             # There is no fading from a chunk that was over for longer than a row: after a gap
             # nothing was being commanded from it.
             previous = active if passed is not None and passed < 1.0 else None
-            active, since_ns = newest, due_ns
+            active, since_ns = newest, t_ns
             self.reading = Reading(active, previous, since_ns)
         if active is None:
             return None
-        elapsed_ns = due_ns - since_ns
+        elapsed_ns = t_ns - since_ns
         if previous is None or elapsed_ns >= window_ns:
-            return self._alone(active, due_ns)
+            remaining = self.settings.chunk_size - self._row(active, t_ns)
+            return self._alone(active, t_ns, math.ceil(remaining))
         # A chunk that ends while it fades stays at its last row.
         share = ease(elapsed_ns / window_ns)
-        slots = np.array((previous, active), np.intp)
-        action = self._mix(slots, np.array((1.0 - share, share)), due_ns)
-        return Sample(action, self._numbers[active], 2)
+        ahead = self._ahead_of([previous, active], np.array((1.0 - share, share)), t_ns)
+        return _sample(ahead, active.number, 2)
 
-    def _alone(self, slot: int, due_ns: int) -> Sample:
-        action = self._mix(self._cycle[slot : slot + 1], self._ensembles[1], due_ns)
-        return Sample(action, self._numbers[slot], 1)
+    def _alone(self, chunk: _Chunk, t_ns: int, seam: int) -> Sample:
+        """One chunk's path, from row `seam` on the newest one's, which will then be read."""
+        one = np.ones(1)
+        ahead = self._ahead_of([chunk], one, t_ns)
+        newest = self._chunks[-1] if self._chunks else chunk
+        if seam >= len(ahead.path) or newest == chunk:
+            return _sample(ahead, chunk.number, 1)
+        after = self._ahead_of([newest], one, t_ns)
+        ahead.path[seam:] = after.path[seam:]
+        low, high = np.minimum(ahead.low, after.low), np.maximum(ahead.high, after.high)
+        return Sample(ahead.path[0], chunk.number, 1, ahead.path, seam, low, high)
 
-    def _mix(self, slots: NDArray[np.intp], weights: Vector, due_ns: int) -> Vector:
-        """The weighted sum of what the chunks in `slots` (n,) say for the moment."""
-        rows = (due_ns - self._starts[slots]) * self._rows_per_ns + _ROW_EPSILON
-        low = rows.astype(np.intp)
+    def _ahead_of(self, chunks: list[_Chunk], weights: Vector, t_ns: int) -> _Ahead:
+        """The weighted sum of what `chunks` say for the moment and the rows after it."""
+        slots = np.array([chunk.slot for chunk in chunks], np.intp)
+        since: Vector = np.array([t_ns - chunk.start_ns for chunk in chunks], np.float64)
+        if len(self._latencies) == 1:
+            return self._ahead_at(slots, weights, since + self._latencies[0][0])
+        width = self.settings.action_dim
+        whole = _Ahead(np.empty((self._ahead + 1, width)), np.empty(width), np.empty(width))
+        for latency_ns, joints in self._latencies:
+            part = self._ahead_at(slots, weights, since + latency_ns)
+            for all_joints, some in zip(whole, part, strict=True):
+                all_joints[..., joints] = some[..., joints]
+        return whole
+
+    def _ahead_at(self, slots: NDArray[np.intp], weights: Vector, since_ns: Vector) -> _Ahead:
+        rows = since_ns * self._rows_per_ns + _ROW_EPSILON
+        low = np.floor(rows).astype(np.intp)
         passed = rows - low
         passed[passed < 2 * _ROW_EPSILON] = 0.0
-        last = self.settings.chunk_size - 1
-        first = slots * self.settings.chunk_size
-        if not np.count_nonzero(passed):
-            action: Vector = weights @ self._rows[first + np.minimum(low, last)]
-            return action
-        around = low[:, None] + self._between.offsets
-        around = np.minimum(np.maximum(around, 0), last) + first[:, None]
-        return self._between.mix(passed, weights, self._rows[around])
+        around = low[:, None] + self._offsets
+        around = np.minimum(np.maximum(around, 0), self.settings.chunk_size - 1)
+        used = self._rows[slots[:, None], around]
+        path = self._interpolator.mix(passed, weights, used)
+        # Between the moments of the path the plan may turn at a row.
+        mixed = (weights @ used.reshape(len(slots), -1)).reshape(used.shape[1:])
+        return _Ahead(
+            path,
+            np.minimum(path.min(axis=0), mixed.min(axis=0)),
+            np.maximum(path.max(axis=0), mixed.max(axis=0)),
+        )
+
+
+def _sample(ahead: _Ahead, number: int, n: int) -> Sample:
+    """Of chunks that are read together as far as the path goes."""
+    return Sample(ahead.path[0], number, n, ahead.path, len(ahead.path), ahead.low, ahead.high)

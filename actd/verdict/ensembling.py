@@ -35,5 +35,6 @@ def ensemble(
         reaching = np.flatnonzero((made <= tick) & (made > tick - rows))
         if reaching.size:
             predicted = chunks[reaching, tick - made[reaching]]
-            actions[tick] = ensemble_weights(coeff, len(reaching)) @ predicted
+            younger = (made[reaching] - made[reaching[0]]).astype(np.float64)
+            actions[tick] = ensemble_weights(coeff, younger) @ predicted
     return actions

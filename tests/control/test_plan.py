@@ -13,6 +13,7 @@ from actd.control.plan import Plan, Planner, PlanSettings, describe, ensemble_we
 
 GOLDEN = np.load(Path(__file__).parent.parent / "golden" / "ensembler.npz")
 PERIOD_NS = 20_000_000
+STEPS = np.arange(3.0)
 
 
 def planner(mode: str = "temporal", **changes: object) -> Planner:
@@ -54,9 +55,11 @@ def test_golden_covers_both_signs_of_the_coefficient() -> None:
 
 
 def test_weights_favour_the_oldest_for_a_positive_coefficient() -> None:
-    assert ensemble_weights(0.1, 3).tolist() == sorted(ensemble_weights(0.1, 3), reverse=True)
-    assert ensemble_weights(-0.1, 3).tolist() == sorted(ensemble_weights(-0.1, 3))
-    assert ensemble_weights(0.0, 4) == pytest.approx([0.25] * 4)
+    assert ensemble_weights(0.1, STEPS).tolist() == sorted(
+        ensemble_weights(0.1, STEPS), reverse=True
+    )
+    assert ensemble_weights(-0.1, STEPS).tolist() == sorted(ensemble_weights(-0.1, STEPS))
+    assert ensemble_weights(0.0, STEPS) == pytest.approx([1 / 3] * 3)
 
 
 @given(
@@ -223,26 +226,31 @@ def test_a_missing_chunk_costs_one_longer_fade_and_no_step() -> None:
     [
         (
             {"temporal_coeff": 0.01, "chunk_size": 100},
+            "50 rows per second, "
             "temporal, coefficient 0.01 > 0: the oldest of up to 100 predictions weighs most "
             "(0.0157, 0.0156, ..., 0.0058, oldest first); linear between rows",
         ),
         (
             {"temporal_coeff": -0.5, "chunk_size": 3},
+            "50 rows per second, "
             "temporal, coefficient -0.5 < 0: the newest of up to 3 predictions weighs most "
             "(0.1863, 0.3072, 0.5065, oldest first); linear between rows",
         ),
         (
             {"temporal_coeff": 0.0},
+            "50 rows per second, "
             "temporal, coefficient 0: all of up to 8 predictions weigh the same; "
             "linear between rows",
         ),
         (
             {"mode": "queue", "n_action_steps": 5, "interpolation": ("smooth", "smooth", "hold")},
+            "50 rows per second, "
             "queue, 5 of 8 rows of a chunk, then the newest chunk; "
             "smooth (2 of 3), hold (1 of 3) between rows",
         ),
         (
             {"mode": "latest", "interpolation": ("smooth",) * 3},
+            "50 rows per second, "
             "latest, the newest chunk, faded in over 100 ms; smooth between rows",
         ),
     ],
@@ -255,7 +263,7 @@ def test_the_mode_is_described_with_what_its_coefficient_means(
 
 @pytest.mark.parametrize("coeff", [-50.0, 50.0])
 def test_extreme_coefficients_stay_finite(coeff: float) -> None:
-    weights = ensemble_weights(coeff, 128)
+    weights = ensemble_weights(coeff, np.arange(128.0))
     assert weights[0 if coeff > 0 else -1] == pytest.approx(1.0)
     assert np.isfinite(weights).all()
 
@@ -280,3 +288,71 @@ def test_temporal_with_more_plans_than_room_drops_the_oldest() -> None:
     assert sample is not None
     assert (sample.n, sample.number) == (4, 10)
     assert sample.action[0] == pytest.approx((6 + 7 + 8 + 9) / 4)
+
+
+@pytest.mark.parametrize("rate", [50, 30, 10, 5])
+def test_weights_count_time_and_not_how_often_there_is_a_plan(rate: int) -> None:
+    """The mean age of what is followed hardly depends on how many plans there are a second."""
+    subject = planner("temporal", chunk_size=100, temporal_coeff=0.1)
+    every_ns = round(1e9 / rate)
+    for number in range(3 * rate):
+        # A chunk that says how old its observation is, wherever it is read.
+        ages = np.arange(100)[:, None] * np.full(3, PERIOD_NS / 1e9)
+        subject.add(Plan(number + 1, number * every_ns, ages.astype(np.float32)))
+    sample = subject.at(3 * rate * every_ns)
+    assert sample is not None
+    assert sample.action[0] == pytest.approx(1.75, abs=0.08)  # by count it was 1.79 to 1.06
+
+
+def test_queue_counts_its_rows_from_the_first_that_is_used() -> None:
+    """An inference of three periods takes nothing away from n_action_steps."""
+    subject = planner("queue", chunk_size=8, n_action_steps=4)
+    subject.add(Plan(1, 0, np.zeros((8, 3), np.float32)))
+    assert subject.at(3 * PERIOD_NS) is not None
+    subject.add(Plan(2, 4 * PERIOD_NS, np.ones((8, 3), np.float32)))
+    values = [subject.at(k * PERIOD_NS) for k in range(4, 9)]
+    assert [float(s.action[0]) for s in values if s is not None] == [0, 0, 0, 1, 1]
+
+
+def test_queue_goes_on_to_the_newest_when_a_whole_chunk_is_used() -> None:
+    subject = planner("queue", chunk_size=8, n_action_steps=8)
+    for k in range(60):
+        subject.add(Plan(k + 1, k * PERIOD_NS - 2 * PERIOD_NS, np.zeros((8, 3), np.float32)))
+        assert subject.at(k * PERIOD_NS) is not None
+
+
+def test_the_path_is_what_will_be_due_then() -> None:
+    rows = np.random.default_rng(1).normal(size=(8, 3)).astype(np.float32)
+    for mode in ("temporal", "queue", "latest"):
+        settings = planner(mode, crossfade_ns=0).settings
+        ahead, later = Planner(settings, 4), Planner(settings)
+        for subject in (ahead, later):
+            subject.add(Plan(1, 0, rows))
+        sample = ahead.at(30_000_000)
+        assert sample is not None
+        for k, row in enumerate(sample.path):
+            then = later.at(30_000_000 + k * PERIOD_NS)
+            assert then is not None
+            np.testing.assert_allclose(row, then.action, atol=1e-12)
+        covered = rows[1:7]
+        assert (sample.low >= covered.min(axis=0) - 1e-12).all()
+        assert (sample.high <= covered.max(axis=0) + 1e-12).all()
+
+
+def test_a_path_goes_on_with_the_chunk_that_will_be_read_next() -> None:
+    subject = Planner(planner("queue", n_action_steps=4).settings, 6)
+    subject.add(Plan(1, 0, np.zeros((8, 3), np.float32)))
+    assert subject.at(0) is not None
+    subject.add(Plan(2, PERIOD_NS, np.ones((8, 3), np.float32)))
+    sample = subject.at(PERIOD_NS)
+    assert sample is not None
+    assert sample.path[:, 0].tolist() == [0, 0, 0, 1, 1, 1, 1]
+    assert sample.seam == 3
+
+
+def test_each_joint_is_read_as_far_ahead_as_it_needs() -> None:
+    subject = planner("queue", latency_ns=(0, 3 * PERIOD_NS, 0))
+    subject.add(ramp(1, 0))
+    sample = subject.at(2 * PERIOD_NS)
+    assert sample is not None
+    assert sample.action == pytest.approx([0.04, 0.10, 0.04])

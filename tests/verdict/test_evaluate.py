@@ -87,7 +87,7 @@ def test_what_the_arm_would_execute_by_hand(
         recorded = dataset.actions(episode)
         for tick in range(len(recorded)):
             made = [place for place in range(len(chunks)) if 3 * place <= tick < 3 * place + 50]
-            weights = ensemble_weights(found.coeff, len(made))
+            weights = ensemble_weights(found.coeff, 3.0 * (np.array(made) - made[0]))
             told = sum(w * chunks[p, tick - 3 * p] for w, p in zip(weights, made, strict=True))
             apart.append(np.abs(told - recorded[tick]))
     score = found.scores[0]

@@ -1,6 +1,6 @@
 """How fast may something be, to come to rest in time.
 
-The arithmetic of the guard, in steps of one period: no limits, no joints, no memory.
+The arithmetic of the limiter, in steps of one period: no limits, no joints, no memory.
 """
 
 from __future__ import annotations

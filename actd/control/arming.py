@@ -1,0 +1,97 @@
+"""What is checked before the arm moves, in the words that an operator reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actd.control.limits import Limits, Vector
+from actd.control.staleness import MaxAge, camera_complaints, complaint, is_stale
+
+if TYPE_CHECKING:
+    from actd.control.controller import Inputs
+
+# Beyond the limits by more than this share of their range a value is no overshoot but another
+# unit, another joint, or nonsense.
+_FAR = 0.5
+# How far outside the range of the training data a position may be before it is named.
+_UNLIKE = 0.1
+
+
+def far_outside(values: NDArray[Any], limits: Limits) -> NDArray[np.bool_]:
+    """Which joints have a value far outside their limits; `values` (..., action_dim)."""
+    margin = _FAR * (limits.upper - limits.lower)
+    # What is no number is nowhere near.
+    near = np.atleast_2d((values >= limits.lower - margin) & (values <= limits.upper + margin))
+    return np.array(~near.all(axis=0), np.bool_)
+
+
+def outside_training(
+    joints: Sequence[str], pose: Vector, low: Vector, high: Vector
+) -> tuple[str, ...]:
+    """A sentence for every joint that is where the training data never were."""
+    with np.errstate(invalid="ignore"):
+        margin = np.nan_to_num(_UNLIKE * (high - low), nan=0.0, posinf=0.0)
+    outside = (pose < low - margin) | (pose > high + margin)
+    return tuple(
+        f"joint {joints[j]} is at {pose[j]:.3g}, training never left {low[j]:.3g} to {high[j]:.3g}"
+        for j in np.flatnonzero(outside).tolist()
+    )
+
+
+class Checks:
+    """Arming checks of one arm. `refused` says why the newest plan was not taken, "" if it was."""
+
+    def __init__(self, joints: Sequence[str], limits: Limits, start_distance: Vector) -> None:
+        self._joints = joints
+        self._limits = limits
+        self._start_distance = start_distance
+        self.refused = ""
+
+    def take(self, actions: NDArray[Any]) -> bool:
+        """Whether a plan (chunk_size, action_dim) may be followed at all."""
+        far = np.flatnonzero(far_outside(actions, self._limits))
+        self.refused = ""
+        if far.size:
+            j = int(far[0])
+            low, high = float(actions[:, j].min()), float(actions[:, j].max())
+            limits = self._limits
+            self.refused = (
+                f"joint {self._joints[j]}: the policy commands {low:.3g} to {high:.3g}, far "
+                f"outside its limits {limits.lower[j]:.3g} to {limits.upper[j]:.3g}: check units "
+                "and the order of the joints"
+            )
+        return not far.size
+
+    def streams(self, inputs: Inputs, limits: MaxAge) -> list[str]:
+        """A sentence for every stream that is not as it should be."""
+        problems = []
+        if is_stale(inputs.state_age_ns, limits.state_ns):
+            problems.append(
+                inputs.state_problem
+                or complaint("robot state", inputs.state_age_ns, limits.state_ns)
+            )
+        problems += camera_complaints(inputs.camera_ages_ns, inputs.camera_unchanged_ns, limits)
+        if inputs.rivals:
+            problems.append("two programs send the robot's state: stop one of them")
+        elif inputs.controller_age_ns is None:
+            problems.append("no robot controller acknowledges the actions")
+        elif is_stale(inputs.controller_age_ns, limits.controller_ns):
+            problems.append(
+                complaint(
+                    "the robot's acknowledgement", inputs.controller_age_ns, limits.controller_ns
+                )
+            )
+        return problems
+
+    def too_far(self, what: str, command: Vector, pose: Vector, remedy: str) -> list[str]:
+        """A sentence for every joint whose command is further from the pose than it may start."""
+        distance, allowed = np.abs(command - pose), self._start_distance
+        return [
+            f"joint {self._joints[j]}: {what} is {distance[j]:.3g} from the measured "
+            f"position (limit {allowed[j]:.3g}): {remedy}"
+            for j in np.flatnonzero(distance > allowed).tolist()
+        ]

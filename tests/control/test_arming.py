@@ -1,0 +1,104 @@
+"""What is checked before the arm moves, in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from actd.control.arming import far_outside, outside_training
+from actd.control.limits import Limits
+from actd.control.state import Event
+from actd.mode import Mode
+from tests.control.rig import MS, Rig, settings
+
+
+def refusal(rig: Rig, **changes: Any) -> str:
+    output = rig.tick(Event.ARM, **changes)
+    assert output.mode is Mode.IDLE
+    return output.answers[0].error
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"state_age_ns": None}, "robot state has not delivered"),
+        ({"state_age_ns": 300 * MS}, "robot state is 300 ms old (limit 200 ms)"),
+        (
+            {"state_age_ns": None, "state_problem": "robot state: 8 messages refused: j0 missing"},
+            "8 messages refused: j0 missing",
+        ),
+        ({"camera_ages_ns": {"top": None}}, "camera top has not delivered"),
+        ({"camera_ages_ns": {"top": 900 * MS}}, "camera top is 900 ms old (limit 300 ms)"),
+        ({"controller_age_ns": None}, "no robot controller acknowledges"),
+        ({"controller_age_ns": 400 * MS}, "acknowledgement is 400 ms old (limit 300 ms)"),
+        ({"rivals": True}, "two programs send the robot's state"),
+        (
+            {"camera_unchanged_ns": {"top": 1500 * MS}},
+            "camera top has shown the same picture for 1500 ms (limit 500 ms)",
+        ),
+        ({"pose": np.array([0.0, -0.9])}, "joint j1: the policy's first command is 0.9"),
+    ],
+)
+def test_arming_is_refused_by_name(changes: dict[str, Any], reason: str) -> None:
+    rig = Rig(settings())
+    rig.tick(plans=(rig.plan(0.0),))
+    assert reason in refusal(rig, **changes)
+
+
+def test_all_reasons_come_at_once() -> None:
+    error = refusal(Rig(settings()), state_age_ns=None, controller_age_ns=None)
+    assert error.count(";") == 2
+    assert "the plan has not delivered" in error
+
+
+def test_a_first_command_in_another_unit_is_measured_as_it_is() -> None:
+    """45 degrees for an arm in radians, near its limit: clipped, it was close enough."""
+    rig = Rig(settings(1), 2.9)
+    rig.tick(plans=(rig.plan([3.6]),))
+    assert "first command is 0.7" in refusal(rig)
+
+
+def test_values_far_outside_the_limits_are_no_plan() -> None:
+    rig = Rig(settings(2), 0.0)
+    rig.tick(plans=(rig.plan([0.0, 45.0]),))
+    error = refusal(rig)
+    assert "joint j1: the policy commands 45 to 45, far outside its limits" in error
+    assert "units" in error
+
+
+def test_a_policy_that_begins_to_command_nonsense_is_held() -> None:
+    rig = Rig(settings(1), 0.0)
+    rig.armed([0.0], usable_ns=300 * MS)
+    for _ in range(40):
+        output = rig.tick(plans=(rig.plan([1e30], usable_ns=300 * MS),))
+    assert output.mode is not Mode.ARMED
+    assert np.abs(rig.commands()).max() == 0.0
+
+
+def test_a_plan_from_the_future_does_not_keep_later_ones_out() -> None:
+    rig = Rig(settings(1), 0.0)
+    rig.tick(plans=(rig.plan([0.1], age_ns=-(10**12)),))
+    rig.tick(plans=(rig.plan([0.2]),))
+    assert rig.tick(Event.ARM).mode is Mode.ARMED
+
+
+def test_where_training_never_was_is_named_and_no_reason_to_refuse() -> None:
+    rig = Rig(settings(2, trained_low=[-1.0, 0.5], trained_high=[1.0, 0.9]), 0.0)
+    rig.tick(plans=(rig.plan(0.0),))
+    output = rig.tick(Event.ARM)
+    assert output.mode is Mode.ARMED
+    assert output.answers[0].warnings == ("joint j1 is at 0, training never left 0.5 to 0.9",)
+
+
+def test_unknown_ranges_warn_of_nothing() -> None:
+    nothing = np.array([-np.inf]), np.array([np.inf])
+    assert outside_training(["a"], np.array([1e6]), *nothing) == ()
+
+
+def test_far_outside_is_beyond_half_the_range() -> None:
+    limits = Limits(np.array([-1.0, 0.0]), np.array([1.0, 1.0]), np.ones(2), np.ones(2))
+    assert far_outside(np.array([1.9, 1.4]), limits).tolist() == [False, False]
+    assert far_outside(np.array([2.1, 1.4]), limits).tolist() == [True, False]
+    assert far_outside(np.array([[0.0, 0.0], [0.0, -0.6]]), limits).tolist() == [False, True]
