@@ -1,7 +1,7 @@
 """The operator's side of the link: arm, hold, stop, reset, status, hello, ping.
 
-One request, one answer, on port 9874. A refusal (arming without a fresh camera, say) and
-a daemon that does not answer both raise LinkError with the reason.
+One request, one answer: orders on port 9874, everything else on 9873. A refusal (arming without
+a fresh camera, say) and a daemon that does not answer both raise LinkError with the reason.
 """
 
 from __future__ import annotations
@@ -11,24 +11,39 @@ from typing import Any
 import zmq
 
 from actd.errors import LinkError
-from actd.link import messages, sockets
+from actd.link import sockets
+from actd.link.request import START, request
+
+_CONTROL = ("ping", "arm", "hold", "stop", "reset")
+_BEGINS_MOTION = ("arm", "reset")
+# After that the daemon refuses the order: who hears of silence hears it when it is void.
+_ORDER_MS = 1500
+_PERHAPS = "the order may have been obeyed all the same: ask `actd status`"
 
 
 class Operator:
-    """A connection to the daemon's control socket. Not thread-safe; a context manager.
+    """A connection to the daemon. Not thread-safe; a context manager.
 
     timeout_s: how long an answer may take before LinkError.
+    robot: which robot is meant; LinkError when another one answers. "" takes any.
     """
 
     def __init__(
-        self, host: str = "127.0.0.1", ports: sockets.Ports | None = None, timeout_s: float = 3.0
+        self,
+        host: str = "127.0.0.1",
+        ports: sockets.Ports | None = None,
+        timeout_s: float = 3.0,
+        robot: str = "",
     ) -> None:
-        self._address = sockets.endpoint(host, (ports or sockets.Ports()).control)
+        ports = ports or sockets.Ports()
+        self._control = sockets.endpoint(host, ports.control)
+        self._status = sockets.endpoint(host, ports.status)
         self._timeout_ms = round(timeout_s * 1000)
+        self._robot = robot
         self._context: zmq.Context[Any] = zmq.Context()
 
     def hello(self) -> dict[str, Any]:
-        """What the daemon is: joints, units, rates, cameras, engine hash, schema."""
+        """What the daemon is: robot, joints, units, rates, cameras, engine hash, schema."""
         return self.request("hello")
 
     def status(self) -> dict[str, Any]:
@@ -36,7 +51,10 @@ class Operator:
         return self.request("status")
 
     def arm(self) -> dict[str, Any]:
-        """Let the policy drive. LinkError names every precondition that does not hold."""
+        """Let the policy drive. LinkError names every precondition that does not hold.
+
+        `warnings` in the answer are for the operator to read.
+        """
         return self.request("arm")
 
     def hold(self) -> dict[str, Any]:
@@ -52,7 +70,7 @@ class Operator:
         return self.request("reset")
 
     def ping(self) -> dict[str, Any]:
-        """An empty answer, if anyone is there."""
+        """Which robot it is, and its mode, from the process that moves it."""
         return self.request("ping")
 
     def record(self, path: str, task: str, **options: Any) -> dict[str, Any]:
@@ -68,21 +86,27 @@ class Operator:
         return self.request("record", do="stop")
 
     def request(self, command: str, **fields: Any) -> dict[str, Any]:
-        """Send one command and return the answer. Raises LinkError on refusal or silence."""
-        # A REQ socket is stuck after a lost answer, so every request has a fresh one.
-        socket = sockets.control_client(self._context, self._address)
-        try:
-            socket.send(messages.pack_map({"cmd": command, **fields}))
-            if not socket.poll(self._timeout_ms, zmq.POLLIN):
-                raise LinkError(
-                    f"{self._address}: no actd answers within {self._timeout_ms} ms: "
-                    "start one with `actd run actd.yaml`, or check host and port"
-                )
-            answer = messages.parse_map(socket.recv())
-        finally:
-            socket.close()
-        if not answer.get("ok"):
-            raise LinkError(f"{command} refused: {answer.get('error', 'no reason given')}")
+        """Send one command and return the answer. Raises LinkError on refusal or silence.
+
+        `arm` and `reset` ask first which robot it is and what time: an order is obeyed within a
+        second of that, or never.
+        """
+        timeout_ms, remedy = self._timeout_ms, START
+        order: dict[str, Any] = {"robot": self._robot} if self._robot else {}
+        if command in _BEGINS_MOTION:
+            asked = self.ping()
+            order = {"robot": asked.get("robot"), "stamp_ns": asked.get("stamp_ns")}
+            timeout_ms, remedy = max(timeout_ms, _ORDER_MS), _PERHAPS
+        address = self._control if command in _CONTROL else self._status
+        answer = request(
+            self._context, address, command, timeout_ms, remedy=remedy, **order, **fields
+        )
+        found = answer.get("robot", "")
+        if self._robot and found != self._robot:
+            raise LinkError(
+                f"{address}: this is robot {found or '(nameless)'}, not {self._robot}: "
+                "check --config, host and ports"
+            )
         return answer
 
     def close(self) -> None:

@@ -21,6 +21,11 @@ from actd.mode import Mode
 VERSION = 1
 MAX_BYTES = 64 * 1024
 MAX_JOINTS = 256
+MAX_NAME = 64
+"""Characters of a robot, boot, clock or source."""
+MAX_REASON = 512
+_NAME_MAX = 64
+_REASON_MAX = 512
 
 _LARGEST = 1e300
 
@@ -30,24 +35,36 @@ class Action:
     """One control tick's command, from the daemon to the arm.
 
     `action` maps joint name -> target in the policy's physical units; it is empty while
-    nothing has ever been commanded. `ttl_ms` says how long it may be used after arrival.
-    `t` is unix seconds, `t_mono_ns` the sender's monotonic clock, `age_ms` how old the
-    observation behind the newest plan is, `n` how many plans were blended, `late_us` how
-    late the tick woke.
+    nothing has ever been commanded. `rest` has the same joints: where the daemon itself would
+    bring this command to rest within its limits, and `rest_ms` in what time (0: it is at rest).
+    `ttl_ms` says how long the command may be used after `t_boot_ns`, the moment of sending on the
+    sender's CLOCK_BOOTTIME, which `clock` identifies (see `actd.link.age`). `boot` identifies
+    the daemon's run, in which `seq` counts from 1; `t` is unix seconds, for people and plots.
+    `age_ms` is how old the observation behind the newest plan is, `n` how many plans were blended,
+    `late_us` how late the tick woke, `reason` why it is not ARMED ("": nothing to say).
+
+    `expired` is not on the wire: the client sets it in the commands of a gentle stop.
     """
 
+    robot: str
+    boot: str
+    clock: str
     seq: int
     t: float
-    t_mono_ns: int
+    t_boot_ns: int
     ttl_ms: float
     mode: Mode
     action: dict[str, float]
+    rest: dict[str, float]
+    rest_ms: float
     plan: int
     age_ms: float
     n: int
     infer_ms: float
     late_us: float
     flags: int
+    reason: str = ""
+    expired: bool = False
 
     @property
     def moves(self) -> bool:
@@ -59,32 +76,58 @@ class Action:
 class State:
     """The robot's measured pose, from the controller to the daemon: joint name -> value.
 
+    `robot` is its name ("": not said), `source` identifies the sender's run, in which `seq`
+    counts from 1. `t_boot_ns` is when the pose was measured, on the sender's CLOCK_BOOTTIME,
+    which `clock` identifies ("": unknown); `t` is unix seconds, for people and plots.
     `env` is the environment state, in order, for the few policies trained with one.
+    `ack_boot` and `ack_seq` are those of the newest action that the sender acted upon; "" and 0:
+    none yet, or it does not act.
     """
 
+    robot: str
+    source: str
+    clock: str
     seq: int
     t: float
+    t_boot_ns: int
     state: dict[str, float]
     env: tuple[float, ...] = ()
+    ack_boot: str = ""
+    ack_seq: int = 0
 
 
 def pack_action(message: Action) -> bytes:
-    """Bytes of one actions message."""
+    """Bytes of one actions message; a `reason` that is too long is cut.
+
+    Raises LinkError when a number is not finite: such a command must not leave the daemon.
+    """
+    action, rest = message.action, message.rest
+    # A sum is not finite when one of its terms is not: two calls instead of one per joint.
+    total = sum(action.values()) + sum(rest.values()) + message.t + message.ttl_ms
+    total += message.rest_ms + message.age_ms + message.infer_ms + message.late_us
+    if not math.isfinite(total):
+        raise LinkError(f"action {message.seq}: not finite: {action!r:.200}; it is not sent")
     return _pack(
         {
             "v": VERSION,
+            "robot": message.robot,
+            "boot": message.boot,
+            "clock": message.clock,
             "seq": message.seq,
             "t": message.t,
-            "t_mono_ns": message.t_mono_ns,
+            "t_boot_ns": message.t_boot_ns,
             "ttl_ms": message.ttl_ms,
             "mode": int(message.mode),
-            "action": message.action,
+            "action": action,
+            "rest": rest,
+            "rest_ms": message.rest_ms,
             "plan": message.plan,
             "age_ms": message.age_ms,
             "n": message.n,
             "infer_ms": message.infer_ms,
             "late_us": message.late_us,
             "flags": message.flags,
+            "reason": message.reason[:MAX_REASON],
         }
     )
 
@@ -92,19 +135,28 @@ def pack_action(message: Action) -> bytes:
 def parse_action(data: bytes) -> Action:
     """The Action in `data`. Raises LinkError when it is not a schema v1 actions message."""
     body = parse_map(data)
+    action, rest = _joints(body, "action"), _joints(body, "rest")
+    if action.keys() != rest.keys():
+        raise LinkError("rest: expected the joints of action")
     return Action(
+        robot=_text(body, "robot"),
+        boot=_identity(body, "boot"),
+        clock=_text(body, "clock"),
         seq=_integer(body, "seq"),
         t=_number(body, "t"),
-        t_mono_ns=_integer(body, "t_mono_ns"),
-        ttl_ms=_number(body, "ttl_ms"),
+        t_boot_ns=_integer(body, "t_boot_ns"),
+        ttl_ms=_duration(body, "ttl_ms"),
         mode=_mode(body),
-        action=_joints(body, "action"),
+        action=action,
+        rest=rest,
+        rest_ms=_duration(body, "rest_ms"),
         plan=_integer(body, "plan"),
         age_ms=_number(body, "age_ms"),
         n=_integer(body, "n"),
         infer_ms=_number(body, "infer_ms"),
         late_us=_number(body, "late_us"),
         flags=_integer(body, "flags"),
+        reason=_text(body, "reason", MAX_REASON),
     )
 
 
@@ -112,9 +164,15 @@ def pack_state(message: State) -> bytes:
     """Bytes of one state message."""
     body: dict[str, Any] = {
         "v": VERSION,
+        "robot": message.robot,
+        "source": message.source,
+        "clock": message.clock,
         "seq": message.seq,
         "t": message.t,
+        "t_boot_ns": message.t_boot_ns,
         "state": message.state,
+        "ack_boot": message.ack_boot,
+        "ack_seq": message.ack_seq,
     }
     if message.env:
         body["env"] = list(message.env)
@@ -128,15 +186,21 @@ def parse_state(data: bytes) -> State:
     if not isinstance(env, list) or not all(_is_finite(value) for value in env):
         raise LinkError("env: expected a list of finite numbers")
     return State(
+        robot=_text(body, "robot"),
+        source=_identity(body, "source"),
+        clock=_text(body, "clock"),
         seq=_integer(body, "seq"),
         t=_number(body, "t"),
+        t_boot_ns=_integer(body, "t_boot_ns"),
         state=_joints(body, "state"),
         env=tuple(float(value) for value in env),
+        ack_boot=_text(body, "ack_boot"),
+        ack_seq=_integer(body, "ack_seq"),
     )
 
 
 def pack_map(body: Mapping[str, Any]) -> bytes:
-    """Bytes of a control or telemetry map; `v` is added."""
+    """Bytes of a request or its answer; `v` is added."""
     return _pack({"v": VERSION, **body})
 
 
@@ -178,10 +242,38 @@ def _number(body: Mapping[str, Any], key: str) -> float:
     return float(value)  # type: ignore[arg-type]  # _is_finite narrowed it
 
 
+def _duration(body: Mapping[str, Any], key: str) -> float:
+    value = _number(body, key)
+    if value < 0:
+        raise LinkError(f"{key}: expected a number from 0, found {value!r:.40}")
+    return value
+
+
+def _text(body: Mapping[str, Any], key: str, most: int = MAX_NAME) -> str:
+    value = body.get(key)
+    if not isinstance(value, str) or len(value) > most:
+        raise LinkError(f"{key}: expected text of at most {most} characters, found {value!r:.40}")
+    return value
+
+
+def _identity(body: Mapping[str, Any], key: str) -> str:
+    value = _text(body, key)
+    if not value:
+        raise LinkError(f"{key}: expected text, found none")
+    return value
+
+
 def _integer(body: Mapping[str, Any], key: str) -> int:
     value = body.get(key)
     if not isinstance(value, int) or isinstance(value, bool):
         raise LinkError(f"{key}: expected an integer, found {value!r:.40}")
+    return value
+
+
+def _name(body: Mapping[str, Any], key: str, most: int = _NAME_MAX) -> str:
+    value = body.get(key)
+    if not isinstance(value, str) or len(value) > most:
+        raise LinkError(f"{key}: expected a text of at most {most} letters, found {value!r:.40}")
     return value
 
 

@@ -1,8 +1,8 @@
 """How each stream's socket is set up: the only place with ZeroMQ options.
 
-Streams keep the newest value and no queue: the receiver conflates, the sender's high
-water mark is 1, and linger is 0 so that closing never waits. Message size is bounded
-before a byte is parsed.
+Actions keep the newest value and no queue: the receiver conflates, the sender's high water
+mark is 1, and linger is 0 so that closing never waits. Message size is bounded before a byte
+is parsed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,13 @@ from actd.errors import LinkError
 from actd.link.messages import MAX_BYTES
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_STATES_MAX = 64
+_KEEPALIVE = {
+    zmq.TCP_KEEPALIVE: 1,
+    zmq.TCP_KEEPALIVE_IDLE: 1,
+    zmq.TCP_KEEPALIVE_INTVL: 1,
+    zmq.TCP_KEEPALIVE_CNT: 2,
+}
 
 
 @dataclass(frozen=True)
@@ -24,7 +31,7 @@ class Ports:
 
     state: int = 9871
     actions: int = 9872
-    telemetry: int = 9873
+    status: int = 9873
     control: int = 9874
 
 
@@ -34,31 +41,20 @@ def endpoint(host: str, port: int) -> str:
 
 
 def publisher(context: zmq.Context[Any], address: str) -> zmq.Socket[bytes]:
-    """A bound XPUB that keeps one message per subscriber.
-
-    It receives b"\x01" when somebody subscribes to all and b"\x00" when nobody does any more.
-    """
-    socket = context.socket(zmq.XPUB)
+    """A bound PUB that keeps one message per subscriber (the daemon's actions)."""
+    socket = context.socket(zmq.PUB)
     _common(socket)
     socket.setsockopt(zmq.SNDHWM, 1)
     return _bind(socket, address)
 
 
-def telemetry_publisher(context: zmq.Context[Any], address: str) -> zmq.Socket[bytes]:
-    """A bound PUB for `[topic, map]`; a slow subscriber loses messages, never delays us."""
-    socket = context.socket(zmq.PUB)
-    _common(socket)
-    socket.setsockopt(zmq.SNDHWM, 16)
-    return _bind(socket, address)
-
-
-def newest(context: zmq.Context[Any], address: str, *, bind: bool = False) -> zmq.Socket[bytes]:
-    """A SUB that keeps only the newest message of a single-part stream."""
+def newest(context: zmq.Context[Any], address: str) -> zmq.Socket[bytes]:
+    """A connected SUB that keeps only the newest message of a single-part stream."""
     socket = context.socket(zmq.SUB)
     _common(socket)
     socket.setsockopt(zmq.CONFLATE, 1)
     socket.setsockopt(zmq.SUBSCRIBE, b"")
-    return _bind(socket, address) if bind else _connect(socket, address)
+    return _connect(socket, address)
 
 
 def sender(context: zmq.Context[Any], address: str) -> zmq.Socket[bytes]:
@@ -69,23 +65,24 @@ def sender(context: zmq.Context[Any], address: str) -> zmq.Socket[bytes]:
     return _connect(socket, address)
 
 
-def subscriber(context: zmq.Context[Any], address: str, topic: str = "") -> zmq.Socket[bytes]:
-    """A connected SUB of telemetry, all topics by default."""
+def state_receiver(context: zmq.Context[Any], address: str) -> zmq.Socket[bytes]:
+    """A bound SUB with a short queue: the newest message alone would hide a second sender."""
     socket = context.socket(zmq.SUB)
     _common(socket)
-    socket.setsockopt(zmq.SUBSCRIBE, topic.encode())
-    return _connect(socket, address)
+    socket.setsockopt(zmq.RCVHWM, _STATES_MAX)
+    socket.setsockopt(zmq.SUBSCRIBE, b"")
+    return _bind(socket, address)
 
 
-def control_server(context: zmq.Context[Any], address: str) -> zmq.Socket[bytes]:
-    """The bound ROUTER that answers operators."""
+def request_server(context: zmq.Context[Any], address: str) -> zmq.Socket[bytes]:
+    """A bound ROUTER that answers requests, of control or of status."""
     socket = context.socket(zmq.ROUTER)
     _common(socket)
     return _bind(socket, address)
 
 
-def control_client(context: zmq.Context[Any], address: str) -> zmq.Socket[bytes]:
-    """A connected REQ for one operator."""
+def request_client(context: zmq.Context[Any], address: str) -> zmq.Socket[bytes]:
+    """A connected REQ for one request."""
     socket = context.socket(zmq.REQ)
     _common(socket)
     return _connect(socket, address)
@@ -95,9 +92,11 @@ def _common(socket: zmq.Socket[bytes]) -> None:
     socket.setsockopt(zmq.LINGER, 0)
     socket.setsockopt(zmq.MAXMSGSIZE, MAX_BYTES)
     socket.setsockopt(zmq.IPV6, 1)
-    # A peer that vanished without closing (cable, power) is noticed within two seconds.
-    socket.setsockopt(zmq.HEARTBEAT_IVL, 500)
-    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 1500)
+    # A peer that vanished without closing (cable, power) is noticed within three seconds, by the
+    # kernel: at ZeroMQ's own heartbeats either end aborts whose connection broke while its input
+    # waited (libzmq #4364), and this may be the process that holds the arm.
+    for option, value in _KEEPALIVE.items():
+        socket.setsockopt(option, value)
 
 
 def _bind(socket: zmq.Socket[bytes], address: str) -> zmq.Socket[bytes]:

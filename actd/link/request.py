@@ -1,0 +1,40 @@
+"""One request and its answer, on the control or the status port."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import zmq
+
+from actd.errors import LinkError
+from actd.link import messages, sockets
+
+START = "start one with `actd run actd.yaml`, or check host and port"
+"""What to do when nobody answers."""
+
+
+def request(
+    context: zmq.Context[Any],
+    address: str,
+    command: str,
+    timeout_ms: int,
+    *,
+    remedy: str = START,
+    **fields: Any,
+) -> dict[str, Any]:
+    """Send one command and return the answer. Raises LinkError on refusal or silence.
+
+    remedy: what to do about silence.
+    """
+    # A REQ socket is stuck after a lost answer, so every request has a fresh one.
+    socket = sockets.request_client(context, address)
+    try:
+        socket.send(messages.pack_map({"cmd": command, **fields}))
+        if not socket.poll(timeout_ms, zmq.POLLIN):
+            raise LinkError(f"{address}: no actd answers within {timeout_ms} ms: {remedy}")
+        answer = messages.parse_map(socket.recv())
+    finally:
+        socket.close()
+    if not answer.get("ok"):
+        raise LinkError(f"{command} refused: {answer.get('error', 'no reason given')}")
+    return answer
