@@ -8,14 +8,15 @@ is taken on trust. Raises ActdError; never replaces a file unless told to.
 from __future__ import annotations
 
 import json
+import math
 import os
+import platform
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from actd.config import JointConfig, load
+from actd.config import Config, JointConfig, load
 from actd.engine.manifest import MANIFEST, read_manifest
 from actd.errors import ActdError, UsageError
 from actd.policy.hints import Hints
@@ -23,7 +24,10 @@ from actd.policy.spec import PolicySpec
 from actd.resources import resource_dir
 
 _GUESSED_POLICY_HZ = 30
+_LEAST_RATE_HZ = 30.0
 _ROBOTS = ("aloha", "so101")
+# The least range of a joint that the demonstrations hardly moved, by the widest joint's.
+_LEAST_SHARE = 0.05
 
 
 def write_config(
@@ -40,10 +44,10 @@ def write_config(
         raise UsageError(f"{out}: exists already: give --force to replace it, or another --out")
     folder = Path(source)
     is_engine = (folder / MANIFEST).is_file()
-    spec, action = _from_engine(folder) if is_engine else _from_checkpoint(source, hints)
+    spec = read_manifest(folder).policy_spec() if is_engine else _from_checkpoint(source, hints)
     engine = engine or (folder if is_engine else Path("engines/ort-int8"))
-    joints, rate_hz = _joints(spec, action, robot)
-    text = "\n".join(_lines(spec, joints, rate_hz, source, engine, out)) + "\n"
+    shipped = None if robot is None else _shipped(robot, spec)
+    text = "\n".join(_lines(spec, shipped, robot or "robot", source, engine, out)) + "\n"
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         # beside its place and read back first: a file that is replaced is lost to a good one only
@@ -61,71 +65,61 @@ def write_config(
     yield f"next: actd config check {out}"
 
 
-def _from_engine(folder: Path) -> tuple[PolicySpec, Mapping[str, Any]]:
-    manifest = read_manifest(folder)
-    return manifest.policy_spec(), {}
-
-
-def _from_checkpoint(path: str | Path, hints: Hints | None) -> tuple[PolicySpec, Mapping[str, Any]]:
-    """The specification and the action's statistics."""
+def _from_checkpoint(path: str | Path, hints: Hints | None) -> PolicySpec:
     try:
         from actd.policy.checkpoint import load_checkpoint
 
-        checkpoint = load_checkpoint(path, hints)
+        return load_checkpoint(path, hints).spec
     except ImportError as error:
         raise ActdError(
             f"{path}: reading a checkpoint needs {error.name}: pip install 'actd[export]', "
             "or give an engine folder instead"
         ) from None
-    return checkpoint.spec, checkpoint.statistics.get(checkpoint.spec.action.key, {})
 
 
-def _joints(
-    spec: PolicySpec, action: Mapping[str, Any], robot: str | None
-) -> tuple[dict[str, JointConfig], int]:
-    """Joints of a shipped robot, or nameless ones with the range of the training data."""
-    if robot is None:
-        joints = {f"joint_{j}": _joint(action, j) for j in range(spec.action_dim)}
-        return joints, round(spec.trained_hz or _GUESSED_POLICY_HZ)
+def _shipped(robot: str, spec: PolicySpec) -> Config:
+    """The deployment that comes with actd for a robot, if the policy can be of it."""
     if robot not in _ROBOTS:
         raise UsageError(f"--robot: {robot!r} is not known: choose from {', '.join(_ROBOTS)}")
     shipped = load(resource_dir("configs") / f"{robot}.yaml")
-    joints = shipped.robot.joints
-    if len(joints) != spec.action_dim:
+    count = len(shipped.robot.joints)
+    if count != spec.action_dim:
         raise UsageError(
-            f"--robot {robot} has {len(joints)} joints, the policy commands {spec.action_dim}: "
+            f"--robot {robot} has {count} joints, the policy commands {spec.action_dim}: "
             "leave --robot out and name them yourself"
         )
-    return joints, round(shipped.control.policy_hz or shipped.control.rate_hz)
+    return shipped
 
 
-def _joint(action: Mapping[str, Any], j: int) -> JointConfig:
-    if "min" in action and "max" in action:
-        low, high = float(action["min"][j]), float(action["max"][j])
-    elif "mean" in action and "std" in action:
-        mean, std = float(action["mean"][j]), float(action["std"][j])
-        low, high = mean - 3 * std, mean + 3 * std
-    else:
-        low, high = -1.0, 1.0
-    span = max(high - low, 1e-3)
-    # The whole range in one second, reached within a quarter of one: slow for a teleoperated
-    # arm, and a speed to begin with.
+def _guessed_joints(spec: PolicySpec) -> dict[str, JointConfig]:
+    """Nameless joints with the range of the training data, as far as it is known."""
+    ranges = spec.likely_range(spec.action.key)
+    lows, highs = ranges or ((-1.0,) * spec.action_dim, (1.0,) * spec.action_dim)
+    pairs = list(zip(lows, highs, strict=True))
+    least = _LEAST_SHARE * max(high - low for low, high in pairs) or 1e-3
+    return {f"joint_{j}": _joint(low, high, least) for j, (low, high) in enumerate(pairs)}
+
+
+def _joint(low: float, high: float, least: float) -> JointConfig:
+    middle, span = (low + high) / 2, max(high - low, least)
+    digits = 3 - math.floor(math.log10(span))
+    # The whole range in one second, reached within a quarter of one: slow for a teleoperated arm.
     return JointConfig(
-        position=(_round(low - 0.05 * span), _round(high + 0.05 * span)),
-        velocity=_round(span),
-        acceleration=_round(4 * span),
-        start_distance=_round(0.25 * span),
+        position=(round(middle - 0.55 * span, digits), round(middle + 0.55 * span, digits)),
+        velocity=round(span, digits),
+        acceleration=round(4 * span, digits),
     )
 
 
-def _round(value: float) -> float:
-    return float(f"{value:.4g}")
+def _robot_name(robot: str) -> str:
+    """A name that tells this computer's robot from others."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", f"{robot}-{platform.node()}")[:64]
 
 
 def _lines(  # noqa: PLR0917
     spec: PolicySpec,
-    joints: Mapping[str, JointConfig],
-    rate_hz: int,
+    shipped: Config | None,
+    robot: str,
     source: str | Path,
     engine: Path,
     out: Path,
@@ -140,10 +134,16 @@ def _lines(  # noqa: PLR0917
     yield f"engine: {named}"
     yield ""
     yield "robot:"
-    yield "  units: rad            # check: the units of your dataset"
+    yield "  # In every message, so that a command for this robot reaches no other."
+    yield f"  name: {_robot_name(robot)}  # check: one of its own for each of your robots"
+    units = shipped.robot.units if shipped else "rad"
+    yield f"  units: {units}            # check: the units of your dataset"
     yield "  # The action vector, in the dataset's order. Limits in unit, unit/s, unit/s^2."
-    yield "  # check: names as your controller knows them, and every limit"
+    yield "  # check: names as your robot knows them, and every limit. Lower velocities make the"
+    yield "  # whole arm slower on the same path, which is how to begin."
+    yield "  # check: kind: gripper, continuous (turns without end) or velocity; default position"
     yield "  joints:"
+    joints = shipped.robot.joints if shipped else _guessed_joints(spec)
     for name, joint in joints.items():
         yield f"    {name}: {_inline(joint)}"
     yield from _state_lines(spec)
@@ -156,12 +156,16 @@ def _lines(  # noqa: PLR0917
             f"  {feature.camera}: {{type: opencv, index_or_path: /dev/video{2 * index}, "
             f"width: {width}, height: {height}, fps: 30}}  # check: which device"
         )
-    yield from _control_lines(spec, rate_hz)
+    yield from _control_lines(spec, shipped)
+    yield ""
+    yield "observation:"
+    yield "  # How old a picture was when a row of the dataset was recorded beside it: the"
+    yield "  # camera's latency plus half a frame, say 40 + 17 ms. Here: latency_ms of each camera."
+    yield "  picture_age_ms: 0     # check"
     yield ""
     yield "staleness:"
     yield "  state_ms: 200         # no robot state for this long: hold"
-    yield "  camera_ms: 500        # a camera older than this makes no plan"
-    yield "  plan_ms: 1000         # no plan newer than this: hold"
+    yield "  camera_ms: 300        # a camera older than this: hold"
     yield "  fault_after_ms: 2000  # holding for this long: FAULT, until an operator resets"
     yield ""
     yield "process:"
@@ -169,12 +173,14 @@ def _lines(  # noqa: PLR0917
 
 
 def _inline(joint: JointConfig) -> str:
-    low, high = joint.position
-    start = f", start_distance: {joint.start_distance:g}" if joint.start_distance else ""
-    return (
-        f"{{position: [{low:g}, {high:g}], velocity: {joint.velocity:g}, "
-        f"acceleration: {joint.acceleration:g}{start}}}"
-    )
+    given = joint.model_dump(exclude_none=True, exclude_defaults=True)
+    return "{" + ", ".join(f"{key}: {_inline_value(value)}" for key, value in given.items()) + "}"
+
+
+def _inline_value(value: object) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(f"{number:.10g}" for number in value) + "]"
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def _state_lines(spec: PolicySpec) -> Iterator[str]:
@@ -186,12 +192,16 @@ def _state_lines(spec: PolicySpec) -> Iterator[str]:
             yield f"    - {f'joint_{index}' if index < spec.action_dim else f'state_{index}'}"
 
 
-def _control_lines(spec: PolicySpec, rate_hz: int) -> Iterator[str]:
+def _control_lines(spec: PolicySpec, shipped: Config | None) -> Iterator[str]:
     coeff = spec.temporal_ensemble_coeff
+    guess = shipped.control.policy_hz if shipped else None
+    policy_hz = spec.trained_hz or guess or _GUESSED_POLICY_HZ
+    rate_hz = shipped.control.rate_hz if shipped else min(max(policy_hz, _LEAST_RATE_HZ), 1000.0)
+    how = "the fps of the training dataset" if spec.trained_hz else "check: the dataset's fps"
     yield ""
     yield "control:"
-    yield f"  rate_hz: {rate_hz}           # control ticks per second"
-    yield f"  policy_hz: {rate_hz}         # check: the fps of the training dataset"
+    yield f"  rate_hz: {rate_hz:g}           # control ticks per second"
+    yield f"  policy_hz: {policy_hz:g}         # {how}"
     if coeff is None:
         yield "  mode: queue           # as trained; or temporal (ensemble), latest (cross-fade)"
         yield f"  n_action_steps: {spec.n_action_steps}   # of the chunk's {spec.chunk_size} rows"

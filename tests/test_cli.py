@@ -88,7 +88,13 @@ def test_init_check_show_on_a_checkpoint(
     assert f"next: actd config check {file}" in done.stdout
     assert "# check:" in file.read_text()
     assert actd("config", "check", file).returncode == 0
-    assert actd("run", "--dry-run", file).returncode == 0
+    dry = actd("run", "--dry-run", file)
+    assert (dry.returncode, dry.stderr) == (0, "")
+    assert dry.stdout.startswith("robot: robot-")
+    file.write_text(file.read_text().replace("joint_0:", "gripper:"))
+    warned = actd("config", "check", file)
+    assert warned.returncode == 0
+    assert warned.stderr.startswith("warning: robot.joints.gripper: kind: position: ")
 
     again = actd("init", small_checkpoint, "--out", file)
     assert again.returncode == 2
@@ -98,6 +104,8 @@ def test_init_check_show_on_a_checkpoint(
     assert shown["control"]["mode"] == "queue"
     assert shown["control"]["n_action_steps"] == 50
     assert len(shown["robot"]["joints"]) == 14
+    joint = shown["robot"]["joints"]["joint_1"]
+    assert joint["start_distance"] == joint["follow_distance"] == pytest.approx(0.08 * 1.32)
 
 
 def test_init_for_a_known_robot_from_an_engine(small_engine: Path, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ class CameraConfig(BaseModel):
     decides the size of the frames that `read` gives.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     type: Literal["opencv"] = "opencv"
     index_or_path: int | str = Field(
@@ -53,7 +53,13 @@ class CameraConfig(BaseModel):
     timeout_s: float = Field(
         default=2.0, gt=0, le=60, description="longest wait for a connection or a frame"
     )
-
+    latency_ms: float = Field(
+        default=0.0,
+        ge=0,
+        le=10_000,
+        description="from light to time stamp: pictures are dated this much earlier; tens for USB, "
+        "hundreds for RTSP. See observation.picture_age_ms, which is what it was in training",
+    )
     detect_freeze: bool | None = Field(
         default=None,
         description="whether a picture that never changes counts as a broken camera; default: for "

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 
 import typer
 
 from actd.cli.app import app
-from actd.cli.shared import DEFAULT_CONFIG, AsJson, ConfigArgument
+from actd.cli.shared import DEFAULT_CONFIG, AsJson, ConfigArgument, warn
 
 config_app = typer.Typer(help="Check, show and describe deployment files.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
@@ -17,11 +18,13 @@ app.add_typer(config_app, name="config")
 @config_app.command("check")
 def config_check(config: ConfigArgument = DEFAULT_CONFIG) -> None:
     """Report every mistake in a deployment file, and whether it fits its engine."""
+    from actd.config import warnings
     from actd.runtime.launch import prepare
     from actd.runtime.settings import plan_words
 
     settings, manifest = prepare(config)
     typer.echo(f"plan: {plan_words(settings, manifest.policy_spec())}")
+    warn(warnings(settings, manifest))
     typer.echo(f"{config}: correct, and fits {settings.engine}; next: actd run {config}")
 
 
@@ -30,7 +33,12 @@ def config_show(config: ConfigArgument = DEFAULT_CONFIG, as_json: AsJson = False
     """Print a deployment file with every default filled in."""
     from actd.config import load
 
-    settings = load(config).model_dump(mode="json")
+    found = load(config)
+    settings = found.model_dump(mode="json")
+    for joint in found.joints:
+        shown = settings["robot"]["joints"][joint.name]
+        filled = {key: value for key, value in asdict(joint).items() if key in shown}
+        settings["robot"]["joints"][joint.name] = shown | filled
     if as_json:
         typer.echo(json.dumps(settings))
         return

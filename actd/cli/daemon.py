@@ -19,9 +19,10 @@ from actd.cli.shared import (
     ConfigOption,
     HostOption,
     OptionalPath,
+    link,
     operator,
-    ports,
     show,
+    warn,
 )
 
 
@@ -91,11 +92,14 @@ def run(
     ] = False,
 ) -> None:
     """Run the daemon in the foreground, as the service does."""
+    from actd.config import warnings
     from actd.runtime.launch import prepare
     from actd.runtime.settings import plan_words
 
     settings, manifest = prepare(config)
+    typer.echo(f"robot: {settings.robot.name}")
     typer.echo(f"plan: {plan_words(settings, manifest.policy_spec())}")
+    warn(warnings(settings, manifest))
     if dry_run:
         typer.echo(f"{config}: fits {settings.engine}; next: actd run {config}")
         return
@@ -123,11 +127,15 @@ def status(
     ] = Since.clear,
 ) -> None:
     """Show what the daemon is doing."""
+    from actd.client import Operator
     from actd.observe.status import render
 
-    with operator(config, host) as daemon:
+    found = link(config, trusting=True)
+    with Operator(host, found.ports) as daemon:
         answer = daemon.status()
         histograms = daemon.request("histograms") if as_json or hgrm else {}
+    if found.robot not in ("", answer["robot"]):
+        warn([f"this is {answer['robot']}, not {found.robot}: check --config and the ports"])
     for reply in (answer, histograms):
         reply.pop("v", None), reply.pop("ok", None)
     if hgrm is not None:
@@ -151,7 +159,8 @@ def echo(
     """Print messages as they pass on the wire, one JSON object a line."""
     from actd.observe.echo import messages_of
 
-    for number, message in enumerate(messages_of(stream.value, host, ports(config)), start=1):
+    listened = messages_of(stream.value, host, link(config, trusting=True).ports)
+    for number, message in enumerate(listened, start=1):
         typer.echo(json.dumps(message))
         if number == count:
             return
@@ -166,13 +175,13 @@ def arm(config: ConfigOption = None, host: HostOption = "127.0.0.1") -> None:
 @app.command()
 def hold(config: ConfigOption = None, host: HostOption = "127.0.0.1") -> None:
     """Ramp to rest and stay until armed again."""
-    _command("hold", config, host)
+    _command("hold", config, host, trusting=True)
 
 
 @app.command()
 def stop(config: ConfigOption = None, host: HostOption = "127.0.0.1") -> None:
     """Ramp to rest and latch STOP."""
-    _command("stop", config, host)
+    _command("stop", config, host, trusting=True)
 
 
 @app.command()
@@ -181,10 +190,11 @@ def reset(config: ConfigOption = None, host: HostOption = "127.0.0.1") -> None:
     _command("reset", config, host)
 
 
-def _command(name: str, config: Path | None, host: str) -> None:
-    with operator(config, host) as daemon:
-        daemon.request(name)
-        typer.echo(f"{name}: done; the daemon is {daemon.status()['mode']}")
+def _command(name: str, config: Path | None, host: str, *, trusting: bool = False) -> None:
+    with operator(config, host, trusting=trusting) as daemon:
+        answer = getattr(daemon, name)()
+    warn(answer.get("warnings", ()))
+    typer.echo(f"{name}: done; {answer['robot']} is {answer['mode']}")
 
 
 def _log_to_stderr() -> None:

@@ -44,7 +44,7 @@ def latency(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Move without asking.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure the time from a command to the arm's answer, for control.actuation_latency_ms.
+    """Measure the time from a command to the arm's answer, and say what it is right for.
 
     From a recording, or by moving one joint (--config and --joint, no daemon running).
     """
@@ -70,7 +70,7 @@ def _from_recording(run: Path | None, joint: str | None) -> list[JointDelay]:
 
     flight = read_flight(run or default_flights())
     joints = flight.settings["joints"]
-    found = joint_delays(flight.ticks, flight.settings["control"]["limits"], joints)
+    found = joint_delays(flight.ticks, flight.settings["control"], joints)
     chosen = [one for one in found if joint in (None, one.joint)]
     if not chosen:
         raise UsageError(f"--joint {joint}: not in {flight.folder}: choose of {', '.join(joints)}")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from actd.errors import UsageError
+from actd.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from actd.client import Operator
-    from actd.config import Config
-    from actd.link.sockets import Ports
+    from actd.config import Link
 
 DEFAULT_CONFIG = Path("actd.yaml")
 
@@ -23,7 +23,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ConfigOption = Annotated[
     OptionalPath,
     typer.Option(
-        "--config", "-c", help="Deployment file that says the ports (default: 9871-9874)."
+        "--config",
+        "-c",
+        help="Deployment file that names the robot and its ports (default: ./actd.yaml if there "
+        "is one, else whoever has ports 9871-9874).",
     ),
 ]
 HostOption = Annotated[str, typer.Option(help="Where the daemon runs.")]
@@ -49,21 +52,44 @@ def numbers(option: str, text: str | None) -> list[int] | None:
         raise UsageError(f"{option}: found {text!r}: give for example 0,3,10-20") from None
 
 
-def ports(config: Path | None) -> Ports | None:
-    """The ports a deployment file says, or None without one."""
-    if config is None:
-        return None
-    from actd.config import load
+def link(config: Path | None, *, trusting: bool = False) -> Link:
+    """Which robot is meant, and its ports: from `config`, else ./actd.yaml, else the usual ones.
 
-    settings: Config = load(config)
-    return settings.link.ports
+    What cannot be read of it is a ConfigError, or with `trusting` a warning: a stop goes to the
+    robot that can be reached, whatever is wrong in a file.
+    """
+    from actd.config import Link, link_of
+
+    if config is None and not DEFAULT_CONFIG.exists():
+        return Link()
+    path = config or DEFAULT_CONFIG
+    try:
+        found = link_of(path)
+    except ConfigError as error:
+        if config is not None:
+            raise
+        found = Link(problems=(str(error),))
+    if not found.problems:
+        return found
+    if not trusting:
+        raise ConfigError("\n".join(found.problems))
+    whom = found.robot or "whatever robot is there"
+    warn([*found.problems, f"{path}: going on with {whom} at port {found.ports.control}"])
+    return found
 
 
-def operator(config: Path | None, host: str) -> Operator:
-    """A connection to the daemon's control socket; close it, or use it in `with`."""
+def operator(config: Path | None, host: str, *, trusting: bool = False) -> Operator:
+    """A connection to the daemon of one robot, as `link`; close it, or use it in `with`."""
     from actd.client import Operator
 
-    return Operator(host, ports(config))
+    found = link(config, trusting=trusting)
+    return Operator(host, found.ports, robot=found.robot)
+
+
+def warn(lines: Iterable[str]) -> None:
+    """Print warnings where they do not mix with the answer."""
+    for line in lines:
+        typer.echo(f"warning: {line}", err=True)
 
 
 def show(renderable: Any) -> None:

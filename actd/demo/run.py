@@ -93,7 +93,7 @@ def run_demo(
         sys.stdout.flush()
     if result["mode"] != "ARMED":
         raise ActdError(
-            f"the daemon left ARMED for {result['mode']} ({'; '.join(result['note']) or 'no note'})"
+            f"the daemon left ARMED for {result['mode']} ({result['reason'] or 'no reason given'})"
             ": see the table above; a busier computer needs fewer programs beside the demo"
         )
     return 0
@@ -153,7 +153,7 @@ def _run(
         "first_armed_s": round(first_armed_s, 3),
         "moved_rad": done["moved_rad"],
         "robot": done,
-        "note": [str(note) for note in status.get("note", ())],
+        "reason": status["reason"],
         "video": _keep(scratch / VIDEO, options.out),
         "sheet": _keep(scratch / SHEET, options.out),
     }

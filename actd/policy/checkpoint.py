@@ -25,7 +25,7 @@ from actd.policy.generations.base import Generation, Stored
 from actd.policy.hints import Hints
 from actd.policy.locate import Place, locate
 from actd.policy.normalization import Statistics
-from actd.policy.spec import PolicySpec
+from actd.policy.spec import STATISTICS, PolicySpec
 from actd.policy.training import Training, read_training
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ class Checkpoint:
     def identity(self) -> str:
         """A SHA-256 of everything that its answers depend on."""
         spec = replace(self.spec, trained_hz=None).to_dict()
+        del spec["statistics"]  # hashed below, all of them and exactly
         rules = {"modes": dict(self.normalization), "eps": [self.eps, self.eps_added]}
         found = hashlib.sha256(json.dumps([spec, rules], sort_keys=True).encode())
         for key, statistics in sorted(self.statistics.items()):
@@ -106,7 +107,7 @@ def load_checkpoint(path: str | Path, hints: Hints | None = None) -> Checkpoint:
     return Checkpoint(
         folder=stored.folder,
         path=stored.weights.file if opened.is_original else stored.folder,
-        spec=stored.spec,
+        spec=replace(stored.spec, statistics=_plain(stored.spec, normalization.statistics)),
         statistics=normalization.statistics,
         normalization=normalization.modes,
         eps=normalization.eps,
@@ -136,6 +137,19 @@ def open_checkpoint(path: str | Path, hints: Hints | None = None) -> Opened:
     hz = hints.fps or stored.spec.trained_hz or training.fps
     stored = replace(stored, spec=replace(stored.spec, trained_hz=hz))
     return Opened(generation, evidence, stored, training, place.is_original)
+
+
+def _plain(
+    spec: PolicySpec, statistics: Mapping[str, Statistics]
+) -> dict[str, dict[str, tuple[float, ...]]]:
+    """The statistics of the vectors as numbers that JSON can hold."""
+    keys = [feature.key for feature in (*spec.vectors, spec.action)]
+    known = {key: statistics.get(key, {}) for key in keys}
+    return {
+        key: {name: tuple(map(float, found[name])) for name in STATISTICS if name in found}
+        for key, found in known.items()
+        if found
+    }
 
 
 def _recognise(place: Place) -> tuple[Generation, str]:

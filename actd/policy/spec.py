@@ -7,12 +7,20 @@ can read it from an engine's manifest.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from math import isfinite
 from typing import Any, Literal
 
 FeatureKind = Literal["STATE", "ENV", "VISUAL", "ACTION"]
 
 IMAGE_PREFIX = "observation.images."
+
+FeatureStatistics = Mapping[str, tuple[float, ...]]
+"""Of each number of a feature, by name: min, max, mean, std, q01, q99; those that are known."""
+
+Range = tuple[tuple[float, ...], tuple[float, ...]]
+
+STATISTICS = ("min", "max", "mean", "std", "q01", "q99")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,9 @@ class PolicySpec:
     `inputs` keeps the checkpoint's order, which is the network's token order.
     `temporal_ensemble_coeff` None means the policy was configured for a queue of
     `n_action_steps`. `trained_hz` is the rate of the training data, None when unknown.
+    `statistics` of the training data by the key of each vector input and of the action, in
+    physical units; a feature or statistic that is not known is left out. They are not compared:
+    specifications are equal when the policies take and give the same.
     """
 
     inputs: tuple[Feature, ...]
@@ -78,6 +89,7 @@ class PolicySpec:
     temporal_ensemble_coeff: float | None
     architecture: Architecture
     trained_hz: float | None = None
+    statistics: Mapping[str, FeatureStatistics] = field(default_factory=dict, compare=False)
 
     @property
     def cameras(self) -> tuple[Feature, ...]:
@@ -94,6 +106,23 @@ class PolicySpec:
         """Joints per action row."""
         return self.action.shape[0]
 
+    def trained_range(self, key: str) -> Range | None:
+        """Smallest and largest of each number of a vector in training, None where not known."""
+        known = self.statistics.get(key, {})
+        for low, high in (("min", "max"), ("q01", "q99")):
+            if low in known and high in known:
+                return known[low], known[high]
+        return None
+
+    def likely_range(self, key: str) -> Range | None:
+        """`trained_range`, or where only mean and std are known: three std around the mean."""
+        known = self.statistics.get(key, {})
+        found = self.trained_range(key)
+        if found is not None or "mean" not in known or "std" not in known:
+            return found
+        pairs = tuple(zip(known["mean"], known["std"], strict=True))
+        return tuple(m - 3 * s for m, s in pairs), tuple(m + 3 * s for m, s in pairs)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data; `from_dict` is its inverse."""
         return asdict(self)
@@ -101,16 +130,33 @@ class PolicySpec:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> PolicySpec:
         """Read what `to_dict` wrote. Raises KeyError/TypeError/ValueError on anything else."""
+        inputs, action = tuple(_feature(f) for f in data["inputs"]), _feature(data["action"])
         return cls(
-            inputs=tuple(_feature(f) for f in data["inputs"]),
-            action=_feature(data["action"]),
+            inputs=inputs,
+            action=action,
             chunk_size=int(data["chunk_size"]),
             n_action_steps=int(data["n_action_steps"]),
             temporal_ensemble_coeff=data["temporal_ensemble_coeff"],
             architecture=Architecture(**data["architecture"]),
             trained_hz=data.get("trained_hz"),
+            statistics=_statistics(data.get("statistics", {}), (*inputs, action)),
         )
 
 
 def _feature(data: Mapping[str, Any]) -> Feature:
     return Feature(data["key"], data["kind"], tuple(int(n) for n in data["shape"]))
+
+
+def _statistics(data: object, features: tuple[Feature, ...]) -> dict[str, FeatureStatistics]:
+    sizes = {feature.key: feature.shape[0] for feature in features if feature.kind != "VISUAL"}
+    if not isinstance(data, Mapping) or not all(isinstance(v, Mapping) for v in data.values()):
+        raise TypeError("statistics: expected a map of maps")
+    found: dict[str, FeatureStatistics] = {
+        key: {name: tuple(map(float, values)) for name, values in known.items()}
+        for key, known in data.items()
+    }
+    for key, known in found.items():
+        for name, values in known.items():
+            if len(values) != sizes[key] or not all(map(isfinite, values)):
+                raise ValueError(f"statistics.{key}.{name}: need {sizes[key]} finite numbers")
+    return found

@@ -75,7 +75,7 @@ def test_ports_in_use_are_replaced_and_all_differ() -> None:
         except OSError:
             pass  # someone else has it: taken all the same
         ports = deployment.free_ports()
-    numbers = {ports.state, ports.actions, ports.telemetry, ports.control}
+    numbers = {ports.state, ports.actions, ports.status, ports.control}
     assert len(numbers) == 4
     assert ports.actions != Ports().actions
 

@@ -17,6 +17,7 @@ import pytest
 import zmq
 
 from actd.link import messages, sockets
+from actd.link.age import boottime_ns, clock_id
 from actd.mode import Mode
 from actd.sim.aloha import CAMERAS, HEIGHT, JOINTS, WIDTH
 
@@ -36,8 +37,8 @@ class Peer:
         self.video, self.sheet = folder / "run.mp4", folder / "run.png"
         state_port, actions_port = free_port(), free_port()
         self._context: zmq.Context[Any] = zmq.Context()
-        self._states = sockets.newest(
-            self._context, sockets.endpoint("127.0.0.1", state_port), bind=True
+        self._states = sockets.state_receiver(
+            self._context, sockets.endpoint("127.0.0.1", state_port)
         )
         self._actions = sockets.publisher(
             self._context, sockets.endpoint("127.0.0.1", actions_port)
@@ -53,6 +54,9 @@ class Peer:
         self._seq = 0
 
     def state(self) -> dict[str, float]:
+        """The newest state; waits for one that is sent from now on."""
+        while self._states.poll(0):
+            self._states.recv()
         assert self._states.poll(10_000), "the robot sends no state"
         return messages.parse_state(self._states.recv()).state
 
@@ -60,18 +64,24 @@ class Peer:
         """Send one action."""
         self._seq += 1
         action = messages.Action(
+            robot="aloha",
+            boot="test",
+            clock=clock_id(),
             seq=self._seq,
             t=0.0,
-            t_mono_ns=time.monotonic_ns(),
+            t_boot_ns=boottime_ns(),
             ttl_ms=100.0,
             mode=mode,
             action=targets,
+            rest=targets,
+            rest_ms=0.0,
             plan=1,
             age_ms=0.0,
             n=1,
             infer_ms=0.0,
             late_us=0.0,
             flags=0,
+            reason="",
         )
         self._actions.send(messages.pack_action(action))
 

@@ -1,0 +1,123 @@
+"""From a YAML file to plain maps, and from a mistake in them to a line that a person can act on.
+
+Raises ConfigError and nothing else.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+
+from actd.config.sections import SECTIONS, Config
+from actd.errors import ConfigError
+
+
+def parse(path: Path) -> Any:
+    """The file's map, which remembers lines and columns."""
+    data = parse_text(path, read_text(path))
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: expected a map with engine, robot and cameras")
+    return data
+
+
+def read_text(path: Path, errors: str = "strict") -> str:
+    """The file's text; `errors` as in `bytes.decode`."""
+    try:
+        return path.read_text(encoding="utf-8", errors=errors)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file: write one with `actd init CHECKPOINT`") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+
+
+def parse_text(path: Path, text: str) -> Any:
+    """What a YAML text says; `path` is for the messages."""
+    try:
+        return YAML(typ="rt").load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        raise ConfigError(f"{path}{at}: not YAML: {_flat(error.problem)}") from None
+    except Exception as error:  # noqa: BLE001 - the parser raises anything for a damaged file
+        raise ConfigError(f"{path}: not YAML: {_flat(error)}") from None
+
+
+def explain(path: Path, data: Any, item: Any) -> str:
+    """A line for one of pydantic's errors."""
+    # pydantic adds the names of union members to the location; only real keys help a reader.
+    keys = list(_real_keys(data, item["loc"]))
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        message = "unknown key" + _did_you_mean(keys)
+    elif item["type"] == "missing":
+        return _line(path, _position(data, keys), [*keys, item["loc"][-1]], _missing(item["loc"]))
+    elif "input" in item and isinstance(item["input"], (str, int, float, bool)):
+        message = f"{message[0].lower()}{message[1:]}, found {item['input']!r}"
+    return _line(path, _position(data, keys), keys, message)
+
+
+def line_of(path: Path, data: Any, keys: Sequence[str], text: str) -> str:
+    """A line for a problem with the value at `keys`, or with its default."""
+    real = list(_real_keys(data, tuple(keys)))
+    return _line(path, _position(data, real), keys, text)
+
+
+def _line(path: Path, position: tuple[int, int], keys: Sequence[Any], message: str) -> str:
+    key = ".".join(map(str, keys)) or "(whole file)"
+    return f"{path}:{position[0]}:{position[1]} {_flat(key)}: {_flat(message)}"
+
+
+def _flat(text: object) -> str:
+    """On one line: what a file says may have lines of its own."""
+    return " ".join(str(text).split())
+
+
+def _missing(location: tuple[Any, ...]) -> str:
+    """What belongs there, as the schema says it."""
+    model = _section(list(location[:-1]))
+    field = model.model_fields.get(str(location[-1])) if model else None
+    if field is None or not field.description:
+        return "missing"
+    return f"missing: {field.description[0].lower()}{field.description[1:]}"
+
+
+def _real_keys(data: Any, location: tuple[Any, ...]) -> Iterator[Any]:
+    for part in location:
+        try:
+            data = data[part]
+        except (KeyError, IndexError, TypeError):
+            continue
+        yield part
+
+
+def _position(data: Any, keys: Sequence[Any]) -> tuple[int, int]:
+    line, column = 1, 1
+    for key in keys:
+        marks = getattr(data, "lc", None)
+        if marks is not None and key in (marks.data or {}):
+            mark = marks.data[key]
+            line, column = mark[0] + 1, mark[1] + 1
+        data = data[key]
+    return line, column
+
+
+def _did_you_mean(keys: list[Any]) -> str:
+    model = _section(keys[:-1])
+    known = list(model.model_fields) if model else []
+    close = difflib.get_close_matches(str(keys[-1]), known, 1)
+    return f" (did you mean {close[0]}?)" if close else f" (known: {', '.join(sorted(known))})"
+
+
+def _section(parents: list[Any]) -> type[BaseModel] | None:
+    """The section at `parents`; a map's values are its section."""
+    model: type[BaseModel] = Config
+    for key in parents:
+        if key in model.model_fields:
+            model = SECTIONS.get((model, str(key)), model)
+    return model
