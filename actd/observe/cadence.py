@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from actd.control.guard import Flag
+from actd.control.limits import Flag
 from actd.mode import Mode
 from actd.observe.histogram import Histogram
 

@@ -10,7 +10,9 @@ from rich.table import Table
 
 def render(status: Mapping[str, Any]) -> Table:
     """Two columns: what, and how it is. Takes the map that `Operator.status` gives."""
-    table = Table(title=f"actd: {status['mode']}", show_header=False, title_justify="left")
+    why = f": {status['reason']}" if status["reason"] else ""
+    title = f"{status['robot']}: {status['mode']}{why}"
+    table = Table(title=title, show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column()
     for name, text in _rows(status):
@@ -39,9 +41,12 @@ def _rows(status: Mapping[str, Any]) -> list[tuple[str, str]]:
         ),
         ("plan age", f"p50 {age['p50']:.0f}  p99 {age['p99']:.0f} ms"),
         ("robot state", _age(status["state_age_ms"])),
-        ("controllers", "listening" if status["listeners"] else "none listens"),
+        ("robot acknowledges", _age(status["acknowledged_ms"])),
         ("flight recorder", status["flight"]),
     ]
+    refused = status["state_refused"]
+    if refused["count"]:
+        rows.append(("state refused", f"{refused['count']} messages: {refused['newest']}"))
     for name, camera in status["cameras"].items():
         rows.append(
             (

@@ -6,8 +6,8 @@ doorbell  camera      inference: there is a new frame
 pulse     inference   supervisor: it has not come to a stop
 plan      inference   tick, supervisor, flight recorder
 state     tick        inference, dataset recorder
-command   supervisor  tick
-answer    tick        supervisor
+fault     supervisor  tick: a process died, motion ends
+notice    tick        supervisor: why the mode is what it is, which messages were refused
 tick      tick        supervisor (statistics), flight recorder, dataset recorder
 """
 
@@ -23,7 +23,7 @@ from actd.control.state import Event
 from actd.runtime.doorbell import Doorbell
 from actd.runtime.shm import Ring
 
-ANSWER_BYTES = 2000
+NOTICE_BYTES = 1000
 EVENTS: tuple[Event | None, ...] = (None, *Event)
 """What an event's number in a tick record means."""
 EVENTS_PER_TICK = 4
@@ -36,13 +36,15 @@ def frame_dtype(height: int, width: int) -> np.dtype[Any]:
     """One RGB picture and the camera's running count of dropped frames.
 
     `t_changed_ns` is the capture time of the first frame that shows these pixels; where a
-    frozen camera is not looked for it equals `t_capture_ns`.
+    frozen camera is not looked for it equals `t_capture_ns`. `openings` counts how often the
+    source was opened since the daemon started.
     """
     return np.dtype(
         [
             ("t_capture_ns", "<i8"),
             ("t_changed_ns", "<i8"),
             ("drops", "<i8"),
+            ("openings", "<i8"),
             ("pixels", "u1", (height, width, 3)),
         ]
     )
@@ -51,7 +53,8 @@ def frame_dtype(height: int, width: int) -> np.dtype[Any]:
 def plan_dtype(chunk_size: int, action_dim: int) -> np.dtype[Any]:
     """One chunk of actions in physical units.
 
-    `skew_ns` lies between the oldest and the newest part of its observation.
+    `skew_ns` lies between the oldest and the newest part of its observation; `usable_ns` is how
+    long after it the chunk may be followed.
     """
     return np.dtype(
         [
@@ -59,13 +62,14 @@ def plan_dtype(chunk_size: int, action_dim: int) -> np.dtype[Any]:
             ("started_ns", "<i8"),
             ("infer_ns", "<i8"),
             ("skew_ns", "<i8"),
+            ("usable_ns", "<i8"),
             ("actions", "<f4", (chunk_size, action_dim)),
         ]
     )
 
 
 def state_dtype(state_dim: int, env_dim: int) -> np.dtype[Any]:
-    """The robot's state as it arrived."""
+    """The robot's state; `t_ns` is when it was measured."""
     return np.dtype([("t_ns", "<i8"), ("state", "<f4", (state_dim,)), ("env", "<f4", (env_dim,))])
 
 
@@ -89,7 +93,6 @@ def tick_dtype(action_dim: int, cameras: int) -> np.dtype[Any]:
             ("mode", "u1"),
             ("n", "<u2"),
             ("flags", "<u4"),
-            ("listeners", "<i4"),
             ("plan", "<i8"),
             ("plan_age_ns", "<i8"),
             ("newest_plan", "<i8"),
@@ -98,6 +101,10 @@ def tick_dtype(action_dim: int, cameras: int) -> np.dtype[Any]:
             ("commands", "<i8", (EVENTS_PER_TICK,)),
             ("state_age_ns", "<i8"),
             ("controller_age_ns", "<i8"),
+            ("source", "<i8"),
+            ("rivals", "u1"),
+            ("openings", "<i8"),
+            ("suspended_ns", "<i8"),
             ("camera_ages_ns", "<i8", (cameras,)),
             ("camera_unchanged_ns", "<i8", (cameras,)),
             ("pose", "<f8", (action_dim,)),
@@ -107,8 +114,9 @@ def tick_dtype(action_dim: int, cameras: int) -> np.dtype[Any]:
 
 
 PULSE = np.dtype([("t_ns", "<i8")])
-COMMAND = np.dtype([("event", "S16")])
-ANSWER = np.dtype([("command", "<i8"), ("error", f"S{ANSWER_BYTES}")])
+FAULT = np.dtype([("t_ns", "<i8")])
+NOTICE = np.dtype([("t_ns", "<i8"), ("refused", "<i8"), ("text", f"S{NOTICE_BYTES}")])
+"""`refused`: how many of the robot's messages, by now; 0: `text` is about the mode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +139,8 @@ class Blocks:
     pulse: Ring
     plans: Ring
     states: Ring
-    commands: Ring
-    answers: Ring
+    faults: Ring
+    notices: Ring
     ticks: Ring
 
     @property
@@ -143,8 +151,8 @@ class Blocks:
             "pulse": self.pulse.fd,
             "plan": self.plans.fd,
             "state": self.states.fd,
-            "command": self.commands.fd,
-            "answer": self.answers.fd,
+            "fault": self.faults.fd,
+            "notice": self.notices.fd,
             "tick": self.ticks.fd,
         }
         return fixed | {f"frame:{name}": ring.fd for name, ring in self.frames.items()}
@@ -167,7 +175,7 @@ def open_blocks(shapes: Shapes, fds: Mapping[str, int] | None = None) -> Blocks:
         pulse=ring("pulse", PULSE, 2, crc=False),
         plans=ring("plan", plan_dtype(shapes.chunk_size, shapes.action_dim), 128),
         states=ring("state", state_dtype(shapes.state_dim, shapes.env_dim), 1024),
-        commands=ring("command", COMMAND, 16),
-        answers=ring("answer", ANSWER, 16),
+        faults=ring("fault", FAULT, 16),
+        notices=ring("notice", NOTICE, 64),
         ticks=ring("tick", tick_dtype(shapes.action_dim, len(shapes.cameras)), 4096),
     )

@@ -51,6 +51,7 @@ def run(job: Mapping[str, Any]) -> None:
         delivered = ring.newest
         try:
             camera.open()
+            outlet.opened()
             outlet.deliver(camera)
         except CameraError as error:
             child.report(state="failed", why=str(error))
@@ -79,6 +80,13 @@ class Outlet:
         self._size = size
         self._health = Health(config.fps)
         self._freeze = Freeze() if config.detects_freeze else None
+        self._latency_ns = round(config.latency_ms * 1e6)
+        self._openings = ring.peek("openings") or 0
+
+    def opened(self) -> None:
+        """The source was opened. Behind a device's name another camera may be found now."""
+        if self._config.kind == "device":
+            self._openings += 1
 
     def deliver(self, camera: Camera) -> None:
         """Publish frames until the camera raises CameraError."""
@@ -100,7 +108,9 @@ class Outlet:
         t_ns = frame.t_capture_ns
         self._health.frame(t_ns)
         changed_ns = t_ns if self._freeze is None else self._freeze.changed_ns(frame)
-        self._ring.write((t_ns, changed_ns, self._health.drops, frame.data))
+        late_ns = self._latency_ns
+        times_ns = (t_ns - late_ns, changed_ns - late_ns)
+        self._ring.write((*times_ns, self._health.drops, self._openings, frame.data))
         self._doorbell.ring()
 
     def _check_size(self, frame: Frame) -> None:

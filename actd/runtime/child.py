@@ -18,6 +18,12 @@ from actd.errors import ActdError
 from actd.runtime import realtime
 
 _PR_SET_PDEATHSIG = 1
+# Signals that this process was started to ignore, as `nohup` does.
+IGNORED = frozenset(
+    number
+    for number in (signal.SIGHUP, signal.SIGQUIT)
+    if signal.getsignal(number) is signal.SIG_IGN
+)
 
 
 def report(**fields: Any) -> None:
@@ -29,8 +35,9 @@ def report(**fields: Any) -> None:
 def main(run: Callable[[Mapping[str, Any]], None]) -> None:
     """Run one child to its end; exits 0, or 1 with the reason on stderr."""
     _ask_to_die_with_parent()
-    # Ctrl-C in a terminal reaches the whole group; only the supervisor acts on it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C, or a terminal that closes, reaches the whole group; only the supervisor acts on it.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)
     job = json.load(sys.stdin)
     if os.getppid() != job["supervisor_pid"]:
         raise SystemExit(1)  # it died before the request took hold

@@ -14,7 +14,7 @@ import logging
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from actd.runtime.clock import now_ns
@@ -121,7 +121,7 @@ class Child:
         return await process.wait()
 
     async def _hear(self, stream: asyncio.StreamReader | None) -> None:
-        while stream is not None and (line := await stream.readline()):
+        async for line in _lines(stream):
             try:
                 condition = json.loads(line)
             except ValueError:
@@ -136,11 +136,25 @@ class Child:
             self.ever.add(str(condition.get("state")))
 
     async def _log(self, stream: asyncio.StreamReader | None) -> None:
-        while stream is not None and (line := await stream.readline()):
+        async for line in _lines(stream):
             text = line.decode(errors="replace").rstrip()
             if text:
                 self._last_words = text
                 log.warning("%s: %s", self.name, text)
+
+
+async def _lines(stream: asyncio.StreamReader | None) -> AsyncIterator[bytes]:
+    """The lines of a stream; of one without an end, such as an engine's dump, what fits."""
+    while stream is not None:
+        try:
+            line = await stream.readuntil(b"\n")
+        except asyncio.IncompleteReadError as error:
+            if error.partial:
+                yield error.partial
+            return
+        except asyncio.LimitOverrunError as error:
+            line = await stream.readexactly(error.consumed)
+        yield line
 
 
 def describe(condition: Mapping[str, Any]) -> str:

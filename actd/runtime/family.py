@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from actd.config import Config
-from actd.control.state import Event
 from actd.engine.manifest import Manifest
 from actd.runtime import settings
 from actd.runtime.blocks import Blocks, Shapes
 from actd.runtime.children import Child
+from actd.runtime.clock import now_ns
 from actd.runtime.cores import Share
 from actd.runtime.flight_settings import flight_job
 
@@ -49,22 +49,24 @@ def make_family(
     shapes: Shapes,
     blocks: Blocks,
     share: Share,
+    *,
+    boot: str,
 ) -> Family:
-    """All children of one daemon, not yet started."""
+    """All children of one daemon, not yet started. `boot` names this run of it."""
 
     def disengage() -> None:
         """A process died: motion ends here, and its restart must not bring it back."""
-        blocks.commands.write((str(Event.FAULT.value).encode(),))
+        blocks.faults.write((now_ns(),))
 
     rings = {"shapes": asdict(shapes), "fds": blocks.fds}
     spec = manifest.policy_spec()
     tick = {
-        "tick": settings.tick_job(config, spec, share),
+        "tick": settings.tick_job(config, spec, share, boot),
         "control": settings.control_job(config, spec),
     }
     inference = settings.inference_job(config, share.threads)
     inference["placement"] = settings.placement(config, share, "inference")
-    flight = flight_job(config, manifest, shapes, share)
+    flight = flight_job(config, manifest, shapes, share, boot=boot)
     flight["placement"] = settings.placement(config, share, "recorder")
     return Family(
         tick=Child("tick", "tick", tick | rings, restart=False),

@@ -27,7 +27,9 @@ from actd.runtime.cores import Share
 _MIB = 1 << 20
 
 
-def flight_job(config: Config, manifest: Manifest, shapes: Shapes, share: Share) -> dict[str, Any]:
+def flight_job(
+    config: Config, manifest: Manifest, shapes: Shapes, share: Share, *, boot: str
+) -> dict[str, Any]:
     """The recorder's job for one new run, besides the rings."""
     folder = config.flight.folder or flight.default_flights()
     # Several daemons may start in the same second, and a process number may come again.
@@ -36,12 +38,12 @@ def flight_job(config: Config, manifest: Manifest, shapes: Shapes, share: Share)
     return {
         "run": str(folder / name),
         "max_bytes": config.flight.max_mb * _MIB,
-        "settings": run_settings(config, manifest, shapes, share, name),
+        "settings": run_settings(config, manifest, shapes, share, name=name, boot=boot),
     }
 
 
 def run_settings(
-    config: Config, manifest: Manifest, shapes: Shapes, share: Share, name: str
+    config: Config, manifest: Manifest, shapes: Shapes, share: Share, *, name: str, boot: str
 ) -> dict[str, Any]:
     """run.json."""
     spec = manifest.policy_spec()
@@ -66,12 +68,13 @@ def run_settings(
             "sha256": {file.name: file.sha256 for file in manifest.files},
         },
         "policy": spec.to_dict(),
+        "robot": config.robot.name,
         "joints": list(config.robot.joints),
         "units": config.robot.units,
         "cameras": {name: list(size) for name, size in shapes.cameras.items()},
         "events": [None if event is None else event.value for event in EVENTS],
         "control": settings.control_job(config, spec),
-        "tick": settings.tick_job(config, spec, share),
+        "tick": settings.tick_job(config, spec, share, boot),
         "dtypes": {
             "ticks": tick_dtype(shapes.action_dim, len(shapes.cameras)).descr,
             "plans": plan_dtype(shapes.chunk_size, shapes.action_dim).descr,

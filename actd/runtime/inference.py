@@ -30,6 +30,12 @@ from actd.runtime.outage import Outage
 # New frames ring; only what must be seen without them waits for this.
 _LOOK_S = 0.002
 _WARM_UP_RUNS = 3
+_TIMED_RUNS = 3
+# Between two chunks lie an inference and the wait for a new frame, and the first of the two is as
+# old as that again before it is replaced. Twice that is late, and not yet gone.
+_USABLE_INFERENCES = 4
+_USABLE_REST_NS = 100_000_000
+_USABLE_MIN_NS = 300_000_000
 # What comes and goes within this time is said once.
 _WELL_AGAIN_NS = 1_000_000_000
 
@@ -39,11 +45,10 @@ def run(job: Mapping[str, Any]) -> None:
     child.report(state="loading")
     engine = load_engine(Path(job["engine"]), threads=job["threads"])
     blocks = open_blocks(Shapes(**job["shapes"]), job["fds"])
-    for _ in range(_WARM_UP_RUNS):
-        _infer(engine, blank(engine.spec))
-    child.report(state="warm")
+    usable_ns = warm_up(engine)
+    child.report(state="warm", usable_ms=usable_ns / 1e6)
     rules = Rules(**{**job["rules"], "max_age": MaxAge(**job["rules"]["max_age"])})
-    maker = PlanMaker(engine, blocks, job["joints"])
+    maker = PlanMaker(engine, blocks, job["joints"], usable_ns)
     observer = Observer(engine.spec, blocks, rules)
     while True:
         blocks.pulse.write((now_ns(),))
@@ -56,11 +61,30 @@ def run(job: Mapping[str, Any]) -> None:
             maker.report_missing(taken)
 
 
+def warm_up(engine: Engine) -> int:
+    """Run the engine until it is warm; returns for how long its chunks may be followed, in ns.
+
+    That follows from the slowest of a few timed runs. Raises EngineError.
+    """
+    nothing = blank(engine.spec)
+    for _ in range(_WARM_UP_RUNS):
+        _infer(engine, nothing)
+    slowest_ns = 0
+    for _ in range(_TIMED_RUNS):
+        started_ns = now_ns()
+        _infer(engine, nothing)
+        slowest_ns = max(slowest_ns, now_ns() - started_ns)
+    return max(_USABLE_MIN_NS, _USABLE_INFERENCES * slowest_ns + _USABLE_REST_NS)
+
+
 class PlanMaker:
     """Turns observations into plans, and says how that goes: each condition once."""
 
-    def __init__(self, engine: Engine, blocks: Blocks, joints: Sequence[str]) -> None:
+    def __init__(
+        self, engine: Engine, blocks: Blocks, joints: Sequence[str], usable_ns: int
+    ) -> None:
         self._engine = engine
+        self._usable_ns = usable_ns
         self._plans = blocks.plans
         self._joints = joints
         self._refused = 0
@@ -76,7 +100,9 @@ class PlanMaker:
         if wrong.size:
             self._refuse(self._joints[wrong[0]])
             return
-        self._plans.write((observation.t_ns, started_ns, infer_ns, observation.skew_ns, actions))
+        self._plans.write(
+            (observation.t_ns, started_ns, infer_ns, observation.skew_ns, self._usable_ns, actions)
+        )
         self._trouble.look(bool(observation.complaint), started_ns)
         if observation.complaint:
             self._say("skewed", why=observation.complaint)

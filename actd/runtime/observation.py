@@ -22,7 +22,8 @@ class Rules:
     """What an observation must keep.
 
     Parts that lie further apart than `max_skew_ns` are waited for until `max_delay_ns` have
-    passed; then the newest of each are taken, or with `refuse` never.
+    passed; then the newest of each are taken, or with `refuse` never. `picture_age_ns`: how much
+    older than the state beside them the pictures of the training data were.
     """
 
     max_age: MaxAge
@@ -31,11 +32,13 @@ class Rules:
     refuse: bool
     interval_ns: int
     """Shortest time between two observations."""
+    picture_age_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class TimedObservation:
-    """One observation and when it was made: the capture time of its newest frame.
+    """One observation and the moment that its first action is for: the capture time of its newest
+    frame, plus what the pictures of the training data were older than their rows.
 
     `complaint` is "" when its parts fit together.
     """
@@ -99,6 +102,8 @@ class Observer:
         max_age = self._rules.max_age
         frames = [_younger(r, "t_capture_ns", now - max_age.camera_ns) for r in self._rings]
         states = _younger(self._states, "t_ns", now - max_age.state_ns)
+        if self._rings:
+            states = states._replace(t_ns=states.t_ns - self._rules.picture_age_ns)
         found = pair(frames, states, max_skew_ns)
         return found if found is not None and found.t_ns > self._last_t_ns else None
 
@@ -130,7 +135,8 @@ class Observer:
         if any(value is None for value in values.values()):
             return None  # overwritten while it was copied: the next one is there already
         self._last_t_ns, self._last_taken_ns = pairing.t_ns, now
-        return TimedObservation(pairing.t_ns, pairing.skew_ns, values, words)
+        t_ns = pairing.t_ns + (self._rules.picture_age_ns if self._rings else 0)
+        return TimedObservation(min(t_ns, now), pairing.skew_ns, values, words)
 
     def _stale(self, now: int) -> Missing | None:
         max_age = self._rules.max_age

@@ -1,10 +1,12 @@
 """What the daemon says of itself: hello, status and the service manager's one line.
 
-Reads the rings and the children's conditions; decides nothing.
+Reads the rings and the children's conditions; decides nothing. What the tick process has to
+say in words goes to the log from here.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from actd import __version__
@@ -20,6 +22,8 @@ from actd.runtime.children import describe
 from actd.runtime.clock import now_ns
 from actd.runtime.family import Family
 from actd.runtime.realtime import Outcome
+
+log = logging.getLogger("actd")
 
 _SILENT_NS = 1_000_000_000
 _ENCODE_NS = 900_000_000
@@ -44,7 +48,10 @@ class Overview:
         self._family = family
         self._cadence = Cadence(config.control.rate_hz)
         self._started_ns = now_ns()
-        self._seen = {"tick": 0, "plan": 0}
+        self._seen = {"tick": 0, "plan": 0, "notice": 0}
+        self._mode = Mode.IDLE
+        self._reason = ""
+        self._refused: tuple[int, str] = (0, "")
         self._frames_from: dict[str, tuple[int, int, int]] = {}
         self._histograms: dict[str, dict[str, str]] = {}
         self._encoded_ns = 0
@@ -60,9 +67,26 @@ class Overview:
         for number, record in self._blocks.ticks.since(self._seen["tick"]):
             self._seen["tick"] = number
             self._cadence.tick(record)
+            mode = Mode(int(record["mode"]))
+            if mode is not self._mode:
+                log.info("mode %s", mode.name)
+                self._mode = mode
         for number, record in self._blocks.plans.since(self._seen["plan"]):
             self._seen["plan"] = number
             self._cadence.plan(record)
+        for number, record in self._blocks.notices.since(self._seen["notice"]):
+            self._seen["notice"] = number
+            self._hear(int(record["refused"]), bytes(record["text"]).decode(errors="replace"))
+
+    def _hear(self, refused: int, text: str) -> None:
+        """A notice of the tick process: why the mode is what it is, or what was refused."""
+        if refused:
+            self._refused = (refused, text)
+            log.warning("robot state: message refused: %s", text)
+            return
+        self._reason = text
+        if text:
+            log.info("not driven: %s", text)
 
     def clear(self) -> None:
         """Begin the statistics anew."""
@@ -84,7 +108,7 @@ class Overview:
             "state": config.robot.state_names,
             "units": config.robot.units,
             "rate_hz": config.control.rate_hz,
-            "policy_hz": config.control.policy_hz or config.control.rate_hz,
+            "policy_hz": config.policy_hz(spec.trained_hz),
             "chunk_size": spec.chunk_size,
             "plan_mode": settings.plan_mode(config, spec),
             "plan": settings.plan_words(config, spec),
@@ -98,16 +122,18 @@ class Overview:
         """Everything an operator asks for; statistics since ready or the last `clear`."""
         self.drain()
         latest = self._blocks.ticks.latest()
-        mode, state_age_ms, listeners = "STARTING", None, 0
+        mode, state_age_ms, acknowledged_ms = "STARTING", None, None
         if latest is not None:
             record = latest[1]
             mode = Mode(int(record["mode"])).name
-            listeners = int(record["listeners"])
+            if record["controller_age_ns"] >= 0:
+                acknowledged_ms = int(record["controller_age_ns"]) / 1e6
             if record["state_age_ns"] >= 0:
                 state_age_ms = int(record["state_age_ns"]) / 1e6
         inference = self._family.inference
         return {
             "mode": mode,
+            "reason": self._reason if mode not in ("IDLE", "ARMED") else "",
             "ready": self.ready,
             "uptime_s": self.uptime_ns / 1e9,
             "control": self._cadence.control(),
@@ -121,7 +147,8 @@ class Overview:
             },
             "cameras": {name: self._camera(name) for name in self._family.cameras},
             "state_age_ms": state_age_ms,
-            "listeners": listeners,
+            "acknowledged_ms": acknowledged_ms,
+            "state_refused": {"count": self._refused[0], "newest": self._refused[1]},
             "flight": self._flight(),
             "realtime": self._family.tick.condition.get("realtime", {}),
             "processes": self._processes(),

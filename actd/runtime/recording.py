@@ -33,7 +33,7 @@ class Recording:
         self, config: Config, manifest: Manifest, shapes: Shapes, blocks: Blocks, share: Share
     ) -> None:
         self._rate_hz = config.control.rate_hz
-        self._policy_hz = config.control.policy_hz or self._rate_hz
+        self._policy_hz = config.policy_hz(manifest.policy_spec().trained_hz)
         self._job = _job(config, manifest, shapes, blocks, share)
         self._asked: dict[str, Any] = {}
         self._child: Child | None = None

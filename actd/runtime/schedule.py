@@ -25,16 +25,17 @@ class Schedule:
         self.missed = 0
 
     def arrive(self, now_ns: int) -> int:
-        """Settle on the slot that `now_ns` lies in; returns how late the loop came, in ns.
+        """Settle on the slot that is nearest to `now_ns`; returns how late the loop came, in ns.
 
-        Slots whose successor is due already are missed: the command each would have carried
-        is replaced by this one. Lateness counts from the slot that was waited for.
+        Slots before it are missed: the command each would have carried is replaced by this one.
+        A tick that is late by more than half a period so counts for the next slot, and the one
+        after it is never less than half a period away. Lateness counts from the slot that was
+        waited for.
         """
         late_ns = now_ns - self.due_ns
         if late_ns > 0:
-            # The last slot due by now: deadlines are rounded by up to half a nanosecond.
-            doubled_ns = 2 * (now_ns - self._start_ns) + 1
-            slot = (doubled_ns * self._denominator - 1) // (2 * self._numerator)
+            doubled_ns = 2 * (now_ns - self._start_ns) * self._denominator + self._numerator
+            slot = max(self._slot, doubled_ns // (2 * self._numerator))
             self.missed += slot - self._slot
             self._go_to(slot)
         return late_ns

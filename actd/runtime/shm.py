@@ -8,6 +8,7 @@ reader keeps what it had and its age grows. The writer never waits.
 
 from __future__ import annotations
 
+import fcntl
 import math
 import mmap
 import os
@@ -40,8 +41,10 @@ class Ring:
         size = _HEADER_BYTES + self._dtype.itemsize * slots
         self.fd = fd
         if fd < 0:
-            self.fd = os.memfd_create("actd", os.MFD_CLOEXEC)
+            self.fd = os.memfd_create("actd", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
             os.ftruncate(self.fd, size)
+            # Cut short by one process, it would be a SIGBUS in every other.
+            fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
         memory = mmap.mmap(self.fd, size)
         records = np.frombuffer(memory, self._dtype, slots, _HEADER_BYTES)
         self._lock: NDArray[np.uint64] = records["lock"]

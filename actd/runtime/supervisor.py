@@ -1,10 +1,10 @@
-"""The daemon's first process: starts the others, answers operators, tells the world.
+"""The daemon's first process: starts the others, answers questions, tells the service manager.
 
-In: a deployment and its engine's manifest, operators' requests (ROUTER 9874), records of
-ticks and plans. Out: status answers, telemetry (PUB 9873), the service manager's READY,
-STATUS and WATCHDOG. It is never in the path of a command: while it is busy, or gone, ticks
-go on. A camera or the inference process that dies is restarted, motion is not: that is
-the operator's. Without the tick process there is no daemon, and it ends.
+In: a deployment and its engine's manifest, requests for status (ROUTER 9873), records of
+ticks and plans. Out: answers, the service manager's READY, STATUS and WATCHDOG. It is never in
+the path of a command or an order: while it is busy ticks go on, and STOP works. A camera or the
+inference process that dies is restarted, motion is not: that is the operator's. Without the
+tick process there is no daemon, and it ends; when it ends, the tick process ramps to rest.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 import signal
 from typing import Any
 
@@ -19,23 +20,26 @@ import uvloop
 import zmq.asyncio
 
 from actd.config import Config
+from actd.config.checks import LONGEST_STOP_S
 from actd.engine.manifest import Manifest
 from actd.errors import ActdError
-from actd.link import messages, sockets
+from actd.link import sockets
 from actd.runtime import cores, realtime, settings
 from actd.runtime.blocks import open_blocks
-from actd.runtime.clock import now_ns, unix_s
+from actd.runtime.clock import now_ns
 from actd.runtime.family import make_family, shapes_of
 from actd.runtime.notify import Notifier
-from actd.runtime.operators import Operators
 from actd.runtime.overview import Overview
 from actd.runtime.recording import Recording
+from actd.runtime.status_server import StatusServer
 
 log = logging.getLogger("actd")
 
 _DRAIN_S = 0.1
-_TELEMETRY_S = 1.0
-_TICK_END_S = 3.0
+_NOTIFY_S = 1.0
+# The longest ramp that `config check` allows, and the STOP messages after it.
+_TICK_END_S = LONGEST_STOP_S + 1.0
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _OTHERS_END_S = 2.0
 _START_LIMIT_S = 60.0
 # An engine may be compiled for this computer when it is first loaded, which takes minutes.
@@ -62,11 +66,11 @@ class Supervisor:
         share = cores.share(os.sched_getaffinity(0), settings.asked_cores(config), fifo=fifo)
         settled = realtime.settle(**settings.placement(config, share, "supervisor"))
         log.info("supervisor: %s", realtime.in_words(settled))
-        self._family = make_family(config, manifest, shapes, self._blocks, share)
+        boot = secrets.token_hex(8)
+        self._family = make_family(config, manifest, shapes, self._blocks, share, boot=boot)
         self._overview = Overview(config, manifest, self._blocks, self._family, settled)
         self._recording = Recording(config, manifest, shapes, self._blocks, share)
-        self._operators = Operators(
-            self._blocks,
+        self._server = StatusServer(
             {
                 "hello": lambda _: self._overview.hello(),
                 "status": lambda _: self._status(),
@@ -74,6 +78,7 @@ class Supervisor:
                 "clear": lambda _: self._clear(),
                 "record": self._recording.answer,
             },
+            {"robot": config.robot.name, "boot": boot},
         )
         self._over: asyncio.Future[None]
 
@@ -81,23 +86,21 @@ class Supervisor:
         """Start everything, serve until told to end, end everything."""
         loop = asyncio.get_running_loop()
         self._over = loop.create_future()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._finish, None)
+        for number in _SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as under `nohup`
+                loop.add_signal_handler(number, self._finish, None)
         context = zmq.asyncio.Context()
         tasks: list[asyncio.Task[Any]] = []
         try:
             host, ports = self._config.link.host, self._config.link.ports
-            control = sockets.control_server(context, sockets.endpoint(host, ports.control))
-            telemetry = sockets.telemetry_publisher(
-                context, sockets.endpoint(host, ports.telemetry)
-            )
+            requests = sockets.request_server(context, sockets.endpoint(host, ports.status))
             work = (
                 self._watch_tick(),
                 self._watch_inference(),
                 *(camera.run() for camera in self._family.cameras.values()),
                 *([self._family.flight.run()] if self._family.flight else []),
-                self._operators.serve(control),
-                self._observe(telemetry),
+                self._server.serve(requests),
+                self._observe(),
                 self._keep_alive(),
             )
             tasks = [asyncio.create_task(coroutine) for coroutine in work]
@@ -147,9 +150,9 @@ class Supervisor:
         self._overview.clear()
         return {}
 
-    async def _observe(self, socket: Any) -> None:
+    async def _observe(self) -> None:
         overview, notifier = self._overview, self._notifier
-        published_ns = silent_looks = 0
+        notified_ns = silent_looks = 0
         while True:
             overview.drain()
             # Looks are counted, not time: the whole daemon may have been stopped meanwhile.
@@ -162,12 +165,8 @@ class Supervisor:
                 overview.clear()
                 notifier.ready(overview.line())
                 log.info("ready: %s", overview.line())
-            if now_ns() - published_ns >= _TELEMETRY_S * 1e9:
-                published_ns = now_ns()
-                body = messages.pack_map({"t": unix_s(), **self._status()})
-                await socket.send_multipart([b"status", body])
-                body = messages.pack_map({"t": unix_s(), **overview.histograms()})
-                await socket.send_multipart([b"histograms", body])
+            if now_ns() - notified_ns >= _NOTIFY_S * 1e9:
+                notified_ns = now_ns()
                 if overview.ready:
                     notifier.status(overview.line())
                 elif overview.uptime_ns < self._start_limit_s() * 1e9:

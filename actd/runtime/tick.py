@@ -1,17 +1,17 @@
 """The tick process: one command per period, whatever the rest of the daemon is doing.
 
-In: robot state (SUB 9871), plans, camera ages and operator commands (shared memory).
-Out: actions (PUB 9872), the state for inference, one record per tick.
+In: robot state (SUB 9871), operators' orders (ROUTER 9874), plans and camera ages (shared
+memory). Out: actions (PUB 9872), answers, the state for inference, one record per tick.
 It makes no engine, opens no camera, logs nothing and queues nothing. When any input stops
-it goes on sending: the controller brakes the arm and every message says why.
+it goes on sending: the controller brakes the arm and every message says why. SIGTERM, SIGHUP
+and SIGQUIT, and the end of the daemon's first process, end in a ramp to rest, then STOP.
 """
 
 from __future__ import annotations
 
 import math
 import signal
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Mapping
 from typing import Any
 
 import zmq
@@ -20,37 +20,36 @@ from actd.control.controller import Controller, Inputs, Output
 from actd.control.plan import Plan
 from actd.control.state import Event
 from actd.link import messages
+from actd.link.age import clock_id
 from actd.runtime import child, realtime
 from actd.runtime.blocks import (
-    ANSWER_BYTES,
     EVENTS,
     EVENTS_PER_TICK,
+    NOTICE_BYTES,
     PLANS_PER_TICK,
     Blocks,
     Shapes,
     open_blocks,
 )
-from actd.runtime.clock import now_ns, sleep_until_ns, unix_s
+from actd.runtime.clock import boottime_ns, now_ns, sleep_until_ns, unix_s
+from actd.runtime.control_server import ControlServer
+from actd.runtime.robot_io import RobotIO, open_sockets
 from actd.runtime.schedule import Schedule, period_of
 from actd.runtime.settings import TickSettings, control_settings
-from actd.runtime.tick_link import Link
 
 # STOP is repeated: a controller keeps only the newest message, and one may be lost.
 _STOP_TICKS_MIN = 5
 _STOP_NS = 100_000_000
-_BRAKE_NS_MAX = 1_000_000_000
 
-# Inference empties the caches within milliseconds. A tick that comes more often than this finds
-# much of its own still there; any other is gone through beforehand (see _await_due).
-_WARM_PERIOD_NS = 1_900_000
-_LEAD_NS_MAX = 1_600_000
-_LEAD_SHARE = 0.25
-_STEP_NS = 250_000  # nothing is begun that might not be over in time
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+# A clock that jumps by less is only read at another moment than the other one.
+_SUSPENDED_NS = 1_000_000
 
 
 def run(job: Mapping[str, Any]) -> None:
-    """Tick until SIGTERM, then brake to rest, announce STOP and return."""
+    """Tick until a signal, then brake to rest, announce STOP and return."""
     settings = TickSettings(**job["tick"])
+    control = control_settings(job["control"])
     blocks = open_blocks(Shapes(**job["shapes"]), job["fds"])
     granted = realtime.request(settings.realtime, settings.priority, settings.cores)
     context: zmq.Context[Any] = zmq.Context()
@@ -60,37 +59,48 @@ def run(job: Mapping[str, Any]) -> None:
         context.set(zmq.THREAD_PRIORITY, settings.priority - 1)
         granted["sending_thread"] = f"fifo {settings.priority - 1}"
     try:
-        link = Link(context, settings, blocks)
-        loop = Loop(Controller(control_settings(job["control"])), link, blocks, settings)
-        signal.signal(signal.SIGTERM, loop.ask_to_stop)
+        states, actions, orders = open_sockets(context, settings)
+        robot = RobotIO(states, actions, settings, control.limits, blocks.states)
+        server = ControlServer(orders, settings.robot, settings.boot)
+        loop = Loop(Controller(control), robot, server, blocks, settings)
+        for number in _SIGNALS:
+            if number not in child.IGNORED:
+                signal.signal(number, loop.ask_to_stop)
         child.report(state="running", realtime=granted)
         loop.run()
     finally:
-        context.destroy(linger=100)
+        context.destroy(linger=0)
 
 
 class Loop:
-    """Carries inputs into the controller and its output out, once per period."""
+    """Ticks until asked to stop; everything it needs is made beforehand."""
 
     def __init__(
-        self, controller: Controller, link: Link, blocks: Blocks, settings: TickSettings
+        self,
+        controller: Controller,
+        robot: RobotIO,
+        server: ControlServer,
+        blocks: Blocks,
+        settings: TickSettings,
     ) -> None:
         self._controller = controller
-        self._link = link
+        self._robot = robot
+        self._server = server
         self._blocks = blocks
+        self._settings = settings
         self._joints = settings.joints
         self._ttl_ms = settings.ttl_ns / 1e6
+        self._clock = clock_id()
         # The kernel's own timer interrupt comes at whole milliseconds of the clock.
         first_ms = (now_ns() + 2 * settings.period_ns) // 1_000_000
         first_ns = first_ms * 1_000_000 + 500_000
         self._schedule = Schedule(period_of(settings.rate_hz), first_ns)
-        self._lead_ns = _lead_ns(settings.period_ns) if realtime.is_fifo() else 0
+        self._boot_offset_ns = boottime_ns() - now_ns()
         self._seq = 0
         self._last_plan = blocks.plans.newest
-        self._last_command = blocks.commands.newest
-        self._plans: list[Plan] = []  # come since the last tick
+        self._last_fault = blocks.faults.newest
         self._infer_ms = 0.0
-        self._last: Output | None = None
+        self._said = ("", "")
         self._nothing = [math.nan] * len(settings.joints)
         self._asked_to_stop = False
 
@@ -102,9 +112,10 @@ class Loop:
         """Tick until asked to stop, then ramp to rest and repeat STOP for a while."""
         while not self._asked_to_stop:
             self._tick(())
+        self._server.closing = True
         self._tick((Event.HOLD,))
-        limit_ns = now_ns() + _BRAKE_NS_MAX
-        while not self._controller.at_rest and now_ns() < limit_ns:
+        # The limits say how long this takes: at most what `config check` allows.
+        while not self._controller.at_rest:
             self._tick(())
         self._tick((Event.STOP,))
         until_ns = now_ns() + _STOP_NS
@@ -114,67 +125,34 @@ class Loop:
             count += 1
 
     def _tick(self, own_events: tuple[Event, ...]) -> None:
-        schedule = self._schedule
-        self._await_due()
-        wake_ns = now_ns()
+        schedule, robot = self._schedule, self._robot
+        sleep_until_ns(schedule.due_ns)
+        wake_ns, boot_ns = now_ns(), boottime_ns()
         late_ns = schedule.arrive(wake_ns)
-        self._link.read(wake_ns)
-        commands = (*((0, event) for event in own_events), *self._new_commands())
-        self._read_plans()
-        inputs = self._inputs(wake_ns, commands)
+        robot.read(wake_ns, boot_ns)
+        own = tuple([(0, event) for event in (*own_events, *self._faults())])
+        orders = self._server.read(EVENTS_PER_TICK - len(own))
+        inputs = self._inputs(wake_ns, boot_ns, (*own, *orders))
         output = self._controller.tick(inputs)
-        self._plans.clear()
         self._seq += 1
-        self._link.send(messages.pack_action(self._message(output, late_ns)))
-        for command, error in output.answers:
-            if command:
-                self._blocks.answers.write((command, error.encode()[:ANSWER_BYTES]))
-        self._blocks.ticks.write_flat(*self._record(inputs, output, wake_ns, late_ns))
-        self._last = output
+        message = messages.pack_action(self._message(output, late_ns))
+        robot.send(self._seq, message, now_ns())
+        sent_ns = now_ns()
+        self._server.answer(output.mode, output.answers)
+        self._blocks.ticks.write_flat(*self._record(inputs, output, wake_ns, late_ns, sent_ns))
+        self._tell(output.reason, robot.refusal if inputs.state_problem else "", sent_ns)
         schedule.advance()
 
-    def _await_due(self) -> None:
-        """Sleep until the tick is due, or until shortly before and spend the rest rehearsing.
+    def _faults(self) -> tuple[Event, ...]:
+        """FAULT, where a process has died since the last tick."""
+        before, self._last_fault = self._last_fault, self._blocks.faults.newest
+        return (Event.FAULT,) if self._last_fault > before else ()
 
-        The rest of the rest is waited out awake: asleep, the core would be another's and the
-        caches with it. Only a tick that nobody can push aside may do so.
-        """
-        due_ns = self._schedule.due_ns
-        sleep_until_ns(due_ns - self._lead_ns)
-        if self._lead_ns:
-            last_ns = due_ns - _STEP_NS
-            while now_ns() < last_ns:
-                for _ in self._rehearse(due_ns):
-                    if now_ns() >= last_ns:
-                        break
-            while now_ns() < due_ns:
-                pass
-
-    def _rehearse(self, due_ns: int) -> Iterator[None]:
-        """Go through the coming tick for nothing, so that it finds the caches warm.
-
-        In steps, the longest first: it may be broken off after each. What arrived is read for
-        good; nothing is decided, sent or recorded.
-        """
-        self._controller.rehearse(due_ns, tuple(self._plans))
-        yield
-        now = now_ns()
-        self._link.read(now)
-        yield
-        self._read_plans()
-        yield
-        tuple(self._blocks.commands.since(self._last_command - 1))
-        inputs = self._inputs(now, ())
-        yield
-        if self._last is not None:
-            messages.pack_action(self._message(self._last, 0))
-            yield
-            self._record(inputs, self._last, now, 0)
-
-    def _inputs(self, now: int, commands: tuple[tuple[int, Event], ...]) -> Inputs:
-        link = self._link
+    def _inputs(self, now: int, boot_ns: int, commands: tuple[tuple[int, Event], ...]) -> Inputs:
+        robot = self._robot
         ages: dict[str, int | None] = {}
         unchanged: dict[str, int] = {}
+        openings = 0
         for name, ring in self._blocks.frames.items():
             captured_ns = ring.peek("t_capture_ns")
             changed_ns = ring.peek("t_changed_ns")
@@ -182,54 +160,61 @@ class Loop:
             ages[name] = None if captured_ns is None else max(0, now - captured_ns)
             # Between captures: a camera that stops is stale, not frozen.
             unchanged[name] = max(0, captured_ns - changed_ns) if captured_ns and changed_ns else 0
+            openings += ring.peek("openings") or 0
+        offset_ns = boot_ns - now
+        suspended_ns = offset_ns - self._boot_offset_ns
+        self._boot_offset_ns = offset_ns
         return Inputs(
             due_ns=self._schedule.due_ns,
-            pose=link.pose,
-            state_age_ns=None if link.state_ns is None else now - link.state_ns,
+            pose=robot.pose,
+            state_age_ns=robot.state_age_ns(now),
             camera_ages_ns=ages,
             camera_unchanged_ns=unchanged,
-            controller_age_ns=link.controller_age_ns(now),
-            plans=tuple(self._plans),
+            controller_age_ns=robot.controller_age_ns(now),
+            source=robot.source,
+            rivals=robot.rivals(now),
+            openings=openings,
+            suspended_ns=suspended_ns if suspended_ns > _SUSPENDED_NS else 0,
+            plans=self._new_plans(),
             commands=commands,
+            state_problem=robot.problem(now),
         )
 
-    def _read_plans(self) -> None:
-        """Fetch the plans that have come; a tick's record has room for the newest few."""
+    def _new_plans(self) -> tuple[Plan, ...]:
+        """The plans that have come; a tick's record has room for the newest few."""
+        plans = []
         for number, record in self._blocks.plans.since(self._last_plan):
             self._last_plan = number
             self._infer_ms = int(record["infer_ns"]) / 1e6
-            self._plans.append(Plan(number, int(record["t_observation_ns"]), record["actions"]))
-        oldest = self._last_plan - PLANS_PER_TICK
-        self._plans = [plan for plan in self._plans if plan.number > oldest]
-
-    def _new_commands(self) -> tuple[tuple[int, Event], ...]:
-        """Operators' commands; a record of a tick has room for a few, the rest wait one tick."""
-        fresh = self._blocks.commands.since(self._last_command)
-        commands = []
-        for number, record in islice(fresh, EVENTS_PER_TICK - 1):
-            self._last_command = number
-            commands.append((number, Event(bytes(record["event"]).decode())))
-        return tuple(commands)
+            observed_ns, usable_ns = int(record["t_observation_ns"]), int(record["usable_ns"])
+            plans.append(Plan(number, observed_ns, record["actions"], usable_ns))
+        return tuple(plan for plan in plans if plan.number > self._last_plan - PLANS_PER_TICK)
 
     def _message(self, output: Output, late_ns: int) -> messages.Action:
-        action = output.action
+        action, rest = output.action, output.rest
         return messages.Action(
+            robot=self._settings.robot,
+            boot=self._settings.boot,
+            clock=self._clock,
             seq=self._seq,
             t=unix_s(),
-            t_mono_ns=now_ns(),
+            t_boot_ns=boottime_ns(),
             ttl_ms=self._ttl_ms,
             mode=output.mode,
             action={} if action is None else dict(zip(self._joints, action.tolist(), strict=True)),
+            rest={} if rest is None else dict(zip(self._joints, rest.tolist(), strict=True)),
+            rest_ms=output.rest_ns / 1e6,
             plan=output.plan,
             age_ms=-1.0 if output.plan_age_ns is None else output.plan_age_ns / 1e6,
             n=output.n,
             infer_ms=self._infer_ms,
             late_us=late_ns / 1e3,
             flags=output.flags,
+            reason=output.reason,
         )
 
     def _record(
-        self, inputs: Inputs, output: Output, wake_ns: int, late_ns: int
+        self, inputs: Inputs, output: Output, wake_ns: int, late_ns: int, sent_ns: int
     ) -> tuple[float, ...]:
         """One `tick_dtype` record, number by number."""
         events, commands = [0] * EVENTS_PER_TICK, [0] * EVENTS_PER_TICK
@@ -241,12 +226,11 @@ class Loop:
             inputs.due_ns,
             wake_ns,
             late_ns,
-            now_ns(),
+            sent_ns,
             self._schedule.missed,
             output.mode,
             output.n,
             output.flags,
-            self._link.listeners,
             output.plan,
             _age(output.plan_age_ns),
             self._last_plan,
@@ -255,16 +239,27 @@ class Loop:
             *commands,
             _age(inputs.state_age_ns),
             _age(inputs.controller_age_ns),
+            inputs.source,
+            inputs.rivals,
+            inputs.openings,
+            inputs.suspended_ns,
             *[_age(age_ns) for age_ns in inputs.camera_ages_ns.values()],
             *inputs.camera_unchanged_ns.values(),
             *(self._nothing if inputs.pose is None else inputs.pose.tolist()),
             *(self._nothing if output.action is None else output.action.tolist()),
         )
 
+    def _tell(self, reason: str, refusal: str, now: int) -> None:
+        """Let the supervisor know of what is new in words."""
+        said_reason, said_refusal = self._said
+        if refusal and refusal != said_refusal:
+            self._notice(refusal, self._robot.refused, now)
+        if reason != said_reason:
+            self._notice(reason, 0, now)
+        self._said = (reason, refusal)
 
-def _lead_ns(period_ns: int) -> int:
-    """How long before a tick its rehearsal begins; 0: there is none."""
-    return 0 if period_ns < _WARM_PERIOD_NS else min(_LEAD_NS_MAX, round(_LEAD_SHARE * period_ns))
+    def _notice(self, text: str, refused: int, now: int) -> None:
+        self._blocks.notices.write((now, refused, text.encode()[:NOTICE_BYTES]))
 
 
 def _age(age_ns: int | None) -> int:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from actd.control.guard import Flag
+from actd.control.limits import Flag
 from actd.errors import LinkError, UsageError
 from actd.link.messages import MAX_BYTES
 from actd.mode import Mode
@@ -155,12 +155,24 @@ def test_the_status_table_shows_what_matters() -> None:
             "top": {"state": "failed: gone", "fps": 0, "drops": 1, "age_ms": None, "restarts": 2}
         },
         "state_age_ms": 3.0,
-        "listeners": 1,
+        "acknowledged_ms": 12.0,
+        "state_refused": {"count": 3, "newest": "j0 missing"},
+        "robot": "aloha",
+        "reason": "",
         "flight": "recording",
         "processes": {"tick": {"sched_fifo": "not granted: Operation not permitted"}},
     }
     stream = io.StringIO()
     Console(file=stream, width=160).print(render(status))
     text = stream.getvalue()
-    for words in ("ARMED", "failed: gone", "not granted", "controllers", "recording", "ort-int8"):
+    for words in (
+        "ARMED",
+        "failed: gone",
+        "not granted",
+        "acknowledges",
+        "j0 missing",
+        "aloha",
+        "recording",
+        "ort-int8",
+    ):
         assert words in text

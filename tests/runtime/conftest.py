@@ -20,6 +20,7 @@ from actd.errors import LinkError
 from actd.link.messages import Action
 from actd.link.sockets import Ports
 
+ROBOT = "test-robot"
 JOINTS = [f"j{index}" for index in range(14)]
 
 
@@ -36,7 +37,7 @@ class Daemon:
         return Operator(ports=self.ports)
 
     def robot(self) -> Robot:
-        return Robot(ports=self.ports)
+        return Robot(ROBOT, ports=self.ports)
 
     def wait_ready(self, timeout_s: float = 30) -> None:
         wait_until(self._is_ready, "the daemon to be ready", timeout_s)
@@ -115,9 +116,15 @@ def write_config(  # noqa: PLR0917
     extra: str = "",
     joints: list[str] | None = None,
 ) -> Path:
-    lines = [f"engine: {engine}", "robot:", "  start_distance: 2.0", "  joints:"]
+    lines = [
+        f"engine: {engine}",
+        "robot:",
+        f"  name: {ROBOT}",
+        "  start_distance: 2.0",
+        "  joints:",
+    ]
     lines += [
-        f"    {name}: {{position: [-3, 3], velocity: 3, acceleration: 30}}"
+        f"    {name}: {{position: [-16, 16], velocity: 3, acceleration: 30}}"
         for name in joints or JOINTS
     ]
     lines += ["cameras:"]
@@ -127,7 +134,8 @@ def write_config(  # noqa: PLR0917
     ]
     lines += [
         f"link: {{state_port: {ports.state}, actions_port: {ports.actions}, "
-        f"telemetry_port: {ports.telemetry}, control_port: {ports.control}}}",
+        f"status_port: {ports.status}, control_port: {ports.control}}}",
+        "control: {policy_hz: 50}",
         "process: {realtime: prefer, inference: {threads: 1}}",
         extra,
     ]

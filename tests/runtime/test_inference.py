@@ -35,7 +35,7 @@ def blocks() -> Blocks:
 
 @pytest.fixture
 def maker(engine: Engine, blocks: Blocks) -> PlanMaker:
-    return PlanMaker(engine, blocks, JOINTS)
+    return PlanMaker(engine, blocks, JOINTS, 300_000_000)
 
 
 def seeing(level: int, complaint: str = "") -> TimedObservation:
@@ -58,6 +58,7 @@ def test_a_plan_carries_its_observation_and_its_cost(maker: PlanMaker, blocks: B
     number, plan = latest
     assert (number, plan["t_observation_ns"], plan["skew_ns"]) == (1, 7 * SECOND, 3_000_000)
     assert plan["infer_ns"] > 0
+    assert plan["usable_ns"] == 300_000_000
     assert plan["started_ns"] > 0
     assert np.isfinite(plan["actions"]).all()
 

@@ -18,7 +18,7 @@ MS = 1_000_000
 START = 10**12
 SIZE = (4, 6)
 RULES = Rules(
-    max_age=MaxAge(),
+    max_age=MaxAge(camera_ns=500 * MS, frozen_ns=1000 * MS),
     max_skew_ns=50 * MS,
     max_delay_ns=100 * MS,
     refuse=False,
@@ -49,7 +49,7 @@ class Robot:
     def frame(self, camera: str, t_ms: int, *, changed_ms: int | None = None) -> None:
         pixels = np.full((*SIZE, 3), t_ms % 256, np.uint8)
         changed_ns = START + MS * (t_ms if changed_ms is None else changed_ms)
-        self.blocks.frames[camera].write((START + t_ms * MS, changed_ns, 0, pixels))
+        self.blocks.frames[camera].write((START + t_ms * MS, changed_ns, 0, 1, pixels))
 
     def state(self, t_ms: int) -> None:
         self.blocks.states.write((START + t_ms * MS, [t_ms, 0], []))
@@ -223,3 +223,27 @@ def test_a_policy_without_cameras_observes_every_new_state() -> None:
     assert robot.take(20) is None
     robot.state(21)
     assert isinstance(robot.take(22), TimedObservation)
+
+
+def test_pictures_as_old_as_those_of_the_training_are_paired_with_the_state_of_then() -> None:
+    robot = Robot(replace(RULES, picture_age_ns=60 * MS))
+    for t_ms in range(0, 200, 10):
+        robot.state(t_ms)
+    robot.frame("high", 100)
+    robot.frame("low", 100)
+    taken = robot.take(195)
+    assert isinstance(taken, TimedObservation)
+    # A row of the training lay beside a picture that was 60 ms old then.
+    assert taken.values["observation.state"][0] == 160
+    assert taken.t_ns == START + 160 * MS
+    assert taken.skew_ns == 0
+
+
+def test_the_first_row_is_never_for_the_future() -> None:
+    robot = Robot(replace(RULES, picture_age_ns=60 * MS))
+    robot.state(120)
+    robot.frame("high", 100)
+    robot.frame("low", 100)
+    taken = robot.take(130)
+    assert isinstance(taken, TimedObservation)
+    assert taken.t_ns == START + 130 * MS

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from actd.errors import LinkError
-from tests.runtime.conftest import Daemon, wait_until
+from tests.runtime.conftest import ROBOT, Daemon, wait_until
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -28,7 +28,7 @@ def test_the_controller_in_the_readme_moves_an_arm(daemon: Daemon) -> None:
     assert len(blocks) == 1
     assert len(blocks[0].splitlines()) <= 13
     code = MY_ARM + blocks[0].replace(
-        "Robot()", f"Robot(ports=Ports(*{[*vars(daemon.ports).values()]}))"
+        'Robot("aloha")', f'Robot("{ROBOT}", ports=Ports(*{[*vars(daemon.ports).values()]}))'
     )
     code = "from actd.link.sockets import Ports\n" + code
     controller = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

@@ -38,7 +38,7 @@ def state(blocks: Blocks, t_ns: int, value: float) -> None:
 
 
 def frame(blocks: Blocks, t_ns: int, value: int) -> None:
-    blocks.frames["top"].write((t_ns, t_ns, 0, np.full((4, 6, 3), value, np.uint8)))
+    blocks.frames["top"].write((t_ns, t_ns, 0, 1, np.full((4, 6, 3), value, np.uint8)))
 
 
 def row(sampler: Sampler, t_ns: int, **options: Any) -> Row:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import cv2
@@ -91,3 +92,57 @@ def test_a_bad_configuration_is_not_retried(service: SystemdMachine) -> None:
     assert service.show("actd", "ActiveState") == "failed"
     assert "did you mean robot?" in service.journal("actd")
     config.write_text(good)
+
+
+ARM_AND_KILL = """
+import json, os, sys, time
+from actd.client import Operator, Robot
+from actd.errors import LinkError
+from actd.mode import Mode
+
+pid, number = int(sys.argv[1]), int(sys.argv[2])
+pose = {f"j{k}": 0.0 for k in range(14)}
+seen, killed_s, speed = [], None, 0.0
+with Robot("test-robot") as robot, Operator(robot="test-robot") as operator:
+    end_s = time.monotonic() + 40
+    while time.monotonic() < end_s:
+        robot.send_state(pose)
+        action = robot.receive(0.02)
+        if action is None or action.expired:
+            seen.append("NONE" if action is None else "EXPIRED")
+        else:
+            if action.moves:
+                pose = action.action
+            seen.append(action.mode.name)
+        if killed_s is None:
+            if seen.count("ARMED") > 60 and action is not None and action.rest_ms > 20:
+                seen, killed_s = [], time.monotonic()
+                os.kill(pid, number)
+            elif "ARMED" not in seen:
+                try:
+                    operator.arm()
+                except LinkError:
+                    pass
+        elif seen[-1:] == ["STOP"]:
+            break
+    rest_ms = None if action is None else action.rest_ms
+print(json.dumps({"seen": seen, "rest_ms": rest_ms}))
+"""
+
+
+@pytest.mark.parametrize("name", ["KILL", "ABRT", "HUP", "QUIT", "TERM"])
+def test_whatever_ends_the_first_process_the_arm_is_ramped_to_rest(
+    service: SystemdMachine, name: str
+) -> None:
+    """With KillMode=mixed the tick process was killed in the middle of the ramp."""
+    service.systemctl("restart", "actd")
+    number = str(getattr(signal, f"SIG{name}").value)
+    pid = service.show("actd", "MainPID")
+    done = service.run("env", "PYTHONPATH=/opt/src", PYTHON, "-c", ARM_AND_KILL, pid, number)
+    told = json.loads(done.stdout)
+    assert told["seen"][-1] == "STOP", told
+    assert {"HOLD", "FAULT"} & set(told["seen"]), told
+    assert not {"NONE", "EXPIRED"} & set(told["seen"]), told
+    assert told["rest_ms"] == 0
+    service.systemctl("stop", "actd")
+    service.systemctl("reset-failed", "actd", check=False)
