@@ -47,8 +47,8 @@ class NotMeasurableError(ActdError):
 class Trace:
     """One joint over one uninterrupted stretch.
 
-    `command` (n,) was sent at `sent_ns` (n,), `state` (m,) arrived at `measured_ns` (m,); both
-    times rise strictly, on one clock.
+    `command` (n,) was sent at `sent_ns` (n,), `state` (m,) was measured at `measured_ns` (m,);
+    both times rise strictly, on one clock.
     """
 
     sent_ns: Times
@@ -161,7 +161,7 @@ def _share(times_ns: Times, values: Values, start_ns: int, end_ns: int) -> tuple
     if abs(height) < 20 * noise or height == 0:
         raise NotMeasurableError(
             f"a step of {abs(height):.3g} stands out too little from the noise of {noise:.3g}: "
-            "use a larger --amplitude"
+            "use a larger --amplitude, and look whether the joint moves"
         )
     inside = (times_ns > start_ns) & (times_ns <= end_ns)
     return times_ns[inside], (values[inside] - before.mean()) / height

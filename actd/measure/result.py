@@ -1,4 +1,4 @@
-"""What a measurement of the arm says: per joint, in words, and as a line for actd.yaml."""
+"""What a measurement of the arm says: per joint, in words, and what it is right for."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Any
 
 from actd.errors import ActdError
 from actd.measure.response import Delay, Step
+
+APART_MS = 10
+"""A joint whose delay differs from the arm's by more is worth a value of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,7 @@ class JointDelay:
 
 
 def latency_ms(joints: Sequence[JointDelay]) -> int:
-    """What belongs into `control.actuation_latency_ms`: the median over the joints.
+    """The arm's delay: the median over the joints.
 
     Raises ActdError, with every joint's reason, when none was measured.
     """
@@ -36,21 +39,33 @@ def latency_ms(joints: Sequence[JointDelay]) -> int:
 def as_json(joints: Sequence[JointDelay]) -> dict[str, Any]:
     """The measurement as plain data. Raises as `latency_ms` does."""
     return {
-        "actuation_latency_ms": latency_ms(joints),
+        "latency_ms": latency_ms(joints),
         "joints": {joint.joint: dict(_facts(joint)) for joint in joints},
     }
 
 
 def lines(joints: Sequence[JointDelay]) -> list[str]:
     """The measurement for people, ending with what to do. Raises as `latency_ms` does."""
-    answer = latency_ms(joints)
     width = max(len(joint.joint) for joint in joints)
     told = [f"{joint.joint:<{width}}  {_sentence(joint)}" for joint in joints]
+    return [*told, "", *_advice(latency_ms(joints), joints)]
+
+
+def _advice(answer: int, joints: Sequence[JointDelay]) -> list[str]:
+    """A lag that the training data have in them must not be made up for a second time."""
+    apart = [
+        (joint.joint, max(0, round(joint.delay.delay_ns / 1e6)))
+        for joint in joints
+        if joint.delay is not None and abs(joint.delay.delay_ns / 1e6 - answer) > APART_MS
+    ]
+    own = ", ".join(f"{name}: {{actuation_latency_ms: {ms}}}" for name, ms in apart)
     return [
-        *told,
-        "",
-        "next: put this into the deployment file",
+        "next: what is `action` in the dataset that the policy was trained on?",
+        "- the leader's command (teleoperation: ALOHA, LeRobot): the data have the arm's delay in",
+        "  them, and actuation_latency_ms stays 0",
+        "- a measured position that the arm was to reach (UMI): put into the deployment file",
         f"control: {{actuation_latency_ms: {answer}}}",
+        *([f"robot: {{joints: {{{own}}}}}  # what differs"] if own else []),
     ]
 
 

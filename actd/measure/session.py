@@ -1,229 +1,193 @@
-"""The daemon's side of the wire, for moving one joint by hand: state in, actions out.
+"""One sitting with the arm: a chunk that was written by hand, driven by the daemon's own loop.
 
-Binds the state and actions ports (so no daemon may run), speaks schema v1, passes every command
-through the guard with the deployment's limits. Whatever ends a session (its plan, Ctrl-C,
-SIGTERM, a stale state, a controller that leaves, an arm that does not follow) the arm is ramped
-to rest and STOP is repeated; only then is the error raised.
+The tick process runs with the deployment's limits and checks, without a policy and cameras. The
+chunk is its only plan; it is armed as by any operator, and what it commands and measures is read
+from its rings. So whatever ends motion in the daemon ends it here, with the same reason.
 """
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 
 import numpy as np
-import zmq
 
+from actd.client import Operator
 from actd.config import Config
-from actd.control.guard import Guard, Vector
-from actd.errors import LinkError
-from actd.link import messages, sockets
-from actd.measure.response import Trace
+from actd.control.limits import Vector
+from actd.control.staleness import complaint
+from actd.errors import ActdError, LinkError
+from actd.measure.process import tick_process
+from actd.measure.response import Times, Trace, Values
 from actd.mode import Mode
-from actd.runtime.clock import now_ns, sleep_until_ns, unix_s
-from actd.runtime.schedule import Schedule
-from actd.runtime.settings import joint_limits
+from actd.runtime import cores, realtime, settings
+from actd.runtime.blocks import Blocks, Shapes, open_blocks
+from actd.runtime.clock import now_ns
+from actd.runtime.shm import Record, Ring
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_BRAKE_NS_MAX = 1_000_000_000
-_STOP_NS = 100_000_000
-_STOP_TICKS_MIN = 5
-_SPIN_NS = 2_000_000  # closer to the deadline than this, only the deadline is waited for
+# The rings keep the last 1023 states and 4095 ticks.
+_LOOK_S = 0.03
+_ACKNOWLEDGED_S = 5.0
+_UNTIL_ARMED_NS = 30_000_000_000
+_REASON_S = 0.5
+_SILENT_NS = 2_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where the joint is to be, relative to where it began, and for how long."""
+@contextmanager
+def session(config: Config, rows: int, rows_hz: float) -> Iterator[Session]:
+    """Start the tick process for a chunk of `rows`, `rows_hz` per second, and end it in order.
 
-    offset: float
-    hold_ns: int
+    Raises ActdError where it cannot run, such as beside a daemon, and KeyboardInterrupt when
+    asked to end.
+    """
+    shapes = Shapes({}, rows, len(config.joints), len(config.robot.state_names), 0)
+    blocks = open_blocks(shapes)
+    process = config.process
+    fifo = realtime.fifo_can_be_had(process.realtime, process.tick.priority)
+    share = cores.share(os.sched_getaffinity(0), settings.asked_cores(config), fifo=fifo)
+    job = settings.step_job(config, share, secrets.token_hex(8), rows, rows_hz)
+    with tick_process(job | {"shapes": asdict(shapes), "fds": blocks.fds}) as check:
+        yield Session(config, blocks, check, round(rows / rows_hz * 1e9))
 
 
 class Session:
-    """One sitting with the arm. A context manager; drive once."""
+    """What can be asked of the running tick process. Drive once."""
 
-    def __init__(self, config: Config) -> None:
-        """Binds the ports. Raises LinkError where something, such as a daemon, has them."""
+    def __init__(
+        self, config: Config, blocks: Blocks, check: Callable[[], None], duration_ns: int
+    ) -> None:
         self._config = config
-        self._joints = list(config.robot.joints)
-        joints = config.robot.joints.values()
-        self._start_distance = np.array(
-            [joint.start_distance or config.robot.start_distance for joint in joints]
-        )
-        self._period_ns = round(1e9 / config.control.rate_hz)
-        self._guard = Guard(joint_limits(config), self._period_ns)
-        self._listeners = 0
-        self._seq = 0
-        self._state: list[tuple[int, Vector]] = []
-        self._sent: list[tuple[int, Vector]] = []
-        self._asked_to_end = False
-        host, ports = config.link.host, config.link.ports
-        self._context: zmq.Context[Any] = zmq.Context()
-        try:
-            self._states = sockets.newest(
-                self._context, sockets.endpoint(host, ports.state), bind=True
-            )
-            self._actions = sockets.publisher(self._context, sockets.endpoint(host, ports.actions))
-        except LinkError:
-            self._context.destroy(linger=0)
-            raise
+        self._blocks = blocks
+        self._check = check
+        self._duration_ns = duration_ns
+        self._state_limit_ns = round(config.staleness.state_ms * 1e6)
 
     def wait_pose(self, timeout_s: float) -> Vector:
-        """The measured pose (joints,), once a controller sends it and listens. Raises LinkError."""
-        deadline_ns = now_ns() + round(timeout_s * 1e9)
-        # The first one may have been waiting since long ago, the second one is news.
-        enough = len(self._state) + 2
-        while len(self._state) < enough or not self._listeners:
-            if now_ns() > deadline_ns:
-                raise LinkError(self._silence(timeout_s, heard=len(self._state) >= enough))
-            self._states.poll(20)
-            self._read()
-        return self._state[-1][1]
+        """The measured positions (joints,), as soon as there are fresh ones. Raises LinkError."""
+        record = self._wait(
+            lambda tick: 0 <= tick["state_age_ns"] <= self._state_limit_ns, timeout_s
+        )
+        if record is None:
+            raise LinkError(self._silence(timeout_s))
+        return np.array(record["pose"], np.float64)
 
-    def drive(self, joint: str, targets: Sequence[Target]) -> tuple[Trace, list[int]]:
-        """Move one joint through `targets` while all others hold the measured pose.
+    def drive(self, chunk: Vector, index: int, ticks: int) -> Trace:
+        """Arm, and follow `chunk` (rows, joints) for a number of ticks.
 
-        Returns what was sent and measured of it, and when each target was first aimed at, in ns.
-        Raises LinkError when it had to end early, KeyboardInterrupt when asked to.
+        Returns what was commanded of one joint at each of them, and every state measured of it.
+        Raises LinkError, with the daemon's reason, where it is not armed or does not stay so.
         """
-        index = self._joints.index(joint)
-        pose = self.wait_pose(1.0)
-        self._guard.reset(pose)
-        del self._state[:-1]
-        previous = self._catch_signals()
-        schedule = Schedule(self._period_ns, now_ns() + self._period_ns)
-        starts = []
-        try:
-            for target in targets:
-                aim = pose.copy()
-                aim[index] += target.offset
-                starts.append(self._sent[-1][0] if self._sent else schedule.due_ns)
-                for _ in range(max(1, target.hold_ns // self._period_ns)):
-                    self._wait(schedule)
-                    self._check()
-                    self._send(Mode.ARMED, *self._guard.step(aim))
-        finally:
-            self._end(schedule)
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-        return self._trace(index), starts
-
-    def close(self) -> None:
-        """Release the ports. Safe to call twice."""
-        self._context.destroy(linger=100)
-
-    def __enter__(self) -> Session:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _end(self, schedule: Schedule) -> None:
-        """Ramp to rest, then repeat STOP: a controller keeps only the newest message."""
-        limit_ns = now_ns() + _BRAKE_NS_MAX
-        while not self._guard.at_rest and now_ns() < limit_ns:
-            self._wait(schedule)
-            self._send(Mode.HOLD, self._guard.brake())
-        until_ns, count = now_ns() + _STOP_NS, 0
-        while count < _STOP_TICKS_MIN or now_ns() < until_ns:
-            self._wait(schedule)
-            self._send(Mode.STOP, self._guard.brake())
-            count += 1
-
-    def _wait(self, schedule: Schedule) -> None:
-        """Until the next tick is due; every state on the way is taken in when it arrives."""
-        while (left_ns := schedule.due_ns - now_ns()) > _SPIN_NS:
-            self._states.poll((left_ns - _SPIN_NS // 2) // 1_000_000)
-            self._read()
-        sleep_until_ns(schedule.due_ns)
-        schedule.arrive(now_ns())
-        schedule.advance()
-        self._read()
-
-    def _read(self) -> None:
-        try:
-            message = messages.parse_state(self._states.recv(zmq.DONTWAIT))
-            pose = np.array([message.state[name] for name in self._joints])
-            self._state.append((now_ns(), pose))
-        except (zmq.Again, LinkError, KeyError):
-            pass  # the state's age grows, and that ends the session
-        try:
-            while True:
-                joined = self._actions.recv(zmq.DONTWAIT)[:1] == b"\x01"
-                self._listeners = max(0, self._listeners + (1 if joined else -1))
-        except zmq.Again:
-            pass
-
-    def _check(self) -> None:
-        """Whether to go on; raises why not."""
-        if self._asked_to_end:
-            raise KeyboardInterrupt
-        if not self._listeners:
-            raise LinkError("the robot's controller stopped listening: the arm was told to stop")
-        measured_ns, pose = self._state[-1]
-        age_ms, limit_ms = (now_ns() - measured_ns) / 1e6, self._config.staleness.state_ms
-        if age_ms > limit_ms:
-            raise LinkError(
-                f"robot state is {age_ms:.0f} ms old (limit {limit_ms:g} ms, staleness.state_ms): "
-                "the arm was told to stop"
-            )
-        distance = np.abs(pose - self._guard.position)
-        for j in np.flatnonzero(distance > self._start_distance):
-            raise LinkError(
-                f"joint {self._joints[j]}: is {distance[j]:.3g} from its command (limit "
-                f"{self._start_distance[j]:.3g}, start_distance): the arm was told to stop"
-            )
-
-    def _send(self, mode: Mode, command: Vector, flags: int = 0) -> None:
-        self._seq += 1
-        sent_ns = now_ns()
-        message = messages.Action(
-            seq=self._seq,
-            t=unix_s(),
-            t_mono_ns=sent_ns,
-            ttl_ms=self._config.link.ttl_ms,
-            mode=mode,
-            action=dict(zip(self._joints, command.tolist(), strict=True)),
-            plan=0,
-            age_ms=-1.0,
-            n=0,
-            infer_ms=0.0,
-            late_us=0.0,
-            flags=flags,
+        now = now_ns()
+        # It stands at its first row until it is armed, and may be followed to its end.
+        usable_ns = self._duration_ns + _UNTIL_ARMED_NS
+        self._blocks.plans.write((now, now, 0, 0, usable_ns, chunk))
+        # What is still missing then is said by who refuses to arm.
+        limit_ns = round(self._config.controller_ms * 1e6)
+        self._wait(
+            lambda tick: tick["newest_plan"] > 0 and 0 <= tick["controller_age_ns"] <= limit_ns,
+            _ACKNOWLEDGED_S,
         )
-        self._actions.send(messages.pack_action(message), zmq.DONTWAIT)
-        self._sent.append((sent_ns, command))
+        joint = self._config.joints[index]
+        place = self._config.robot.state_names.index(joint.name)
+        records, states = _News(self._blocks.ticks), _News(self._blocks.states)
+        notices = _News(self._blocks.notices)
+        self._arm()
+        armed: list[tuple[int, float]] = []
+        measured: list[tuple[int, float]] = []
+        news_ns = now_ns()
+        while len(armed) < ticks:
+            time.sleep(_LOOK_S)
+            self._check()
+            measured += [(int(new["t_ns"]), float(new["state"][place])) for new in states.take()]
+            for tick in records.take():
+                news_ns = int(tick["sent_ns"])
+                mode = Mode(int(tick["mode"]))
+                if mode is Mode.ARMED:
+                    armed.append((news_ns, float(tick["action"][index])))
+                elif armed or mode is not Mode.IDLE:
+                    raise LinkError(f"{mode.name}: {_reason(notices)}: the arm was brought to rest")
+            if now_ns() - news_ns > _SILENT_NS:
+                raise ActdError(f"the tick process has stood still for {_SILENT_NS / 1e9:g} s")
+        sent_ns, commands = _columns(armed, joint.turn)
+        measured_ns, positions = _columns(measured, joint.turn)
+        return Trace(sent_ns, commands, measured_ns, positions)
 
-    def _catch_signals(self) -> dict[int, Any]:
-        """From now on a signal is an orderly end. Only the main thread gets any."""
-        if threading.current_thread() is not threading.main_thread():
-            return {}
-        return {number: signal.signal(number, self._ask_to_end) for number in _SIGNALS}
-
-    def _ask_to_end(self, *_: object) -> None:
-        self._asked_to_end = True
-
-    def _trace(self, index: int) -> Trace:
-        sent_ns, commands = zip(*self._sent, strict=True)
-        measured_ns, poses = zip(*self._state, strict=True)
-        return Trace(
-            np.array(sent_ns),
-            np.array(commands)[:, index],
-            np.array(measured_ns),
-            np.array(poses)[:, index],
-        )
-
-    def _silence(self, timeout_s: float, *, heard: bool) -> str:
+    def _arm(self) -> None:
         link = self._config.link
-        if heard:
-            return (
-                f"nobody listens on port {link.actions_port} within {timeout_s:g} s: "
-                "the robot's controller sends its state but does not take actions"
-            )
+        try:
+            with Operator(link.host, link.ports, robot=self._config.robot.name) as operator:
+                operator.arm()
+        except LinkError:
+            self._check()  # one that has ended cannot answer
+            raise
+
+    def _wait(self, condition: Callable[[Record], object], timeout_s: float) -> Record | None:
+        """The newest tick, once it is as wanted; None: it was not within `timeout_s`."""
+        deadline_ns = now_ns() + round(timeout_s * 1e9)
+        while now_ns() < deadline_ns:
+            self._check()
+            newest = self._blocks.ticks.latest()
+            if newest is not None and condition(newest[1]):
+                return newest[1]
+            time.sleep(_LOOK_S)
+        return None
+
+    def _silence(self, timeout_s: float) -> str:
+        """Why there is no pose."""
+        newest = self._blocks.ticks.latest()
+        if newest is None:
+            return f"the tick process gave no tick within {timeout_s:g} s"
+        refused = [new for _, new in self._blocks.notices.since(0) if new["refused"]]
+        if refused:
+            count, text = int(refused[-1]["refused"]), _text(refused[-1])
+            return f"robot state: {count} messages refused: {text}"
+        age_ns = int(newest[1]["state_age_ns"])
+        if age_ns > self._state_limit_ns:
+            return complaint("robot state", age_ns, self._state_limit_ns)
+        robot, link = self._config.robot, self._config.link
         return (
-            f"no state with all of {', '.join(self._joints)} on port {link.state_port} within "
-            f"{timeout_s:g} s: start the robot's controller"
+            f"no state of robot {robot.name} on port {link.state_port} within {timeout_s:g} s: "
+            "start the robot's controller"
         )
+
+
+class _News:
+    """The records that a ring is given from now on."""
+
+    def __init__(self, ring: Ring) -> None:
+        self._ring = ring
+        self._seen = ring.newest
+
+    def take(self) -> list[Record]:
+        """Those since the last call. Raises ActdError if any is lost."""
+        found = list(self._ring.since(self._seen))
+        if found and found[-1][0] - self._seen != len(found):
+            raise ActdError("this computer was too busy to keep up with the arm: end other work")
+        self._seen += len(found)
+        return [record for _, record in found]
+
+
+def _reason(notices: _News) -> str:
+    """Why the mode was left: the notice comes a moment after the tick."""
+    deadline_ns = now_ns() + round(_REASON_S * 1e9)
+    while now_ns() < deadline_ns:
+        texts = [_text(notice) for notice in notices.take() if not notice["refused"]]
+        if any(texts):
+            return next(filter(None, texts))
+        time.sleep(_LOOK_S)
+    return "no reason was given"
+
+
+def _text(notice: Record) -> str:
+    return bytes(notice["text"]).decode(errors="replace")
+
+
+def _columns(pairs: list[tuple[int, float]], turn: float | None) -> tuple[Times, Values]:
+    """Times and values, each (n,); those of a continuous joint without jumps."""
+    times = np.array([t_ns for t_ns, _ in pairs], np.int64)
+    values = np.array([value for _, value in pairs], np.float64)
+    return times, values if turn is None else np.unwrap(values, period=turn)

@@ -12,7 +12,8 @@ import pytest
 from actd.client import Action, Robot
 from actd.link.sockets import Ports
 
-JOINTS = {"shoulder": 0.3, "elbow": -0.2}
+ROBOT = "late-arm"
+JOINTS = {"shoulder": 0.3, "elbow": -0.2, "wrist": 3.0, "gripper": 0.5, "wheel": 0.0}
 VELOCITY, ACCELERATION, RATE_HZ = 1.0, 10.0, 50
 
 
@@ -25,16 +26,18 @@ class LateArm(threading.Thread):
         self._dead_s = dead_s
         self.pose = dict(JOINTS)
         self.received: list[Action] = []
+        self.env: tuple[float, ...] = ()
+        self.acting = True
         self.stubborn = False
         self.alive = True
         self._over = threading.Event()
 
     def run(self) -> None:
         due: list[tuple[float, Action]] = []
-        with Robot(ports=self._ports) as robot:
+        with Robot(ROBOT, ports=self._ports) as robot:
             while not self._over.is_set():
                 if self.alive:
-                    robot.send_state(self.pose)
+                    robot.send_state(self.pose, self.env, acting=self.acting)
                 action = robot.receive(0.004)
                 now = time.monotonic()
                 if action is not None and (
@@ -46,6 +49,11 @@ class LateArm(threading.Thread):
                     told = due.pop(0)[1]
                     if told.moves and not self.stubborn:
                         self.pose.update(told.action)
+
+    @property
+    def modes(self) -> set[str]:
+        """All modes it has seen."""
+        return {action.mode.name for action in self.received}
 
     def end(self) -> None:
         self._over.set()
@@ -60,14 +68,19 @@ def ports(free_ports: list[int]) -> Ports:
 @pytest.fixture
 def config_file(tmp_path: Path, ports: Ports) -> Path:
     path = tmp_path / "actd.yaml"
-    joint = f"{{position: [-1, 1], velocity: {VELOCITY}, acceleration: {ACCELERATION}}}"
+    rates = f"velocity: {VELOCITY}, acceleration: {ACCELERATION}"
     path.write_text(
         "engine: none\n"
-        f"robot: {{start_distance: 0.2, joints: {{shoulder: {joint}, elbow: {joint}}}}}\n"
+        f"robot:\n  name: {ROBOT}\n  start_distance: 0.2\n  joints:\n"
+        f"    shoulder: {{position: [-1, 1], {rates}}}\n"
+        f"    elbow: {{position: [-1, 1], {rates}}}\n"
+        f"    wrist: {{kind: continuous, {rates}}}\n"
+        f"    gripper: {{kind: gripper, position: [0, 1], {rates}}}\n"
+        f"    wheel: {{kind: velocity, position: [-1, 1], velocity: {VELOCITY}}}\n"
         f"control: {{rate_hz: {RATE_HZ}}}\n"
-        "staleness: {state_ms: 1000}\n"
+        "staleness: {state_ms: 500, controller_ms: 1000}\n"
         f"link: {{state_port: {ports.state}, actions_port: {ports.actions}, "
-        f"telemetry_port: {ports.telemetry}, control_port: {ports.control}}}\n"
+        f"status_port: {ports.status}, control_port: {ports.control}}}\n"
     )
     return path
 

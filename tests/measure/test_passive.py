@@ -13,12 +13,16 @@ import pytest
 from actd.control.state import Event
 from actd.errors import ActdError
 from actd.measure.passive import joint_delays
+from actd.measure.response import Delay
 from actd.measure.result import JointDelay, as_json, latency_ms, lines
 from actd.runtime.blocks import tick_dtype
 from tests.report.flights import fly, record
 
 JOINTS = ["shoulder", "elbow", "gripper"]
-LIMITS = {"lower": [-3.0, -3.0, 0.0], "upper": [3.0, 3.0, 1.0]}
+CONTROL = {
+    "limits": {"lower": [-3.0, -3.0, 0.0], "upper": [3.0, 3.0, 1.0]},
+    "turn": [0.0, 0.0, 0.0],
+}
 PERIOD_NS = 20_000_000
 
 
@@ -40,7 +44,7 @@ def recording(seconds: float, late_s: float) -> np.ndarray:
 
 
 def test_every_joint_that_moved_is_measured_and_the_other_refused_by_name() -> None:
-    found = joint_delays(recording(20, 0.057), LIMITS, JOINTS)
+    found = joint_delays(recording(20, 0.057), CONTROL, JOINTS)
     assert [joint.joint for joint in found] == JOINTS
     for joint in found[:2]:
         assert joint.delay is not None
@@ -54,10 +58,10 @@ def test_every_joint_that_moved_is_measured_and_the_other_refused_by_name() -> N
 
 def test_breaks_are_not_measured_across() -> None:
     ticks = recording(30, 0.04)
-    whole = joint_delays(ticks, LIMITS, JOINTS)[0]
+    whole = joint_delays(ticks, CONTROL, JOINTS)[0]
     ticks["action"][600:700] = np.nan  # not commanded
     lost = np.delete(ticks, slice(1000, 1010))
-    broken = joint_delays(lost, LIMITS, JOINTS)[0]
+    broken = joint_delays(lost, CONTROL, JOINTS)[0]
     assert whole.delay is not None
     assert broken.delay is not None
     assert (whole.delay.parts, broken.delay.parts) == (1, 3)
@@ -70,7 +74,7 @@ def test_states_slower_than_ticks_keep_their_own_times() -> None:
         ticks["pose"][first : first + 3] = ticks["pose"][first]
         ages = ticks["wake_ns"][first : first + 3] - ticks["wake_ns"][first]
         ticks["state_age_ns"][first : first + 3] = ages
-    found = joint_delays(ticks, LIMITS, JOINTS)[0]
+    found = joint_delays(ticks, CONTROL, JOINTS)[0]
     assert found.delay is not None
     assert found.delay.delay_ns == pytest.approx(40e6, abs=1e6)
 
@@ -78,7 +82,7 @@ def test_states_slower_than_ticks_keep_their_own_times() -> None:
 def test_a_recording_without_commands_says_so() -> None:
     ticks = recording(5, 0.04)
     ticks["action"] = np.nan
-    found = joint_delays(ticks, LIMITS, JOINTS)
+    found = joint_delays(ticks, CONTROL, JOINTS)
     with pytest.raises(ActdError, match="shoulder: nothing was commanded in this recording"):
         latency_ms(found)
 
@@ -86,6 +90,26 @@ def test_a_recording_without_commands_says_so() -> None:
 def test_no_measurement_is_no_number() -> None:
     with pytest.raises(ActdError, match="j: it rested"):
         lines([JointDelay("j", refused="it rested")])
+
+
+def test_a_joint_of_its_own_delay_gets_a_line_of_its_own() -> None:
+    late = {"waist": 50.0, "elbow": 55.0, "gripper": 150.4}
+    found = [JointDelay(name, delay=Delay(ms * 1e6, 0.0, 1.0, 1)) for name, ms in late.items()]
+    control, own = lines(found)[-2:]
+    assert control == "control: {actuation_latency_ms: 55}"
+    assert own.startswith("robot: {joints: {gripper: {actuation_latency_ms: 150}}}")
+    assert "actuation_latency_ms stays 0" in "\n".join(lines(found))
+
+
+def test_a_continuous_joint_goes_on_where_a_turn_ends() -> None:
+    ticks = recording(20, 0.04)
+    for field in ("action", "pose"):
+        beyond = ticks[field][:, 0] + np.pi
+        ticks[field][:, 0] = (beyond + np.pi) % (2 * np.pi) - np.pi
+    limits = {"lower": [-1e9, -3.0, 0.0], "upper": [1e9, 3.0, 1.0]}
+    found = joint_delays(ticks, {"limits": limits, "turn": [2 * np.pi, 0.0, 0.0]}, JOINTS)[0]
+    assert found.delay is not None
+    assert found.delay.delay_ns == pytest.approx(40e6, abs=1e6)
 
 
 def test_the_command_reads_a_recording(tmp_path: Path) -> None:
@@ -98,7 +122,7 @@ def test_the_command_reads_a_recording(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert told["actuation_latency_ms"] == pytest.approx(53, abs=2)
+    assert told["latency_ms"] == pytest.approx(53, abs=2)
     assert list(told["joints"]) == ["waist", "shoulder", "elbow", "gripper"]
 
     one = subprocess.run(
