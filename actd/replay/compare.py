@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from actd.control.controller import ControlSettings, Output
-from actd.control.guard import Flag, Vector
+from actd.control.limits import Flag, Vector
 from actd.observe.flight import Flight
 from actd.replay.decisions import Progress, nothing_to_judge, rerun
 from actd.replay.tape import Tape
@@ -23,7 +23,7 @@ from actd.replay.tape import Tape
 class Motion:
     """The largest |velocity|, |acceleration| and |jerk| of commands, per joint, (3, joints).
 
-    Per control period, as the guard counts. A tick without a command begins anew.
+    Per control period, as the limiter counts. A tick without a command begins anew.
     """
 
     def __init__(self, joints: int, period_ns: int) -> None:

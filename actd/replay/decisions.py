@@ -79,9 +79,14 @@ def rerun(
             continue
         fresh = tape.number(index) == 1 or (follows and tape.entered_idle(index - 1))
         if not controllers or (fresh and known_from_ns):
-            if not fresh and not _is_within_idle(tape, index):
+            keeps = any("gripper" in each.kinds for each in settings)  # over IDLE, a command
+            if not fresh and (keeps or not _is_within_idle(tape, index)):
                 continue
             controllers = [Controller(each) for each in settings]
+            command = tape.command_before(index) if keeps else None
+            if command is not None:
+                for controller in controllers:
+                    controller.remember(command)
             known_from_ns = 0 if fresh else inputs.due_ns + _chunk_ns(settings)
         outputs = tuple(controller.tick(inputs) for controller in controllers)
         if known_from_ns:

@@ -1,8 +1,8 @@
-"""How often each limit of the guard would act on motion that is known to be good.
+"""How often each limit would act on motion that is known to be good.
 
 Sources of wanted motion: the plans of a flight recording where the arm was armed, or the
 demonstrations of a LeRobotDataset, brought to the control rate by the planner's own
-interpolation. Each stretch is fed to a guard that starts in step with it, so what fires is
+interpolation. Each stretch is fed to a limiter that starts in step with it, so what fires is
 the motion's own doing and not its beginning.
 """
 
@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actd.config import Config
-from actd.control.between import Interpolation
 from actd.control.controller import ControlSettings
-from actd.control.guard import LIMIT_FLAGS, Guard, Limits, Vector
+from actd.control.interpolation import Interpolation
+from actd.control.limiter import JointLimiter
+from actd.control.limits import LIMIT_FLAGS, Kind, Limits, Vector
 from actd.control.plan import Plan, Planner, PlanSettings, interpolation
 from actd.datasets import Dataset
 from actd.errors import RecordingError
@@ -31,13 +32,13 @@ from actd.runtime.settings import joint_limits
 PERCENTILE = 99.9
 MARGIN = 1.2
 POSITION_MARGIN = 0.05
-_TRIALS = 6  # doublings of the suggested jerk
 
 
 class Bounds(NamedTuple):
-    """What the guard keeps to, at which period, and how joints move between rows."""
+    """What the limiter keeps to, at which period, and how joints move between rows."""
 
     joints: tuple[str, ...]
+    kinds: tuple[Kind, ...]
     period_ns: int
     limits: Limits
     interpolation: tuple[Interpolation, ...]
@@ -45,13 +46,12 @@ class Bounds(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LimitReport:
-    """Per joint, each (joints,) or (4, joints) in the order of LIMIT_FLAGS.
+    """Per joint, each (joints,) or (3, joints) in the order of LIMIT_FLAGS.
 
     `fired` is the share of ticks at which each limit acted. `seen` is the largest |position|,
-    |velocity|, |acceleration| and |jerk| of the motion. `suggested` are the PERCENTILE of each
-    rate times MARGIN, and the range seen widened by POSITION_MARGIN of itself; jerk is raised
-    until these limits fire at fewer ticks than the PERCENTILE leaves out, inf: none would do.
-    NaN for a joint that never moved.
+    |velocity| and |acceleration| of the motion. `suggested` are the PERCENTILE of each rate times
+    MARGIN, NaN for a joint that never moved, and the range seen widened by POSITION_MARGIN of
+    itself.
     """
 
     source: str
@@ -78,7 +78,6 @@ class LimitReport:
                         "position": [float(suggested.lower[j]), float(suggested.upper[j])],
                         "velocity": _known(suggested.velocity[j]),
                         "acceleration": _known(suggested.acceleration[j]),
-                        "jerk": _known(suggested.jerk[j]),
                     },
                 }
                 for j, joint in enumerate(self.joints)
@@ -88,27 +87,25 @@ class LimitReport:
 
 def deployed_bounds(config: Config) -> Bounds:
     """What a deployment file says; it needs no engine for this."""
-    robot, control = config.robot, config.control
     return Bounds(
-        joints=tuple(robot.joints),
-        period_ns=round(1e9 / control.rate_hz),
+        joints=tuple(joint.name for joint in config.joints),
+        kinds=tuple(joint.kind for joint in config.joints),
+        period_ns=round(1e9 / config.control.rate_hz),
         limits=joint_limits(config),
-        interpolation=tuple(
-            joint.interpolation or control.interpolation for joint in robot.joints.values()
-        ),
+        interpolation=tuple(joint.interpolation for joint in config.joints),
     )
 
 
 def bounds_of(settings: ControlSettings) -> Bounds:
     """What a run's settings say."""
     between = interpolation(settings.plan)
-    return Bounds(settings.joints, settings.period_ns, settings.limits, between)
+    return Bounds(settings.joints, settings.kinds, settings.period_ns, settings.limits, between)
 
 
 def check_flight(
     flight: Flight, settings: ControlSettings, progress: Progress = lambda *_: None
 ) -> LimitReport:
-    """The guard of `settings` on what the plans of a recorded run wanted while armed."""
+    """The limits of `settings` on what the plans of a recorded run wanted while armed."""
     tape = Tape(flight)
     stretches = list(_wanted(tape, settings, progress))
     if not stretches:
@@ -121,7 +118,7 @@ def check_flight(
 def check_dataset(
     dataset: Dataset, bounds: Bounds, progress: Progress = lambda *_: None
 ) -> LimitReport:
-    """The guard of `bounds` on the demonstrations of a dataset. Raises RecordingError."""
+    """The limits of `bounds` on the demonstrations of a dataset. Raises RecordingError."""
     names, joints = dataset.names("action"), bounds.joints
     if not dataset.episodes:
         raise RecordingError(f"{dataset.root}: no episode in it: record one with `actd record`")
@@ -141,7 +138,7 @@ def check_dataset(
 
 
 def check(source: str, stretches: Iterable[Vector], bounds: Bounds) -> LimitReport:
-    """The guard on stretches of wanted motion, each (ticks, joints) at the control rate."""
+    """The limits on stretches of wanted motion, each (ticks, joints) at the control rate."""
     kept = list(stretches)
     ticks = sum(len(wanted) for wanted in kept)
     lowest = np.min([wanted.min(axis=0) for wanted in kept], axis=0)
@@ -158,9 +155,9 @@ def check(source: str, stretches: Iterable[Vector], bounds: Bounds) -> LimitRepo
         joints=bounds.joints,
         stretches=len(kept),
         ticks=ticks,
-        fired=_fired(kept, bounds.limits, bounds.period_ns) / ticks,
+        fired=_fired(kept, bounds) / ticks,
         seen=np.array([np.maximum(-lowest, highest), *(size.max(axis=0) for size in sizes)]),
-        suggested=_without_false_triggers(suggested, kept, bounds.period_ns),
+        suggested=_where_moved(suggested),
     )
 
 
@@ -187,57 +184,38 @@ def _known(limit: float) -> float | None:
 
 
 def _rates(stretches: Sequence[Vector], period_ns: int) -> list[Vector]:
-    """|velocity|, |acceleration| and |jerk| of all stretches, each (n, joints)."""
+    """|velocity| and |acceleration| of all stretches, each (n, joints)."""
     sizes = []
     rates = list(stretches)
-    for _ in range(3):
+    for _ in range(2):
         rates = [np.diff(rate, axis=0) * (1e9 / period_ns) for rate in rates]
         none = np.zeros((1, stretches[0].shape[1]))
         sizes.append(np.abs(np.concatenate([none, *rates])))
     return sizes
 
 
-def _without_false_triggers(limits: Limits, stretches: Sequence[Vector], period_ns: int) -> Limits:
-    """`limits`, with jerk raised for the joints that fire on the motion they come from.
-
-    The guard keeps room to take an acceleration back before it reaches another limit, for
-    which it needs more jerk than the motion itself has. NaN for a joint that never moved, inf
-    where no jerk limit would do.
-    """
+def _where_moved(limits: Limits) -> Limits:
+    """`limits`, NaN for the rates of a joint that never moved."""
     moved = limits.velocity > 0.0
-    velocity = np.where(moved, limits.velocity, 1.0)
-    acceleration = np.where(moved, limits.acceleration, 1.0)
-    lower = np.where(moved, limits.lower, limits.lower - 1.0)
-    upper = np.where(moved, limits.upper, limits.upper + 1.0)
-    jerk = np.where(moved, limits.jerk, np.inf)
-    ticks = sum(len(wanted) for wanted in stretches)
-    for _ in range(_TRIALS):
-        trial = Limits(lower, upper, velocity, acceleration, jerk)
-        fired = _fired(stretches, trial, period_ns)[1:]
-        often = fired.max(axis=0) > ticks * (1.0 - PERCENTILE / 100)
-        if not (often & np.isfinite(jerk)).any():
-            break
-        jerk = np.where(often, 2.0 * jerk, jerk)
-    else:
-        jerk = np.where(often, np.inf, jerk)
-    rates = (np.where(moved, rate, np.nan) for rate in (velocity, acceleration, jerk))
+    rates = (np.where(moved, rate, np.nan) for rate in (limits.velocity, limits.acceleration))
     return Limits(limits.lower, limits.upper, *rates)
 
 
-def _fired(stretches: Iterable[Vector], limits: Limits, period_ns: int) -> Vector:
-    """At how many ticks each limit acted, (4, joints)."""
-    guard = Guard(limits, period_ns)
+def _fired(stretches: Iterable[Vector], bounds: Bounds) -> Vector:
+    """At how many ticks each limit acted, (3, joints)."""
+    limits, period_ns = bounds.limits, bounds.period_ns
+    limiter = JointLimiter(limits, period_ns, bounds.kinds)
     fired: Vector = np.zeros((len(LIMIT_FLAGS), len(limits.lower)))
     for wanted in stretches:
-        guard.reset(wanted[0])
+        limiter.reset(wanted[0])
         if len(wanted) > 1:
             speed = (wanted[1] - wanted[0]) * (1e9 / period_ns)
             speed = np.clip(speed, -limits.velocity, limits.velocity)
-            guard.motion = guard.motion._replace(velocity=speed, target_velocity=speed)
+            limiter.motion = limiter.motion._replace(velocity=speed)
         fired[0] += (wanted[0] < limits.lower) | (wanted[0] > limits.upper)
         for target in wanted[1:]:
-            guard.step(target)
-            fired += guard.acted
+            limiter.step(target)
+            fired += limiter.acted
     return fired
 
 
@@ -252,7 +230,7 @@ def _wanted(tape: Tape, settings: ControlSettings, progress: Progress) -> Iterat
         for plan in tape.plans(index) or ():
             planner.add(plan)
         due_ns = tape.due_ns(index)
-        sample = planner.at(due_ns + settings.actuation_latency_ns)
+        sample = planner.at(due_ns)
         if tape.entered_idle(index):
             planner.clear()
         armed = sample is not None and tape.mode(index) is Mode.ARMED

@@ -65,8 +65,7 @@ def limits_table(report: LimitReport) -> Table:
     """Per joint how often each limit fires, what was seen, and limits that would fit."""
     table = Table(
         title=f"{report.source}: {report.ticks} ticks in {report.stretches} stretches",
-        caption=f"suggested: {MARGIN:g} x {PERCENTILE:g}th percentile, and the range seen + 5 %; "
-        "jerk more where the guard needs it to stay clear of the others",
+        caption=f"suggested: {MARGIN:g} x {PERCENTILE:g}th percentile, and the range seen + 5 %",
         title_justify="left",
         caption_justify="left",
     )
@@ -76,9 +75,9 @@ def limits_table(report: LimitReport) -> Table:
     fits = report.suggested
     for j, joint in enumerate(report.joints):
         suggested = [f"[{fits.lower[j]:.3g}, {fits.upper[j]:.3g}]"]
-        for rate in (fits.velocity[j], fits.acceleration[j], fits.jerk[j]):
+        for rate in (fits.velocity[j], fits.acceleration[j]):
             suggested.append(f"{rate:.3g}" if isfinite(rate) else "none")
-        for row, name in enumerate(("position", "velocity", "acceleration", "jerk")):
+        for row, name in enumerate(("position", "velocity", "acceleration")):
             share = f"{100 * report.fired[row, j]:.2f} %" if report.fired[row, j] else "-"
             seen = f"{report.seen[row, j]:.3g}"
             table.add_row("" if row else joint, name, share, seen, suggested[row])

@@ -11,6 +11,7 @@ import numpy as np
 
 from actd.config import check_policy, load
 from actd.control.controller import ControlSettings, Inputs, Output
+from actd.control.limits import Vector
 from actd.control.plan import Plan
 from actd.control.state import Event
 from actd.errors import ConfigError, RecordingError
@@ -62,6 +63,11 @@ class Tape:
             and self.mode(index - 1) is not Mode.IDLE
         )
 
+    def command_before(self, index: int) -> Vector | None:
+        """The command of the tick before the one that entered IDLE, None where there is none."""
+        action: Vector = self._fields["action"][max(0, index - 2)]
+        return None if index < 2 or np.isnan(action).any() else action.copy()
+
     def plans(self, index: int) -> tuple[Plan, ...] | None:
         """The plans that this tick took in, oldest first; None when one was not recorded."""
         taken = int(self._fields["plans_taken"][index])
@@ -70,7 +76,10 @@ class Tape:
         if any(number not in self._plan_index for number in numbers):
             return None
         records = [(number, self._plans[self._plan_index[number]]) for number in numbers]
-        return tuple(Plan(n, int(r["t_observation_ns"]), r["actions"].copy()) for n, r in records)
+        return tuple(
+            Plan(n, int(r["t_observation_ns"]), r["actions"].copy(), int(r["usable_ns"]))
+            for n, r in records
+        )
 
     def inputs(self, index: int) -> Inputs | None:
         """What the controller was given; None when a plan of it was not recorded."""
@@ -90,6 +99,10 @@ class Tape:
             camera_ages_ns=dict(zip(self._cameras, map(_age, ages), strict=True)),
             camera_unchanged_ns=dict(zip(self._cameras, unchanged, strict=True)),
             controller_age_ns=_age(int(fields["controller_age_ns"][index])),
+            source=int(fields["source"][index]),
+            rivals=bool(fields["rivals"][index]),
+            openings=int(fields["openings"][index]),
+            suspended_ns=int(fields["suspended_ns"][index]),
             plans=plans,
             commands=tuple([(number, event) for number, event in events if event is not None]),
         )
@@ -101,10 +114,13 @@ class Tape:
         return Output(
             mode=self.mode(index),
             action=None if np.isnan(action).any() else action,
+            rest=None,
+            rest_ns=0,
             plan=int(fields["plan"][index]),
             plan_age_ns=_age(int(fields["plan_age_ns"][index])),
             n=int(fields["n"][index]),
             flags=int(fields["flags"][index]),
+            reason="",
             answers=(),
         )
 

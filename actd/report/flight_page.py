@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.control.guard import Flag
+from actd.control.limits import Flag
 from actd.errors import RecordingError
 from actd.mode import Mode
 from actd.observe.flight import Flight
@@ -25,7 +25,6 @@ from actd.report.plots import Clock, Line
 from actd.report.story import FLAG_WORDS, moments
 
 _MOST_MOMENTS = 200
-_GUARD_FLAGS = (Flag.POSITION, Flag.VELOCITY, Flag.ACCELERATION, Flag.JERK)
 
 
 def flight_page(flight: Flight) -> str:

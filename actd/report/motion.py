@@ -24,7 +24,7 @@ HEADER = (
 class Motion:
     """Speeds and accelerations of the commands, and where they are at their limits.
 
-    Every command is one control period after the one before, as the guard sees it.
+    Every command is one control period after the one before, as the limiter sees it.
     """
 
     def __init__(self, ticks: NDArray[Any], limits: Mapping[str, Any], period_ns: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.control.guard import Flag
+from actd.control.limits import Flag
 from actd.control.state import Event
 from actd.mode import Mode
 
@@ -19,7 +19,6 @@ FLAG_WORDS: Mapping[Flag, str] = {
     Flag.POSITION: "position limit",
     Flag.VELOCITY: "velocity limit",
     Flag.ACCELERATION: "acceleration limit",
-    Flag.JERK: "jerk limit",
     Flag.NON_FINITE: "not finite",
     Flag.EASING: "easing in",
     Flag.STARVED: "waiting for plans",
@@ -27,15 +26,20 @@ FLAG_WORDS: Mapping[Flag, str] = {
     Flag.CAMERA_STALE: "camera stale",
     Flag.CAMERA_FROZEN: "camera frozen",
     Flag.CONTROLLER_LOST: "controller lost",
+    Flag.SLOWED: "plan slowed",
+    Flag.FOLLOWING: "arm does not follow",
+    Flag.SILENCE: "after a silence",
 }
 
 # Why motion may stop by itself, most telling first.
 _CAUSES: Mapping[Flag, str] = {
     Flag.NON_FINITE: "the policy gave a number that is not finite",
-    Flag.CONTROLLER_LOST: "no controller was listening",
+    Flag.FOLLOWING: "the arm did not follow its commands",
+    Flag.SILENCE: "no command was sent for longer than one lives",
+    Flag.CONTROLLER_LOST: "the robot acknowledged no action",
     Flag.STATE_STALE: "the robot's state was stale",
-    Flag.CAMERA_FROZEN: "a camera showed the same picture for too long, so plans ran out",
-    Flag.CAMERA_STALE: "a camera was stale, so plans ran out",
+    Flag.CAMERA_FROZEN: "a camera showed the same picture for too long",
+    Flag.CAMERA_STALE: "a camera was stale",
     Flag.STARVED: "plans ran out",
 }
 
@@ -84,6 +88,18 @@ def _sentence(tick: Any, last: Any, events: Sequence[str | None]) -> str:
     # At the tick that faults the gap is over; what made it is said by the one before.
     flags = int(tick["flags"] | last["flags"])
     cause = next((words for flag, words in _CAUSES.items() if flags & flag), "")
+    changed = _changed(tick, last) if after is Mode.FAULT else ""
+    if changed or (after is Mode.FAULT and flags & Flag.FOLLOWING):
+        return f"{change}: {changed or _CAUSES[Flag.FOLLOWING]}"
     if after is Mode.FAULT and before is Mode.HOLD:
         cause = f"the gap lasted too long ({cause})" if cause else "the gap lasted too long"
     return f"{change}: {cause}" if cause else change
+
+
+def _changed(tick: Any, last: Any) -> str:
+    """What was there when motion was allowed, and is another now."""
+    if tick["rivals"]:
+        return "two programs sent the robot's state"
+    if tick["source"] != last["source"]:
+        return "the robot's controller was started again"
+    return "a camera was opened again" if tick["openings"] != last["openings"] else ""

@@ -46,7 +46,9 @@ SPEC = {
 def control_job(mode: str = "temporal") -> dict[str, Any]:
     return {
         "joints": ["a", "b"],
+        "kinds": ["position", "position"],
         "period_ns": PERIOD_NS,
+        "ttl_ns": 100_000_000,
         "plan": {
             "mode": mode,
             "policy_hz": POLICY_HZ,
@@ -56,15 +58,20 @@ def control_job(mode: str = "temporal") -> dict[str, Any]:
             "temporal_coeff": 0.01,
             "crossfade_ns": 100_000_000,
             "interpolation": ["smooth", "linear"],
+            "latency_ns": [15_000_000, 15_000_000],
         },
         "limits": {
-            "lower": [-2.0, -2.0],
-            "upper": [2.0, 2.0],
+            "lower": [-8.0, -8.0],
+            "upper": [8.0, 8.0],
             "velocity": [3.0, 3.0],
             "acceleration": [30.0, 30.0],
-            "jerk": [2000.0, "inf"],
         },
+        "turn": [0.0, 0.0],
         "start_distance": [1.0, 1.0],
+        "follow_distance": [1.0, 1.0],
+        "follow_ns": 200_000_000,
+        "trained_low": ["-inf", "-inf"],
+        "trained_high": ["inf", "inf"],
         "max_age": {
             "state_ns": 200_000_000,
             "camera_ns": 500_000_000,
@@ -74,7 +81,6 @@ def control_job(mode: str = "temporal") -> dict[str, Any]:
             "fault_after_ns": 500_000_000,
         },
         "ease_in_ns": 200_000_000,
-        "actuation_latency_ns": 15_000_000,
     }
 
 
@@ -109,9 +115,7 @@ class Invented:
         self.chance = np.random.default_rng(7)
         self._listened = True
 
-    def tick(
-        self, *events: Event, state_age_ns: int = 1_000_000, skip: int = 0, rehearse: bool = False
-    ) -> Output:
+    def tick(self, *events: Event, state_age_ns: int = 1_000_000, skip: int = 0) -> Output:
         """One more tick; `skip` slots are missed before it."""
         self.due_ns += (1 + skip) * PERIOD_NS
         new = self._new_plans()
@@ -125,8 +129,6 @@ class Invented:
             plans=new,
             commands=tuple((9, event) for event in events),
         )
-        if rehearse:
-            self.controller.rehearse(self.due_ns)
         output = self.controller.tick(inputs)
         self._record(inputs, output)
         if output.action is not None:
@@ -144,7 +146,7 @@ class Invented:
         times = observed_ns / 1e9 + np.arange(CHUNK)[:, None] / POLICY_HZ
         actions = 0.5 * np.sin(2 * times + [0.0, 1.0]) + self.chance.normal(0, 0.01, (CHUNK, DIM))
         plan = Plan(len(self.plans) + 1, observed_ns, actions.astype(np.float32))
-        self.plans.append((plan.number, 0, observed_ns, 0, 0, 0, plan.actions))
+        self.plans.append((plan.number, 0, observed_ns, 0, 0, 0, 0, plan.actions))
         return (plan,)
 
     def _record(self, inputs: Inputs, output: Output) -> None:
@@ -158,9 +160,10 @@ class Invented:
         self.ticks.append(
             (
                 *(number, 0, number, *times),
-                *(output.mode, output.n, output.flags, 1, output.plan, age_ns),
+                *(output.mode, output.n, output.flags, output.plan, age_ns),
                 *(len(self.plans), len(inputs.plans), events, commands),
-                *(inputs.state_age_ns, inputs.controller_age_ns),
+                *(inputs.state_age_ns, inputs.controller_age_ns, inputs.source, inputs.rivals),
+                *(inputs.openings, inputs.suspended_ns),
                 *([*inputs.camera_ages_ns.values()], [*inputs.camera_unchanged_ns.values()]),
                 nothing if inputs.pose is None else inputs.pose,
                 nothing if output.action is None else output.action,
@@ -189,7 +192,7 @@ def eventful(mode: str = "temporal") -> Invented:
     run.tick(Event.ARM)
     run.run(100)
     run.run(40, state_age_ns=300_000_000)
-    run.run(30, rehearse=True)
+    run.run(30)
     run.tick(skip=7)
     run.run(20)
     run.tick(Event.HOLD)

@@ -110,7 +110,7 @@ def test_the_figures_are_those_of_the_chunks(
     assert found.to_dict()["difference"]["max_std"]["j13"] is None
 
     run = chunks([12, 13, 14, 15, 16])
-    weights = ensemble_weights(0.01, 5)
+    weights = ensemble_weights(0.01, np.arange(5.0))
     last = [sum(w * c[k, 4 - k] for k, w in enumerate(weights)) for c in run]
     assert found.ensembled.max.max() >= np.abs(last[0] - last[1]).max() * (1 - 1e-6)
     assert (found.ensembled.max <= found.chunk.max.max() + 1e-6).all()

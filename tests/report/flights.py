@@ -40,7 +40,9 @@ def settings(hz: float) -> dict[str, Any]:
         "events": [None if event is None else event.value for event in EVENTS],
         "control": {
             "joints": JOINTS,
+            "kinds": ["position"] * (n - 1) + ["gripper"],
             "period_ns": period_ns,
+            "ttl_ns": 100_000_000,
             "plan": {
                 "mode": "temporal",
                 "policy_hz": hz,
@@ -56,9 +58,13 @@ def settings(hz: float) -> dict[str, Any]:
                 "upper": [1.0] * n,
                 "velocity": [1.5] * n,
                 "acceleration": [10.0] * n,
-                "jerk": ["inf"] * n,
             },
+            "turn": [0.0] * n,
             "start_distance": [2.0] * n,
+            "follow_distance": [2.0] * (n - 1) + ["inf"],
+            "follow_ns": 200_000_000,
+            "trained_low": ["-inf"] * n,
+            "trained_high": ["inf"] * n,
             "max_age": {
                 "state_ns": 200_000_000,
                 "camera_ns": 500_000_000,
@@ -68,7 +74,6 @@ def settings(hz: float) -> dict[str, Any]:
                 "fault_after_ns": 2_000_000_000,
             },
             "ease_in_ns": 1_000_000_000,
-            "actuation_latency_ns": 0,
         },
         "tick": {"period_ns": period_ns, "realtime": "prefer", "cores": [1], "host": "127.0.0.1"},
     }
@@ -116,7 +121,16 @@ def fly(
         events = ((1, told[k]),) if k in told else ()
         ages = {name: int(rng.integers(2, 35)) * 1_000_000 for name in CAMERAS}
         out = control.tick(
-            Inputs(due_ns, pose, 4_000_000, ages, dict.fromkeys(CAMERAS, 0), 0, new, events)
+            Inputs(
+                due_ns,
+                pose,
+                4_000_000,
+                ages,
+                dict.fromkeys(CAMERAS, 0),
+                0,
+                plans=new,
+                commands=events,
+            )
         )
         tick = ticks[k]
         tick["number"] = tick["seq"] = k + 1
@@ -124,7 +138,7 @@ def fly(
         tick["due_ns"], tick["wake_ns"], tick["late_ns"] = due_ns, due_ns + late_ns, late_ns
         tick["sent_ns"] = due_ns + late_ns + int(rng.normal(90_000, 8_000))
         tick["mode"], tick["n"], tick["flags"] = int(out.mode), out.n, out.flags
-        tick["plan"], tick["newest_plan"], tick["listeners"] = out.plan, count, 1
+        tick["plan"], tick["newest_plan"] = out.plan, count
         tick["plan_age_ns"] = -1 if out.plan_age_ns is None else out.plan_age_ns
         for place, (number, event) in enumerate(events):
             tick["events"][place], tick["commands"][place] = EVENTS.index(event), number

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from actd.control.guard import Flag
+from actd.control.limits import Flag
 from actd.control.state import Event
 from actd.errors import RecordingError
 from actd.mode import Mode
@@ -139,7 +139,8 @@ def test_limits_are_seen_in_the_commands(flight: Flight) -> None:
     motion = Motion(flight.ticks, flight.settings["control"]["limits"], period_ns)
     shares = motion.limited.mean(axis=0)
     assert shares[JOINTS.index("shoulder")] > 0.3
-    assert shares[JOINTS.index("waist")] < 0.02
+    # The others wait for the shoulder; they are not at limits of their own.
+    assert shares[JOINTS.index("waist")] < 0.2 * shares[JOINTS.index("shoulder")]
 
 
 @pytest.mark.parametrize(
