@@ -1,117 +1,215 @@
-"""The arm: feeds its state, follows what it is told, and writes down every message it got.
+"""The arm: a body that a controller moves as a user's would, and a listener that keeps a log.
 
-A thread in the test, or a process of its own (`python -m tests.faults.arm`) that a test can
-kill. Unlike a real controller it does not conflate: the log has every tick that was sent.
+The controller is the shipped client: what it does with old commands is what a user's arm does.
+Beside it a second subscriber hears every message, as `actd echo` would, and the arm's own
+position is written down 200 times a second. A cable lies between the client and the daemon, so
+that the state can be told late, wrongly or not at all.
 """
 
 from __future__ import annotations
 
 import os
-import sys
+import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import zmq
 
+from actd.client import Robot
 from actd.errors import LinkError
 from actd.link import messages, sockets
+from actd.link.age import boottime_ns
+from actd.link.messages import State
 from actd.link.sockets import LOOPBACK, Ports
 from actd.mode import Mode
-from tests.faults.engine import JOINTS
-from tests.faults.promise import Received
+from tests.faults.body import Body
+from tests.faults.engine import COMPARED, JOINTS
+from tests.faults.life import Received, Sample, Vector
 
 HOST = LOOPBACK[0]
-_POLL_MS = 5
-_STATE_S = 0.01
+ROBOT = "test-arm"
+_CYCLE_S = 0.005
+_LATE_S = 0.04
+_PRIORITY = 40
+_QUEUE = 10_000
 
-Speech = Callable[[Mapping[str, float]], bytes | None]
-"""From the pose to the bytes of a state message; None: nothing is sent."""
+Speech = Callable[[State], State | bytes | None]
+"""From a proper state message to what the daemon gets instead; None: nothing."""
 
 
-def speak(pose: Mapping[str, float]) -> bytes:
-    """A proper state message."""
-    return messages.pack_state(messages.State(seq=1, t=time.time_ns() / 1e9, state=dict(pose)))
+class _Cable:
+    """In the place of the client's socket for its state."""
+
+    def __init__(self, socket: zmq.Socket[bytes], speech: Callable[[], Speech | None]) -> None:
+        self._socket = socket
+        self._speech = speech
+
+    def send(self, data: bytes, flags: int) -> None:
+        speech = self._speech()
+        said = data if speech is None else speech(messages.parse_state(data))
+        if isinstance(said, State):
+            said = messages.pack_state(said)
+        if said is not None:
+            self._socket.send(said, flags)
 
 
 class Arm(threading.Thread):
-    """Is where it was last told to be. `speech` is what it says of itself."""
+    """Runs until closed. `log` and `samples` only ever grow, for others to read.
 
-    def __init__(self, ports: Ports, heard: Callable[[Received], None] = lambda _: None) -> None:
+    `speech`: how the cable falsifies what the daemon is told, None: not. `hangs`: the controller
+    does nothing, though its sockets are open. `ahead_ns`: how far the daemon's clock is ahead.
+    """
+
+    def __init__(self, ports: Ports) -> None:
         super().__init__(daemon=True, name="arm")
         self._ports = ports
-        self._heard = heard
         self._over = threading.Event()
-        self.speech: Speech = speak
-        self.pose = dict.fromkeys(JOINTS, 0.0)
+        self._deeds: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._robot: Robot | None = None
+        self._returns = 0
+        self._source = 0
+        self.body = Body(np.zeros(len(JOINTS)))
+        self.speech: Speech | None = None
+        self.hangs = False
+        self.ahead_ns = 0
         self.log: list[Received] = []
+        self.samples: list[Sample] = []
         self.rejected = 0
+        """Messages that were not schema v1."""
 
     @property
     def mode(self) -> Mode | None:
         """Of the newest message."""
         return self.log[-1].action.mode if self.log else None
 
+    @property
+    def position(self) -> Vector:
+        """Where it is, (joints,)."""
+        return np.array(self.samples[-1].position) if self.samples else np.zeros(len(JOINTS))
+
+    # --- what others do to it
+
+    def do(self, deed: Callable[[Body], None]) -> None:
+        """Do something to its body, between two cycles: its own world lets go, or takes hold."""
+
+        def work() -> None:
+            deed(self.body)
+            self._returns += 1
+
+        self._between_cycles(work)
+
+    def leave(self) -> None:
+        """Its controller ends; servos hold what they were told last."""
+        self._between_cycles(self._leave)
+
+    def begin(self) -> None:
+        """Its controller begins, as a program that was just started."""
+        self._between_cycles(self._begin)
+
     def close(self) -> None:
-        """Leave, as a controller does that ends properly."""
+        """Turn it off."""
         self._over.set()
-        self.join()
+        if self.is_alive():
+            self.join()
+
+    def _between_cycles(self, work: Callable[[], None]) -> None:
+        done = threading.Event()
+
+        def deed() -> None:
+            work()
+            done.set()
+
+        self._deeds.put(deed)
+        if not done.wait(10):
+            raise AssertionError("the arm's thread does not run")
+
+    def _leave(self) -> None:
+        robot, self._robot = self._robot, None
+        if robot is not None:
+            robot.close()
+
+    def _begin(self) -> None:
+        self._leave()
+        self.body.stay()
+        self._source += 1
+        self._returns += 1
+        robot = Robot(ROBOT, ports=self._ports, realtime_priority=_PRIORITY)
+        robot._states = _Cable(robot._states, lambda: self.speech)  # type: ignore[assignment]
+        self._robot = robot
+
+    # --- its life
 
     def run(self) -> None:
         """Until closed."""
         with suppress(OSError):  # without the right to it the arm is merely less punctual
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), -10)
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
         context: zmq.Context[Any] = zmq.Context()
-        actions = sockets.subscriber(context, sockets.endpoint(HOST, self._ports.actions))
-        states = sockets.sender(context, sockets.endpoint(HOST, self._ports.state))
-        said_s = 0.0
+        listener = context.socket(zmq.SUB)
+        listener.setsockopt(zmq.RCVHWM, _QUEUE)
+        listener.setsockopt(zmq.SUBSCRIBE, b"")
+        listener.connect(sockets.endpoint(HOST, self._ports.actions))
         try:
-            while not self._over.is_set():
-                if time.monotonic() - said_s >= _STATE_S:
-                    said_s = time.monotonic()
-                    said = self.speech(self.pose)
-                    if said is not None:
-                        states.send(said, zmq.DONTWAIT)
-                if actions.poll(_POLL_MS):
-                    self._take(actions.recv(zmq.DONTWAIT))
+            self._begin()
+            self._live(listener)
         finally:
+            self._leave()
             context.destroy(linger=0)
 
-    def _take(self, data: bytes) -> None:
-        try:
-            received = Received(time.monotonic_ns(), messages.parse_action(data))
-        except LinkError:
-            self.rejected += 1
-            return
-        self.log.append(received)
-        self._heard(received)
-        if received.action.moves:
-            self.pose.update(received.action.action)
+    def _live(self, listener: zmq.Socket[bytes]) -> None:
+        last_s, cycle = time.monotonic(), 0
+        while not self._over.is_set():
+            time.sleep(_CYCLE_S)
+            while not self._deeds.empty():
+                self._deeds.get()()
+            now_s, now_ns = time.monotonic(), boottime_ns()
+            elapsed_s, last_s = now_s - last_s, now_s
+            # A body knows no threads: what it does while this one waits is what it was told.
+            speeds = self.body.step(elapsed_s)
+            seq, expired = self._control(cycle)
+            self._returns += elapsed_s > _LATE_S
+            cycle += 1
+            self.samples.append(
+                Sample(
+                    now_ns,
+                    tuple(self.body.position.tolist()),
+                    float(speeds[:COMPARED].max()),
+                    self.body.driven,
+                    self._returns,
+                    self._source,
+                    self._robot is not None and not self.hangs and self.speech is None,
+                    seq,
+                    expired,
+                )
+            )
+            self._listen(listener)
 
+    def _control(self, cycle: int) -> tuple[int, bool]:
+        """One cycle of a user's loop; the number of the message that is obeyed, and whether its
+        time is over.
+        """
+        robot = self._robot
+        if robot is None or self.hangs:
+            return 0, False
+        if cycle % 2 == 0:
+            robot.send_state(dict(zip(JOINTS, self.body.position.tolist(), strict=True)))
+        action = robot.receive(0.0)
+        if action is None or not action.moves:
+            return 0, False
+        self.body.follow(np.array([action.action[joint] for joint in JOINTS]))
+        return action.seq, action.expired
 
-def read_log(file: Path) -> list[Received]:
-    """What an arm in a process of its own wrote down; a line cut short by a kill is left out."""
-    lines = file.read_text().splitlines(keepends=True) if file.exists() else []
-    return [
-        Received(int(arrival), messages.parse_action(bytes.fromhex(data)))
-        for arrival, data in (line.split() for line in lines if line.endswith("\n"))
-    ]
-
-
-def main(state_port: str, actions_port: str, file: str) -> None:
-    """An arm in this process, until killed."""
-    with Path(file).open("w", buffering=1) as out:
-
-        def write(received: Received) -> None:
-            out.write(f"{received.arrival_ns} {messages.pack_action(received.action).hex()}\n")
-
-        arm = Arm(Ports(state=int(state_port), actions=int(actions_port)), write)
-        arm.start()
-        arm.join()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    def _listen(self, listener: zmq.Socket[bytes]) -> None:
+        while listener.poll(0):
+            data = listener.recv(zmq.DONTWAIT)
+            try:
+                action = messages.parse_action(data)
+                # On this computer's own clock, which the daemon's may be ahead of.
+                action = replace(action, t_boot_ns=action.t_boot_ns - self.ahead_ns)
+                self.log.append(Received(boottime_ns(), action))
+            except LinkError:
+                self.rejected += 1

@@ -10,9 +10,10 @@ import pytest
 
 from actd.mode import Mode
 from tests.faults import page
+from tests.faults.deployment import Setup
 from tests.faults.engine import write_engine
 from tests.faults.faults import FAULTS
-from tests.faults.rig import Rig, Setup
+from tests.faults.rig import Rig
 
 _KILLS_MAX = 4
 """A process that dies six times a minute stays down; a rig is spent before that."""
@@ -32,7 +33,7 @@ class Pool:
     def take(self, setup: Setup, mode: Mode) -> Rig:
         """A healthy daemon in `mode`."""
         rig = self._rig
-        if rig is None or rig.setup != setup or rig.kills >= _KILLS_MAX:
+        if rig is None or rig.setup != setup or max(rig.kills.values(), default=0) >= _KILLS_MAX:
             left = self.drop()
             assert not left, left
             self._made += 1

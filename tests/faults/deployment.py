@@ -2,74 +2,127 @@
 
 from __future__ import annotations
 
+import random
 import socket
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from actd.link.sockets import Ports
-from tests.faults.arm import HOST
-from tests.faults.engine import HEIGHT, JOINTS, WELL, WIDTH
-from tests.faults.promise import Bounds
+from tests.faults.arm import HOST, ROBOT
+from tests.faults.body import Servo
+from tests.faults.engine import COMPARED, GRIPPER, HEIGHT, JOINTS, WIDTH, reach
+from tests.faults.life import Bounds, Life, Vector
 
 RATE_HZ = 50
-STATE_MS = CAMERA_MS = CONTROLLER_MS = 400
-FROZEN_MS, PLAN_MS, FAULT_AFTER_MS = 500, 600, 1000
+STATE_MS, CAMERA_MS, CONTROLLER_MS = 200, 400, 300
+FROZEN_MS, PLAN_MS, FAULT_AFTER_MS = 500, 500, 2000
+FOLLOW_MS = 200
 FLIGHT_MB = 16
-BOUNDS = Bounds(
-    period_ns=10**9 // RATE_HZ,
-    position=1.0,
-    velocity=2.0,
-    acceleration=20.0,
-    fault_after_ns=FAULT_AFTER_MS * 10**6,
-    ttl_ns=100 * 10**6,
-)
-_FRAMES, _FPS = 60, 30
+LATE_MS = 450
+
+_PORTS = range(20_000, 30_000)
+_FPS = 30
+_LEVELS = (17, 237)
+_CODEC = 3  # grey levels that MJPG may be off
+_DISTANCE = 0.25
+_TOLD = 2.0  # the farthest place that the daemon believes, whatever it is told
 
 
-def write_videos(folder: Path) -> None:
-    """`cam_high` goes from dark to bright and back in two seconds: that is the motion."""
-    turn = 2 * np.pi * np.arange(_FRAMES) / _FRAMES
-    levels = {"cam_high": 127 + 110 * np.sin(turn), "cam_low": WELL + np.arange(_FRAMES) % 3}
-    for name, values in levels.items():
-        fourcc = cv2.VideoWriter.fourcc(*"MJPG")
-        writer = cv2.VideoWriter(str(folder / f"{name}.avi"), fourcc, _FPS, (WIDTH, HEIGHT))
-        for value in values:
-            writer.write(np.full((HEIGHT, WIDTH, 3), value, np.uint8))
-        writer.release()
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a daemon is started with, besides the usual.
+
+    `velocity` and `acceleration` of every joint, and `turn_s`, the period of the policy's motion.
+    `late`: `cam_low` is known to deliver its pictures late. `clock`: the wall clock and the time
+    that goes on in suspend are what `rig.clock` says. `small_disk`: the flight recorder has a disk
+    of its own.
+    """
+
+    velocity: float = 2.0
+    acceleration: float = 20.0
+    turn_s: float = 2.0
+    late: bool = False
+    clock: bool = False
+    small_disk: bool = False
+
+    @property
+    def bounds(self) -> Bounds:
+        """What commands and arm are judged by."""
+        return Bounds(
+            period_ns=10**9 // RATE_HZ,
+            position=1.0,
+            velocity=self.velocity,
+            acceleration=self.acceleration,
+            ttl_ns=100 * 10**6,
+            state_ns=STATE_MS * 10**6,
+            fault_after_ns=FAULT_AFTER_MS * 10**6,
+            follow_ns=FOLLOW_MS * 10**6,
+            follow_distance=_DISTANCE,
+            compared=COMPARED,
+            servo_gain=Servo().gain,
+        )
+
+
+BOUNDS = Setup().bounds
+
+
+def hull(life: Life) -> tuple[Vector, Vector]:
+    """Smallest and largest that the policy may have planned in this life, each (joints,)."""
+    places = np.array([sample.position for sample in life.arm] or [(0.0,) * len(JOINTS)])
+    low, high = places.min(axis=0), places.max(axis=0)
+    if not all(sample.known for sample in life.arm):
+        low, high = np.minimum(low, -_TOLD), np.maximum(high, _TOLD)
+    return reach((_LEVELS[0] - _CODEC, _LEVELS[1] + _CODEC), (low, high))
+
+
+def write_video(folder: Path, turn_s: float) -> Path:
+    """`cam_high` goes from dark to bright and back: that is the motion."""
+    frames = round(turn_s * _FPS)
+    middle, reach_ = sum(_LEVELS) / 2, (_LEVELS[1] - _LEVELS[0]) / 2
+    levels = middle + reach_ * np.sin(2 * np.pi * np.arange(frames) / frames)
+    path = folder / "cam_high.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), _FPS, (WIDTH, HEIGHT))
+    for level in levels:
+        writer.write(np.full((HEIGHT, WIDTH, 3), level, np.uint8))
+    writer.release()
+    return path
 
 
 def write_config(
-    folder: Path, engine: Path, ports: Ports, flights: Path, webcam: str | None
+    folder: Path, engine: Path, setup: Setup, *, ports: Ports, flights: Path, webcam: str
 ) -> Path:
-    """Write and return actd.yaml. `webcam` is where `cam_low` is, if it is no video."""
+    """Write and return actd.yaml. `webcam` is where `cam_low` is."""
+    bounds = setup.bounds
     size = f"width: {WIDTH}, height: {HEIGHT}"
-    high, low = (
-        f"index_or_path: '{folder / name}.avi', {size}, fps: {_FPS}"
-        for name in ("cam_high", "cam_low")
-    )
-    if webcam is not None:
-        low = f"index_or_path: '{webcam}', {size}, timeout_s: 3, detect_freeze: true"
+    video = write_video(folder, setup.turn_s)
+    more = f", timeout_s: 3, detect_freeze: true, latency_ms: {LATE_MS * setup.late}"
     limits = (
-        f"{{position: [{-BOUNDS.position}, {BOUNDS.position}], velocity: {BOUNDS.velocity}, "
-        f"acceleration: {BOUNDS.acceleration}}}"
+        f"position: [{-bounds.position}, {bounds.position}], velocity: {bounds.velocity}, "
+        f"acceleration: {bounds.acceleration}"
     )
+    kinds = {GRIPPER: ", kind: gripper"}
     lines = [
         f"engine: {engine}",
         "robot:",
-        "  start_distance: 2.0",
+        f"  name: {ROBOT}",
+        f"  start_distance: {_DISTANCE}",
         "  joints:",
-        *(f"    {name}: {limits}" for name in JOINTS),
-        f"cameras: {{cam_high: {{{high}}}, cam_low: {{{low}}}}}",
-        f"control: {{rate_hz: {RATE_HZ}, ease_in_ms: 300}}",
-        f"staleness: {{state_ms: {STATE_MS}, camera_ms: {CAMERA_MS}, plan_ms: {PLAN_MS}, "
-        f"controller_ms: {CONTROLLER_MS}, frozen_ms: {FROZEN_MS}, "
+        *(f"    {name}: {{{limits}{kinds.get(name, '')}}}" for name in JOINTS),
+        "cameras:",
+        f"  cam_high: {{index_or_path: '{video}', {size}, fps: {_FPS}}}",
+        f"  cam_low: {{index_or_path: '{webcam}', {size}{more}}}",
+        f"control: {{rate_hz: {RATE_HZ}, policy_hz: 50, ease_in_ms: 300, "
+        f"follow_after_ms: {FOLLOW_MS}}}",
+        f"staleness: {{state_ms: {STATE_MS}, camera_ms: {CAMERA_MS + setup.late * LATE_MS}, "
+        f"plan_ms: {PLAN_MS}, controller_ms: {CONTROLLER_MS}, frozen_ms: {FROZEN_MS}, "
         f"fault_after_ms: {FAULT_AFTER_MS}}}",
-        "observation: {max_skew_ms: 100}",
         f"flight: {{folder: '{flights}', max_mb: {FLIGHT_MB}}}",
-        f"link: {{ttl_ms: {BOUNDS.ttl_ns / 1e6:g}, state_port: {ports.state}, "
-        f"actions_port: {ports.actions}, telemetry_port: {ports.telemetry}, "
+        f"link: {{ttl_ms: {bounds.ttl_ns / 1e6:g}, state_port: {ports.state}, "
+        f"actions_port: {ports.actions}, status_port: {ports.status}, "
         f"control_port: {ports.control}}}",
     ]
     path = folder / "actd.yaml"
@@ -78,15 +131,17 @@ def write_config(
 
 
 def free_ports() -> Ports:
-    """Four ports that nothing listens on."""
-    probes = [socket.socket() for _ in range(4)]
-    try:
-        for probe in probes:
-            probe.bind((HOST, 0))
-        return Ports(*(probe.getsockname()[1] for probe in probes))
-    finally:
-        for probe in probes:
-            probe.close()
+    """Four ports that nothing listens on, none of which the kernel gives to anyone by itself:
+    an arm that waits for its daemon could otherwise connect to itself.
+    """
+    found: list[int] = []
+    for port in random.sample(_PORTS, len(_PORTS)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((HOST, port))
+            found.append(port)
+        if len(found) == 4:
+            break
+    return Ports(*found)
 
 
 def is_free(port: int) -> bool:

@@ -13,22 +13,29 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from actd.engine.manifest import Built, Manifest, Source, record_file, write_manifest
 from actd.engine.ort import OUTPUT
 from actd.engine.recipe import load_recipe
 from actd.policy.spec import Architecture, Feature, PolicySpec
+from tests.faults.life import Vector
 
 JOINTS = tuple(f"j{index}" for index in range(6))
+GRIPPER = JOINTS[-1]
+COMPARED = len(JOINTS) - 1
+"""So many joints, from the first on, are compared with where they are measured: not the gripper."""
 HEIGHT, WIDTH = 48, 64
 CHUNK = 50
 STATE, HIGH, LOW = "observation.state", "observation.images.cam_high", "observation.images.cam_low"
 
 WELL = 60
-LEVELS = {"nan": 130, "huge": 155, "shape": 180, "throw": 205, "hang": 230}
+LEVELS = {"far": 105, "nan": 130, "huge": 155, "shape": 180, "throw": 205, "hang": 230}
 """Grey level of `cam_low` -> how inference then fails; anything else is well."""
 _BAND = 8
+_RAMP = 0.02
+_FELT = 0.2
 
 Nodes = list[onnx.NodeProto]
 
@@ -114,15 +121,29 @@ def _model() -> onnx.ModelProto:
     return model
 
 
+def _share() -> NDArray[np.float32]:
+    """How far each joint moves for one brightness, (joints,)."""
+    return np.linspace(1.0, 0.4, len(JOINTS), dtype=np.float32)
+
+
+def reach(levels: tuple[float, float], state: tuple[Vector, Vector]) -> tuple[Vector, Vector]:
+    """Smallest and largest that a well engine gives, each (joints,): for grey levels of `cam_high`
+    and places of the arm between these.
+    """
+    share = _share().astype(np.float64)
+    low, high = (share * (level / 255 - 0.5) for level in levels)
+    return low - _RAMP * share + _FELT * state[0], high + _RAMP * share + _FELT * state[1]
+
+
 def _well(out: str) -> Nodes:
     """rows[k, j] = share_j * (brightness - 0.5) + a little of k, so that chunks have seams."""
-    share = np.linspace(1.0, 0.4, len(JOINTS), dtype=np.float32)
-    ramp = 0.02 * np.sin(np.arange(CHUNK, dtype=np.float32) / 8)[:, None] * share
+    share = _share()
+    ramp = _RAMP * np.sin(np.arange(CHUNK, dtype=np.float32) / 8)[:, None] * share
     return [
         *_mean(HIGH, "high"),
         _constant("share", share / 255),
         _constant("rows", ramp - share / 2),
-        _constant("gain", np.float32(0.2)),
+        _constant("gain", np.float32(_FELT)),
         helper.make_node("Mul", ["high", "share"], ["seen"]),
         helper.make_node("Mul", [STATE, "gain"], ["felt"]),
         helper.make_node("Add", ["seen", "felt"], ["both"]),
@@ -174,6 +195,16 @@ def _huge(out: str) -> Nodes:
     ]
 
 
+def _far(out: str) -> Nodes:
+    """Degrees, to an arm that is told radians."""
+    return [
+        _constant("degrees", np.float32(180 / np.pi)),
+        _constant("aside", np.float32(45)),
+        helper.make_node("Mul", ["well", "degrees"], ["turned"]),
+        helper.make_node("Add", ["turned", "aside"], [out]),
+    ]
+
+
 def _shape(out: str) -> Nodes:
     return [
         _constant("begin", np.array([0])),
@@ -217,6 +248,7 @@ def _hang(out: str) -> Nodes:
 
 
 _FAILURES: dict[str, Callable[[str], Nodes]] = {
+    "far": _far,
     "nan": _nan,
     "huge": _huge,
     "shape": _shape,

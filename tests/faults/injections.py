@@ -1,28 +1,28 @@
 """The ways to break a running daemon: each breaks it on entry and mends it on exit.
 
-Nothing here is a hook in the product: signals, bytes written into the shared memory of a
-running process, pictures, messages, load, a clock and a disk.
+Nothing here is a hook in the product: signals, bytes written into the shared memory or the pipes
+of a running process, pictures, load, clocks and a disk. What the arm does is in `mishaps`, what
+is ordered in `orders`.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
-import msgpack
 import psutil
 
-from actd.link import messages
+from actd.client import Robot
 from actd.mode import Mode
-from tests.faults.arm import Speech, read_log
+from tests.faults.arm import ROBOT
 from tests.faults.engine import LEVELS
-from tests.faults.promise import Received
 from tests.faults.rig import Rig
 from tests.faults.webcam import Show, jpeg, lively
 
@@ -30,6 +30,21 @@ Injection = Callable[[Rig], Any]
 """Gives a context manager that breaks the rig."""
 
 _MEMORY_BYTES = 2 * 2**30
+_HOUR_S = 3600
+SUSPENDED_MS = 200
+_LINE_BYTES = 100_000
+_PIDFD_GETFD = 438
+_libc = ctypes.CDLL(None, use_errno=True)
+_EACH_S = 0.4
+
+
+@contextmanager
+def undisturbed(rig: Rig) -> Iterator[None]:
+    """Nothing: the deployment is what is tried."""
+    yield
+
+
+# --- processes
 
 
 def send(number: signal.Signals, target: str) -> Injection:
@@ -39,7 +54,7 @@ def send(number: signal.Signals, target: str) -> Injection:
     def inject(rig: Rig) -> Iterator[None]:
         process = rig.process(target)
         if number is signal.SIGKILL:
-            rig.kills += 1
+            rig.kills[target] += 1
         process.send_signal(number)
         try:
             yield
@@ -50,6 +65,73 @@ def send(number: signal.Signals, target: str) -> Injection:
     return inject
 
 
+@contextmanager
+def each_in_turn(rig: Rig) -> Iterator[None]:
+    """Every process stopped for a while, and then those killed that come back."""
+    rig.strike()
+    for target in (
+        "flight",
+        "camera cam_high",
+        "camera cam_low",
+        "inference",
+        "supervisor",
+        "tick",
+    ):
+        with send(signal.SIGSTOP, target)(rig):
+            time.sleep(_EACH_S)
+    for target in ("flight", "camera cam_high", "inference"):
+        with send(signal.SIGKILL, target)(rig):
+            pass
+    yield
+
+
+def to_group(number: signal.Signals) -> Injection:
+    """To the daemon and all its processes, as a terminal does."""
+
+    @contextmanager
+    def inject(rig: Rig) -> Iterator[None]:
+        os.killpg(rig.daemon.pid, number)
+        try:
+            yield
+        finally:
+            if number is signal.SIGSTOP:
+                os.killpg(rig.daemon.pid, signal.SIGCONT)
+
+    return inject
+
+
+@contextmanager
+def kill_tick(rig: Rig) -> Iterator[None]:
+    """With a controller that is too busy to look, and finds an old message later."""
+    with Robot(ROBOT, ports=rig.ports) as busy:
+        time.sleep(0.3)
+        rig.strike()
+        with send(signal.SIGKILL, "tick")(rig):
+            time.sleep(0.5)
+            late = busy.receive(0.1)
+            if late is not None:
+                raise AssertionError(f"a client that looks 0.5 s later follows seq {late.seq}")
+            yield
+
+
+@contextmanager
+def shout(rig: Rig) -> Iterator[None]:
+    """A line without end on a child's stderr and stdout, as an engine's debug dump is."""
+    pidfd = os.pidfd_open(rig.process("inference").pid)
+    try:
+        for number in (1, 2):
+            borrowed = _libc.syscall(ctypes.c_long(_PIDFD_GETFD), pidfd, number, 0)
+            if borrowed < 0:
+                raise AssertionError(os.strerror(ctypes.get_errno()))
+            with open(borrowed, "wb", buffering=0) as stream:
+                left = _LINE_BYTES
+                while left > 0:
+                    left -= stream.write(b"x" * left) or 0
+    finally:
+        os.close(pidfd)
+    yield
+
+
 # --- pictures: what inference fails at, and what cameras do
 
 
@@ -58,8 +140,6 @@ def show(picture: Show) -> Injection:
 
     @contextmanager
     def inject(rig: Rig) -> Iterator[None]:
-        if rig.webcam is None:
-            raise AssertionError("this fault needs a rig with a webcam")
         rig.webcam.show = picture
         try:
             yield
@@ -87,8 +167,6 @@ def every(period: int) -> Show:
 @contextmanager
 def unplug(rig: Rig) -> Iterator[None]:
     """The network camera goes away, and comes back at the end."""
-    if rig.webcam is None:
-        raise AssertionError("this fault needs a rig with a webcam")
     rig.webcam.unplug()
     try:
         yield
@@ -104,88 +182,36 @@ def replace_camera(rig: Rig) -> Iterator[None]:
         yield
 
 
-# --- the robot
-
-
-def robot_says(speech: Speech) -> Injection:
-    """Have the arm say something else of itself."""
-
-    @contextmanager
-    def inject(rig: Rig) -> Iterator[None]:
-        proper, rig.arm.speech = rig.arm.speech, speech
-        try:
-            yield
-        finally:
-            rig.arm.speech = proper
-
-    return inject
-
-
-def nothing(pose: Mapping[str, float]) -> None:
-    """A robot that has stopped talking."""
-
-
-def said(values: Mapping[str, object] | float) -> Speech:
-    """Every joint is there, or as given: what no robot would say."""
-
-    def speech(pose: Mapping[str, float]) -> bytes:
-        state = values if isinstance(values, Mapping) else dict.fromkeys(pose, values)
-        packed: bytes = msgpack.packb({"v": messages.VERSION, "seq": 1, "t": 0.0, "state": state})
-        return packed
-
-    return speech
+# --- clocks, disk, load
 
 
 @contextmanager
-def leave(rig: Rig) -> Iterator[None]:
-    """The controller closes its sockets."""
-    rig.arm.close()
+def step_wall_clock(rig: Rig) -> Iterator[None]:
+    """An hour ahead, and then an hour behind."""
+    for seconds in (_HOUR_S, -_HOUR_S):
+        _step(rig, seconds)
+        rig.watch(0.5, Mode.ARMED)
     try:
         yield
     finally:
-        rig.calm()
+        rig.step_clock()
+
+
+def _step(rig: Rig, seconds: int) -> None:
+    def stepped() -> bool:
+        return abs(rig.arm.log[-1].action.t - time.time_ns() / 1e9 - seconds) < 60
+
+    rig.step_clock(wall_s=seconds)
+    rig.wait(stepped, "the daemon's clock to step")
 
 
 @contextmanager
-def kill_controller(rig: Rig) -> Iterator[None]:
-    """The controller is a process, and is killed."""
-    file = rig.folder / "controller.log"
-    file.unlink(missing_ok=True)
-    words = ["-m", "tests.faults.arm", str(rig.ports.state), str(rig.ports.actions), str(file)]
-    with subprocess.Popen([sys.executable, *words]) as controller:
-        rig.wait(lambda: len(read_log(file)) > 10, "the controller to listen")
-        rig.arm.close()
-        last = rig.arm.log[-1].action.seq
-        rig.wait(lambda: read_log(file)[-1].action.seq > last + 10, "it to be alone")
-        controller.kill()
-    rig.arm.log += [heard for heard in read_log(file) if heard.action.seq > last]
-    try:
-        yield
-    finally:
-        rig.calm()
-
-
-# --- clock, disk, load
-
-
-def step_clock(seconds: int) -> Injection:
-    """Step the wall clock of every process of the daemon."""
-
-    @contextmanager
-    def inject(rig: Rig) -> Iterator[None]:
-        begun = len(rig.arm.log)
-        rig.step_clock(seconds)
-        rig.wait(lambda: _stepped(rig.arm.log[begun:], seconds), "the daemon's clock to step")
-        try:
-            yield
-        finally:
-            rig.step_clock(0)
-
-    return inject
-
-
-def _stepped(log: list[Received], seconds: int) -> bool:
-    return any(abs(heard.action.t - time.time_ns() / 1e9 - seconds) < 60 for heard in log)
+def suspend(rig: Rig) -> Iterator[None]:
+    """The computer was suspended for an hour: only one of its clocks says so."""
+    rig.step_clock(suspended_s=_HOUR_S)
+    # Judged as if that had been a short silence: the arm, too, must have had the time to stop.
+    rig.arm.ahead_ns = _HOUR_S * 10**9 - SUSPENDED_MS * 10**6
+    yield
 
 
 @contextmanager
@@ -197,7 +223,7 @@ def fill_disk(rig: Rig) -> Iterator[None]:
             out.write(bytes(4096))
             out.flush()
     rig.process("flight").kill()
-    rig.kills += 1
+    rig.kills["flight"] += 1
     rig.wait(lambda: "disk full" in rig.flight_says(), "the recorder to complain", rig.flight_says)
     said = rig.flight_says().replace(str(rig.folder), "")
     rig.notes.append(f"status says `{said}`")
@@ -232,46 +258,3 @@ def _program(text: str) -> Iterator[None]:
             yield
         finally:
             program.kill()
-
-
-def flood(kind: str) -> Injection:
-    """10 000 junk messages a second on one socket."""
-
-    @contextmanager
-    def inject(rig: Rig) -> Iterator[None]:
-        port = str(getattr(rig.ports, kind))
-        words = [sys.executable, "-m", "tests.faults.junk", kind, port]
-        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as sender:
-            time.sleep(0.5)  # its interpreter's start
-            try:
-                yield
-            finally:
-                sender.terminate()
-                rate, _ = sender.communicate()
-                rig.notes.append(f"{rate.strip()} junk messages/s")
-
-    return inject
-
-
-@contextmanager
-def flood_and_stop(rig: Rig) -> Iterator[None]:
-    """Junk on the control socket, while an operator says stop."""
-    with flood("control")(rig):
-        time.sleep(1)
-        begun_ns = time.monotonic_ns()
-        rig.operate("stop")
-        rig.notes.append(f"stop answered in {(time.monotonic_ns() - begun_ns) / 1e6:.0f} ms")
-        rig.wait_mode(Mode.STOP)
-        yield
-
-
-@contextmanager
-def flood_and_leave(rig: Rig) -> Iterator[None]:
-    """Junk on the actions socket, and then the controller leaves: that must still be seen."""
-    with flood("actions")(rig):
-        time.sleep(1.5)
-    rig.arm.close()
-    try:
-        yield
-    finally:
-        rig.calm()

@@ -1,7 +1,9 @@
-"""Junk for one socket of the daemon: `python -m tests.faults.junk state|actions|control PORT`.
+"""Junk for one socket of the daemon: `python -m tests.faults.junk KIND PORT`.
 
-Sends at least 10 000 messages a second where the machine can, until ended, and prints how
-many it sent: bytes that are not ZeroMQ's, not msgpack, not schema v1, and some that nearly are.
+KIND is state, actions, control or status.
+
+Sends at least 10 000 messages a second where the machine can, until ended, prints a line when it
+begins and how many it sent at the end: bytes that are not ZeroMQ's, not msgpack, not schema v1, and some that nearly are.
 """
 
 from __future__ import annotations
@@ -30,18 +32,23 @@ def bodies(seed: int = 1) -> Iterator[bytes]:
     """Endless messages that are nobody's."""
     chance = random.Random(seed)
     pose = {f"j{index}": 0.1 for index in range(6)}
+    state: dict[str, Any] = {"v": 1, "robot": "", "source": "junk", "clock": "", "seq": 1, "t": 0.0}
+    state |= {"t_boot_ns": 0, "state": pose, "ack_boot": "", "ack_seq": 0}
     near = [
         b"",
         b"\x01",
         b"\x00nobody",
         b"\x02" + bytes(100),
-        msgpack.packb({"v": 2, "seq": 1, "t": 0.0, "state": pose}),
-        msgpack.packb({"v": 1, "seq": 1, "t": 0.0, "state": {**pose, "j0": float("nan")}}),
-        msgpack.packb({"v": 1, "seq": 1, "t": 0.0, "state": {**pose, "j0": "up"}}),
-        msgpack.packb({"v": 1, "seq": 1, "t": 0.0, "state": {"j0": 0.1}}),
-        msgpack.packb({"v": 1, "seq": "1", "t": None, "state": [1, 2]}),
+        msgpack.packb({**state, "v": 2}),
+        msgpack.packb({**state, "state": {**pose, "j0": float("nan")}}),
+        msgpack.packb({**state, "state": {**pose, "j0": "up"}}),
+        msgpack.packb({**state, "robot": "another"}),
+        msgpack.packb({**state, "source": ""}),
+        msgpack.packb({**state, "seq": "1", "t": None, "state": [1, 2]}),
         msgpack.packb({"v": 1, "cmd": "fly"}),
         msgpack.packb({"v": 1, "cmd": ["arm"]}),
+        msgpack.packb({"v": 1, "cmd": "arm"}),
+        msgpack.packb({"v": 1, "cmd": "arm", "robot": "another", "stamp_ns": 1}),
         msgpack.packb(list(range(100))),
         b"\xdf\xff\xff\xff\xff",
         b"\x81" * 2000,
@@ -60,13 +67,18 @@ def _send_actions(context: zmq.Context[Any], port: int, body: bytes) -> None:
     _socket(context, zmq.XSUB, port).send(body, zmq.DONTWAIT)
 
 
-def _send_control(context: zmq.Context[Any], port: int, body: bytes) -> None:
+def _send_requests(context: zmq.Context[Any], port: int, body: bytes) -> None:
     """Requests whose answers nobody reads."""
     parts = [body] if len(body) % 3 else [b"", body, body]
     _socket(context, zmq.DEALER, port).send_multipart(parts, zmq.DONTWAIT)
 
 
-_SENDERS = {"state": _send_state, "actions": _send_actions, "control": _send_control}
+_SENDERS = {
+    "state": _send_state,
+    "actions": _send_actions,
+    "control": _send_requests,
+    "status": _send_requests,
+}
 _sockets: dict[int, zmq.Socket[bytes]] = {}
 
 
@@ -82,7 +94,11 @@ def _socket(context: zmq.Context[Any], kind: int, port: int) -> zmq.Socket[bytes
 def main(kind: str, port: str) -> None:
     """Send until SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    sent, context, begun = 0, zmq.Context(), time.monotonic()
+    sent, context = 0, zmq.Context()
+    _SENDERS[kind](context, int(port), b"")
+    sys.stdout.write("begun\n")
+    sys.stdout.flush()
+    begun = time.monotonic()
     try:
         for number, body in enumerate(bodies()):
             try:

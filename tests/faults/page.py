@@ -11,52 +11,87 @@ from pathlib import Path
 from typing import NamedTuple
 
 from actd.engine.host import cpu
+from tests.faults.body import Servo
 from tests.faults.deployment import (
     BOUNDS,
     CAMERA_MS,
     CONTROLLER_MS,
     FAULT_AFTER_MS,
+    FOLLOW_MS,
     FROZEN_MS,
     PLAN_MS,
     RATE_HZ,
     STATE_MS,
 )
-from tests.faults.faults import FAULTS, Fault
-from tests.faults.promise import MARGIN_NS
+from tests.faults.fault import Fault
+from tests.faults.faults import FAULTS
+from tests.faults.outcome import MARGIN_MS, SLOW_MARGIN_MS, Seen
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
-_HEAD = ("Fault", "Injected how", "Mode", "Promise", "Observed", "Verdict")
+_HEAD = (
+    "Fault",
+    "Injected how",
+    "Mode",
+    "Promise",
+    "Observed",
+    "Reaction, ms",
+    "Arm's peak, rad/s",
+    "Arm to command, rad",
+    "Verdict",
+)
 
 _ABOUT = f"""# What happens when something breaks
 
 Written by `python -m pytest -m faults --write-reliability`; do not edit. Each row is a test in
-`tests/faults/` with the real daemon: real processes, sockets, shared memory and engine. An arm
-that follows every command writes down every message, and the messages are judged:
+`tests/faults/` with the real daemon: real processes, sockets, shared memory and engine. The arm is
+simulated in real time and driven by the shipped client: every joint lags behind its command
+(gain {Servo().gain:g}/s, dead time {Servo().dead_s * 1e3:g} ms) with a top speed of its own of
+{Servo().velocity:g} rad/s, so a command that jumps makes it jump. It can be blocked, carried, left
+without torque, and lie about itself. Commands and arm are judged by the daemon's own time stamps:
 
-- **no wild step**: each command obeys the position, velocity and acceleration limits against the
-  one before it, and is finite ({BOUNDS.position:g} rad, {BOUNDS.velocity:g} rad/s,
-  {BOUNDS.acceleration:g} rad/s², {RATE_HZ} Hz: {BOUNDS.step:g} rad per tick);
-- **in time**: HOLD, FAULT, STOP or silence within the row's deadline, by the daemon's own clock,
-  plus {MARGIN_NS / 1e9:g} s for a busy test machine;
+- **within limits, over time**: commands obey the limits of position ({BOUNDS.position:g} rad),
+  speed ({BOUNDS.velocity:g} rad/s) and change of speed ({BOUNDS.acceleration:g} rad/s² at
+  {RATE_HZ} Hz); no two come within half a period; after a silence of more than their ttl they begin
+  at rest;
+- **where the arm is**: commands begin where the arm is measured, and none stays further than
+  {BOUNDS.follow_distance:g} rad from it for longer than {FOLLOW_MS} ms and a ramp to rest
+  (together {BOUNDS.runaway_ns / 1e6:.0f} ms);
+- **no jump**: servos that follow never move the arm faster than {BOUNDS.arm_speed:.3g} rad/s, and
+  when torque returns, a hand lets go or a controller begins, it moves by {BOUNDS.follow_distance:g}
+  rad at most;
+- **inside the plan**: no command lies beyond all that the policy has planned and where it began;
 - **to rest**: outside ARMED the commands only slow down, and stand still after
-  {BOUNDS.ramp_ticks} ticks;
-- **no way back**: ARMED never returns without an operator, but for a HOLD that ends by itself
-  within {FAULT_AFTER_MS} ms;
-- **expiry**: no command is usable for longer than its ttl of {BOUNDS.ttl_ns / 1e6:g} ms;
+  {BOUNDS.ramp_ns / 1e6:.0f} ms; the `rest` in every message can be reached within the limits; STOP
+  is the last word of a daemon that ends, and said at rest;
+- **no way back**: ARMED returns only by an order between its giving and its answer, or out of a
+  gap of at most {FAULT_AFTER_MS} ms with the same controller, and the arm where the command is;
+- **expiry**: no command is obeyed when its ttl of {BOUNDS.ttl_ns / 1e6:g} ms is over, but for the
+  client's gentle stop, and then the arm rests;
 - **nothing left**: no process, port, file descriptor, shared memory or temporary file.
 
 Limits of age in these runs: state {STATE_MS} ms, camera {CAMERA_MS} ms, plan {PLAN_MS} ms,
-controller {CONTROLLER_MS} ms, frozen picture {FROZEN_MS} ms, gap until FAULT {FAULT_AFTER_MS} ms.
-"Observed" gives times after the fault was in place and the largest change of a command from one
-tick to the next; a verdict of "kept" means that every promise above was.
+acknowledgement {CONTROLLER_MS} ms, frozen picture {FROZEN_MS} ms, gap until FAULT
+{FAULT_AFTER_MS} ms. A promise in ms has a margin of {MARGIN_MS} ms, or {SLOW_MARGIN_MS / 1e3:g} s
+where the supervisor must first notice that a process died. "Reaction" is from the fault to the
+first message that does not drive the arm, or to the expiry of the last one. The arm's peak speed is
+that of its servos, not of a hand or of falling; its distance is the largest to a command, which a
+fault that moves the arm makes itself.
 """
 
 
 class Verdict(NamedTuple):
-    """What came of one fault. `broken` is empty where all promises were kept."""
+    """What came of one fault: what was seen, what the injection tells, and what was broken, ""
+    where all promises were kept.
+    """
 
-    observed: str
+    seen: Seen
+    notes: str
     broken: str
+
+    @property
+    def observed(self) -> str:
+        """In words."""
+        return "; ".join(filter(None, (self.seen.words, self.notes)))
 
 
 def write(verdicts: Mapping[str, Verdict]) -> None:
@@ -79,6 +114,7 @@ def listed() -> list[str]:
 
 
 def _row(fault: Fault, verdict: Verdict) -> str:
+    seen = verdict.seen
     return _line(
         (
             fault.name,
@@ -86,6 +122,9 @@ def _row(fault: Fault, verdict: Verdict) -> str:
             fault.mode.name,
             fault.outcome.promise,
             verdict.observed,
+            "" if seen.reaction_ms is None else f"{seen.reaction_ms:.0f}",
+            f"{seen.speed:.2f}",
+            f"{seen.distance:.3f}",
             f"**broken**: {verdict.broken[:300]}" if verdict.broken else "kept",
         )
     )

@@ -1,300 +1,351 @@
-"""What every fault must leave true, judged from the messages that an arm received.
+"""What every fault must leave true, judged by time and by where the arm was.
 
-Pure: takes a log of received commands and what the operator did, gives the promises that were
-broken in words, and what was seen. All times are the daemon's own monotonic clock, which on
-one computer is also the test's; the test's own delays therefore never decide.
+Pure: takes a life of the daemon (its messages, the measured arm, the operator's orders) and
+gives the promises that were broken, in words. When something was sent is what the daemon's own
+stamps say, so delays of the test itself never decide.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from actd.client.freshness import Freshness
-from actd.link.messages import Action
+from actd.client.expiry import Expiry
+from actd.errors import LinkError
+from actd.link.age import clock_id
 from actd.mode import Mode
+from tests.faults.life import Bounds, Life, Operated, Sample, Step, Vector, steps, vector
 
-Vector = NDArray[np.float64]
-
-_EPSILON = 1e-9
-_OPERATOR_NS = 3_000_000_000  # an operator waits this long for an answer
-_SILENT_NS = 500_000_000
-MARGIN_NS = 1_000_000_000
-"""Added to every deadline: a test machine may run one process that much later than asked."""
-
-
-class Received(NamedTuple):
-    """One message and when it arrived, on the receiver's monotonic clock."""
-
-    arrival_ns: int
-    action: Action
+_EPSILON = 1e-6
+_BEGIN_WITHIN = 0.03  # one step from rest, and what the arm moved while its state was on its way
+_RETURN_NS = 400_000_000  # until servos have settled after their own world let go of the arm
+RESTING = frozenset({Mode.HOLD, Mode.FAULT, Mode.STOP})
+_HULL_WITHIN = 1e-3
+_SETTLED = 0.03  # the last of a motion that was commanded before
+_STILL = 0.05  # rad/s
 
 
-class Operated(NamedTuple):
-    """One operator's command that was accepted, and when it was given."""
+def always(life: Life, bounds: Bounds, hull: tuple[Vector, Vector]) -> list[str]:
+    """What is promised for every moment and broken in some; empty when all was kept.
 
-    t_ns: int
-    event: str
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """The limits that every joint of the test's robot has, and the daemon's time limits."""
-
-    period_ns: int
-    position: float
-    velocity: float
-    acceleration: float
-    fault_after_ns: int
-    ttl_ns: int
-
-    @property
-    def step(self) -> float:
-        """The largest change of a command from one tick to the next."""
-        return self.velocity * self.period_ns / 1e9
-
-    @property
-    def ramp_ticks(self) -> int:
-        """The most ticks that coming to rest may take."""
-        return math.ceil(self.velocity / (self.acceleration * self.period_ns / 1e9)) + 2
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What must follow a fault.
-
-    `modes`: the only ones allowed at the end. `held_ms` and `faulted_ms`: the latest at which
-    the arm is no longer driven, and at which FAULT is latched; None: never asked for. `steady`:
-    no mode may be seen but those of `modes`. `silent`: no message while the fault lasts.
-    `ended`: the daemon ends, with this exit code, -9 for a kill.
+    `hull` (2 of (joints,)): the smallest and the largest that the policy gives.
     """
-
-    promise: str
-    modes: frozenset[Mode]
-    held_ms: float | None = None
-    faulted_ms: float | None = None
-    steady: bool = False
-    silent: bool = False
-    ended: int | None = None
-
-
-class Span(NamedTuple):
-    """When the fault began and was over."""
-
-    begin_ns: int
-    end_ns: int
-
-
-def judge(
-    log: Sequence[Received],
-    operated: Sequence[Operated],
-    span: Span,
-    outcome: Outcome,
-    bounds: Bounds,
-) -> list[str]:
-    """Every broken promise, in words; empty when all were kept."""
     return [
-        *wild_steps(log, bounds),
-        *disorder(log),
-        *no_rest(log, bounds),
-        *re_engaged(log, operated, bounds),
-        *outlived(log, bounds),
-        *missed_outcome(log, span, outcome),
+        *disorder(life, bounds),
+        *wild_steps(life, bounds),
+        *begun_elsewhere(life, bounds),
+        *no_rest(life, bounds),
+        *false_rest(life, bounds),
+        *left_hull(life, bounds, hull),
+        *re_engaged(life, bounds),
+        *outlived(life, bounds),
+        *run_away(life, bounds),
+        *jumped(life, bounds),
+        *restless(life, bounds),
     ]
 
 
-def wild_steps(log: Sequence[Received], bounds: Bounds) -> Iterator[str]:
-    """Commands beyond the position, velocity or acceleration limit.
+# --- messages and time
 
-    A lost message is bridged by its sequence number: over g ticks a command may change by g
-    steps, and the mean speeds of two neighbouring stretches by what their middles are apart.
+
+def disorder(life: Life, bounds: Bounds) -> Iterator[str]:
+    """Messages that repeat, go back, or follow each other within half a period.
+
+    A tick that woke in time and was held up before it could send is the computer's doing.
     """
-    dt_s = bounds.period_ns / 1e9
-    for before, after in itertools.pairwise(_motion(log, dt_s)):
-        where = f"at seq {after.seq}"
-        if np.abs(after.position).max() > bounds.position + _EPSILON:
-            yield f"{where}: position {np.abs(after.position).max():.4g} of {bounds.position:g}"
-        speed = np.abs(after.velocity).max()
-        if speed > bounds.velocity + _EPSILON:
-            yield f"{where}: speed {speed:.4g} of {bounds.velocity:g}"
-        change = np.abs(after.velocity - before.velocity).max()
-        allowed = bounds.acceleration * dt_s * (before.ticks + after.ticks) / 2
-        if change > allowed * (1 + _EPSILON) + _EPSILON:
-            yield f"{where}: speed changed by {change:.4g} of {allowed:.4g}"
+    for (_, before), (_, after) in itertools.pairwise(life.log):
+        apart_ns = after.t_boot_ns - before.t_boot_ns
+        if after.seq <= before.seq:
+            yield f"seq {after.seq} follows {before.seq}"
+        elif apart_ns <= 0:
+            yield f"at seq {after.seq}: sent before the message it follows"
+        elif apart_ns < bounds.period_ns / 2 and before.late_us * 4e3 > bounds.period_ns:
+            yield f"at seq {after.seq}: sent {apart_ns / 1e6:.1f} ms after the one before"
 
 
 class _Motion(NamedTuple):
-    """A command, and the mean velocity over the `ticks` since the one before it."""
+    """A command and its way (joints,) from the one before.
 
-    seq: int
-    ticks: int
-    mode: Mode
-    position: Vector
-    velocity: Vector
-
-
-def _motion(log: Sequence[Received], dt_s: float) -> Iterator[_Motion]:
-    """Every command with its speed; while nothing is commanded the arm rests where it is.
-
-    A log may begin in the middle of a motion: its first command is only what the second is
-    measured from. Where it begins with nothing commanded, the arm rests at its first command.
+    `begins`: it is none that follows from the one before, but a new beginning: nothing was
+    commanded, or for longer than a command lives, or an arm at rest was found elsewhere. `change`
+    and `allowed` are of the speed per tick, NaN where it is not known.
     """
-    first = next((r.action for r in log if r.action.action), None)
-    if first is None:
-        return
-    position = np.array(list(first.action.values()))
-    seq = first.seq if first is log[0].action else log[0].action.seq - 1
-    for _, action in log:
-        ticks = action.seq - seq
-        if ticks < 1:
-            continue  # the one measured from, or out of order, which `disorder` tells
-        target = np.array(list(action.action.values())) if action.action else position
-        yield _Motion(action.seq, ticks, action.mode, target, (target - position) / (ticks * dt_s))
-        position, seq = target, action.seq
+
+    step: Step
+    command: Vector
+    way: Vector
+    change: float = np.nan
+    allowed: float = np.nan
+    begins: bool = False
+
+    def fastest(self, periods: int, bounds: Bounds) -> float:
+        """The largest speed of a joint, over so many periods."""
+        return float(np.abs(self.way).max()) / (periods * bounds.period_ns / 1e9)
 
 
-def disorder(log: Sequence[Received]) -> Iterator[str]:
-    """Messages that repeat, go back, or were sent before the one they follow."""
-    for (_, before), (_, after) in itertools.pairwise(log):
-        if after.seq <= before.seq:
-            yield f"seq {after.seq} follows {before.seq}"
-        if after.t_mono_ns <= before.t_mono_ns:
-            yield f"at seq {after.seq}: sent before the message it follows"
+def _motions(life: Life, bounds: Bounds) -> Iterator[_Motion]:
+    dt_s = bounds.period_ns / 1e9
+    last: Vector | None = None  # the way of the tick before, None where it is not known
+    slack = 1  # ticks in which the speed may have changed
+    for step in steps(life.log):
+        if step.command is None:
+            last = None
+            continue
+        nothing = np.zeros_like(step.command)
+        way = nothing if step.before is None else step.command - step.before
+        change = allowed = np.nan
+        begins = step.before is None or step.elapsed_ns > bounds.ttl_ns + bounds.period_ns
+        if last is not None and not begins and step.ticks == 1:
+            change = float(np.abs(way - last).max()) / dt_s
+            allowed = bounds.acceleration * dt_s * slack
+            # Found elsewhere; or silent for so nearly as long as a command lives that it may be.
+            moved_anew = np.abs(way).max() > bounds.step + _EPSILON or change > allowed + _EPSILON
+            may_be_over = step.elapsed_ns > bounds.ttl_ns - bounds.period_ns
+            resting = step.action.mode in RESTING and not np.abs(last).max() > _EPSILON * dt_s
+            begins = bool(moved_anew and (resting or may_be_over))
+        if begins:
+            last, slack = nothing, 2  # at rest a moment ago: it may be the second step already
+            yield _Motion(step, step.command, nothing, begins=True)
+        else:
+            yield _Motion(step, step.command, way, change, allowed)
+            # What lies on both sides of a lost message is not compared.
+            last, slack = way if step.ticks == 1 else None, 1
 
 
-def no_rest(log: Sequence[Received], bounds: Bounds) -> Iterator[str]:
+def wild_steps(life: Life, bounds: Bounds) -> Iterator[str]:
+    """Commands beyond the limits: of position, of speed over the time that has passed, and of the
+    change of speed from one command to the next.
+
+    A slot that was skipped is time in which the arm stood still, so it makes no step larger. An
+    arm that was found outside its limits may stay there.
+    """
+    # Why a life that begins outside the limits does so is not known.
+    found = max((abs(value) for r in life.log[:1] for value in r.action.action.values()), default=0)
+    for motion in _motions(life, bounds):
+        where = f"at seq {motion.step.action.seq}"
+        farthest = float(np.abs(motion.command).max())
+        if motion.begins:
+            found = farthest
+        if not farthest <= max(bounds.position, found) + _EPSILON:
+            yield f"{where}: position {farthest:.4g} of {bounds.position:g}"
+        slots = max(1, round(motion.step.elapsed_ns / bounds.period_ns))
+        speed = motion.fastest(slots, bounds)
+        if not speed <= bounds.velocity + _EPSILON:
+            yield f"{where}: speed {speed:.4g} of {bounds.velocity:g}"
+        if motion.change > motion.allowed + _EPSILON:
+            yield f"{where}: speed changed by {motion.change:.4g} of {motion.allowed:.4g}"
+
+
+def begun_elsewhere(life: Life, bounds: Bounds) -> Iterator[str]:
+    """Commands that begin anywhere but where the arm is, when they begin."""
+    for motion in _motions(life, bounds):
+        back_ns = bounds.state_ns + bounds.period_ns
+        place = motion.command[: bounds.compared]
+        if motion.begins and not life.near(place, motion.step.t_ns, back_ns, _BEGIN_WITHIN):
+            yield f"at seq {motion.step.action.seq}: begins where the arm is not"
+
+
+def no_rest(life: Life, bounds: Bounds) -> Iterator[str]:
     """Commands that speed up, or go on moving, though the arm is not driven."""
-    braking, speed = 0, math.inf
-    for motion in _motion(log, bounds.period_ns / 1e9):
-        now = float(np.abs(motion.velocity).max())
-        if motion.mode in (Mode.IDLE, Mode.ARMED):
-            braking, speed = 0, now
+    left_ns: int | None = None
+    before = np.inf
+    for motion in _motions(life, bounds):
+        step = motion.step
+        mode, where = step.action.mode, f"at seq {step.action.seq}"
+        speed = motion.fastest(step.ticks, bounds)
+        if mode not in RESTING:
+            left_ns, before = None, speed
             continue
-        if motion.ticks == 1 and now > speed + _EPSILON:
-            yield f"at seq {motion.seq}: sped up in {motion.mode.name}"
-        if braking > bounds.ramp_ticks and now > _EPSILON:
-            yield f"at seq {motion.seq}: still moving after {braking} ticks of {motion.mode.name}"
-        # Where messages were lost, the arm may have moved in the first ticks of the stretch, and
-        # even have been driven: their mean says nothing about the speed before or after.
-        braking += motion.ticks
-        speed = now if motion.ticks == 1 else math.inf
+        # A slot that was skipped is none in which it could have braked.
+        left_ns = bounds.ramp_ns if left_ns is None else left_ns - step.ticks * bounds.period_ns
+        whole = step.ticks == 1
+        if whole and speed > before + _EPSILON:
+            yield f"{where}: sped up in {mode.name}"
+        if left_ns < 0 and speed > _EPSILON:
+            yield f"{where}: moves {(bounds.ramp_ns - left_ns) / 1e6:.0f} ms after {mode.name}"
+        # Where messages were lost their mean says nothing about the speed before or after.
+        before = speed if whole else np.inf
 
 
-def re_engaged(
-    log: Sequence[Received], operated: Sequence[Operated], bounds: Bounds
-) -> Iterator[str]:
-    """Motion that came back though no operator asked for it.
-
-    A HOLD that no operator ordered may end by itself within `fault_after`; nothing else may.
-    """
-    unused = list(operated)
-    held_ns: int | None = None
-    for (_, before), (_, after) in itertools.pairwise(log):
-        quiet_ns = after.t_mono_ns - before.t_mono_ns
-        if before.mode is Mode.ARMED and after.mode is Mode.HOLD:
-            held_ns = None if _take(unused, "hold", after.t_mono_ns) else after.t_mono_ns
-        if after.mode is not Mode.ARMED:
+def false_rest(life: Life, bounds: Bounds) -> Iterator[str]:
+    """Messages whose `rest` is none that the arm may be brought to: faster, harder or farther."""
+    for _, action in life.log:
+        if not action.action:
             continue
-        if before.mode is Mode.ARMED:
-            if quiet_ns > bounds.fault_after_ns:
-                yield f"at seq {after.seq}: driven again after {quiet_ns / 1e6:.0f} ms of silence"
-        elif not _take(unused, "arm", after.t_mono_ns):
-            in_time = held_ns is not None and (
-                after.t_mono_ns - held_ns <= bounds.fault_after_ns + 2 * bounds.period_ns
+        way = np.abs(np.array(list(action.rest.values())) - vector(action)).max()
+        rest_s = action.rest_ms / 1e3
+        if rest_s == 0:
+            broken = way > _EPSILON
+        else:
+            fast, hard = 2 * way / rest_s, 2 * way / rest_s**2
+            broken = (
+                fast > bounds.velocity * (1 + 1e-3)
+                or hard > bounds.acceleration * (1 + 1e-3)
+                or max(map(abs, action.rest.values())) > bounds.position + _EPSILON
             )
-            if before.mode is not Mode.HOLD or not in_time:
-                yield f"at seq {after.seq}: {before.mode.name} became ARMED without an operator"
+        if broken:
+            yield f"at seq {action.seq}: rests {way:.4g} away in {action.rest_ms:.0f} ms"
 
 
-def _take(operated: list[Operated], event: str, t_ns: int) -> bool:
-    """Whether an operator's command explains what a tick did at `t_ns`; it explains one thing."""
-    for given in operated:
-        if given.event == event and 0 <= t_ns - given.t_ns < _OPERATOR_NS:
-            operated.remove(given)
-            return True
-    return False
+def left_hull(life: Life, bounds: Bounds, hull: tuple[Vector, Vector]) -> Iterator[str]:
+    """Commands outside of all that the policy has ever planned and of where they began."""
+    low, high = hull
+    for number, motion in enumerate(_motions(life, bounds)):
+        if motion.begins or not number:
+            low = np.minimum(hull[0], motion.command) - _HULL_WITHIN
+            high = np.maximum(hull[1], motion.command) + _HULL_WITHIN
+        beyond = np.maximum(low - motion.command, motion.command - high).max()
+        if beyond > _HULL_WITHIN:
+            yield f"at seq {motion.step.action.seq}: {beyond:.4g} beyond all that was planned"
 
 
-def outlived(log: Sequence[Received], bounds: Bounds) -> Iterator[str]:
-    """Commands that a controller would still follow when their time to live is over."""
-    freshness = Freshness()
-    best_ns = None
-    for arrival_ns, action in log:
-        freshness.accept(action, arrival_ns)
+# --- the way back
+
+
+def re_engaged(life: Life, bounds: Bounds) -> Iterator[str]:
+    """Motion that came back though no operator asked for it, or not in time.
+
+    An `arm` counts between the moments when it was given and when it was answered. Without one,
+    only a short gap may end by itself: the same controller, and the arm where it was left.
+    """
+    if not life.log:
+        return
+    first = life.log[0].action
+    mode = first.mode
+    # Why a life that begins in HOLD does so is not known.
+    held_ns = first.t_boot_ns if mode is Mode.HOLD else None
+    for step in steps(life.log):
+        before, mode = mode, step.action.mode
+        quiet = step.elapsed_ns > bounds.ttl_ns + bounds.period_ns
+        if before is Mode.ARMED and mode is Mode.HOLD:
+            held_ns = None if _explained(life.operated, "hold", step) else step.t_ns
+        if mode is not Mode.ARMED or (before is Mode.ARMED and not quiet):
+            continue
+        if _explained(life.operated, "arm", step):
+            continue
+        where = f"at seq {step.action.seq}: {before.name} became ARMED"
+        if before is Mode.ARMED:
+            since_ns: int | None = step.t_ns - step.elapsed_ns
+        else:
+            since_ns = held_ns if before is Mode.HOLD else None
+        if since_ns is None:
+            yield f"{where} without an operator"
+        elif step.t_ns - since_ns > bounds.fault_after_ns + 2 * bounds.period_ns:
+            yield f"{where} after {(step.t_ns - since_ns) / 1e6:.0f} ms"
+        else:
+            yield from (f"{where} {why}" for why in _disagreements(life, since_ns, step, bounds))
+
+
+def _explained(operated: Sequence[Operated], event: str, step: Step) -> bool:
+    return any(order.explains(event, step.t_ns) for order in operated)
+
+
+def _disagreements(life: Life, since_ns: int, step: Step, bounds: Bounds) -> Iterator[str]:
+    then, now = life.at(since_ns), life.at(step.t_ns)
+    if then is None or now is None or step.command is None:
+        return
+    if then.source != now.source:
+        yield "with another controller"
+    if not now.known:
+        yield "with nobody knowing where the arm is"
+    place = step.command[: bounds.compared]
+    if not life.near(place, step.t_ns, bounds.state_ns, bounds.follow_distance):
+        yield "away from the arm"
+
+
+def outlived(life: Life, bounds: Bounds) -> Iterator[str]:
+    """Commands that are obeyed when their time to live is over, by exact ages.
+
+    The shipped client is asked what it would do, and the arm what it did.
+    """
+    sent = {action.seq: action for _, action in life.log}
+    for arrival_ns, action in life.log:
         if round(action.ttl_ms * 1e6) != bounds.ttl_ns:
             yield f"at seq {action.seq}: ttl of {action.ttl_ms:g} ms"
-        offset_ns = arrival_ns - action.t_mono_ns
-        best_ns = offset_ns if best_ns is None else min(best_ns, offset_ns)
-        if freshness.current(action.t_mono_ns + best_ns + bounds.ttl_ns) is not None:
+        client = Expiry(clock_id())
+        try:
+            client.accept(action, arrival_ns)
+        except LinkError:
+            continue  # too late, or of another clock: nobody obeys it
+        over_ns = action.t_boot_ns + bounds.ttl_ns
+        client.current(over_ns - 1)
+        left = client.current(over_ns)
+        if left is not None and not left.expired:
             yield f"at seq {action.seq}: usable beyond its ttl"
-
-
-def missed_outcome(log: Sequence[Received], span: Span, outcome: Outcome) -> Iterator[str]:
-    """How what followed the fault differs from what was to follow."""
-    seen = [action for _, action in log if action.t_mono_ns > span.begin_ns]
-    if outcome.silent:
-        # What was being sent when the fault struck may still arrive.
-        during = [a for a in seen if a.t_mono_ns < span.end_ns]
-        yield from (f"seq {a.seq}: sent while nothing could be" for a in during)
-    if not outcome.ended and not seen:
-        yield "no message after the fault"
-    if seen and seen[-1].mode not in outcome.modes:
-        yield f"{seen[-1].mode.name} at the end, not {_names(outcome.modes)}"
-    if outcome.steady:
-        strange = {a.mode for a in seen} - outcome.modes
-        if strange:
-            yield f"{_names(strange)} was seen, not only {_names(outcome.modes)}"
-    for limit_ms, modes in (
-        (outcome.held_ms, {Mode.HOLD, Mode.FAULT, Mode.STOP}),
-        (outcome.faulted_ms, {Mode.FAULT}),
-    ):
-        if limit_ms is not None:
-            yield from _overdue(seen, span.begin_ns, limit_ms, modes)
-
-
-def _overdue(
-    seen: Sequence[Action], begin_ns: int, limit_ms: float, modes: set[Mode]
-) -> Iterator[str]:
-    after_ns = next((a.t_mono_ns - begin_ns for a in seen if a.mode in modes), None)
-    if after_ns is None:
-        yield f"never {_names(modes)}"
-    elif after_ns > limit_ms * 1e6 + MARGIN_NS:
-        yield f"{_names(modes)} after {after_ns / 1e6:.0f} ms, due within {limit_ms:g} ms"
-
-
-def _names(modes: Iterable[Mode]) -> str:
-    return "/".join(mode.name for mode in sorted(modes))
-
-
-def describe(log: Sequence[Received], span: Span, bounds: Bounds) -> str:
-    """What was seen, in a line: each mode with its time, silence, and the largest step."""
-    parts = [*_changes(log, span.begin_ns)]
-    after = [a for _, a in log if a.t_mono_ns > span.begin_ns]
-    if not after and log:
-        expired_ns = log[-1].action.t_mono_ns + bounds.ttl_ns - span.begin_ns
-        parts.append(f"silence, the last command expires after {expired_ns / 1e6:.0f} ms")
-    elif not parts and after:
-        parts.append(f"{after[-1].mode.name} throughout")
-    steps = [
-        float(np.abs(m.velocity).max()) * bounds.period_ns / 1e9
-        for m in _motion(log, bounds.period_ns / 1e9)
-    ]
-    parts.append(f"largest step {max(steps, default=0.0):.3f} of {bounds.step:.3f} rad")
-    return ", ".join(parts)
-
-
-def _changes(log: Sequence[Received], begin_ns: int) -> Iterator[str]:
-    for (_, before), (_, after) in itertools.pairwise(log):
-        if after.t_mono_ns <= begin_ns:
+        if client.current(over_ns + round(action.rest_ms * 1e6) + 1) is not None:
+            yield f"at seq {action.seq}: usable when it must be at rest"
+    for sample in life.arm:
+        obeyed = sent.get(sample.seq) if sample.seq else None
+        if obeyed is None:
             continue
-        silent_ns = after.t_mono_ns - before.t_mono_ns
-        if silent_ns > _SILENT_NS:
-            yield f"silent for {silent_ns / 1e6:.0f} ms"
-        if after.mode is not before.mode:
-            yield f"{after.mode.name} after {(after.t_mono_ns - begin_ns) / 1e6:.0f} ms"
+        left_ns = obeyed.t_boot_ns + bounds.ttl_ns - sample.t_ns
+        if left_ns + sample.expired * round(obeyed.rest_ms * 1e6) < 0:
+            yield f"seq {sample.seq} was obeyed {-left_ns / 1e6:.0f} ms after its time to live"
+
+
+# --- the arm
+
+
+def run_away(life: Life, bounds: Bounds) -> Iterator[str]:
+    """Commands that stay too far from where the arm is known to be."""
+    since_ns: int | None = None
+    for action in (received.action for received in life.log):
+        sample, command = life.at(action.t_boot_ns), vector(action)
+        if sample is None or command is None or not sample.known:
+            since_ns = None
+            continue
+        away = distance(sample, command, bounds)
+        if away <= bounds.follow_distance:
+            since_ns = None
+            continue
+        since_ns = action.t_boot_ns if since_ns is None else since_ns
+        lasts_ns = action.t_boot_ns - since_ns
+        if lasts_ns > bounds.runaway_ns:
+            yield f"at seq {action.seq}: {away:.3g} from the arm for {lasts_ns / 1e6:.0f} ms"
+
+
+def distance(sample: Sample, command: Vector, bounds: Bounds) -> float:
+    """How far the arm is from a command, of the joints that are compared."""
+    measured = np.array(sample.position[: bounds.compared])
+    return float(np.abs(measured - command[: bounds.compared]).max())
+
+
+def jumped(life: Life, bounds: Bounds) -> Iterator[str]:
+    """Motion of the arm that is faster than any that follows commands within the limits.
+
+    When its own world lets go of it, it may go as far as a command may be away from it.
+    """
+    origin: Sample | None = None
+    driven_s = 0.0
+    for before, after in itertools.pairwise(life.arm):
+        if after.returns != before.returns or not after.driven:
+            origin, driven_s = after, 0.0
+        if not after.driven:
+            continue
+        if origin is None or after.t_ns - origin.t_ns > _RETURN_NS:
+            if after.speed > bounds.arm_speed:
+                yield f"the arm moved with {after.speed:.3g} rad/s (allowed {bounds.arm_speed:.3g})"
+            continue
+        if life.mode_at(after.t_ns) is Mode.ARMED:
+            driven_s += (after.t_ns - before.t_ns) / 1e9
+        allowed = bounds.follow_distance + _SETTLED + 1.3 * bounds.velocity * driven_s
+        way = distance(after, np.array(origin.position), bounds)
+        if way > allowed:
+            yield f"the arm jumped by {way:.3g} (allowed {allowed:.3g})"
+
+
+def restless(life: Life, bounds: Bounds) -> Iterator[str]:
+    """An arm that moves though every command has expired, and its gentle stop is over."""
+    over_ns = 0
+    log = iter([*life.log, None])
+    coming = next(log)
+    for sample in life.arm:
+        while coming is not None and coming.action.t_boot_ns <= sample.t_ns:
+            action = coming.action
+            over_ns = action.t_boot_ns + bounds.ttl_ns + round(action.rest_ms * 1e6) + _RETURN_NS
+            coming = next(log)
+        if over_ns and sample.t_ns > over_ns and sample.driven and sample.speed > _STILL:
+            yield f"the arm moves with {sample.speed:.3g} rad/s and nobody commands anything"

@@ -10,56 +10,45 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
+import zmq
 
-from actd.client import Operator
+from actd.client import Operator, Robot
 from actd.errors import LinkError
+from actd.link import request, sockets
+from actd.link.age import boottime_ns
 from actd.mode import Mode
-from tests.faults.arm import Arm, speak
+from tests.faults.arm import HOST, ROBOT, Arm
 from tests.faults.deployment import (
-    BOUNDS,
     CAMERA_MS,
-    RATE_HZ,
+    LATE_MS,
+    Setup,
     free_ports,
+    hull,
     is_free,
     write_config,
-    write_videos,
 )
-from tests.faults.promise import (
-    Operated,
-    disorder,
-    no_rest,
-    re_engaged,
-    wild_steps,
-)
+from tests.faults.engine import JOINTS
+from tests.faults.life import Life, Operated
+from tests.faults.promise import always
 from tests.faults.webcam import Webcam, lively
 
 PATIENCE_S = 30.0
 """How long a test waits for what must come; never part of a verdict on time."""
 
 _DISK_MB = 12
+_STATE_S = 0.01
+_AT_SPEED = 0.2  # of the velocity limit: fast enough that a fault has something to break
 
 _ROLES = {"tick": 1, "inference": 1, "camera": 2, "flight": 1}
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """What a daemon is started with.
-
-    `webcam`: `cam_low` is one, and looked at for freezing. `clock`: its wall clock is
-    `rig.clock`'s. `small_disk`: the flight recorder has a disk of its own.
-    """
-
-    webcam: bool = False
-    clock: bool = False
-    small_disk: bool = False
 
 
 class Rig:
@@ -67,35 +56,46 @@ class Rig:
 
     def __init__(self, setup: Setup, folder: Path, engine: Path) -> None:
         self.setup = setup
+        self.bounds = setup.bounds
         self.folder = folder
         self.ports = free_ports()
         self.operated: list[Operated] = []
         self.notes: list[str] = []
         """What an injection has to tell of the fault in hand."""
-        self.kills = 0
-        """Processes that this daemon has had to start again."""
+        self.struck_ns: int | None = None
+        """When the fault in hand struck, where that is before its injection is done."""
+        self.kills: Counter[str] = Counter()
+        """How often each process has had to be started again."""
         self.clock = folder / "clock"
         self.flights = folder / "flights"
-        self.webcam = Webcam() if setup.webcam else None
+        self.webcam = Webcam()
+        self._fresh = False  # nothing has happened since an operator brought it into its mode
         self._known: dict[int, psutil.Process] = {}
         self._shared_memory = set(Path("/dev/shm").iterdir())
         self._scratch = folder / "tmp"
         self._scratch.mkdir(parents=True)
-        write_videos(folder)
-        self.step_clock(0)
+        self.step_clock()
         if setup.small_disk:
             self.flights.mkdir()
             subprocess.run(
                 ["mount", "-t", "tmpfs", "-o", f"size={_DISK_MB}m", "actd", self.flights],
                 check=True,
             )
-        url = self.webcam.url if self.webcam is not None else None
-        config = write_config(folder, engine, self.ports, self.flights, url)
+        config = write_config(
+            folder,
+            engine,
+            setup,
+            ports=self.ports,
+            flights=self.flights,
+            webcam=self.webcam.url,
+        )
         self._log = (folder / "daemon.log").open("wb")
         self.daemon = subprocess.Popen(
             [sys.executable, "-m", "actd", "run", str(config)],
             stdout=self._log,
             stderr=subprocess.STDOUT,
+            # A process group of its own, as a shell makes one: what a terminal sends reaches all.
+            start_new_session=True,
             env={
                 **os.environ,
                 "TMPDIR": str(self._scratch),
@@ -106,18 +106,41 @@ class Rig:
         self.arm = Arm(self.ports)
         self.arm.start()
 
+    @property
+    def life(self) -> Life:
+        """Everything so far."""
+        return Life(self.arm.log, self.arm.samples, self.operated)
+
+    def strike(self) -> None:
+        """What follows is because of the fault."""
+        self.struck_ns = boottime_ns()
+
+    def begin(self) -> None:
+        """A fault is to be injected."""
+        self.notes.clear()
+        self.struck_ns, self._fresh = None, False
+
     # --- the operator
 
     def operator(self, timeout_s: float = 3.0) -> Operator:
-        """A connection to the control socket."""
-        return Operator(ports=self.ports, timeout_s=timeout_s)
+        """A connection to the control and status sockets."""
+        return Operator(ports=self.ports, timeout_s=timeout_s, robot=ROBOT)
 
     def operate(self, event: str) -> None:
-        """Give one command; raises LinkError when it is refused."""
-        given_ns = time.monotonic_ns()
+        """Give one order; raises LinkError when it is refused."""
+        given_ns = boottime_ns()
         with self.operator() as operator:
             operator.request(event)
-        self.operated.append(Operated(given_ns, event))
+        self.operated.append(Operated(given_ns, boottime_ns(), event))
+
+    def order(self, command: str, timeout_s: float = 3.0, **fields: Any) -> dict[str, Any]:
+        """One request to the control socket as it is; raises LinkError when it is refused."""
+        context: zmq.Context[Any] = zmq.Context()
+        try:
+            address = sockets.endpoint(HOST, self.ports.control)
+            return request.request(context, address, command, round(timeout_s * 1e3), **fields)
+        finally:
+            context.destroy(linger=0)
 
     def status(self) -> dict[str, Any]:
         """The daemon's, or an empty one while it does not answer."""
@@ -128,29 +151,32 @@ class Rig:
             return {}
 
     def bring(self, mode: Mode) -> None:
-        """Lead the healthy daemon into `mode`, as an operator would, and the arm to rest before."""
+        """Lead the healthy daemon into `mode`, as an operator would; ARMED is in motion."""
         self.wait(self.is_healthy, "the daemon to be healthy")
+        if mode is Mode.ARMED and self._fresh and self.arm.mode is Mode.ARMED:
+            self.wait(self._at_speed, "the arm to move")
+            return
+        self._fresh = True
         if self.arm.mode is not Mode.IDLE:
             with suppress(LinkError):  # it may have stopped already
                 self.operate("stop")
-            self.wait(self._at_rest, "the arm to rest")
+            self.wait(self.at_rest, "the arm to rest")
             self.operate("reset")
         self.wait_mode(Mode.IDLE)
+        self.arm.do(lambda body: body.place(0 * body.position))
         if mode is Mode.IDLE:
             return
-        if mode is Mode.STOP:
-            self.operate("stop")
-        else:
-            self._engage()
+        self._engage()
         if mode is Mode.HOLD:
             self.operate("hold")
+        elif mode is Mode.STOP:
+            self.operate("stop")
         elif mode is Mode.FAULT:
-            self.arm.speech = lambda _: None
-            self.wait_mode(Mode.FAULT)
-            self.arm.speech = speak
+            with self.rival(self.arm.position):
+                self.wait_mode(Mode.FAULT)
         self.wait_mode(mode)
         if mode is not Mode.ARMED:
-            self.wait(self._at_rest, "the arm to rest")
+            self.wait(self.at_rest, "the arm to rest")
 
     def _engage(self) -> None:
         def armed() -> bool:
@@ -163,16 +189,40 @@ class Rig:
 
         refusals: list[str] = []
         self.wait(armed, "the daemon to arm", lambda: refusals[-1] if refusals else "")
-        begun = len(self.arm.log)
-        # Fast enough that a fault has something to break.
-        self.wait(
-            lambda: self.arm.mode is Mode.ARMED and len(self.arm.log) > begun + RATE_HZ // 2,
-            "the arm to move",
-        )
+        self.wait(self._at_speed, "the arm to move")
 
-    def _at_rest(self) -> bool:
+    def _at_speed(self) -> bool:
+        action = self.arm.log[-1].action
+        speed = action.rest_ms / 1e3 * self.bounds.acceleration
+        return action.mode is Mode.ARMED and speed > _AT_SPEED * self.bounds.velocity
+
+    def rising(self) -> bool:
+        """Whether the first joint is told to go up."""
+        two = [received.action.action for received in self.arm.log[-2:]]
+        return all(two) and two[1][JOINTS[0]] > two[0][JOINTS[0]]
+
+    def at_rest(self) -> bool:
+        """Whether the newest commands are one."""
         last = [received.action.action for received in self.arm.log[-5:]]
         return len(last) == 5 and all(action == last[0] for action in last)
+
+    @contextmanager
+    def rival(self, place: Any) -> Iterator[None]:
+        """A second program that sends the robot's state: the arm is at `place`, (joints,)."""
+        over, state = threading.Event(), dict(zip(JOINTS, map(float, place), strict=True))
+
+        def work() -> None:
+            with Robot(ROBOT, ports=self.ports) as robot:
+                while not over.wait(_STATE_S):
+                    robot.send_state(state, acting=False)
+
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     # --- waiting
 
@@ -187,6 +237,14 @@ class Rig:
                     f"waited {PATIENCE_S:g} s for {what} {why()}; mode {self.arm.mode!r}; "
                     f"{self.said()[-1500:]}"
                 )
+            time.sleep(0.02)
+
+    def watch(self, seconds: float, *modes: Mode) -> None:
+        """For so long the mode must be one of these; AssertionError otherwise."""
+        until_s = time.monotonic() + seconds
+        while time.monotonic() < until_s:
+            if self.arm.mode not in modes:
+                raise AssertionError(f"{self.arm.mode!r} instead of {modes!r}")
             time.sleep(0.02)
 
     def wait_mode(self, *modes: Mode) -> None:
@@ -205,15 +263,9 @@ class Rig:
         return (
             all(roles.count(role) == count for role, count in _ROLES.items())
             and all(camera["state"] == "ok" for camera in cameras.values())
-            and all((camera["age_ms"] or 1e9) < CAMERA_MS for camera in cameras.values())
-            and inference["state"] == "running"
+            and all((camera["age_ms"] or 1e9) < self._camera_ms for camera in cameras.values())
+            and (self.setup.late or inference["state"] == "running")
         )
-
-    def mode(self) -> str:
-        """The daemon's mode, also where no arm listens."""
-        if self.arm.is_alive():
-            return self.arm.log[-1].action.mode.name if self.arm.log else ""
-        return str(self.status().get("mode", ""))
 
     def flight_says(self) -> str:
         """The flight recorder's condition, as status has it."""
@@ -237,13 +289,17 @@ class Rig:
                     found.append((child, module.rpartition(".")[2]))
         return found
 
+    @property
+    def _camera_ms(self) -> float:
+        return CAMERA_MS + LATE_MS * self.setup.late
+
     def process(self, target: str) -> psutil.Process:
         """A process by name: supervisor, tick, inference, flight, or `camera` and its name."""
         if target == "supervisor":
             return psutil.Process(self.daemon.pid)
         role, _, name = target.partition(" ")
         for child, found in self.family():
-            if found == role and (not name or _reads(child, f"{name}.avi")):
+            if found == role and (not name or (name == "cam_high") == _reads_video(child)):
                 return child
         raise AssertionError(f"no process {target}; {self.said()[-1500:]}")
 
@@ -256,10 +312,11 @@ class Rig:
             self.daemon.send_signal(signal.SIGTERM)
         try:
             self.daemon.wait(PATIENCE_S)
-            wrong = self.leftovers() + self.life()
+            wrong = self.leftovers() + always(self.life, self.bounds, hull(self.life))[:3]
         except subprocess.TimeoutExpired:
             wrong = ["the daemon did not end"]
-        self.close()
+        finally:
+            self.close()
         return wrong
 
     def leftovers(self) -> list[str]:
@@ -271,21 +328,10 @@ class Rig:
         left += [f"temporary file {file}" for file in self._scratch.rglob("*")]
         return left
 
-    def life(self) -> list[str]:
-        """What was promised for every moment and broken in some, between the faults too."""
-        log = self.arm.log
-        return [
-            *wild_steps(log, BOUNDS),
-            *disorder(log),
-            *no_rest(log, BOUNDS),
-            *re_engaged(log, self.operated, BOUNDS),
-        ][:3]
-
     def close(self) -> None:
         """End what the test itself runs; kill what is left of the daemon."""
         self.arm.close()
-        if self.webcam is not None:
-            self.webcam.close()
+        self.webcam.close()
         for process in self._known.values():
             with suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -298,20 +344,17 @@ class Rig:
 
     def calm(self) -> None:
         """Undo what a fault may have left in the arm and the cameras."""
-        self.arm.speech = speak
-        if not self.arm.is_alive():
-            before, self.arm = self.arm, Arm(self.ports)
-            self.arm.pose, self.arm.log = before.pose, before.log
-            self.arm.start()
-        if self.webcam is not None:
-            self.webcam.replug()
-            self.webcam.show = lively()
+        self.webcam.replug()
+        self.webcam.show = lively()
 
     # --- the clock
 
-    def step_clock(self, seconds: int) -> None:
-        """Set the daemon's wall clock so far ahead of the real one; negative: behind."""
-        self.clock.write_bytes(seconds.to_bytes(8, sys.byteorder, signed=True))
+    def step_clock(self, wall_s: int = 0, suspended_s: int = 0) -> None:
+        """Set the daemon's wall clock so far ahead of the real one (negative: behind), and have
+        it believe that the computer was suspended for so long.
+        """
+        words = (wall_s.to_bytes(8, sys.byteorder, signed=True) for wall_s in (wall_s, suspended_s))
+        self.clock.write_bytes(b"".join(words))
 
     def _other_clock(self) -> dict[str, str]:
         """Preloads a wall clock that is as wrong as `self.clock` says."""
@@ -321,7 +364,7 @@ class Rig:
         return {"LD_PRELOAD": str(library), "ACTD_TEST_CLOCK": str(self.clock)}
 
 
-def _reads(process: psutil.Process, name: str) -> bool:
+def _reads_video(process: psutil.Process) -> bool:
     with suppress(psutil.NoSuchProcess):
-        return any(Path(file.path).name == name for file in process.open_files())
+        return any(Path(file.path).name == "cam_high.avi" for file in process.open_files())
     return False

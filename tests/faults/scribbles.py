@@ -25,6 +25,8 @@ from tests.faults.rig import Rig
 Stroke = Callable[[Ring, random.Random], None]
 """One thing written into the ring."""
 
+_USABLE_NS = 500_000_000
+
 
 def scribble(stroke: Stroke) -> Injection:
     """Have another process's hand in the plan ring, a thousand times a second."""
@@ -74,7 +76,7 @@ def wild(value: float) -> Stroke:
     def stroke(ring: Ring, chance: random.Random) -> None:
         actions = np.full((CHUNK, len(JOINTS)), value * chance.choice((-1, 1)), np.float32)
         now_ns = time.monotonic_ns()
-        ring.write((now_ns, now_ns, 1_000_000, 0, actions))
+        ring.write((now_ns, now_ns, 1_000_000, 0, _USABLE_NS, actions))
 
     return stroke
 
@@ -83,7 +85,7 @@ def from_the_future(ring: Ring, chance: random.Random) -> None:
     """Proper records of what will be observed in an hour."""
     actions = np.full((CHUNK, len(JOINTS)), chance.uniform(-1, 1), np.float32)
     then_ns = time.monotonic_ns() + 3600 * 10**9
-    ring.write((then_ns, then_ns, 1_000_000, 0, actions))
+    ring.write((then_ns, then_ns, 1_000_000, 0, _USABLE_NS, actions))
 
 
 def _plan_ring(rig: Rig) -> Ring:

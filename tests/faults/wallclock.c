@@ -1,7 +1,8 @@
-/* Preloaded into a daemon: its wall clock is the real one plus what a file says, in seconds.
+/* Preloaded into a daemon: its clocks are the real ones plus what a file says, in seconds.
 
-   ACTD_TEST_CLOCK names the file: one native 64-bit integer, read at every look at the clock.
-   Every other clock, and all sleeping, is left alone. */
+   ACTD_TEST_CLOCK names the file: two native 64-bit integers, read at every look at a clock. The
+   first belongs to the wall clock. The second belongs to CLOCK_BOOTTIME alone, which is how a
+   process sees that the computer was suspended. Every other clock, and all sleeping, is left alone. */
 
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -19,16 +20,18 @@ __attribute__((constructor)) static void open_file(void) {
     if (path) file = open(path, O_RDONLY | O_CLOEXEC);
 }
 
-static int64_t offset_s(void) {
+static int64_t offset_s(int place) {
     int64_t seconds = 0;
-    return pread(file, &seconds, sizeof seconds, 0) == sizeof seconds ? seconds : 0;
+    off_t at = place * (off_t)sizeof seconds;
+    return pread(file, &seconds, sizeof seconds, at) == sizeof seconds ? seconds : 0;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
     int failed = (int)syscall(SYS_clock_gettime, clock, now);
-    if (!failed && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
-        now->tv_sec += offset_s();
-    return failed;
+    if (failed) return failed;
+    if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE) now->tv_sec += offset_s(0);
+    if (clock == CLOCK_BOOTTIME) now->tv_sec += offset_s(1);
+    return 0;
 }
 
 int gettimeofday(struct timeval *now, void *zone) {

@@ -18,13 +18,15 @@ import pytest
 from actd.build.export import export_checkpoint
 from actd.mode import Mode
 from actd.policy.untrained import write_untrained
-from tests.faults.deployment import BOUNDS, FLIGHT_MB
+from tests.faults.deployment import BOUNDS, FLIGHT_MB, Setup
 from tests.faults.engine import HEIGHT, JOINTS, WIDTH
-from tests.faults.promise import disorder, no_rest, wild_steps
-from tests.faults.rig import Rig, Setup
+from tests.faults.life import Life
+from tests.faults.promise import disorder, no_rest, outlived, run_away, wild_steps
+from tests.faults.rig import Rig
 from tests.soak.growth import MEASURES, folder_mb, growth, look
 
 SECONDS = float(os.environ.get("ACTD_SOAK_SECONDS", "3600"))
+_JUDGES = (wild_steps, disorder, no_rest, outlived, run_away)
 _EVERY_S = min(10.0, SECONDS / 30)
 _WARM_UP_S = min(300.0, SECONDS / 5)
 
@@ -103,14 +105,13 @@ def _sample(rig: Rig, broken: list[str]) -> dict[str, list[dict[str, float]]]:
 
 def _judge_and_forget(rig: Rig) -> list[str]:
     """Judge what has arrived since the last look; an hour of it all would fill the memory."""
-    log = rig.arm.log
-    seen = list(log)
-    del log[: len(seen) - 5]
+    log, samples = rig.arm.log, rig.arm.samples
+    life = Life(list(log), list(samples))
+    del log[: len(life.log) - 5]
+    del samples[: len(life.arm) - 50]
     return [
-        *wild_steps(seen, BOUNDS),
-        *disorder(seen),
-        *no_rest(seen, BOUNDS),
-        *(f"seq {a.seq}: {a.mode.name}" for _, a in seen if a.mode in (Mode.FAULT, Mode.STOP)),
+        *(told for judge in _JUDGES for told in judge(life, BOUNDS)),
+        *(f"seq {a.seq}: {a.mode.name}" for _, a in life.log if a.mode in (Mode.FAULT, Mode.STOP)),
     ]
 
 
