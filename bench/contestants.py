@@ -1,12 +1,13 @@
-"""The loops of the tick bench as they take turns: the real daemon, and the peers.
+"""The loops of the tick bench as they take turns: the real daemon, and its peers.
 
-Each has an arm of its own and is stopped while it is not its turn. What it did in its turns is
-given as records with wake_ns, late_ns, sent_ns and missed.
+Each has an arm of its own and is stopped while it is not its turn. What it did in a turn is a
+`bench.lateness.Turn`.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -19,32 +20,65 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actd.client import Operator
+from actd.config.process import ProcessConfig
 from actd.errors import LinkError
 from actd.link.sockets import Ports
 from actd.mode import Mode
 from actd.observe.flight import Flight, read_flight
+from actd.runtime.cores import Asked, Share, share
+from actd.runtime.realtime import Wish, fifo_can_be_had
 from actd.runtime.shm import Ring
 from bench import stage
-from bench.peers import POLICY_HZ, RECORD, SLOTS
+from bench.lateness import Turn, Window, inside
+from bench.peers import POLICY_HZ
+from bench.wire import ARRIVAL, CHUNK, ROBOT, SLOTS, TICK
 
 JOINTS = [f"joint_{number}" for number in range(14)]
 START_S = 60.0
 POLL_S = 0.05
-
-Window = tuple[int, int]
-"""One turn: from and to, on the monotonic clock in ns."""
+_PROCESS = ProcessConfig()
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What all loops of one run share. Without `infer` no loop infers, but cameras are on."""
+    """What all loops of one run share. Without `infer` no loop infers, but cameras are on.
+
+    `realtime`: of actd's tick and the bare loop. `unprivileged`: everything runs without what
+    an ordinary user has not. `arm`: ordinary or realtime,
+    see bench.arm.
+    """
 
     hz: float
     infer: bool
     engine: Path
-    threads: int
+    realtime: Wish
+    unprivileged: bool
+    arm: str
     videos: Mapping[str, str]
     scratch: Path
+
+    def share(self) -> Share:
+        """Who runs on which cores, as the daemon will divide them."""
+        priority = _PROCESS.tick.priority
+        fifo = not self.unprivileged and fifo_can_be_had(self.realtime, priority)
+        return share(os.sched_getaffinity(0), Asked(), fifo=fifo)
+
+    def job(self) -> dict[str, Any]:
+        """What every process of the bench is told, as JSON data."""
+        found = self.share()
+        return {
+            "hz": self.hz,
+            "infer": self.infer,
+            "engine": str(self.engine),
+            "realtime": self.realtime,
+            "arm": self.arm,
+            "videos": dict(self.videos),
+            "joints": JOINTS,
+            "cores": {role: getattr(found, role) for role in ("tick", "inference", "cameras")},
+            "threads": found.threads,
+            "priority": _PROCESS.tick.priority,
+            "nice": {"inference": _PROCESS.inference.nice, "cameras": _PROCESS.cameras.nice},
+        }
 
 
 class Contestant:
@@ -54,29 +88,28 @@ class Contestant:
         self.name = name
         self.setting = setting
         self.ports = stage.free_ports()
+        self.rings: dict[str, Ring] = {}
         self._stack = stack
         self._processes: list[stage.Process] = []
+        self._seen: list[int] = []
 
-    def start(self, name: str, command: list[str], fds: tuple[int, ...] = ()) -> None:
+    def start(self, name: str, command: list[str], fds: tuple[int, ...] = ()) -> stage.Process:
         """Start one of its processes, and see to its end."""
         log = self.setting.scratch / f"{self.name}-{name}.log"
-        process = stage.Process([sys.executable, "-m", *command], log, fds)
+        prefix = stage.DROP if self.setting.unprivileged else ()
+        process = stage.Process([*prefix, sys.executable, "-m", *command], log, fds)
         self._stack.callback(process.end)
         self._processes.append(process)
+        return process
 
-    def start_peer(self, loop: str, ring: Ring | None = None) -> None:
-        """Start a loop of bench.peers, or its arm."""
-        fds = () if ring is None else (ring.fd,)
-        job = {
-            **asdict(self.setting),
-            "scratch": "",
-            "engine": str(self.setting.engine),
-            "loop": loop,
-            "ports": list(asdict(self.ports).values()),
-            "joints": JOINTS,
-            "fd": fds[0] if fds else -1,
-        }
-        self.start(loop, ["bench.peers", json.dumps(job)], fds)
+    def start_own(self, module: str, loop: str, rings: Mapping[str, np.dtype[Any]]) -> None:
+        """Start `python -m bench.<module>`, which writes these records."""
+        made = {name: Ring(dtype, SLOTS) for name, dtype in rings.items()}
+        self.rings |= made
+        fds = {name: each.fd for name, each in made.items()}
+        job = self.setting.job() | {"loop": loop, "ports": list(asdict(self.ports).values())}
+        command = [f"bench.{module}", json.dumps(job | {"fds": fds})]
+        self.start(f"{module}-{loop}", command, tuple(fds.values()))
 
     def resume(self) -> None:
         """Go on, until it works. Ends the bench when it does not."""
@@ -101,12 +134,28 @@ class Contestant:
             process.check()
 
     def works(self) -> bool:
-        """Whether ticks come, as they should in this run."""
-        raise NotImplementedError
+        """Whether every kind of its records has come since they were last looked at."""
+        before, self._seen = self._seen, [ring.newest for ring in self.rings.values()]
+        return all(was < now for was, now in zip(before, self._seen, strict=False)) and bool(before)
 
-    def ticks(self, window: Window) -> NDArray[Any]:
-        """The records of one turn."""
-        raise NotImplementedError
+    def cpu_s(self) -> float:
+        """Processor time of its first process so far."""
+        return stage.cpu_s(self._processes[0].pid)
+
+    def turn(self, window: Window, cpu_s: float) -> Turn:
+        """What it did in the turn that has just ended."""
+        return Turn(
+            window,
+            inside(self.records("ticks", TICK), window),
+            self.records("arrivals", ARRIVAL),
+            inside(self.records("chunks", CHUNK), window, "started_ns"),
+            cpu_s,
+        )
+
+    def records(self, name: str, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """What one of its rings still holds."""
+        ring = self.rings.get(name)
+        return np.array([] if ring is None else [each for _, each in ring.since(0)], dtype)
 
 
 class Peer(Contestant):
@@ -114,20 +163,26 @@ class Peer(Contestant):
 
     def __init__(self, name: str, setting: Setting, stack: ExitStack) -> None:
         super().__init__(name, setting, stack)
-        self._ring = Ring(RECORD, SLOTS)
-        self._seen = 0
-        self.start_peer(name, self._ring)
-        self.start_peer("arm")
+        self.start_own("peers", name, {"ticks": TICK})
+        self.start_own("arm", "arm", {"arrivals": ARRIVAL})
 
-    def works(self) -> bool:
-        """Whether a tick has come since it was last looked at."""
-        before, self._seen = self._seen, self._ring.newest
-        return self._seen > before > 0
 
-    def ticks(self, window: Window) -> NDArray[Any]:
-        """The records of one turn that has just ended."""
-        records = [record for _, record in self._ring.since(0)]
-        return inside(np.array(records, RECORD), window)
+class Bare(Contestant):
+    """The bare loop, beside the engine alone."""
+
+    def __init__(self, setting: Setting, stack: ExitStack) -> None:
+        super().__init__("bare", setting, stack)
+        self.start_own("bare", "loop", {"ticks": TICK})
+        self.start_own("bare", "engine", {"chunks": CHUNK} if setting.infer else {})
+        self.start_own("arm", "arm", {"arrivals": ARRIVAL})
+
+
+class Engine(Contestant):
+    """The engine alone. It does not tick."""
+
+    def __init__(self, setting: Setting, stack: ExitStack) -> None:
+        super().__init__("engine", setting, stack)
+        self.start_own("bare", "engine", {"chunks": CHUNK})
 
 
 class Daemon(Contestant):
@@ -137,8 +192,11 @@ class Daemon(Contestant):
         super().__init__("actd", setting, stack)
         self.realtime: dict[str, Any] = {}
         self._operator = stack.enter_context(Operator(ports=self.ports, timeout_s=2.0))
-        self.start("daemon", ["actd", "run", str(_write_config(setting, self.ports))])
-        self.start_peer("arm")
+        self._daemon = self.start(
+            "daemon", ["actd", "run", str(_write_config(setting, self.ports))]
+        )
+        self._tick_pid = 0
+        self.start_own("arm", "arm", {"arrivals": ARRIVAL})
 
     def works(self) -> bool:
         """Whether it is armed; without inference it cannot be."""
@@ -156,33 +214,39 @@ class Daemon(Contestant):
         except LinkError:
             return False  # not listening yet
 
-    def ticks(self, window: Window) -> NDArray[Any]:
-        """The records of one turn; by now they are on disk."""
-        return inside(self.flight().ticks, window)
+    def cpu_s(self) -> float:
+        """Processor time of its tick process so far."""
+        self._tick_pid = self._tick_pid or self._daemon.find("actd.runtime.tick")
+        return stage.cpu_s(self._tick_pid)
+
+    def turn(self, window: Window, cpu_s: float) -> Turn:
+        """What it did in one turn; by now it is on disk."""
+        flight = self.flight()
+        arrivals = self.records("arrivals", ARRIVAL)
+        plans = inside(flight.plans, window, "started_ns")
+        return Turn(window, inside(flight.ticks, window), arrivals, plans, cpu_s)
 
     def flight(self) -> Flight:
         """Everything that was recorded so far."""
         return read_flight(self.setting.scratch / "flights")
 
 
-def inside(records: NDArray[Any], window: Window) -> NDArray[Any]:
-    """The records of ticks that woke in this window."""
-    wake_ns = records["wake_ns"]
-    return records[(wake_ns >= window[0]) & (wake_ns < window[1])]
-
-
 def maker(name: str) -> Callable[[Setting, ExitStack], Contestant]:
     """How the contestant of this name is made."""
-    return Daemon if name == "actd" else lambda setting, stack: Peer(name, setting, stack)
+    own: dict[str, Callable[[Setting, ExitStack], Contestant]]
+    own = {"actd": Daemon, "bare": Bare, "engine": Engine}
+    return own.get(name) or (lambda setting, stack: Peer(name, setting, stack))
 
 
 def _write_config(setting: Setting, ports: Ports) -> Path:
-    limits = "{position: [-3, 3], velocity: 3, acceleration: 30}"
+    # Wide: an untrained policy commands anything.
+    limits = "{position: [-100, 100], velocity: 3, acceleration: 30}"
     camera = "{{type: opencv, index_or_path: '{}', width: 640, height: 480, fps: 30}}"
     lines = [
         f"engine: {setting.engine}",
         "robot:",
-        "  start_distance: 10",
+        f"  name: {ROBOT}",
+        "  start_distance: 20",
         "  joints:",
         *(f"    {joint}: {limits}" for joint in JOINTS),
         "cameras:",
@@ -190,6 +254,7 @@ def _write_config(setting: Setting, ports: Ports) -> Path:
         f"control: {{rate_hz: {setting.hz:g}, policy_hz: {POLICY_HZ}, mode: temporal}}",
         # The bench is about time; a slow computer's old plans are to be followed all the same.
         "staleness: {plan_ms: 10000}",
+        f"process: {{realtime: '{setting.realtime}'}}",
         f"flight: {{folder: {setting.scratch / 'flights'}}}",
         "link:",
         *(f"  {name}_port: {port}" for name, port in asdict(ports).items()),

@@ -12,15 +12,13 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from bench import harness
-
-DROPPED = "-sys_nice,-ipc_lock"
-DROP = ["setpriv", f"--bounding-set={DROPPED}", f"--inh-caps={DROPPED}"]
+from bench import harness, stage
 
 
 def bench(
@@ -31,13 +29,13 @@ def bench(
     out: Annotated[Path | None, typer.Option(help="File for the JSON result.")] = None,
 ) -> None:
     """Run the demo and hold its cadence against the bars."""
-    result = _demo(seconds, realtime, DROP if unprivileged else [])
+    result = _demo(seconds, realtime, stage.DROP if unprivileged else ())
     name = "demo-fifo" if result["realtime"].get("sched_fifo") == "ok" else "demo"
     options = harness.Options(rounds=1, as_json=as_json, out=out)
     raise typer.Exit(harness.report(name, _metrics(result), options))
 
 
-def _demo(seconds: float, realtime: str, prefix: list[str]) -> dict[str, Any]:
+def _demo(seconds: float, realtime: str, prefix: Sequence[str]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="bench-demo-") as folder:
         command = [*prefix, sys.executable, "-m", "actd", "demo", "--headless", "--json"]
         command += ["--seconds", str(seconds), "--realtime", realtime, "--out", folder]

@@ -1,8 +1,9 @@
 """What the tick bench is played with: an engine, two videos, and processes that can be paused.
 
-The engine is built once and kept in the user's cache. Processes that wait for their turn are
+Engines are built once and kept in the user's cache. Processes that wait for their turn are
 stopped whole, so that only one loop at a time has the computer. `end` leaves none of them, and
-if the bench is killed the kernel ends them.
+if the bench is killed the kernel ends them. What a process took of the processor is read from
+/proc: user and system time of all its threads.
 """
 
 from __future__ import annotations
@@ -29,17 +30,21 @@ CAMERAS = {"top": (480, 640), "wrist": (480, 640)}
 ENGINE = "ort-int8"
 FRAMES = 90
 
+_DROPPED = "-sys_nice,-ipc_lock"
+DROP = ("setpriv", f"--bounding-set={_DROPPED}", f"--inh-caps={_DROPPED}")
+"""Before a command: run it, as root, without what an ordinary user has not."""
+
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
 
-def engine() -> Path:
-    """The default ACT for two cameras of 480x640, untrained, as an int8 engine."""
-    recipe = (resource_dir("engines") / f"{ENGINE}.yaml").read_text(encoding="utf-8")
+def engine(name: str = ENGINE) -> Path:
+    """The default ACT for two cameras of 480x640, untrained, as the engine of this recipe."""
+    recipe = (resource_dir("engines") / f"{name}.yaml").read_text(encoding="utf-8")
     built_from = f"{actd.__version__} {CAMERAS} {recipe} {metadata.version('onnxruntime')}"
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "actd" / "bench"
     folder = cache / hashlib.sha256(built_from.encode()).hexdigest()[:12]
-    if not (folder / ENGINE / "manifest.json").is_file():
+    if not (folder / name / "manifest.json").is_file():
         from actd.build.export import export_checkpoint
         from actd.policy.untrained import write_untrained
 
@@ -47,8 +52,8 @@ def engine() -> Path:
         with tempfile.TemporaryDirectory(prefix="building-", dir=folder) as scratch:
             checkpoint = write_untrained(Path(scratch) / "checkpoint", cameras=CAMERAS)
             tell = partial(print, file=sys.stderr)
-            export_checkpoint(checkpoint, folder, [ENGINE], "synthetic", tell)
-    return folder / ENGINE
+            export_checkpoint(checkpoint, folder, [name], "synthetic", tell)
+    return folder / name
 
 
 def videos(folder: Path) -> dict[str, str]:
@@ -97,6 +102,21 @@ class Process:
                 preexec_fn=_die_with_parent,  # noqa: PLW1509  # the bench has no threads
             )
 
+    @property
+    def pid(self) -> int:
+        """Of the process itself."""
+        return self._process.pid
+
+    def find(self, words: str) -> int:
+        """The process, of all that it has started, with these words in its command line."""
+        asked = words.encode().replace(b" ", b"\0")
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # it has ended since
+                line = (folder / "cmdline").read_bytes()
+                if asked in line and os.getsid(int(folder.name)) == self.pid:
+                    return int(folder.name)
+        sys.exit(f"{self.log.stem} has no process {words!r}")
+
     def check(self) -> None:
         """End the bench, with the last words of this process, if it has ended."""
         if self._process.poll() is not None:
@@ -121,6 +141,13 @@ class Process:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+
+
+def cpu_s(pid: int) -> float:
+    """Processor time that a process has taken so far, in s."""
+    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    user, system = after_name[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def _die_with_parent() -> None:
