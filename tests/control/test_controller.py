@@ -359,6 +359,33 @@ def test_no_history_leads_beyond_what_was_planned_or_over_a_limit(  # noqa: PLR0
         last, speed = output.action, now
 
 
+@hypothesis_settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 9999),
+    before=st.integers(1, 60),
+    mode=st.sampled_from(["queue", "latest", "temporal"]),
+)
+def test_rows_that_are_over_are_not_gone_back_to(seed: int, before: int, mode: str) -> None:
+    """Armed again out of HOLD, an arm stays within where it was held and the rows due since."""
+    rows = np.cumsum(np.random.default_rng(seed).normal(0, 0.02, (120, 1)), 0)
+    arm = settings(
+        1, mode=mode, chunk_size=120, n_action_steps=120, velocity=50.0, acceleration=1e4,
+        start_distance=5.0, follow_distance=5.0,
+    )  # fmt: skip
+    rig = Rig(arm, rows[0]).armed(rows)
+    rig.run(before)
+    rig.tick(Event.HOLD)
+    held = rig.run(3)[-1].action
+    assert held is not None
+    assert rig.tick(Event.ARM).mode is Mode.ARMED
+    begin = len(rig.outputs) - 1
+    rig.run(60)
+    after = np.array([o.action for o in rig.outputs[begin:] if o.action is not None])
+    due = np.concatenate((rows[before - 1 :], held[None]))
+    assert after.min() >= due.min() - 1e-6
+    assert after.max() <= due.max() + 1e-6
+
+
 @hypothesis_settings(max_examples=30, deadline=None)
 @given(
     duration_s=st.floats(0.5, 3.0),

@@ -352,8 +352,8 @@ class Seams(RuleBasedStateMachine):
 
 
 Seams.TestCase.settings = settings(
-    max_examples=60,
-    stateful_step_count=30,
+    max_examples=40,
+    stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

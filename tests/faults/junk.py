@@ -2,8 +2,9 @@
 
 KIND is state, actions, control or status.
 
-Sends at least 10 000 messages a second where the machine can, until ended, prints a line when it
-begins and how many it sent at the end: bytes that are not ZeroMQ's, not msgpack, not schema v1, and some that nearly are.
+Sends at least 10 000 messages a second where the machine can, until ended; prints a line when it
+begins, and at the end how many it sent. Bytes that are not ZeroMQ's, not msgpack, not schema v1,
+and some that nearly are.
 """
 
 from __future__ import annotations
