@@ -186,7 +186,8 @@ speeds = st.lists(st.floats(-1, 1), min_size=3, max_size=3)
 def test_all_joints_brake_in_the_same_time_and_straight_on(
     target: list[float], steps: int, rate_hz: int
 ) -> None:
-    bounds = limits(3, lower=-9, upper=9, velocity=(1.0, 2.0, 4.0), acceleration=(2.0, 8.0, 4.0))
+    """Far from any wall."""
+    bounds = limits(3, lower=-99, upper=99, velocity=(1, 2, 4), acceleration=(2, 8, 4))
     subject = JointLimiter(bounds, 10**9 // rate_hz)
     subject.reset(np.zeros(3))
     for _ in range(steps):
