@@ -40,6 +40,8 @@ from bench.lateness import MOMENTS, Turn, chunk_row, figures, frame_over_ms, row
 from bench.peers import LOOPS
 
 OTHERS = ("bare", "engine", *LOOPS)
+INFERRING = ("actd", "bare", "engine")
+"""Those whose inference is a process of its own and is timed."""
 TURN_S = 10.0
 SETTLE_S = 1.5
 _US = ("p50_us", "p99_us", "p999_us", "max_us")
@@ -126,10 +128,11 @@ def measure(setting: Setting, seconds: float, others: Sequence[str]) -> Result:
         if not isinstance(daemon, Daemon):
             raise TypeError(f"{daemon.name} is not the daemon")
         rows = [row(name, setting.hz, found) for name, found in turns.items() if name != "engine"]
-        chunks = [chunk_row(name, setting.hz, found) for name, found in turns.items()]
+        inferring = [name for name in turns if setting.infer and name in INFERRING]
+        chunks = [chunk_row(name, setting.hz, turns[name]) for name in inferring]
         metrics = figures(setting.hz, turns, {found["loop"]: found for found in rows})
         metrics |= _of_flight(setting.hz, daemon, turns["actd"])
-        return Result(rows, [found for found in chunks if found["n"]], metrics, daemon.realtime)
+        return Result(rows, chunks, metrics, daemon.realtime)
 
 
 def _take_turns(contestants: Sequence[Contestant], seconds: float) -> dict[str, list[Turn]]:
@@ -180,8 +183,10 @@ def _show(rows: Sequence[Mapping[str, Any]], chunks: Sequence[Mapping[str, Any]]
         for column in ("p50 ms", "p90 ms", "plans/s", "n"):
             table.add_column(column, justify="right")
         for found in chunks:
-            figures = [f"{found[name]}" for name in ("infer_p50_ms", "infer_p90_ms", "plans_per_s")]
-            table.add_row(f"{found['hz']}", found["loop"], *figures, f"{found['n']}")
+            shown = [
+                f"{found.get(name, '')}" for name in ("infer_p50_ms", "infer_p90_ms", "plans_per_s")
+            ]
+            table.add_row(f"{found['hz']}", found["loop"], *shown, f"{found['n']}")
         console.print(table)
 
 

@@ -190,7 +190,7 @@ def test_all_loops_run_and_an_interrupted_bench_leaves_nothing(tmp_path: Path, l
     loops = ["actd", "bare", "lerobot-sleep", "lerobot-thread", "uvloop"]
     assert [found["loop"] for found in result["rows"]] == loops
     for found in result["rows"]:
-        assert found["n"] > 10
+        assert found["n"] > 0
         assert 0 < found["cpu"] < 8
         # Of the same ticks; those whose message was lost have no arrival.
         assert 0 <= found["wake"]["p50_us"] <= found["sent"]["p50_us"]
