@@ -62,7 +62,8 @@ class Arm(threading.Thread):
     """Runs until closed. `log` and `samples` only ever grow, for others to read.
 
     `speech`: how the cable falsifies what the daemon is told, None: not. `hangs`: the controller
-    does nothing, though its sockets are open. `ahead_ns`: how far the daemon's clock is ahead.
+    does nothing, though its sockets are open. `ahead_ns`: how far the daemon's clock will
+    be ahead of this computer's, on which the log is kept.
     """
 
     def __init__(self, ports: Ports) -> None:
@@ -207,9 +208,9 @@ class Arm(threading.Thread):
         while listener.poll(0):
             data = listener.recv(zmq.DONTWAIT)
             try:
-                action = messages.parse_action(data)
-                # On this computer's own clock, which the daemon's may be ahead of.
-                action = replace(action, t_boot_ns=action.t_boot_ns - self.ahead_ns)
-                self.log.append(Received(boottime_ns(), action))
+                action, now_ns = messages.parse_action(data), boottime_ns()
+                if action.t_boot_ns - now_ns > self.ahead_ns / 2:
+                    action = replace(action, t_boot_ns=action.t_boot_ns - self.ahead_ns)
+                self.log.append(Received(now_ns, action))
             except LinkError:
                 self.rejected += 1

@@ -13,6 +13,7 @@ from tests.faults.fault import (
     FAULT,
     HOLD,
     IDLE,
+    RESUMES,
     STOP,
     STOPPED,
     UNDISTURBED,
@@ -108,6 +109,22 @@ def _arm() -> Iterator[Fault]:
         IDLE,
         replace(unmoved(IDLE), promise="`arm` is refused"),
         mishaps.only_listened_to,
+    )
+    yield fault(
+        "moved by hand while no tick runs",
+        "SIGSTOP tick for 1 s, carried 0.8 rad meanwhile",
+        replace(RESUMES, promise="goes on only from where the arm is now, or HOLD; no jump"),
+        mishaps.moved_meanwhile,
+        lasts_s=1.0,
+    )
+    yield fault(
+        "controller ends while no tick runs",
+        "SIGSTOP tick for 1 s; its last messages are still in the socket",
+        replace(
+            latched(1000, "no command was sent for"),
+            promise="what waited is not taken for new: HOLD, then FAULT",
+        ),
+        mishaps.gone_meanwhile,
     )
     two = faulted(0, "two programs send")
     yield fault("second sender of the state", "another place, 100 Hz", two, mishaps.rival)

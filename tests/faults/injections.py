@@ -208,9 +208,9 @@ def _step(rig: Rig, seconds: int) -> None:
 @contextmanager
 def suspend(rig: Rig) -> Iterator[None]:
     """The computer was suspended for an hour: only one of its clocks says so."""
-    rig.step_clock(suspended_s=_HOUR_S)
     # Judged as if that had been a short silence: the arm, too, must have had the time to stop.
     rig.arm.ahead_ns = _HOUR_S * 10**9 - SUSPENDED_MS * 10**6
+    rig.step_clock(suspended_s=_HOUR_S)
     yield
 
 

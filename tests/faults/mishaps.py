@@ -6,10 +6,11 @@ Like the injections: each breaks something on entry and mends it on exit.
 from __future__ import annotations
 
 import math
+import signal
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from actd.mode import Mode
 from tests.faults.arm import Speech
 from tests.faults.body import END, Body
 from tests.faults.engine import GRIPPER, JOINTS
-from tests.faults.injections import Injection
+from tests.faults.injections import Injection, send
 from tests.faults.life import Vector
 from tests.faults.rig import Rig
 
@@ -169,6 +170,24 @@ def restart(pause_s: float, *, elsewhere: bool) -> Injection:
         yield
 
     return inject
+
+
+@contextmanager
+def moved_meanwhile(rig: Rig) -> Iterator[None]:
+    """No tick until the end, and a hand takes the arm elsewhere."""
+    with send(signal.SIGSTOP, "tick")(rig), carry_slowly(rig):
+        yield
+
+
+@contextmanager
+def gone_meanwhile(rig: Rig) -> Iterator[None]:
+    """No tick for a second, and what the controller said last still waits in the socket."""
+    rig.strike()
+    with ExitStack() as stack:
+        with send(signal.SIGSTOP, "tick")(rig):
+            stack.enter_context(leave(rig))
+            time.sleep(1.0)
+        yield
 
 
 @contextmanager
