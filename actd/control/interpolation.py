@@ -54,8 +54,9 @@ class Interpolator:
         self._kind_of = np.array([kinds.index(kind) for kind in interpolation])
         self._joints = np.arange(len(interpolation))
 
-    def mix(self, passed: Vector, weights: Vector, rows: Vector) -> Vector:
-        """Actions at one moment and a whole number of rows after it, (ahead, action_dim).
+    def mix(self, passed: Vector, weights: Vector, rows: Vector) -> tuple[Vector, Vector]:
+        """Actions at one moment and a whole number of rows after it, (ahead, action_dim), and the
+        weighted mean of `rows` themselves, (rows, action_dim).
 
         From `rows` (n, ahead + len(offsets) - 1, action_dim) of n chunks, which begin at
         `offsets[0]`; of each chunk the fraction `passed` (n,) of a row has passed and it counts
@@ -67,11 +68,14 @@ class Interpolator:
         powers[0] = weights
         for power in range(1, self._powers):
             np.multiply(powers[power - 1], passed, out=powers[power])
-        shares = (powers.T @ self._weights).reshape(count, len(self.offsets), self._kinds)
-        mixed = np.zeros((self._kinds, ahead * joints))
-        for place in range(len(self.offsets)):
-            part = rows[:, place : place + ahead].reshape(count, -1)
-            mixed += shares[:, place].T @ part
-        per_kind = mixed.reshape(self._kinds, ahead, joints)
+        shares = powers.T @ self._weights
+        sums = (shares.T @ rows.reshape(count, -1)).reshape(-1, self._kinds, length, joints)
+        per_kind, mean = sums[0, :, :ahead], sums[0, 0]
+        for place in range(1, len(self.offsets)):
+            per_kind = per_kind + sums[place, :, place : place + ahead]
+            # The shares of all places together are the weight of the chunk.
+            mean = mean + sums[place, 0]
+        if self._kinds == 1:
+            return per_kind[0], mean
         actions: Vector = per_kind[self._kind_of, :, self._joints].T
-        return actions
+        return actions, mean

@@ -13,6 +13,7 @@ comes to rest inside the range as it was.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,8 @@ from numpy.typing import NDArray
 
 from actd.control.braking import first_step
 from actd.control.limits import LIMIT_FLAGS, Flag, Kind, Limits, Vector
+
+_BITS = np.array(LIMIT_FLAGS)
 
 
 class Motion(NamedTuple):
@@ -42,7 +45,8 @@ class Rest(NamedTuple):
 
 
 def _finite(*vectors: Vector | None) -> bool:
-    return all(vector is None or bool(np.isfinite(vector).all()) for vector in vectors)
+    # One value that is not finite leaves no finite sum.
+    return all(vector is None or math.isfinite(vector.sum()) for vector in vectors)
 
 
 class JointLimiter:
@@ -147,19 +151,19 @@ class JointLimiter:
     @property
     def braking_share(self) -> float:
         """Which share of the speed is left after one period of braking, 0 to 1."""
-        periods = float(np.max(np.abs(self.motion.velocity) / self._dv, initial=0.0))
+        periods = float((np.abs(self.motion.velocity) / self._dv).max(initial=0.0))
         return max(0.0, 1.0 - 1.0 / periods) if periods > 1.0 else 0.0
 
     def rest(self) -> Rest:
         """Where the last command would come to rest if braking began now."""
         last = self.motion
-        moving = np.where(self._speeds, 0.0, last.velocity)
-        duration_s = float(np.max(np.abs(moving) / self._dv, initial=0.0)) * self._dt_s
+        moving = np.where(self._speeds, 0.0, last.velocity) if self._any_speed else last.velocity
+        periods = np.abs(moving) / self._dv
+        duration_s = float(periods.max(initial=0.0)) * self._dt_s
         # The first of the steps to rest is a shorter one already.
         place = last.position + moving * (max(0.0, duration_s - self._dt_s) / 2)
         # A joint that is beyond a wall already, or cannot stop before it, brakes all it can.
-        periods = np.maximum(np.abs(moving) / self._dv - 1.0, 0.0)
-        nearest = last.position + moving * periods * (self._dt_s / 2)
+        nearest = last.position + moving * np.maximum(periods - 1.0, 0.0) * (self._dt_s / 2)
         place = np.maximum(place, np.minimum(last.lower, nearest))
         place = np.minimum(place, np.maximum(last.upper, nearest))
         if self._any_speed:
@@ -214,8 +218,4 @@ class JointLimiter:
         return position
 
     def _flags(self) -> int:
-        if not np.count_nonzero(self.acted):
-            return 0
-        return sum(
-            flag.value for flag, acted in zip(LIMIT_FLAGS, self.acted, strict=True) if acted.any()
-        )
+        return int(_BITS @ self.acted.any(axis=1))

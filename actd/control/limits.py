@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntFlag
+from enum import IntEnum
 from typing import Literal
 
 import numpy as np
@@ -21,8 +21,8 @@ Kind = Literal["position", "velocity", "gripper", "continuous"]
 """
 
 
-class Flag(IntFlag):
-    """Why a command is not simply the chunk's action; on the wire as a number."""
+class Flag(IntEnum):
+    """Why a command is not simply the chunk's action; on the wire as the sum of these bits."""
 
     POSITION = 1
     VELOCITY = 2

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal, NamedTuple
@@ -108,6 +109,14 @@ class _Chunk(NamedTuple):
     observed_ns: int  # the same on the real clock
 
 
+class _Group(NamedTuple):
+    """Chunks that are read together and how much each counts, as `Planner._ahead_of` wants it."""
+
+    slots: NDArray[np.intp]
+    starts_ns: NDArray[np.int64]
+    weights: Vector
+
+
 class Reading(NamedTuple):
     """In queue and latest mode: the chunk being read, the one faded from, and since when."""
 
@@ -176,6 +185,7 @@ class Planner:
         self.settings = settings
         self._ahead = ahead
         self._rows_per_ns = settings.policy_hz / 1e9
+        self._last_row = settings.chunk_size - 1
         # One block for all chunks, so that a moment is looked up in every chunk at once.
         self._rows: Vector = np.zeros(
             (settings.max_plans, settings.chunk_size, settings.action_dim)
@@ -183,6 +193,8 @@ class Planner:
         self._chunks: deque[_Chunk] = deque()  # oldest observation first
         self._added = 0
         self.reading = Reading()
+        # The ensemble only changes with the chunks in it.
+        self._ensemble: tuple[tuple[_Chunk, ...], _Group] | None = None
         self._interpolator = Interpolator(interpolation(settings))
         self._offsets = np.arange(len(self._interpolator.offsets) + ahead) + int(
             self._interpolator.offsets[0]
@@ -253,10 +265,12 @@ class Planner:
         count = end - first
         if not count:
             return None
-        used = list(islice(chunks, first, end))
-        starts: Vector = np.array([chunk.start_ns - used[0].start_ns for chunk in used], np.float64)
-        weights = ensemble_weights(self.settings.temporal_coeff, starts * self._rows_per_ns)
-        ahead = self._ahead_of(used, weights, t_ns)
+        used = tuple(islice(chunks, first, end))
+        if self._ensemble is None or self._ensemble[0] != used:
+            steps = [(chunk.start_ns - used[0].start_ns) * self._rows_per_ns for chunk in used]
+            weights = ensemble_weights(self.settings.temporal_coeff, np.array(steps))
+            self._ensemble = used, _group(used, weights)
+        ahead = self._ahead_of(self._ensemble[1], t_ns)
         return _sample(ahead, used[-1].number, count)
 
     def _queue(self, t_ns: int) -> Sample | None:
@@ -299,51 +313,51 @@ class Planner:
             return self._alone(active, t_ns, math.ceil(remaining))
         # A chunk that ends while it fades stays at its last row.
         share = ease(elapsed_ns / window_ns)
-        ahead = self._ahead_of([previous, active], np.array((1.0 - share, share)), t_ns)
+        ahead = self._ahead_of(_group((previous, active), np.array((1.0 - share, share))), t_ns)
         return _sample(ahead, active.number, 2)
 
     def _alone(self, chunk: _Chunk, t_ns: int, seam: int) -> Sample:
         """One chunk's path, from row `seam` on the newest one's, which will then be read."""
         one = np.ones(1)
-        ahead = self._ahead_of([chunk], one, t_ns)
+        ahead = self._ahead_of(_group((chunk,), one), t_ns)
         newest = self._chunks[-1] if self._chunks else chunk
         if seam >= len(ahead.path) or newest == chunk:
             return _sample(ahead, chunk.number, 1)
-        after = self._ahead_of([newest], one, t_ns)
+        after = self._ahead_of(_group((newest,), one), t_ns)
         ahead.path[seam:] = after.path[seam:]
         low, high = np.minimum(ahead.low, after.low), np.maximum(ahead.high, after.high)
         return Sample(ahead.path[0], chunk.number, 1, ahead.path, seam, low, high)
 
-    def _ahead_of(self, chunks: list[_Chunk], weights: Vector, t_ns: int) -> _Ahead:
-        """The weighted sum of what `chunks` say for the moment and the rows after it."""
-        slots = np.array([chunk.slot for chunk in chunks], np.intp)
-        since: Vector = np.array([t_ns - chunk.start_ns for chunk in chunks], np.float64)
+    def _ahead_of(self, group: _Group, t_ns: int) -> _Ahead:
+        """The weighted sum of what the chunks say for the moment and the rows after it."""
         if len(self._latencies) == 1:
-            return self._ahead_at(slots, weights, since + self._latencies[0][0])
+            return self._ahead_at(group, t_ns + self._latencies[0][0])
         width = self.settings.action_dim
         whole = _Ahead(np.empty((self._ahead + 1, width)), np.empty(width), np.empty(width))
         for latency_ns, joints in self._latencies:
-            part = self._ahead_at(slots, weights, since + latency_ns)
+            part = self._ahead_at(group, t_ns + latency_ns)
             for all_joints, some in zip(whole, part, strict=True):
                 all_joints[..., joints] = some[..., joints]
         return whole
 
-    def _ahead_at(self, slots: NDArray[np.intp], weights: Vector, since_ns: Vector) -> _Ahead:
-        rows = since_ns * self._rows_per_ns + _ROW_EPSILON
+    def _ahead_at(self, group: _Group, t_ns: int) -> _Ahead:
+        slots, starts_ns, weights = group
+        rows = (t_ns - starts_ns) * self._rows_per_ns + _ROW_EPSILON
         low = np.floor(rows).astype(np.intp)
         passed = rows - low
         passed[passed < 2 * _ROW_EPSILON] = 0.0
-        around = low[:, None] + self._offsets
-        around = np.minimum(np.maximum(around, 0), self.settings.chunk_size - 1)
+        around = np.minimum(np.maximum(low[:, None] + self._offsets, 0), self._last_row)
         used = self._rows[slots[:, None], around]
-        path = self._interpolator.mix(passed, weights, used)
+        path, mean = self._interpolator.mix(passed, weights, used)
         # Between the moments of the path the plan may turn at a row.
-        mixed = (weights @ used.reshape(len(slots), -1)).reshape(used.shape[1:])
-        return _Ahead(
-            path,
-            np.minimum(path.min(axis=0), mixed.min(axis=0)),
-            np.maximum(path.max(axis=0), mixed.max(axis=0)),
-        )
+        both = np.concatenate((path, mean))
+        return _Ahead(path, both.min(axis=0), both.max(axis=0))
+
+
+def _group(chunks: Sequence[_Chunk], weights: Vector) -> _Group:
+    slots = np.array([chunk.slot for chunk in chunks], np.intp)
+    starts_ns = np.array([chunk.start_ns for chunk in chunks], np.int64)
+    return _Group(slots, starts_ns, weights)
 
 
 def _sample(ahead: _Ahead, number: int, n: int) -> Sample:

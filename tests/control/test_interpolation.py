@@ -135,9 +135,10 @@ def test_a_straight_line_stays_one_wherever_it_is_read(
     subject = Interpolator((kind,))
     times = np.arange(len(subject.offsets) + 4) + float(subject.offsets[0])
     rows = (offset + slope * times)[None, :, None]
-    ahead = subject.mix(np.array([passed]), np.ones(1), rows)
+    ahead, mean = subject.mix(np.array([passed]), np.ones(1), rows)
     read = np.arange(5) + (0.0 if kind == "hold" else passed)
     np.testing.assert_allclose(ahead[:, 0], offset + slope * read, atol=1e-9)
+    np.testing.assert_allclose(mean, rows[0], atol=1e-9)
 
 
 @pytest.mark.parametrize("mode", MODES)
