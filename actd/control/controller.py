@@ -29,6 +29,7 @@ from actd.mode import Mode
 _TOLERANCE = 0.01
 _STALE = Flag.STATE_STALE | Flag.CONTROLLER_LOST | Flag.CAMERA_STALE | Flag.CAMERA_FROZEN
 _DRIVEN = (Phase.ARMED, Phase.GAP)
+_NO_PLAN = "no plan covers this moment"
 # Why the daemon itself ends motion.
 _OWN_REASONS = {
     Event.FAULT: "a process of the daemon ended: see its log",
@@ -150,6 +151,8 @@ class Controller:
         self._anchored = False  # whether commands begin where the arm was seen
         self._usable_ns = 0  # of the newest plan
         self._since_ns = 0  # when the phase was entered
+        self._awake_ns = 0  # what was observed before the last silence shows another arm
+        self._stopped_idle = False  # whether STOP was ordered while nothing was commanded
         self._last: Inputs | None = None
         self._path: Sample | None = None  # what was followed at the last tick
         self._behind: Vector = np.zeros(len(kinds))
@@ -176,7 +179,7 @@ class Controller:
         pose = inputs.pose
         if pose is not None:
             pose = self._turns.near(pose, limiter.command)
-            inputs = inputs._replace(pose=pose)
+            inputs = inputs if pose is inputs.pose else inputs._replace(pose=pose)
         flags = self._stream_flags(inputs)
         if elapsed_ns > self.settings.ttl_ns:
             flags |= self._stand_still(due_ns, elapsed_ns)
@@ -188,11 +191,12 @@ class Controller:
         replaced = last is not None and inputs.source != last.source
         away = bool(flags & Flag.CONTROLLER_LOST) or doubted or replaced
         away = away and self.phase not in (Phase.IDLE, Phase.ARMED)
-        if away and limiter.at_rest:
+        if (away and limiter.at_rest) or (replaced and self._is_elsewhere(pose)):
             # It has stopped by itself, is another program by now, or is not where it says: nothing
             # is commanded until it is back, and then from where the arm is.
             self._anchored = False
-        if not (self._anchored or away) and pose is not None and not flags & Flag.STATE_STALE:
+        seen = pose is not None and not flags & Flag.STATE_STALE
+        if seen and not (self._anchored or away or self._stopped_idle):
             self._anchor(pose)
         self._run_clock(due_ns)
         for plan in inputs.plans:
@@ -238,9 +242,18 @@ class Controller:
             self._enter(Event.FAULT, due_ns, why)
         self._limiter.reset(self._limiter.command)
         self._anchored = False
+        self._planner.clear()
+        self._awake_ns = due_ns
         self._behind = np.zeros_like(self._behind)
         self._clock.rate = 0.0
         return int(Flag.SILENCE)
+
+    def _is_elsewhere(self, pose: Vector | None) -> bool:
+        """Whether the arm cannot be the one that was commanded so far."""
+        if pose is None:
+            return False
+        away = np.abs(pose - self._limiter.command)
+        return bool((away > self.settings.follow_distance).any())
 
     def _anchor(self, pose: Vector) -> None:
         """Begin anew at rest where the arm is; a gripper that holds something goes on holding."""
@@ -253,6 +266,8 @@ class Controller:
     def _take(self, plan: Plan, due_ns: int) -> None:
         if plan.t_observation_ns > due_ns + self.settings.period_ns:
             return  # it would keep every later one out
+        if plan.t_observation_ns < self._awake_ns:
+            return
         if not self._checks.take(plan.actions):
             return
         actions = self._turns.unwrap(plan.actions, self._limiter.command)
@@ -361,7 +376,7 @@ class Controller:
             refused = self._checks.refused
             problems.append(refused or complaint("the plan", plan_age_ns, self._plan_limit_ns))
         elif sample is None:
-            problems.append("no plan covers this moment")
+            problems.append(_NO_PLAN)
         if self._following.unmoved:
             problems.append(
                 "the measured positions stand still since the command moved: reset first"
@@ -412,9 +427,8 @@ class Controller:
         if not problems:
             age_ns, limit_ns = self._plan_age_ns(inputs.due_ns), self._plan_limit_ns
             stale = is_stale(age_ns, limit_ns)
-            problems.append(
-                complaint("the plan", age_ns, limit_ns) if stale else "no plan covers this moment"
-            )
+            words = complaint("the plan", age_ns, limit_ns) if stale else _NO_PLAN
+            problems.append(self._checks.refused or words)
         return "; ".join(problems)
 
     def _agree(self, inputs: Inputs, sample: Sample) -> bool:
@@ -423,15 +437,15 @@ class Controller:
         near_plan = not self._checks.too_far("", sample.action, command, "")
         if inputs.pose is None or not self._anchored:
             return False
-        return near_plan and bool(
-            (np.abs(inputs.pose - command) <= self.settings.follow_distance).all()
-        )
+        return near_plan and not self._is_elsewhere(inputs.pose)
 
     def _enter(self, event: Event, due_ns: int, reason: str = "") -> None:
         phase = state.after(self.phase, event)
         if phase is self.phase:
             return
         gap_ns = due_ns - self._since_ns
+        self._stopped_idle = self.phase is Phase.IDLE and phase is Phase.STOP
+        self._anchored = self._anchored and not self._stopped_idle
         self.phase, self._since_ns, self._reason = phase, due_ns, reason
         if phase is Phase.ARMED:
             # What stood still for a moment only is not worth a second.

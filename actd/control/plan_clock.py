@@ -35,7 +35,8 @@ _STOPPED_S = 0.20
 # How far behind a joint may fall before the plan goes at its speed, in bends' tolerances.
 _LAG = 10.0
 
-_SEGMENTS = 512
+# How long ago an observation may have been made for its moment to be known exactly.
+_HISTORY_NS = 4_000_000_000
 # Over how many rows a change of velocity is looked at.
 _BENDS = (1, 2, 4, 8, 16, 32)
 
@@ -85,7 +86,7 @@ class PlanClock:
         self.now_ns = 0
         self.rate = 0.0
         self._due_ns = 0
-        self._history: deque[_Segment] = deque(maxlen=_SEGMENTS)
+        self._history: deque[_Segment] = deque(maxlen=_HISTORY_NS // period_ns)
         self._bends_of: dict[int, _Bends] = {}
 
     @staticmethod
@@ -124,7 +125,7 @@ class PlanClock:
         velocity.
         """
         behind = behind[self._joints]
-        late_s = float(np.max(np.abs(behind) / self._velocity, initial=0.0))
+        late_s = float((np.abs(behind) / self._velocity).max(initial=0.0))
         waited = 1.0 - (late_s - _BEHIND_S) / _STOPPED_S
         most = max(0.0, min(most, waited))
         velocity = self._planned(path[:, self._joints], seam)

@@ -169,15 +169,43 @@ def test_a_silence_with_a_stale_state_commands_nothing_until_the_arm_is_seen() -
     assert abs(output.action[0] - (rig.pose[0])) < 0.01
 
 
-def test_stop_before_the_arm_was_ever_seen_commands_nothing() -> None:
-    """It commanded 0 to every joint, wherever they were."""
+@pytest.mark.parametrize("unseen", [{"pose": None, "state_age_ns": None}, {}])
+def test_stop_in_idle_commands_nothing(unseen: dict[str, Any]) -> None:
+    """It commanded 0 to every joint, wherever they were; later on, where an arm that somebody
+    else moves had just been.
+    """
     rig = Rig(settings(1), 1.3)
-    output = rig.tick(Event.STOP, pose=None, state_age_ns=None)
+    output = rig.tick(Event.STOP, **unseen)
     assert output.mode is Mode.STOP
     assert output.action is None
-    output = rig.tick()
-    assert output.action is not None
-    assert output.action.tolist() == [1.3]
+    assert {output.action for output in rig.run(5)} == {None}
+    assert rig.tick(Event.RESET).mode is Mode.IDLE
+    rig.tick(plans=(rig.plan(1.3),))
+    assert rig.tick(Event.ARM).action is not None
+
+
+@pytest.mark.parametrize("suspended", [False, True])
+def test_a_plan_from_before_a_silence_is_not_followed_after_it(suspended: bool) -> None:
+    """What it was observed of may be anywhere by now, whatever its age says."""
+    rig = Rig(with_age(settings(1, **LONG), fault_after_ns=10**10)).armed(WAVE)
+    rig.run(10)
+    before = rig.plan(WAVE, age_ns=5 * MS)
+    silence = {"suspended_ns": 500 * MS} if suspended else {"late_ns": 500 * MS}
+    assert rig.tick(**silence).mode is Mode.HOLD
+    assert rig.tick(plans=(before._replace(number=900),)).mode is Mode.HOLD
+    rig.run(2)
+    assert rig.outputs[-1].mode is Mode.HOLD
+    here = 0.0 if rig.pose is None else rig.pose
+    rig.tick(plans=(rig.plan(here),))
+    assert rig.tick().mode is Mode.ARMED
+
+
+def test_a_gap_says_that_plans_are_refused() -> None:
+    rig = Rig(settings(1, **LONG)).armed(WAVE, usable_ns=100 * MS)
+    for _ in range(20):
+        output = rig.tick(plans=(rig.plan(1e6),))
+    assert output.mode is Mode.HOLD
+    assert "far outside its limits" in output.reason
 
 
 @pytest.mark.parametrize("skipped", [1, 3])

@@ -177,6 +177,33 @@ def test_an_arm_that_has_not_moved_with_its_command_is_not_armed_again() -> None
     assert rig.tick(Event.ARM).mode is Mode.ARMED
 
 
+@pytest.mark.parametrize("leave", [lambda rig: rig.tick(), lambda rig: rig.tick(Event.HOLD)])
+def test_another_arm_that_is_elsewhere_is_not_sent_to_where_this_one_was(
+    leave: Callable[[Rig], Output],
+) -> None:
+    """Also while this one moved: the ramp to rest is not for an arm that is elsewhere."""
+    rig = Rig(settings(1, **LONG), 0.0).armed(WAVE)
+    rig.run(20)
+    leave(rig)
+    assert not rig.controller.at_rest
+    rig.pose = rig.pose - 1.2
+    where = rig.pose.copy()
+    rig.held = {"source": 2}
+    for output in rig.run(30):
+        assert output.mode in (Mode.FAULT, Mode.HOLD)
+        assert output.action is None or output.action.tolist() == where.tolist()
+
+
+def test_an_arm_whose_state_program_was_restarted_ramps_to_rest() -> None:
+    rig = Rig(settings(1, **LONG), 0.0).armed(WAVE)
+    rig.run(20)
+    assert restarted(rig).mode is Mode.FAULT
+    assert not rig.controller.at_rest
+    rig.run(20)
+    after = np.diff(rig.commands()[-21:, 0])
+    assert (np.diff(np.abs(after)) <= 1e-9).all()
+
+
 def test_after_a_reset_another_controller_may_be_armed() -> None:
     rig = Rig(settings(1, **LONG), 0.0).armed(WAVE)
     restarted(rig)

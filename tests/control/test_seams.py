@@ -88,7 +88,7 @@ class Seams(RuleBasedStateMachine):
         self.place: NDArray[np.float64] = np.array([0.0, 0.0, 0.5, 0.0, 3.0])
         self.command = self.place.copy()
         self.source = 0
-        self.seen, self.stood = self.place.copy(), True
+        self.seen, self.stood, self.stopped_idle = self.place.copy(), True, False
         self.driven = True
         self.plans: list[Plan] = []
         self.made: list[Plan] = []
@@ -310,13 +310,17 @@ class Seams(RuleBasedStateMachine):
     def check_modes(self, output: Output, asked: Sequence[Event]) -> None:
         mode, before = output.mode, self.last_mode
         stood = bool((self.place == self.seen).all())
+        self.stopped_idle = mode is Mode.STOP and (before is Mode.IDLE or self.stopped_idle)
+        if self.stopped_idle:
+            assert output.action is None
         if output.action is None:
-            # In IDLE nothing is commanded, nor while nobody knows where the arm is: it is not
+            # In IDLE nothing is commanded, nor when it is stopped, nor while nobody knows where the arm is: it is not
             # seen, acknowledges nothing, has not moved since the command did, or is another one.
             unknown = output.flags & (Flag.STATE_STALE | Flag.CONTROLLER_LOST)
             assert mode is not Mode.ARMED
             another = self.source != self.inputs.get("source", 0)
-            assert mode is Mode.IDLE or unknown or stood or self.stood or another
+            idle = mode is Mode.IDLE or self.stopped_idle
+            assert idle or unknown or stood or self.stood or another
         self.source = self.inputs.get("source", 0)
         self.stood, self.seen = stood, self.place.copy()
         if before is Mode.IDLE and mode is not Mode.IDLE:
