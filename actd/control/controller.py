@@ -195,8 +195,8 @@ class Controller:
             # It has stopped by itself, is another program by now, or is not where it says: nothing
             # is commanded until it is back, and then from where the arm is.
             self._anchored = False
-        seen = pose is not None and not flags & Flag.STATE_STALE
-        if seen and not (self._anchored or away or self._stopped_idle):
+        may_anchor = not (self._anchored or away or self._stopped_idle)
+        if may_anchor and pose is not None and not flags & Flag.STATE_STALE:
             self._anchor(pose)
         self._run_clock(due_ns)
         for plan in inputs.plans:

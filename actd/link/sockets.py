@@ -106,8 +106,8 @@ def _bind(socket: zmq.Socket[bytes], address: str) -> zmq.Socket[bytes]:
         socket.close()
         if error.errno == zmq.EADDRINUSE:
             raise LinkError(
-                f"{address}: port in use, probably by another actd: stop it "
-                "(`actd status` shows it) or choose other ports under `link:`"
+                f"{address}: port in use, probably by another actd (a daemon, a measurement, a "
+                "demo): stop it, or choose other ports under `link:`"
             ) from None
         raise LinkError(f"{address}: cannot listen here: {error.strerror}") from None
     return socket

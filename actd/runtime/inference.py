@@ -9,6 +9,7 @@ ends motion. It is niced: the tick process goes first.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ _USABLE_REST_NS = 100_000_000
 _USABLE_MIN_NS = 300_000_000
 # What comes and goes within this time is said once.
 _WELL_AGAIN_NS = 1_000_000_000
+_NUMBER = re.compile(r"[0-9.]+")
 
 
 def run(job: Mapping[str, Any]) -> None:
@@ -89,7 +91,7 @@ class PlanMaker:
         self._joints = joints
         self._refused = 0
         self._trouble = Outage(0, _WELL_AGAIN_NS)
-        self._said: tuple[str, str] = ("", "")
+        self._said: tuple[str, ...] = ()
 
     def make(self, observation: TimedObservation) -> None:
         """Publish one plan, unless it is not finite. Raises EngineError."""
@@ -117,14 +119,15 @@ class PlanMaker:
     def _refuse(self, joint: str) -> None:
         self._trouble.look(True, now_ns())
         self._refused += 1
-        self._said = ("refusing", "")
+        self._said = ()
         why = f"the engine gave a non-finite action for joint {joint}: its plan is not used"
         child.report(state="refusing", why=why, refused=self._refused)
 
     def _say(self, state: str, about: str = "", why: str = "") -> None:
         # Once per outage: the numbers in a complaint change with every look.
-        if (state, about) != self._said:
-            self._said = (state, about)
+        said = (state, about, _NUMBER.sub("", why))
+        if said != self._said:
+            self._said = said
             child.report(state=state, why=why)
 
 

@@ -55,9 +55,11 @@ def run(job: Mapping[str, Any]) -> None:
     context: zmq.Context[Any] = zmq.Context()
     if realtime.is_fifo():
         # libzmq sends from a thread of its own: it must not wait behind inference either.
+        # Above the tick, which goes on with its records when it has handed the action over.
         context.set(zmq.THREAD_SCHED_POLICY, 1)
-        context.set(zmq.THREAD_PRIORITY, settings.priority - 1)
-        granted["sending_thread"] = f"fifo {settings.priority - 1}"
+        context.set(zmq.THREAD_PRIORITY, settings.priority)
+        granted["sending_thread"] = f"fifo {settings.priority}"
+        realtime.step_down(settings.priority - 1)
     try:
         states, actions, orders = open_sockets(context, settings)
         robot = RobotIO(states, actions, settings, control.limits, blocks.states)

@@ -314,8 +314,9 @@ class Seams(RuleBasedStateMachine):
         if self.stopped_idle:
             assert output.action is None
         if output.action is None:
-            # In IDLE nothing is commanded, nor when it is stopped, nor while nobody knows where the arm is: it is not
-            # seen, acknowledges nothing, has not moved since the command did, or is another one.
+            # In IDLE nothing is commanded, nor in a STOP out of it, nor while nobody knows where
+            # the arm is: it is not seen, acknowledges nothing, has not moved since the command did,
+            # or is another one.
             unknown = output.flags & (Flag.STATE_STALE | Flag.CONTROLLER_LOST)
             assert mode is not Mode.ARMED
             another = self.source != self.inputs.get("source", 0)
