@@ -21,12 +21,10 @@ _FAR = 0.5
 _UNLIKE = 0.1
 
 
-def far_outside(values: NDArray[Any], limits: Limits) -> NDArray[np.bool_]:
-    """Which joints have a value far outside their limits; `values` (..., action_dim)."""
+def plausible_range(limits: Limits) -> tuple[Vector, Vector]:
+    """Smallest and largest value that may be meant, each (action_dim,)."""
     margin = _FAR * (limits.upper - limits.lower)
-    # What is no number is nowhere near.
-    near = np.atleast_2d((values >= limits.lower - margin) & (values <= limits.upper + margin))
-    return np.array(~near.all(axis=0), np.bool_)
+    return limits.lower - margin, limits.upper + margin
 
 
 def outside_training(
@@ -48,19 +46,22 @@ class Checks:
     def __init__(self, joints: Sequence[str], limits: Limits, start_distance: Vector) -> None:
         self._joints = joints
         self._limits = limits
+        self._plausible = plausible_range(limits)
         self._start_distance = start_distance
         self.refused = ""
 
     def take(self, actions: NDArray[Any]) -> bool:
         """Whether a plan (chunk_size, action_dim) may be followed at all."""
-        far = np.flatnonzero(far_outside(actions, self._limits))
+        low, high = self._plausible
+        # What is no number is not within.
+        far = np.flatnonzero(~((actions >= low) & (actions <= high)).all(axis=0))
         self.refused = ""
         if far.size:
             j = int(far[0])
-            low, high = float(actions[:, j].min()), float(actions[:, j].max())
-            limits = self._limits
+            column, limits = actions[:, j], self._limits
             self.refused = (
-                f"joint {self._joints[j]}: the policy commands {low:.3g} to {high:.3g}, far "
+                f"joint {self._joints[j]}: the policy commands {float(column.min()):.3g} to "
+                f"{float(column.max()):.3g}, far "
                 f"outside its limits {limits.lower[j]:.3g} to {limits.upper[j]:.3g}: check units "
                 "and the order of the joints"
             )

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import zmq
 
-from actd.control.arming import far_outside
+from actd.control.arming import plausible_range
 from actd.control.limits import Limits, Vector
 from actd.errors import LinkError
 from actd.link import messages, sockets
@@ -48,6 +48,8 @@ class RobotIO:
         self._actions = actions
         self._settings = settings
         self._limits = limits
+        low, high = plausible_range(limits)
+        self._plausible = list(zip(low.tolist(), high.tolist(), strict=True))
         self._ring = ring
         self._age = MessageAge(clock_id())
         self._sender = ""
@@ -111,14 +113,12 @@ class RobotIO:
         state = _values(message.state, settings.state_names)
         if len(message.env) != settings.env_dim:
             raise LinkError(f"env: found {len(message.env)} values, expected {settings.env_dim}")
-        pose: Vector = np.array(values)
-        far = np.flatnonzero(far_outside(pose, self._limits))
-        if far.size:
-            j = int(far[0])
-            raise LinkError(
-                f"{settings.joints[j]} is {values[j]:.4g}, far outside its limits "
-                f"{self._limits.lower[j]:.4g} to {self._limits.upper[j]:.4g}: check the units"
-            )
+        for j, (value, (low, high)) in enumerate(zip(values, self._plausible, strict=True)):
+            if not low <= value <= high:
+                raise LinkError(
+                    f"{settings.joints[j]} is {value:.4g}, far outside its limits "
+                    f"{self._limits.lower[j]:.4g} to {self._limits.upper[j]:.4g}: check the units"
+                )
         age_ns = self._age.of(message.clock, message.t_boot_ns, boot_ns)
         if age_ns is None:
             return  # the first of its clock: the next one can be dated
@@ -131,7 +131,7 @@ class RobotIO:
             self._ring.write_flat(measured_ns, *state, *message.env)
         except OverflowError:
             raise LinkError("a value is too large for a 32-bit number") from None
-        self.pose, self.state_ns = pose, measured_ns
+        self.pose, self.state_ns = np.array(values), measured_ns
 
     def _identify(self, source: str, now: int) -> None:
         """Whether it is the program that has sent the state so far. Raises LinkError."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from actd.control.arming import far_outside, outside_training
+from actd.control.arming import outside_training, plausible_range
 from actd.control.limits import Limits
 from actd.control.state import Event
 from actd.mode import Mode
@@ -97,8 +97,8 @@ def test_unknown_ranges_warn_of_nothing() -> None:
     assert outside_training(["a"], np.array([1e6]), *nothing) == ()
 
 
-def test_far_outside_is_beyond_half_the_range() -> None:
+def test_what_may_be_meant_reaches_half_a_range_beyond_the_limits() -> None:
     limits = Limits(np.array([-1.0, 0.0]), np.array([1.0, 1.0]), np.ones(2), np.ones(2))
-    assert far_outside(np.array([1.9, 1.4]), limits).tolist() == [False, False]
-    assert far_outside(np.array([2.1, 1.4]), limits).tolist() == [True, False]
-    assert far_outside(np.array([[0.0, 0.0], [0.0, -0.6]]), limits).tolist() == [False, True]
+    low, high = plausible_range(limits)
+    assert low.tolist() == [-2.0, -0.5]
+    assert high.tolist() == [2.0, 1.5]
