@@ -19,7 +19,7 @@ from pathlib import Path
 from actd.config import Config, JointConfig, load
 from actd.engine.manifest import MANIFEST, read_manifest
 from actd.errors import ActdError, UsageError
-from actd.policy.hints import Hints
+from actd.policy.overrides import Hints
 from actd.policy.spec import PolicySpec
 from actd.resources import resource_dir
 

@@ -26,11 +26,11 @@ from actd.cameras.config import CameraConfig
 from actd.engine.load import load_engine
 from actd.engine.observations import blank
 from actd.runtime import realtime
-from actd.runtime.blocks import FRAME_SLOTS, frame_dtype
+from actd.runtime.channels import FRAME_SLOTS, frame_dtype
 from actd.runtime.clock import now_ns, sleep_until_ns
-from actd.runtime.doorbell import Doorbell
 from actd.runtime.schedule import Schedule, period_of
 from actd.runtime.shm import Ring
+from actd.runtime.wakeup import Doorbell
 from bench.wire import CHUNK, Wire, ring
 
 _LOOK_S = 0.1

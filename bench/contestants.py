@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from actd.client import Operator
 from actd.config.process import ProcessConfig
 from actd.errors import LinkError
+from actd.flightlog.reader import Flight, read_flight
 from actd.link.sockets import Ports
 from actd.mode import Mode
-from actd.observe.flight import Flight, read_flight
 from actd.runtime.cores import Asked, Share, share
 from actd.runtime.realtime import Wish, fifo_can_be_had
 from actd.runtime.shm import Ring
@@ -216,7 +216,7 @@ class Daemon(Contestant):
 
     def cpu_s(self) -> float:
         """Processor time of its tick process so far."""
-        self._tick_pid = self._tick_pid or self._daemon.find("actd.runtime.tick")
+        self._tick_pid = self._tick_pid or self._daemon.find("actd.runtime.control_loop")
         return stage.cpu_s(self._tick_pid)
 
     def turn(self, window: Window, cpu_s: float) -> Turn:

@@ -23,15 +23,15 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from actd.benchmark import footprint
-from actd.benchmark.cache import Source, built, default_source
-from actd.benchmark.contender import TORCH, Contender, Opened
-from actd.benchmark.observation import any_observation
-from actd.benchmark.timing import SETTLE_S
 from actd.engine.load import missing
 from actd.engine.recipe import load_recipe, recipe_names
 from actd.errors import ActdError
-from actd.observe.measure import interleave, tails
+from actd.evaluation import memory
+from actd.evaluation.contender import TORCH, Contender, Opened
+from actd.evaluation.engine_cache import Source, built, default_source
+from actd.evaluation.inference_timing import SETTLE_S
+from actd.evaluation.observation import any_observation
+from actd.timing import interleave, tails
 from bench import harness
 from bench.lerobot_peer import VARIABLE, LeRobot, interpreter
 from bench.roofline import Probe, Work, bound_ns, count, probes
@@ -79,7 +79,7 @@ def bench(options: harness.Options, checkpoint: str | None, *, compiled: bool) -
         for each in opened:
             stack.callback(each.close)
         tell("loading each engine in a process of its own")
-        metrics = {f"{c.name}.load_s": footprint.measure(c).load_ms / 1000 for c in engines}
+        metrics = {f"{c.name}.load_s": memory.measure(c).load_ms / 1000 for c in engines}
         peer = _lerobot(stack, Path(source.path), opened[0], scratch)
         tell("looking for the fastest matrix products")
         products = probes(THREADS, scratch)

@@ -17,16 +17,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from actd.build.graph import write_module
-from actd.build.lean import Lean, fold_norms
-from actd.build.quantize import Quantizer
 from actd.engine.openvino import core
 from actd.engine.ort import OUTPUT
-from actd.observe.measure import Tails, interleave, tails
+from actd.export.graph.onnx_graph import write_module
+from actd.export.graph.optimize import Lean, fold_norms
+from actd.export.int8.quantize import Quantizer
 from actd.policy.checkpoint import Checkpoint, load_checkpoint
 from actd.policy.network import Network, Policy
 from actd.policy.synthetic import synthetic
 from actd.policy.untrained import write_untrained
+from actd.timing import Tails, interleave, tails
 from bench.harness import Options, main, report, speedup
 
 CAMERAS = {"top": (480, 640), "wrist": (480, 640)}

@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from actd.errors import ActdError
-from actd.observe.machine import machine
-from actd.observe.measure import Tails, interleave, tails
+from actd.host import machine
+from actd.timing import Tails, interleave, tails
 from bench.bars import BARS, Bar
 
 RESULTS = Path(__file__).parent / "results"

@@ -17,9 +17,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
-from actd.build.quiet import quiet
 from actd.engine.openvino import core
-from actd.observe.measure import interleave
+from actd.export.quiet import quiet
+from actd.timing import interleave
 
 PRECISIONS = ("int8", "bf16", "fp32")
 _CONV, _GEMM = (1, 256, 60, 80), (602, 512)

@@ -25,8 +25,8 @@ import typer
 from numpy.typing import NDArray
 
 from actd.config import load
+from actd.control.chunks import Plan
 from actd.control.controller import Controller, ControlSettings, Inputs, Output
-from actd.control.plan import Plan
 from actd.control.state import Event
 from actd.mode import Mode
 from actd.policy.spec import PolicySpec

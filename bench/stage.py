@@ -45,7 +45,7 @@ def engine(name: str = ENGINE) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "actd" / "bench"
     folder = cache / hashlib.sha256(built_from.encode()).hexdigest()[:12]
     if not (folder / name / "manifest.json").is_file():
-        from actd.build.export import export_checkpoint
+        from actd.export.export import export_checkpoint
         from actd.policy.untrained import write_untrained
 
         folder.mkdir(parents=True, exist_ok=True)

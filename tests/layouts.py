@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from safetensors.numpy import load_file, save_file
 
-from actd.policy.hints import Hints
+from actd.policy.overrides import Hints
 from tests import golden
 
 ORIGINAL = "sim_two_cameras"

@@ -12,10 +12,10 @@ from actd.cli.app import app
 from actd.cli.checkpoint import with_hints
 from actd.cli.shared import AsJson, OptionalPath, names, show
 from actd.errors import ActdError, UsageError
-from actd.policy.hints import Hints
+from actd.policy.overrides import Hints
 
 if TYPE_CHECKING:
-    from actd.benchmark.report import BenchReport
+    from actd.evaluation.speed import BenchReport
 
 # typer reads annotations at run time, on 3.10 too, hence Optional.
 OptionalText = Optional[str]  # noqa: UP045
@@ -58,8 +58,8 @@ def bench(
         raise UsageError(f"{hints.options()[0]}: describes a checkpoint; give --checkpoint too")
     _check_rate(rate)
     _check_page(report)
-    from actd.benchmark.cache import Source
-    from actd.benchmark.run import Asked, Settings, run_benchmark
+    from actd.evaluation.benchmark import Asked, Settings, run_benchmark
+    from actd.evaluation.engine_cache import Source
 
     source = None if checkpoint is None else Source(checkpoint, hints)
     found = run_benchmark(
@@ -68,11 +68,11 @@ def bench(
         lambda line: typer.echo(line, err=True),
     )
     if as_json:
-        from actd.verdict.record import plain
+        from actd.report.record import plain
 
         typer.echo(json.dumps(plain(found.to_dict()), allow_nan=False))
     else:
-        from actd.benchmark.table import tables
+        from actd.evaluation.speed_table import tables
 
         show(tables(found))
     if report is not None:
@@ -94,7 +94,7 @@ def _check_page(path: Path | None) -> None:
     if path.is_dir() or not path.parent.is_dir():
         raise UsageError(f"--report: {path}: give a file in a folder that exists")
     try:
-        import actd.benchmark.page  # noqa: F401
+        import actd.evaluation.speed_page  # noqa: F401
         from actd.report.page import check_place
     except ImportError as error:
         raise ActdError(f"--report needs {error.name}: pip install 'actd[report]'") from None
@@ -102,7 +102,7 @@ def _check_page(path: Path | None) -> None:
 
 
 def _write_page(found: BenchReport, path: Path) -> None:
-    from actd.benchmark.page import bench_page
+    from actd.evaluation.speed_page import bench_page
     from actd.report.page import save
 
     save(bench_page(found), path)

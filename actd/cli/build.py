@@ -13,7 +13,7 @@ from actd.cli.app import app
 from actd.cli.checkpoint import CheckpointArgument, with_hints
 from actd.cli.shared import DEFAULT_CONFIG, AsJson, OptionalPath, names, show
 from actd.errors import ActdError
-from actd.policy.hints import Hints
+from actd.policy.overrides import Hints
 
 
 @app.command()
@@ -59,8 +59,8 @@ def export(
     hints: Hints,
 ) -> None:
     """Turn a checkpoint into engines, each with its error against torch."""
-    from actd.build.export import export_checkpoint
-    from actd.verdict.engine_table import render
+    from actd.export.export import export_checkpoint
+    from actd.export.parity_table import render
 
     results = export_checkpoint(
         checkpoint, out, names(engine), calibration, typer.echo, hints=hints

@@ -79,7 +79,7 @@ def with_hints(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def run(**given: Any) -> None:
-        from actd.policy.hints import read_hints
+        from actd.policy.overrides import read_hints
 
         hints = read_hints(**{name: given.pop(name) for name in _OPTIONS})
         command(hints=hints, **given)

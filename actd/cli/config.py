@@ -19,7 +19,7 @@ app.add_typer(config_app, name="config")
 def config_check(config: ConfigArgument = DEFAULT_CONFIG) -> None:
     """Report every mistake in a deployment file, and whether it fits its engine."""
     from actd.config import warnings
-    from actd.runtime.launch import prepare
+    from actd.runtime.preflight import prepare
     from actd.runtime.settings import plan_words
 
     settings, manifest = prepare(config)

@@ -93,7 +93,7 @@ def run(
 ) -> None:
     """Run the daemon in the foreground, as the service does."""
     from actd.config import warnings
-    from actd.runtime.launch import prepare
+    from actd.runtime.preflight import prepare
     from actd.runtime.settings import plan_words
 
     settings, manifest = prepare(config)
@@ -127,8 +127,8 @@ def status(
     ] = Since.clear,
 ) -> None:
     """Show what the daemon is doing."""
+    from actd.cli.status import render
     from actd.client import Operator
-    from actd.observe.status import render
 
     found = link(config, trusting=True)
     with Operator(host, found.ports) as daemon:
@@ -139,7 +139,7 @@ def status(
     for reply in (answer, histograms):
         reply.pop("v", None), reply.pop("ok", None)
     if hgrm is not None:
-        from actd.observe.histogram import write_hgrm
+        from actd.runtime.histogram import write_hgrm
 
         for file in write_hgrm(hgrm, histograms[f"since_{since.value}"]):
             typer.echo(f"{file}: written", err=True)
@@ -157,7 +157,7 @@ def echo(
     host: HostOption = "127.0.0.1",
 ) -> None:
     """Print messages as they pass on the wire, one JSON object a line."""
-    from actd.observe.echo import messages_of
+    from actd.cli.echo import messages_of
 
     listened = messages_of(stream.value, host, link(config, trusting=True).ports)
     for number, message in enumerate(listened, start=1):

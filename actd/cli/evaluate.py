@@ -15,11 +15,11 @@ from actd.cli.app import app
 from actd.cli.checkpoint import with_hints
 from actd.cli.shared import AsJson, OptionalPath, names, numbers, show
 from actd.errors import ActdError
-from actd.policy.hints import Hints
+from actd.policy.overrides import Hints
 
 if TYPE_CHECKING:
-    from actd.verdict.evaluate import Progress
-    from actd.verdict.evaluation import Evaluation
+    from actd.evaluation.accuracy import Evaluation
+    from actd.evaluation.evaluate import Progress
 
     Draw = Callable[[Evaluation, Mapping[str, Any]], str]
 
@@ -66,12 +66,12 @@ def evaluate(
     """
     try:
         # what the page needs is missed before hours of inference, not after them
-        from actd.verdict.evaluation_page import evaluation_page
+        from actd.evaluation.accuracy_page import evaluation_page
     except ModuleNotFoundError as error:
         raise ActdError(f"eval needs {error.name}: pip install 'actd[record,report]'") from None
     from actd.datasets.reader import open_dataset
-    from actd.verdict import evaluate as verdict
-    from actd.verdict.lineup import line_up
+    from actd.evaluation import evaluate as verdict
+    from actd.evaluation.candidates import line_up
 
     dataset = open_dataset(recording)
     lineup = line_up(names(engine), engines, checkpoint, hints, with_torch=torch)
@@ -103,8 +103,7 @@ def evaluate(
 
 def _check_places(out: Path) -> None:
     """What would stop the figures is said before hours of inference, not after."""
-    from actd.report import page
-    from actd.verdict import record
+    from actd.report import page, record
 
     record.check_place(out / _FIGURES, _KIND)
     page.check_place(out / _PAGE)
@@ -112,10 +111,10 @@ def _check_places(out: Path) -> None:
 
 def _publish(found: Evaluation, draw: Draw, out: Path, as_json: bool) -> None:
     """Write the figures and the page, and print them."""
-    from actd.observe.machine import machine
+    from actd.evaluation.accuracy_table import render
+    from actd.host import machine
     from actd.report.page import save
-    from actd.verdict.evaluation_table import render
-    from actd.verdict.record import save_json
+    from actd.report.record import save_json
 
     data, drawn, about = out / _FIGURES, out / _PAGE, machine()
     save_json(found.to_dict() | {"machine": about}, data, _KIND)

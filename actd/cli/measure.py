@@ -13,7 +13,7 @@ from actd.cli.shared import AsJson, OptionalPath
 from actd.errors import UsageError
 
 if TYPE_CHECKING:
-    from actd.measure.result import JointDelay
+    from actd.latency.result import JointDelay
 
 measure_app = typer.Typer(help="Measure the robot behind the wire.", no_args_is_help=True)
 app.add_typer(measure_app, name="measure")
@@ -48,7 +48,7 @@ def latency(
 
     From a recording, or by moving one joint (--config and --joint, no daemon running).
     """
-    from actd.measure import result
+    from actd.latency import result
 
     if run is not None and config is not None:
         raise UsageError("give either a recording, or --config actd.yaml --joint NAME")
@@ -65,8 +65,8 @@ def latency(
 
 
 def _from_recording(run: Path | None, joint: str | None) -> list[JointDelay]:
-    from actd.measure.passive import joint_delays
-    from actd.observe.flight import default_flights, read_flight
+    from actd.flightlog.reader import default_flights, read_flight
+    from actd.latency.passive import joint_delays
 
     flight = read_flight(run or default_flights())
     joints = flight.settings["joints"]
@@ -81,7 +81,7 @@ def _from_steps(
     config: Path, joint: str, amplitude: float | None, repeats: int, *, ask: bool
 ) -> JointDelay:
     from actd.config import load
-    from actd.measure.steps import measure_steps
+    from actd.latency.steps import measure_steps
 
     def confirm(sentence: str) -> None:
         typer.echo(sentence, err=True)

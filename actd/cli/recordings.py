@@ -53,7 +53,7 @@ def record(
     as_json: AsJson = False,
 ) -> None:
     """Record what the policy sees and does as one episode of a LeRobotDataset."""
-    from actd.observe.status import recording_in_words
+    from actd.cli.status import recording_in_words
 
     if not stop and (out is None or not task):
         raise UsageError("record: give --out DIR and --task 'what the robot does', or --stop")
@@ -80,7 +80,7 @@ def _until_saved(daemon: Operator) -> dict[str, Any]:
     """Show the recording as it goes on, end it at Ctrl-C, return how it ended."""
     from rich.console import Console
 
-    from actd.observe.status import recording_in_words
+    from actd.cli.status import recording_in_words
 
     asked_to_end = False
     with Console(stderr=True).status("recording") as line:
@@ -107,11 +107,11 @@ def report(
 ) -> None:
     """Make a page of a run: lateness, joints, plans, modes, limits and faults."""
     try:
-        from actd.report.flight_page import flight_page
+        from actd.replay.page import flight_page
         from actd.report.page import save
     except ModuleNotFoundError as error:
         raise ActdError(f"report needs {error.name}: pip install 'actd[report]'") from None
-    from actd.observe.flight import default_flights, read_flight
+    from actd.flightlog.reader import default_flights, read_flight
 
     flight = read_flight(run or default_flights())
     target = out or Path(f"{flight.settings['run']}.html")
@@ -145,7 +145,7 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Run a recording again: the same decisions, other settings, or two engines."""
-    from actd.observe.flight import default_flights
+    from actd.flightlog.reader import default_flights
 
     source = recording or default_flights()
     is_dataset = (source / "meta" / "info.json").is_file()
@@ -165,7 +165,7 @@ def replay(
 
 
 def _replay_decisions(source: Path, as_json: bool) -> None:
-    from actd.observe.flight import read_flight
+    from actd.flightlog.reader import read_flight
     from actd.replay.decisions import verify
     from actd.replay.tables import verdict_lines
 
@@ -183,10 +183,10 @@ def _replay_decisions(source: Path, as_json: bool) -> None:
 
 
 def _replay_settings(source: Path, config: Path, as_json: bool) -> None:
-    from actd.observe.flight import read_flight
+    from actd.flightlog.reader import read_flight
     from actd.replay.compare import compare
+    from actd.replay.recorded_run import other_settings
     from actd.replay.tables import change_tables
-    from actd.replay.tape import other_settings
 
     flight = read_flight(source)
     others = other_settings(flight, config)
@@ -215,8 +215,8 @@ def _replay_guard(source: Path, is_dataset: bool, config: Path | None, as_json: 
         with _progress("episodes") as progress:
             found = check_dataset(dataset, bounds, progress)
     else:
-        from actd.observe.flight import read_flight
-        from actd.replay.tape import other_settings, recorded_settings
+        from actd.flightlog.reader import read_flight
+        from actd.replay.recorded_run import other_settings, recorded_settings
 
         flight = read_flight(source)
         settings = other_settings(flight, config) if config else recorded_settings(flight)

@@ -42,12 +42,12 @@ def names(text: str) -> list[str]:
 
 def numbers(option: str, text: str | None) -> list[int] | None:
     """Numbers from a list such as `0,3,10-20`, rising; None for none. Raises UsageError."""
-    from actd.runtime.cores import parse_list
+    from actd.ranges import parse_ranges
 
     if text is None:
         return None
     try:
-        return sorted(parse_list(text))
+        return sorted(parse_ranges(text))
     except ValueError:
         raise UsageError(f"{option}: found {text!r}: give for example 0,3,10-20") from None
 

@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from actd.config.section import Section
-from actd.runtime.cores import parse_list
+from actd.ranges import parse_ranges
 
 _ONLINE = Path("/sys/devices/system/cpu/online")
 
 
 def _usable(cores: list[int]) -> list[int]:
-    online = parse_list(_ONLINE.read_text())
+    online = parse_ranges(_ONLINE.read_text())
     if not cores:
         raise ValueError("no core is named: name one, or leave the key out for the default")
     if len(set(cores)) < len(cores):

@@ -15,14 +15,14 @@ import numpy as np
 
 from actd.control import state
 from actd.control.arming import Checks, outside_training
-from actd.control.following import Following
+from actd.control.chunks import Plan, Planner, PlanSettings, Reading, Sample, ease
+from actd.control.continuous import Turns
+from actd.control.following_error import Following
 from actd.control.limiter import JointLimiter
 from actd.control.limits import Flag, Kind, Limits, Vector
-from actd.control.plan import Plan, Planner, PlanSettings, Reading, Sample, ease
-from actd.control.plan_clock import PlanClock
 from actd.control.staleness import GapBudget, MaxAge, complaint, is_frozen, is_stale
 from actd.control.state import Event, Phase
-from actd.control.turns import Turns
+from actd.control.time_scaling import PlanClock
 from actd.mode import Mode
 
 # A bend of the plan may be rounded off by this share of a joint's start distance.

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.datasets import layout, tables
-from actd.datasets.layout import Picture, library, names_of, read_info
+from actd.datasets import paths, tables
+from actd.datasets.paths import Picture, library, names_of, read_info
 from actd.datasets.video import VideoTrack
 from actd.errors import RecordingError
 
@@ -37,7 +37,7 @@ def open_dataset(path: str | Path) -> Dataset:
     root = Path(path)
     info = read_info(root)
     library("pyarrow")
-    listing = {layout.V21: _entries_v21, layout.V30: _entries_v30}[info["codebase_version"]]
+    listing = {paths.V21: _entries_v21, paths.V30: _entries_v30}[info["codebase_version"]]
     cameras = _cameras(info["features"])
     try:
         entries = dict(listing(root, info, cameras))
@@ -77,11 +77,11 @@ class Dataset:
 
     def actions(self, episode: int) -> NDArray[np.float32]:
         """Recorded actions, (rows, dim)."""
-        return self.vectors(episode, layout.ACTION)
+        return self.vectors(episode, paths.ACTION)
 
     def states(self, episode: int) -> NDArray[np.float32]:
         """Recorded robot states, (rows, dim)."""
-        return self.vectors(episode, layout.STATE)
+        return self.vectors(episode, paths.STATE)
 
     def vectors(self, episode: int, key: str) -> NDArray[np.float32]:
         """One numeric feature, (rows, dim)."""

@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from actd.datasets.layout import INFO
+from actd.datasets.paths import INFO
 from actd.errors import RecordingError
 
 _RECORDING, _FINISHED = ".recording", ".finished"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.datasets.layout import Picture
+from actd.datasets.paths import Picture
 
 Stats = Mapping[str, NDArray[Any]]
 """Statistic -> (dim,), or (3, 1, 1) for pictures; `count` is (1,)."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.datasets.layout import INDEX_FEATURES, library
+from actd.datasets.paths import INDEX_FEATURES, library
 from actd.errors import RecordingError
 
 _TASK_COLUMN = "__index_level_0__"

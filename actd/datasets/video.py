@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from actd.datasets.layout import Picture, library
+from actd.datasets.paths import Picture, library
 from actd.errors import RecordingError
 
 # The first that PyAV was built with. H.264 costs a third of the CPU time of the AV1 that

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.datasets import layout, staging, tables
-from actd.datasets.form import Form, check_fits, new_info
-from actd.datasets.layout import Picture, library, read_info, read_json, successor, write_json
+from actd.datasets import paths, staging, tables
+from actd.datasets.paths import Picture, library, read_info, read_json, successor, write_json
+from actd.datasets.schema import Form, check_fits, new_info
 from actd.datasets.stats import PictureStats, Stats, combine, vector_stats
 from actd.datasets.video import VideoFile
 from actd.errors import RecordingError
@@ -81,10 +81,10 @@ class DatasetWriter:
             return
         self.info = read_info(self.root)
         check_fits(self.root, self.info, self.form)
-        self.tasks = tables.read_tasks(self.root / layout.TASKS)
+        self.tasks = tables.read_tasks(self.root / paths.TASKS)
         self.stats = {
             key: {name: np.array(value) for name, value in stats.items()}
-            for key, stats in read_json(self.root / layout.STATS).items()
+            for key, stats in read_json(self.root / paths.STATS).items()
         }
         newest = max(self.root.glob("meta/episodes/*/*.parquet"), default=None)
         if newest is not None:
@@ -96,8 +96,8 @@ class DatasetWriter:
             self.place = successor(*self.place, self.info["chunks_size"])
 
     def _is_taken(self) -> bool:
-        files = [self.file(layout.DATA), self.file(layout.EPISODES)]
-        files += [self.file(layout.VIDEOS, video_key=key) for key in self.form.cameras]
+        files = [self.file(paths.DATA), self.file(paths.EPISODES)]
+        files += [self.file(paths.VIDEOS, video_key=key) for key in self.form.cameras]
         return any((self.root / file).exists() for file in files)
 
     def file(self, template: str, **names: str) -> str:
@@ -121,7 +121,7 @@ class Episode:
         self._pictures = {key: PictureStats() for key in writer.form.cameras}
         try:
             for key, (height, width) in writer.form.cameras.items():
-                path = self._stage.path(writer.file(layout.VIDEOS, video_key=key))
+                path = self._stage.path(writer.file(paths.VIDEOS, video_key=key))
                 self._videos[key] = VideoFile(path, writer.form.fps, height, width)
         except BaseException:
             self.discard()
@@ -169,11 +169,11 @@ class Episode:
             key: combine([writer.stats[key], values]) if key in writer.stats else values
             for key, values in stats.items()
         }
-        tables.write_rows(path(writer.file(layout.DATA)), writer.info["features"], rows)
-        tables.write_episode(path(writer.file(layout.EPISODES)), self._row(stats), writer.schema)
-        tables.write_tasks(path(layout.TASKS), tasks)
-        write_json(path(layout.STATS), overall)
-        write_json(path(layout.INFO), self._info(len(tasks)))
+        tables.write_rows(path(writer.file(paths.DATA)), writer.info["features"], rows)
+        tables.write_episode(path(writer.file(paths.EPISODES)), self._row(stats), writer.schema)
+        tables.write_tasks(path(paths.TASKS), tasks)
+        write_json(path(paths.STATS), overall)
+        write_json(path(paths.INFO), self._info(len(tasks)))
 
     def _row(self, stats: Mapping[str, Stats]) -> dict[str, Any]:
         """The episode as the table of episodes describes it."""

@@ -80,7 +80,7 @@ def build(
 
     `policy` goes to `write_untrained`; the checkpoint and frames stay in `scratch`.
     """
-    from actd.build.export import export_checkpoint
+    from actd.export.export import export_checkpoint
     from actd.policy.untrained import write_untrained
 
     frames = scratch / "frames.npz"

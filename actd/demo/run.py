@@ -25,9 +25,9 @@ from rich.text import Text
 
 from actd.client import Operator
 from actd.demo import deployment, report
-from actd.demo.children import Child
 from actd.demo.engine import find_or_build
 from actd.demo.interrupts import Interrupts
+from actd.demo.processes import Child
 from actd.errors import ActdError, LinkError
 from actd.link.sockets import Ports
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from actd.engine import host
+from actd import host
 from actd.engine.base import Engine
 from actd.engine.manifest import Manifest, check_files, read_manifest
 from actd.errors import EngineError

@@ -18,7 +18,7 @@ from actd.engine.recipe import Recipe
 from actd.engine.verify import Parity
 from actd.errors import EngineError
 from actd.hashing import sha256
-from actd.policy.hints import Hints
+from actd.policy.overrides import Hints
 from actd.policy.spec import PolicySpec
 
 FORMAT = 1

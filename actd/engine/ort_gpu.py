@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.engine import host
+from actd import host
 from actd.engine.cache import cache_folder, discard_unsealed, seal
 from actd.engine.cuda.driver import open_driver
 from actd.engine.manifest import Manifest

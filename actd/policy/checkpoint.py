@@ -20,11 +20,11 @@ import numpy as np
 from actd.errors import CheckpointError, UsageError
 from actd.hashing import sha256
 from actd.policy.files import refusal
-from actd.policy.generations import lerobot_0_1, lerobot_0_4, lerobot_2024, original
-from actd.policy.generations.base import Generation, Stored
-from actd.policy.hints import Hints
+from actd.policy.formats import lerobot_0_1, lerobot_0_4, lerobot_2024, original
+from actd.policy.formats.base import Generation, Stored
 from actd.policy.locate import Place, locate
 from actd.policy.normalization import Statistics
+from actd.policy.overrides import Hints
 from actd.policy.spec import STATISTICS, PolicySpec
 from actd.policy.training import Training, read_training
 

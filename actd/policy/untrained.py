@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from actd.policy.checkpoint import load_checkpoint
 from actd.policy.config import ACTION_KEY, STATE_KEY
 from actd.policy.files import CONFIG, WEIGHTS
-from actd.policy.generations.lerobot_0_4 import POSTPROCESSOR, PREPROCESSOR
+from actd.policy.formats.lerobot_0_4 import POSTPROCESSOR, PREPROCESSOR
 from actd.policy.normalization import IMAGENET
 from actd.policy.spec import IMAGE_PREFIX, Architecture, Feature, PolicySpec
 

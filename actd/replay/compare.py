@@ -15,9 +15,9 @@ import numpy as np
 
 from actd.control.controller import ControlSettings, Output
 from actd.control.limits import Flag, Vector
-from actd.observe.flight import Flight
+from actd.flightlog.reader import Flight
 from actd.replay.decisions import Progress, nothing_to_judge, rerun
-from actd.replay.tape import Tape
+from actd.replay.recorded_run import Tape
 
 
 class Motion:

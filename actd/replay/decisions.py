@@ -17,9 +17,9 @@ import numpy as np
 
 from actd.control.controller import Controller, ControlSettings, Output
 from actd.errors import RecordingError
+from actd.flightlog.reader import Flight
 from actd.mode import Mode
-from actd.observe.flight import Flight
-from actd.replay.tape import Tape
+from actd.replay.recorded_run import Tape
 
 Progress = Callable[[int, int], None]
 """Called now and then with how many ticks are done, and how many there are."""

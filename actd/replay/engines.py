@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.control.plan import Plan, Planner, PlanSettings
-from actd.datasets.layout import ACTION
+from actd.control.chunks import Plan, Planner, PlanSettings
+from actd.datasets.paths import ACTION
 from actd.datasets.reader import Dataset
 from actd.engine.base import Engine
 from actd.engine.load import load_engine
 from actd.errors import RecordingError
-from actd.verdict.fits import check_fits
+from actd.evaluation.compatibility import check_fits
 
 Vector = NDArray[np.float64]
 

@@ -16,17 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actd.config import Config
+from actd.control.chunks import Plan, Planner, PlanSettings, interpolation
 from actd.control.controller import ControlSettings
 from actd.control.interpolation import Interpolation
 from actd.control.limiter import JointLimiter
 from actd.control.limits import LIMIT_FLAGS, Kind, Limits, Vector
-from actd.control.plan import Plan, Planner, PlanSettings, interpolation
 from actd.datasets import Dataset
 from actd.errors import RecordingError
+from actd.flightlog.reader import Flight
 from actd.mode import Mode
-from actd.observe.flight import Flight
 from actd.replay.decisions import Progress
-from actd.replay.tape import Tape
+from actd.replay.recorded_run import Tape
 from actd.runtime.settings import joint_limits
 
 PERCENTILE = 99.9

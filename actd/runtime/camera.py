@@ -18,11 +18,11 @@ from actd.cameras.freeze import Freeze
 from actd.cameras.health import Health
 from actd.cameras.make import make_camera
 from actd.errors import CameraError
-from actd.runtime import child
-from actd.runtime.blocks import FRAME_SLOTS, frame_dtype
-from actd.runtime.doorbell import Doorbell
-from actd.runtime.outage import Outage
+from actd.runtime import process_entry
+from actd.runtime.channels import FRAME_SLOTS, frame_dtype
+from actd.runtime.debounce import Outage
 from actd.runtime.shm import Ring
+from actd.runtime.wakeup import Doorbell
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 5.0
@@ -46,7 +46,7 @@ def run(job: Mapping[str, Any]) -> None:
     outlet = Outlet(name, config, ring, Doorbell(job["fds"]["doorbell"]), tuple(job["size"]))
     camera = make_camera(name, config)
     pause_s = _FIRST_PAUSE_S
-    child.report(state="opening")
+    process_entry.report(state="opening")
     while True:
         delivered = ring.newest
         try:
@@ -54,7 +54,7 @@ def run(job: Mapping[str, Any]) -> None:
             outlet.opened()
             outlet.deliver(camera)
         except CameraError as error:
-            child.report(state="failed", why=str(error))
+            process_entry.report(state="failed", why=str(error))
             camera.close()
         if ring.newest > delivered:
             pause_s = _FIRST_PAUSE_S
@@ -92,7 +92,7 @@ class Outlet:
         """Publish frames until the camera raises CameraError."""
         first = camera.read()
         self._publish(first)
-        child.report(state="ok")
+        process_entry.report(state="ok")
         slow = Outage(_SLOW_NS, _SLOW_NS)
         while True:
             frame = camera.read()
@@ -101,7 +101,9 @@ class Outlet:
             if asked and slow.look(found < _SLOW_BELOW * asked, frame.t_capture_ns):
                 hint = _SLOW_HINTS[self._config.kind]
                 why = f"gives {found:.1f} of {asked:g} fps: {hint}"
-                child.report(**({"state": "slow", "why": why} if slow.lasts else {"state": "ok"}))
+                process_entry.report(
+                    **({"state": "slow", "why": why} if slow.lasts else {"state": "ok"})
+                )
 
     def _publish(self, frame: Frame) -> None:
         self._check_size(frame)
@@ -124,4 +126,4 @@ class Outlet:
 
 
 if __name__ == "__main__":
-    child.main(run)
+    process_entry.main(run)

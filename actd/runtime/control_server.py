@@ -14,7 +14,7 @@ from typing import Any
 import zmq
 
 from actd.control.controller import Answer
-from actd.control.orders import ORDERS, rejection
+from actd.control.requests import ORDERS, rejection
 from actd.control.state import Event
 from actd.errors import LinkError
 from actd.link import messages

@@ -64,15 +64,3 @@ def share(available: Collection[int], asked: Asked, *, fifo: bool) -> Share:
         supervisor=asked.supervisor or others,
         threads=asked.threads or len(inference),
     )
-
-
-def parse_list(text: str) -> frozenset[int]:
-    """The numbers in a kernel list such as `0-3,6`. Raises ValueError."""
-    numbers: set[int] = set()
-    for part in filter(None, text.strip().split(",")):
-        first, dash, last = part.partition("-")
-        found = range(int(first), int(last if dash else first) + 1)
-        if not found:
-            raise ValueError(f"{part}: ends before it begins")
-        numbers.update(found)
-    return frozenset(numbers)

@@ -22,11 +22,11 @@ from actd.engine.base import Engine, Observation
 from actd.engine.load import load_engine
 from actd.engine.observations import blank
 from actd.errors import EngineError
-from actd.runtime import child
-from actd.runtime.blocks import Blocks, Shapes, open_blocks
+from actd.runtime import process_entry
+from actd.runtime.channels import Blocks, Shapes, open_blocks
 from actd.runtime.clock import now_ns
+from actd.runtime.debounce import Outage
 from actd.runtime.observation import Missing, Observer, Rules, TimedObservation
-from actd.runtime.outage import Outage
 
 # New frames ring; only what must be seen without them waits for this.
 _LOOK_S = 0.002
@@ -44,11 +44,11 @@ _NUMBER = re.compile(r"[0-9.]+")
 
 def run(job: Mapping[str, Any]) -> None:
     """Make plans until the process is ended. Raises EngineError."""
-    child.report(state="loading")
+    process_entry.report(state="loading")
     engine = load_engine(Path(job["engine"]), threads=job["threads"])
     blocks = open_blocks(Shapes(**job["shapes"]), job["fds"])
     usable_ns = warm_up(engine)
-    child.report(state="warm", usable_ms=usable_ns / 1e6)
+    process_entry.report(state="warm", usable_ms=usable_ns / 1e6)
     rules = Rules(**{**job["rules"], "max_age": MaxAge(**job["rules"]["max_age"])})
     maker = PlanMaker(engine, blocks, job["joints"], usable_ns)
     observer = Observer(engine.spec, blocks, rules)
@@ -121,14 +121,14 @@ class PlanMaker:
         self._refused += 1
         self._said = ()
         why = f"the engine gave a non-finite action for joint {joint}: its plan is not used"
-        child.report(state="refusing", why=why, refused=self._refused)
+        process_entry.report(state="refusing", why=why, refused=self._refused)
 
     def _say(self, state: str, about: str = "", why: str = "") -> None:
         # Once per outage: the numbers in a complaint change with every look.
         said = (state, about, _NUMBER.sub("", why))
         if said != self._said:
             self._said = said
-            child.report(state=state, why=why)
+            process_entry.report(state=state, why=why)
 
 
 def _infer(engine: Engine, observation: Observation) -> NDArray[np.float32]:
@@ -153,4 +153,4 @@ def _infer(engine: Engine, observation: Observation) -> NDArray[np.float32]:
 
 
 if __name__ == "__main__":
-    child.main(run)
+    process_entry.main(run)

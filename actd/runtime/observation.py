@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from actd.control.pairing import ANY_SKEW_NS, Pairing, Times, pair
 from actd.control.staleness import MaxAge, camera_complaint, complaint, is_stale
+from actd.control.synchronization import ANY_SKEW_NS, Pairing, Times, pair
 from actd.policy.spec import PolicySpec
-from actd.runtime.blocks import Blocks
+from actd.runtime.channels import Blocks
 from actd.runtime.shm import Ring
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from actd.control.chunks import PlanSettings, describe
 from actd.control.controller import ControlSettings
 from actd.control.limits import Limits, Vector
-from actd.control.plan import PlanSettings, describe
 from actd.control.staleness import MaxAge
 from actd.link.sockets import Ports
 from actd.runtime.cores import Asked, Share
@@ -230,7 +230,7 @@ def asked_cores(config: Config) -> Asked:
 
 
 def placement(config: Config, share: Share, role: Role) -> dict[str, Any]:
-    """What `actd.runtime.child` takes as "placement": where a process runs, and how nicely."""
+    """What `actd.runtime.process_entry` takes as "placement": where a process runs, and how nicely."""
     return {
         "cores": list(getattr(share, role)),
         "nice": getattr(config.process, role).nice,

@@ -25,13 +25,13 @@ from actd.engine.manifest import Manifest
 from actd.errors import ActdError
 from actd.link import sockets
 from actd.runtime import cores, realtime, settings
-from actd.runtime.blocks import open_blocks
+from actd.runtime.channels import open_blocks
 from actd.runtime.clock import now_ns
-from actd.runtime.family import make_family, shapes_of
+from actd.runtime.dataset_recording import Recording
 from actd.runtime.notify import Notifier
-from actd.runtime.overview import Overview
-from actd.runtime.recording import Recording
+from actd.runtime.processes import make_family, shapes_of
 from actd.runtime.status_server import StatusServer
+from actd.runtime.telemetry import Overview
 
 log = logging.getLogger("actd")
 

@@ -25,15 +25,15 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from actd.benchmark.cache import Source, built, default_source
 from actd.engine.base import Engine, Observation
 from actd.engine.load import load_engine, missing
 from actd.engine.manifest import read_manifest
 from actd.engine.recipe import load_recipe, recipe_names
 from actd.engine.verify import compare
 from actd.errors import ActdError, EngineError
-from actd.observe.machine import gpu_used_mb
-from actd.observe.measure import interleave, tails
+from actd.evaluation.engine_cache import Source, built, default_source
+from actd.host import gpu_used_mb
+from actd.timing import interleave, tails
 from bench import harness
 from bench.gpu.rivals import TORCH, Infer, lerobot, torch_policy
 
@@ -134,7 +134,7 @@ def bench(source: Source | None, device: str, options: harness.Options) -> int:
 
 def _start(source: Source, tell: Callable[[str], None]) -> Bench:
     """The observations, and torch's answers in float32 on the CPU."""
-    from actd.build.export import action_std
+    from actd.export.export import action_std
     from actd.policy.checkpoint import load_checkpoint
     from actd.policy.synthetic import synthetic
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from actd.benchmark.contender import Contender
-from actd.benchmark.observation import any_observation
+from actd.evaluation.contender import Contender
+from actd.evaluation.observation import any_observation
 from bench.lerobot_peer import VARIABLE, LeRobot
 
 

@@ -152,7 +152,7 @@ def test_a_process_is_found_by_its_words_and_asked_for_its_processor_time(tmp_pa
             time.sleep(0.05)
         assert process.find("()+600") == process.pid
         with pytest.raises(SystemExit, match="log has no process 'actd"):
-            process.find("actd.runtime.tick")
+            process.find("actd.runtime.control_loop")
     finally:
         process.end()
 

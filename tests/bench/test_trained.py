@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from actd.build.export import export_checkpoint
 from actd.datasets import Dataset, open_dataset
 from actd.engine.base import Observation, Stages
+from actd.export.export import export_checkpoint
 from actd.policy.checkpoint import load_checkpoint
 from actd.policy.spec import PolicySpec
 from actd.policy.untrained import write_untrained

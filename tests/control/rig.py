@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from actd.control.chunks import Plan, PlanSettings
 from actd.control.controller import Controller, ControlSettings, Inputs, Output
 from actd.control.limits import Limits
-from actd.control.plan import Plan, PlanSettings
 from actd.control.staleness import MaxAge
 from actd.control.state import Event
 from actd.mode import Mode

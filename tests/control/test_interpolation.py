@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from actd.control.chunks import Plan, PlanMode, Planner, PlanSettings
 from actd.control.interpolation import Interpolation, Interpolator
 from actd.control.limits import Vector
-from actd.control.plan import Plan, PlanMode, Planner, PlanSettings
 
 PERIOD_NS = 20_000_000
 ROWS = 12

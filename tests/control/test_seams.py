@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from numpy.typing import NDArray
 
+from actd.control.chunks import Plan, PlanMode
 from actd.control.controller import Controller, Inputs, Output
 from actd.control.limits import Flag, Kind
-from actd.control.plan import Plan, PlanMode
 from actd.control.staleness import MaxAge
 from actd.control.state import Event
 from actd.mode import Mode

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from actd.control.plan import Plan, Planner, PlanSettings
+from actd.control.chunks import Plan, Planner, PlanSettings
 
 GOLDEN = np.load(Path(__file__).parent.parent / "golden" / "select_action.npz")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from actd.build.export import export_checkpoint
+from actd.export.export import export_checkpoint
 from actd.policy.untrained import write_untrained
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from actd.build.export import export_checkpoint
 from actd.engine.infer import infer_file
+from actd.export.export import export_checkpoint
 from tests import golden
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from actd.engine import host
+from actd import host
 from actd.engine.infer import infer_file
 from actd.engine.load import load_engine, version_note
 from actd.engine.manifest import read_manifest

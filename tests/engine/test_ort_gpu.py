@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from actd.engine import host, ort_gpu
+from actd import host
+from actd.engine import ort_gpu
 from actd.engine.load import load_engine, missing
 from actd.engine.manifest import read_manifest
 from actd.errors import EngineError

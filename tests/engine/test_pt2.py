@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import nn
 
-from actd.build.torch_form import write_pt2
 from actd.engine import torch_runtime
 from actd.engine.pt2 import check_archive
 from actd.errors import EngineError
+from actd.export.torch_export import write_pt2
 from actd.policy.checkpoint import load_checkpoint
 
 

@@ -18,15 +18,16 @@ import numpy as np
 import pytest
 import torch
 
-from actd.build import export
-from actd.build.export import export_checkpoint
-from actd.engine import cache, host, openvino, torch_runtime
+from actd import host
+from actd.engine import cache, openvino, torch_runtime
 from actd.engine.base import Engine, Stages
 from actd.engine.load import load_engine
 from actd.engine.manifest import read_manifest
 from actd.engine.recipe import Recipe, Tolerance, load_recipe
 from actd.engine.reference import check_reference
 from actd.errors import EngineError
+from actd.export import export
+from actd.export.export import export_checkpoint
 from actd.policy.checkpoint import load_checkpoint
 from actd.policy.network import Policy
 from actd.policy.synthetic import synthetic

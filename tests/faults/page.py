@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import NamedTuple
 
-from actd.engine.host import cpu
+from actd.host import cpu
 from tests.faults.body import Servo
 from tests.faults.deployment import (
     BOUNDS,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from actd.runtime.blocks import Blocks, Shapes, open_blocks
+from actd.runtime.channels import Blocks, Shapes, open_blocks
 from actd.runtime.shm import Ring
 from tests.faults.engine import CHUNK, JOINTS
 from tests.faults.injections import Injection

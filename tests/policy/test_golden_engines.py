@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from actd.build.export import export_checkpoint
 from actd.engine.load import load_engine
-from actd.policy.hints import Hints
+from actd.export.export import export_checkpoint
+from actd.policy.overrides import Hints
 from tests import golden, layouts
 
 EVERY_DAY = {("lerobot-2024", "odd_size_min_max")}

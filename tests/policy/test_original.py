@@ -16,7 +16,7 @@ import torch
 
 from actd.errors import ActdError, CheckpointError, UsageError
 from actd.policy.checkpoint import load_checkpoint, open_checkpoint
-from actd.policy.hints import Hints, read_hints
+from actd.policy.overrides import Hints, read_hints
 from tests import layouts
 
 HINTS = layouts.ORIGINAL_HINTS

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from actd.policy.generations.safe_pickle import read_arrays
+from actd.policy.formats.safe_pickle import read_arrays
 
 VALUES = {
     "mean": np.arange(6, dtype=np.float32),

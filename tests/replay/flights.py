@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from actd.control.chunks import Plan
 from actd.control.controller import Controller, Inputs, Output
-from actd.control.plan import Plan
 from actd.control.state import Event
-from actd.observe.flight import Flight
-from actd.observe.flightlog import FlightLog
-from actd.observe.segments import file_dtype
-from actd.runtime.blocks import EVENTS, EVENTS_PER_TICK, plan_dtype, tick_dtype
+from actd.flightlog.format import file_dtype
+from actd.flightlog.reader import Flight
+from actd.flightlog.writer import FlightLog
+from actd.runtime.channels import EVENTS, EVENTS_PER_TICK, plan_dtype, tick_dtype
 from actd.runtime.settings import control_settings
 
 DIM, CHUNK, POLICY_HZ, PERIOD_NS = 2, 20, 25.0, 10_000_000

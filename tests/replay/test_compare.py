@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from actd.errors import ConfigError
-from actd.observe.flight import Flight
+from actd.flightlog.reader import Flight
 from actd.replay.compare import Motion, compare
-from actd.replay.tape import other_settings, recorded_settings
+from actd.replay.recorded_run import other_settings, recorded_settings
 from tests.replay.flights import eventful
 
 DEPLOYMENT = """

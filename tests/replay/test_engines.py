@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from actd.build.export import export_checkpoint
 from actd.cli import app
-from actd.control.plan import ensemble_weights
+from actd.control.chunks import ensemble_weights
 from actd.datasets import Dataset, DatasetWriter, Form, open_dataset
 from actd.engine.load import load_engine
 from actd.errors import RecordingError, UsageError
+from actd.export.export import export_checkpoint
 from actd.policy.untrained import write_untrained
 from actd.replay.engines import compare_engines
 

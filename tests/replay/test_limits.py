@@ -19,7 +19,7 @@ from actd.control.limits import Limits
 from actd.datasets import Dataset, DatasetWriter, Form, open_dataset
 from actd.errors import RecordingError, UsageError
 from actd.replay.limits import Bounds, at_control_rate, check, check_dataset, check_flight
-from actd.replay.tape import recorded_settings
+from actd.replay.recorded_run import recorded_settings
 from tests.replay.flights import Invented, eventful
 from tests.replay.test_compare import deployment
 

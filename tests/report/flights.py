@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from actd.control.chunks import Plan
 from actd.control.controller import Controller, Inputs
-from actd.control.plan import Plan
 from actd.control.state import Event
-from actd.observe.flight import Flight, Gap
-from actd.observe.flightlog import FlightLog
-from actd.runtime.blocks import EVENTS, plan_dtype, tick_dtype
+from actd.flightlog.reader import Flight, Gap
+from actd.flightlog.writer import FlightLog
+from actd.runtime.channels import EVENTS, plan_dtype, tick_dtype
 from actd.runtime.settings import control_settings
 
 JOINTS = ["waist", "shoulder", "elbow", "gripper"]

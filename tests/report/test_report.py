@@ -16,13 +16,13 @@ import pytest
 from actd.control.limits import Flag
 from actd.control.state import Event
 from actd.errors import RecordingError
+from actd.flightlog.reader import Flight
 from actd.mode import Mode
-from actd.observe.flight import Flight
-from actd.report.flight_page import flight_page
-from actd.report.motion import Motion
+from actd.replay.motion_charts import Motion
+from actd.replay.page import flight_page
+from actd.replay.timeline import FLAG_WORDS, moments
 from actd.report.page import Section, Table, page
-from actd.report.story import FLAG_WORDS, moments
-from actd.runtime.blocks import EVENTS
+from actd.runtime.channels import EVENTS
 from tests.report.flights import JOINTS, eventful, fly, record, with_hole
 
 MIB = 1 << 20

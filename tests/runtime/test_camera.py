@@ -12,10 +12,10 @@ import pytest
 from actd.cameras.base import Frame
 from actd.cameras.config import CameraConfig
 from actd.errors import CameraError
-from actd.runtime.blocks import FRAME_SLOTS, frame_dtype
 from actd.runtime.camera import Outlet
-from actd.runtime.doorbell import Doorbell
+from actd.runtime.channels import FRAME_SLOTS, frame_dtype
 from actd.runtime.shm import Ring
+from actd.runtime.wakeup import Doorbell
 
 SIZE = (8, 12)
 MS = 1_000_000

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actd.runtime.cores import Asked, parse_list, share
+from actd.ranges import parse_ranges, share
+from actd.runtime.cores import Asked
 
 ALL = {n: tuple(range(n)) for n in (1, 2, 3, 4, 8, 16)}
 
@@ -88,10 +89,10 @@ def test_nobody_is_left_without_a_core_and_the_tick_is_alone_where_it_must_be(
     [("0-3,6\n", {0, 1, 2, 3, 6}), ("0", {0}), ("\n", set()), ("2,4-5", {2, 4, 5})],
 )
 def test_the_kernel_s_lists_are_read(text: str, numbers: set[int]) -> None:
-    assert parse_list(text) == numbers
+    assert parse_ranges(text) == numbers
 
 
 @pytest.mark.parametrize("text", ["3-1", "0,20-10", "a", "1-", "-1"])
 def test_a_list_that_says_nothing_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        parse_list(text)
+        parse_ranges(text)

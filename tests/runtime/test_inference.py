@@ -12,7 +12,7 @@ import pytest
 from actd.engine.base import Engine
 from actd.engine.load import load_engine
 from actd.errors import EngineError
-from actd.runtime.blocks import Blocks, Shapes, open_blocks
+from actd.runtime.channels import Blocks, Shapes, open_blocks
 from actd.runtime.inference import PlanMaker
 from actd.runtime.observation import Missing, TimedObservation
 from tests.faults.engine import CHUNK, HEIGHT, HIGH, JOINTS, LEVELS, LOW, STATE, WELL, WIDTH

@@ -11,7 +11,7 @@ import pytest
 
 from actd.control.staleness import MaxAge
 from actd.policy.spec import Architecture, Feature, PolicySpec
-from actd.runtime.blocks import Blocks, Shapes, open_blocks
+from actd.runtime.channels import Blocks, Shapes, open_blocks
 from actd.runtime.observation import Missing, Observer, Rules, TimedObservation
 
 MS = 1_000_000

@@ -13,9 +13,9 @@ from hdrh.histogram import HdrHistogram
 from tests.runtime.conftest import Arm, Daemon
 
 MODULES = {
-    "tick": "actd.runtime.tick",
+    "tick": "actd.runtime.control_loop",
     "inference": "actd.runtime.inference",
-    "flight recorder": "actd.runtime.flight",
+    "flight recorder": "actd.runtime.flight_recorder",
 }
 
 

@@ -244,7 +244,7 @@ def begin(operator: Operator, folder: Path) -> None:
 
 def recorder_of(daemon: Daemon) -> psutil.Process:
     family = psutil.Process(daemon.process.pid).children()
-    return next(p for p in family if "actd.runtime.recorder" in p.cmdline())
+    return next(p for p in family if "actd.runtime.dataset_recorder" in p.cmdline())
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")

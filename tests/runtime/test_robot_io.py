@@ -13,7 +13,7 @@ import zmq
 from actd.control.limits import Limits
 from actd.link import messages, sockets
 from actd.link.age import boottime_ns, clock_id
-from actd.runtime.blocks import state_dtype
+from actd.runtime.channels import state_dtype
 from actd.runtime.clock import now_ns
 from actd.runtime.robot_io import RobotIO
 from actd.runtime.settings import TickSettings

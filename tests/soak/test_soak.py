@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from actd.build.export import export_checkpoint
+from actd.export.export import export_checkpoint
 from actd.mode import Mode
 from actd.policy.untrained import write_untrained
 from tests.faults.deployment import BOUNDS, FLIGHT_MB, Setup

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from actd.build.export import export_checkpoint
+from actd.export.export import export_checkpoint
 
 PRECISIONS = ("fp32", "fp16", "int8")
 

@@ -1,0 +1,40 @@
+"""Temporal ensembling of recorded chunks: what the arm would be told, tick by tick.
+
+Pure numpy; the weights are the daemon's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actd.control.chunks import ensemble_weights
+
+DEFAULT_COEFF = 0.01
+
+
+def ensemble(
+    chunks: NDArray[np.float32],
+    coeff: float = DEFAULT_COEFF,
+    *,
+    made_at: Sequence[int] | NDArray[np.int64] | None = None,
+    ticks: int | None = None,
+) -> NDArray[np.float64]:
+    """Actions (ticks, joints) from chunks (N, chunk, joints).
+
+    `made_at` are the rising ticks whose frames the chunks answer, by default 0, 1, 2, ...; `ticks`
+    defaults to one per chunk. At every tick each chunk that reaches it counts, the oldest first
+    in the weights. NaN where no chunk reaches.
+    """
+    count, rows, joints = chunks.shape
+    made = np.arange(count) if made_at is None else np.asarray(made_at)
+    actions = np.full((count if ticks is None else ticks, joints), np.nan)
+    for tick in range(len(actions)):
+        reaching = np.flatnonzero((made <= tick) & (made > tick - rows))
+        if reaching.size:
+            predicted = chunks[reaching, tick - made[reaching]]
+            younger = (made[reaching] - made[reaching[0]]).astype(np.float64)
+            actions[tick] = ensemble_weights(coeff, younger) @ predicted
+    return actions

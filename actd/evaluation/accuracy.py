@@ -1,0 +1,285 @@
+"""What an evaluation found, computed from the chunks of every engine.
+
+Pure: runs in, an Evaluation out. Two questions are answered for chunks as they come and for what
+the arm would execute (the temporal ensemble at every tick): how far from the recorded actions
+(L1 and L2, as in training), and how far from torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actd.control.ensembling import DEFAULT_COEFF, ensemble
+from actd.datasets.paths import ACTION
+from actd.datasets.reader import Dataset
+from actd.engine.reference import beyond
+from actd.engine.verify import Parity, compare
+from actd.evaluation.candidates import Contestant, Lineup
+from actd.evaluation.metrics import Distance, distance, targets
+from actd.evaluation.result_cache import EpisodeRun
+from actd.export.parity import figures
+
+Values = NDArray[np.float64]
+
+_TAIL_POINTS = 240
+
+
+@dataclass(frozen=True, slots=True)
+class AgainstTorch:
+    """Errors against torch, in chunks and executed.
+
+    `std` (joints,) is the policy's own. `tail`: rising |error| / std over all values, and the
+    share of values beyond each, both (n,).
+    `excess` says how the recipe's tolerance is exceeded; empty when it is not.
+    """
+
+    chunk: Parity
+    executed: Parity
+    std: Values
+    tail: tuple[Values, Values]
+    excess: str
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One engine. `shown` are its executed actions (T, joints) in the episode that is drawn."""
+
+    contestant: Contestant
+    chunk: Distance
+    executed: Distance
+    against_torch: AgainstTorch | None
+    shown: Values
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All engines on the same frames. `std` (joints,) normalises; `std_from` says whose it is.
+
+    `frames` of each episode were answered; `shown` and `shown_recorded` (T, joints) are the
+    episode that is drawn.
+    """
+
+    dataset: str
+    fps: float
+    joints: tuple[str, ...]
+    stride: int
+    coeff: float
+    std: Values
+    std_from: str
+    frames: Mapping[int, int]
+    ticks: Mapping[int, int]
+    scores: tuple[Score, ...]
+    notes: tuple[str, ...]
+    shown: int
+    shown_recorded: Values
+
+    @property
+    def passed(self) -> bool:
+        """Whether no engine is further from torch than its recipe allows."""
+        return not any(s.against_torch and s.against_torch.excess for s in self.scores)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; arrays are left as arrays."""
+        return {
+            "dataset": self.dataset,
+            "fps": self.fps,
+            "stride": self.stride,
+            "temporal_ensemble_coeff": self.coeff,
+            "episodes": {
+                number: {"frames": self.frames[number], "ticks": self.ticks[number]}
+                for number in self.frames
+            },
+            "joint_std": dict(zip(self.joints, self.std, strict=True)),
+            "joint_std_from": self.std_from,
+            "notes": self.notes,
+            "passed": self.passed,
+            "engines": {score.contestant.label: self._score(score) for score in self.scores},
+        }
+
+    def _score(self, score: Score) -> dict[str, Any]:
+        return {
+            "place": score.contestant.place,
+            "chunk": self._distance(score.chunk) | self._by_step(score.chunk),
+            "executed": self._distance(score.executed),
+            "against_torch": score.against_torch and self._torch(score.against_torch, score),
+        }
+
+    def _distance(self, found: Distance) -> dict[str, Any]:
+        return {
+            "l1": found.l1.mean(),
+            "l2": found.l2.mean(),
+            "l1_std": found.l1_std(self.std),
+            "l2_std": found.l2_std(self.std),
+            "l1_loss_lerobot": found.logged(self.std),
+            "steps_counted": found.counted,
+            "steps": found.steps,
+            "per_joint": {
+                joint: {"l1": l1, "l2": l2, "l1_std": l1 / std, "l2_std": l2 / std**2}
+                for joint, l1, l2, std in zip(
+                    self.joints, found.l1, found.l2, self.std, strict=True
+                )
+            },
+        }
+
+    def _by_step(self, found: Distance) -> dict[str, Any]:
+        return {
+            "by_step": {
+                "l1_std": (found.l1_by_step / self.std).mean(axis=1),
+                "l2_std": (found.l2_by_step / self.std**2).mean(axis=1),
+                "l1": dict(zip(self.joints, found.l1_by_step.T, strict=True)),
+                "l2": dict(zip(self.joints, found.l2_by_step.T, strict=True)),
+            }
+        }
+
+    def _torch(self, found: AgainstTorch, score: Score) -> dict[str, Any]:
+        allowed = score.contestant.tolerance
+        return {
+            "chunk": self._parity(found.chunk, found.std),
+            "executed": self._parity(found.executed, found.std),
+            "tolerance": allowed and allowed.model_dump(),
+            "passed": not found.excess,
+            "excess": found.excess or None,
+        }
+
+    def _parity(self, parity: Parity, std: Values) -> dict[str, Any]:
+        return {
+            "worst_joint": self.joints[parity.worst_joint],
+            "p99_std": parity.p99_std,
+            "max_std": parity.max_std,
+            "per_joint": {
+                joint: figures(error, float(unit))
+                for joint, error, unit in zip(self.joints, parity.per_joint, std, strict=True)
+            },
+        }
+
+
+def measure(
+    dataset: Dataset, lineup: Lineup, runs: Sequence[EpisodeRun], stride: int
+) -> Evaluation:
+    """The figures of everyone in the lineup over these episodes."""
+    std, std_from = _std(lineup.everyone[0], runs)
+    coeff = lineup.everyone[0].spec.temporal_ensemble_coeff
+    coeff = DEFAULT_COEFF if coeff is None else coeff
+    executed = {c.label: _executed(runs, c.label, coeff) for c in lineup.everyone}
+    shown = max(range(len(runs)), key=lambda place: len(runs[place].recorded))
+    scores = []
+    for contestant in lineup.everyone:
+        label = contestant.label
+        truth = [targets(r.recorded, r.rows.tolist(), _steps(r, label)) for r in runs]
+        scores.append(
+            Score(
+                contestant=contestant,
+                chunk=distance(_chunks(runs, label), np.concatenate(truth)),
+                executed=_executed_distance(executed[label], runs),
+                against_torch=_against_torch(contestant, lineup, runs, executed),
+                shown=executed[label][shown],
+            )
+        )
+    return Evaluation(
+        dataset=str(dataset.root),
+        fps=dataset.fps,
+        joints=tuple(dataset.names(ACTION)),
+        stride=stride,
+        coeff=coeff,
+        std=std,
+        std_from=std_from,
+        frames={run.number: len(run.rows) for run in runs},
+        ticks={run.number: len(run.recorded) for run in runs},
+        scores=tuple(scores),
+        notes=(*lineup.notes, *_notes(dataset, lineup, stride)),
+        shown=runs[shown].number,
+        shown_recorded=runs[shown].recorded.astype(np.float64),
+    )
+
+
+def tail(error: Values) -> tuple[Values, Values]:
+    """Rising values of `error`, and the share of all values that is beyond each; both (n,)."""
+    rising = np.sort(error, axis=None)
+    count = rising.size
+    beyond_it = np.geomspace(count, 1, min(_TAIL_POINTS, count))
+    places = np.unique(count - np.round(beyond_it).astype(int))
+    return rising[places], (count - places) / count
+
+
+def _against_torch(
+    contestant: Contestant,
+    lineup: Lineup,
+    runs: Sequence[EpisodeRun],
+    executed: Mapping[str, Sequence[Values]],
+) -> AgainstTorch | None:
+    torch, label = lineup.torch, contestant.label
+    if torch is None or contestant is torch or contestant.policy != torch.policy:
+        return None
+    std, _ = _std(contestant, runs)
+    found, expected = _chunks(runs, label), _chunks(runs, torch.label)
+    chunk = compare(found, expected, std.tolist())
+    both = [np.concatenate(executed[name]) for name in (label, torch.label)]
+    covered = ~np.isnan(both[1]).any(axis=1)
+    arm = [part[covered][:, None, :].astype(np.float32) for part in both]
+    error = np.abs(found.astype(np.float64) - expected) / std
+    allowed = contestant.tolerance
+    return AgainstTorch(
+        chunk=chunk,
+        executed=compare(arm[0], arm[1], std.tolist()),
+        std=std,
+        tail=tail(np.where(np.isfinite(error), error, np.inf)),
+        excess=beyond(chunk, allowed) if allowed else "",
+    )
+
+
+def _chunks(runs: Sequence[EpisodeRun], label: str) -> NDArray[np.float32]:
+    return np.concatenate([run.chunks[label] for run in runs])
+
+
+def _steps(run: EpisodeRun, label: str) -> int:
+    return int(run.chunks[label].shape[1])
+
+
+def _executed(runs: Sequence[EpisodeRun], label: str, coeff: float) -> list[Values]:
+    """Per episode what the arm would be told at every tick, (T, joints)."""
+    actions = []
+    for run in runs:
+        chunks = run.chunks[label]
+        finite = np.where(np.isfinite(chunks), chunks, np.inf)
+        actions.append(ensemble(finite, coeff, made_at=run.rows, ticks=len(run.recorded)))
+    return actions
+
+
+def _executed_distance(executed: Sequence[Values], runs: Sequence[EpisodeRun]) -> Distance:
+    """From the recorded action at every tick that a chunk reaches."""
+    told = np.concatenate(executed)
+    recorded = np.concatenate([run.recorded for run in runs]).astype(np.float64)
+    recorded[np.isnan(told).any(axis=1)] = np.nan
+    return distance(told[:, None, :], recorded[:, None, :])
+
+
+def _std(contestant: Contestant, runs: Sequence[EpisodeRun]) -> tuple[Values, str]:
+    """What L1 is divided by in training, and whose it is; 1 for a joint that never moved."""
+    std = np.nanstd(np.concatenate([run.recorded for run in runs]), axis=0, dtype=np.float64)
+    source = "the recorded actions of these episodes"
+    if contestant.action_std is not None:
+        std = np.asarray(contestant.action_std, dtype=np.float64)
+        source = f"the policy of {contestant.label}"
+    return np.where(std > 0, std, 1.0), source
+
+
+def _notes(dataset: Dataset, lineup: Lineup, stride: int) -> list[str]:
+    notes = []
+    for contestant in lineup.engines:
+        spec = contestant.spec
+        if spec.trained_hz is not None and abs(spec.trained_hz - dataset.fps) > 0.01:
+            notes.append(
+                f"{contestant.label}: trained at {spec.trained_hz:g} Hz, the dataset has "
+                f"{dataset.fps:g}: steps of a chunk are not those of the recording"
+            )
+        if stride > spec.chunk_size:
+            notes.append(
+                f"{contestant.label}: a chunk of {spec.chunk_size} steps does not reach the next "
+                f"frame at stride {stride}: ticks between them do not count as executed"
+            )
+    return notes

@@ -1,0 +1,141 @@
+"""Engines built for a benchmark, kept in the user's cache until what they are built from changes.
+
+Reads a checkpoint; writes `actd/bench/<checkpoint>/<engine>/` in the user's cache folder, where
+`<checkpoint>` is a hash of its files. Beside an engine lies a hash of what else went into it:
+its recipe, the code that builds it, and the versions of the packages that the code stands on.
+Raises CheckpointError when there is nothing to build from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import actd
+from actd import host
+from actd.engine.manifest import read_manifest
+from actd.errors import ActdError, EngineError
+from actd.export.publish import scratch_folder
+from actd.hashing import sha256
+from actd.policy.files import WEIGHTS
+from actd.policy.locate import locate
+from actd.policy.overrides import Hints
+from actd.resources import resource_dir
+
+Report = Callable[[str], None]
+
+DEFAULT_CAMERAS = {"cam_high": (480, 640), "cam_low": (480, 640)}
+
+_STATISTICS = (".json", ".safetensors", ".pkl")
+_CODE = ("export", "policy")
+_PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The checkpoint that engines are built from."""
+
+    path: str
+    hints: Hints = field(default_factory=Hints)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of everything that the checkpoint's files and the hints say."""
+        place = locate(Path(self.path), self.hints.format)
+        files = {place.main, *(f for f in place.folder.iterdir() if f.suffix in _STATISTICS)}
+        parts = [f"{file.name} {sha256(file)}" for file in sorted(files) if file.is_file()]
+        return _hash([*parts, *self.hints.options()])
+
+
+def cache_dir() -> Path:
+    """Where engines built for a benchmark are kept."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return home / "actd" / "bench"
+
+
+def default_source(report: Report) -> Source:
+    """An untrained ACT of LeRobot's default size, written into the cache if it is not there."""
+    folder = cache_dir() / "untrained"
+    if not (folder / WEIGHTS).is_file():
+        from actd.policy.untrained import write_untrained
+
+        # whole or not at all, even if this is interrupted
+        with scratch_folder(cache_dir()) as scratch:
+            write_untrained(scratch / folder.name, cameras=DEFAULT_CAMERAS).rename(folder)
+    report(f"no checkpoint given: an untrained policy of the default size, {folder}")
+    return Source(str(folder))
+
+
+def built(names: Sequence[str], source: Source, report: Report) -> Mapping[str, Path | ActdError]:
+    """The folders of the engines `names`, from the cache or built now on synthetic frames.
+
+    In place of a folder stands the error that there is none.
+    """
+    out = cache_dir() / source.fingerprint
+    found: dict[str, Path | ActdError] = {}
+    wanted = []
+    for name in names:
+        if _is_current(out, name):
+            found[name] = out / name
+        else:
+            wanted.append(name)
+            shutil.rmtree(out / name, ignore_errors=True)
+    if wanted:
+        report(f"building {', '.join(wanted)} into {out}")
+    while wanted:
+        error = _build(wanted, source, out, report)
+        done = [name for name in wanted if _stands(out / name)]
+        for name in done:
+            (out / f"{name}.inputs").write_text(_inputs(name))
+            found[name] = out / name
+        wanted = [name for name in wanted if name not in done]
+        if wanted:
+            # engines are built in order, so the first one missing is the one that failed
+            failed = wanted.pop(0)
+            found[failed] = error or EngineError(f"{failed}: was not built into {out}; try again")
+    return found
+
+
+def _build(names: Sequence[str], source: Source, out: Path, report: Report) -> ActdError | None:
+    """Build engines until one fails; those before it stay."""
+    try:
+        from actd.export.calibration import SYNTHETIC
+        from actd.export.export import export_checkpoint
+
+        export_checkpoint(source.path, out, names, SYNTHETIC, report, hints=source.hints)
+    except ActdError as error:
+        return error
+    except ImportError as error:
+        return EngineError(f"{error.name} is not installed; pip install 'actd[export]'")
+    return None
+
+
+def _is_current(out: Path, name: str) -> bool:
+    stamp = out / f"{name}.inputs"
+    return _stands(out / name) and stamp.is_file() and stamp.read_text() == _inputs(name)
+
+
+def _stands(folder: Path) -> bool:
+    try:
+        read_manifest(folder)
+    except EngineError:
+        return False
+    return True
+
+
+def _inputs(name: str) -> str:
+    """A hash of the recipe, the code and the packages that an engine is built with."""
+    package = Path(actd.__file__).parent
+    code = sorted(file for part in _CODE for file in (package / part).rglob("*.py"))
+    recipe = resource_dir("engines") / f"{name}.yaml"
+    files = [f"{file.name} {sha256(file)}" for file in (recipe, *code)]
+    return _hash([*files, *(f"{package} {host.version(package)}" for package in _PACKAGES)])
+
+
+def _hash(parts: list[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

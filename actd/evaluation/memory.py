@@ -1,0 +1,79 @@
+"""What one engine costs a process of its own: time to the first chunk, and memory.
+
+`python -m actd.evaluation.memory CONTENDER` opens what the JSON object describes, infers once
+and prints a JSON object; `measure` runs that and reads it. Raises EngineError with the last words
+of a process that failed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import actd
+from actd.errors import EngineError
+from actd.evaluation.contender import Contender
+from actd.evaluation.observation import any_observation
+from actd.evaluation.speed import Footprint
+from actd.host import gpu_used_mb
+
+_TIMEOUT_S = 600
+_ON_GPU = ("cuda", "ort-trt", "trt")
+_STATM = Path("/proc/self/statm")
+
+
+def measure(contender: Contender) -> Footprint:
+    """The footprint of a contender in a fresh process."""
+    command = [sys.executable, "-m", "actd.evaluation.memory", json.dumps(asdict(contender))]
+    root = str(Path(actd.__file__).parents[1])
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+            check=True,
+            env=os.environ | {"PYTHONPATH": root},
+        )
+        return Footprint(**json.loads(done.stdout.splitlines()[-1]))
+    except subprocess.SubprocessError as error:
+        said = getattr(error, "stderr", None) or str(error)
+        reason = said.strip().splitlines()[-1]
+    except (OSError, ValueError, IndexError, TypeError) as error:
+        reason = str(error)
+    raise EngineError(f"{contender.name}: its load time and memory were not measured ({reason})")
+
+
+def first_chunk(contender: Contender) -> Footprint:
+    """Open a contender in this process and infer once."""
+    on_gpu = contender.runtime in _ON_GPU
+    before_mb, gpu_before_mb = _resident_mb(), gpu_used_mb() if on_gpu else None
+    started_ns = time.perf_counter_ns()
+    opened = contender.open()
+    opened_ns = time.perf_counter_ns()
+    observation = any_observation(opened.spec)
+    resumed_ns = time.perf_counter_ns()
+    opened.infer(observation)
+    spent_ns = time.perf_counter_ns() - resumed_ns + opened_ns - started_ns
+    gpu_mb = gpu_used_mb() if on_gpu else None
+    found = Footprint(
+        load_ms=spent_ns / 1e6,
+        memory_mb=_resident_mb() - before_mb,
+        gpu_memory_mb=None if gpu_mb is None or gpu_before_mb is None else gpu_mb - gpu_before_mb,
+    )
+    opened.close()
+    return found
+
+
+def _resident_mb() -> float:
+    return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+if __name__ == "__main__":
+    _found = first_chunk(Contender(**json.loads(sys.argv[1])))
+    sys.stdout.write(f"{json.dumps(asdict(_found))}\n")

@@ -1,0 +1,34 @@
+"""The benchmark for a terminal. Cannot fail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from actd.evaluation import speed_cells
+from actd.evaluation.speed import BenchReport
+
+
+def tables(report: BenchReport) -> RenderableType:
+    """How fast and exact each engine is, then what it costs, then what a fixed rate did."""
+    timed = [row for row in report.rows if row.timing]
+    shown: list[RenderableType] = []
+    if timed:
+        shown += [_table(speed_cells.SPEED, [speed_cells.speed(row) for row in timed]), ""]
+        shown += [_table(speed_cells.COST, [speed_cells.cost(row) for row in timed]), ""]
+    if any(row.timing and row.timing.cadence for row in timed):
+        shown += [_table(speed_cells.CADENCE, [speed_cells.cadence(row) for row in timed]), ""]
+    shown += [escape(f"{row.engine} {row.status}") for row in report.rows if row.state != "ok"]
+    return Group(*shown, report.how)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in header:
+        table.add_column(name, justify="left" if name == "engine" else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table

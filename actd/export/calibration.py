@@ -1,0 +1,108 @@
+"""Where the frames come from that an engine is calibrated and judged on.
+
+A source is a LeRobotDataset folder, a folder of pictures and states, an .npz file of
+observations or a folder of those, or the word `synthetic`. Calibration takes frames from all
+over it; a verdict takes others where there are enough. Raises EngineError that names the source
+and what it lacks, RecordingError for a damaged dataset.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from actd.engine.base import Observation
+from actd.engine.observations import read
+from actd.errors import EngineError
+from actd.export import episodes
+from actd.export.frames import Frames, evenly
+from actd.export.graph import image_input
+from actd.export.graph.image_input import PictureFolder
+from actd.policy.checkpoint import Checkpoint
+from actd.policy.spec import PolicySpec
+
+SYNTHETIC = "synthetic"
+
+_CALIBRATION_SEED = 1
+_VERDICT_SEED = 2
+# With fewer frames than this, all of them calibrate and judge.
+_ENOUGH = 10
+
+
+def calibration_frames(source: str | Path, checkpoint: Checkpoint, count: int) -> Frames:
+    """At most `count` frames to measure ranges on, from all over `source`.
+
+    Of a dataset, episodes that do not judge; of other recordings, the first four fifths.
+    """
+    if str(source) == SYNTHETIC:
+        return _synthetic(checkpoint, count, _CALIBRATION_SEED)
+    path, spec = Path(source), checkpoint.spec
+    if episodes.recognised(path):
+        return _finite(episodes.calibration(path, spec, count), spec)
+    recording = _recording(path, spec)
+    total = len(recording) if len(recording) < _ENOUGH else len(recording) * 4 // 5
+    return _finite(Frames(recording.take(evenly(total, count)), (), str(path)), spec)
+
+
+def verdict_frames(source: str | Path, checkpoint: Checkpoint, count: int) -> Frames:
+    """At most `count` frames to compare an engine with torch on.
+
+    Of a dataset, runs of consecutive frames from episodes that do not calibrate, where it has
+    two or more; of other recordings, the last fifth where there are ten frames or more.
+    """
+    if str(source) == SYNTHETIC:
+        return _synthetic(checkpoint, count, _VERDICT_SEED)
+    path, spec = Path(source), checkpoint.spec
+    if episodes.recognised(path):
+        return _finite(episodes.verdict(path, spec, count), spec)
+    recording = _recording(path, spec)
+    first = 0 if len(recording) < _ENOUGH else len(recording) * 4 // 5
+    chosen = [first + i for i in evenly(len(recording) - first, count)]
+    return _finite(Frames(recording.take(chosen), (), str(path)), spec)
+
+
+def _finite(frames: Frames, spec: PolicySpec) -> Frames:
+    """The same frames. Raises EngineError for a number in them that is none."""
+    for number, observation in enumerate(frames.observations):
+        for feature in spec.vectors:
+            if not np.isfinite(observation[feature.key]).all():
+                raise EngineError(
+                    f"{frames.source}: {feature.key}: a value that is not finite in frame "
+                    f"{number} of the {len(frames)} taken; mend the recording or leave it out"
+                )
+    return frames
+
+
+class _Npz:
+    """Observations from .npz files."""
+
+    def __init__(self, path: Path, spec: PolicySpec) -> None:
+        self._observations = read(path, spec)
+
+    def __len__(self) -> int:
+        return len(self._observations)
+
+    def take(self, indexes: list[int]) -> list[Observation]:
+        return [self._observations[i] for i in indexes]
+
+
+def _recording(path: Path, spec: PolicySpec) -> PictureFolder | _Npz:
+    if image_input.recognised(path, spec):
+        return PictureFolder(path, spec)
+    observations = any(file.name not in image_input.STATES for file in path.glob("*.npz"))
+    if not path.exists() or (path.is_dir() and not observations):
+        folders = ", ".join(camera.camera for camera in spec.cameras)
+        problem = "nothing to calibrate on" if path.exists() else "no such file or folder"
+        raise EngineError(
+            f"{path}: {problem}; give a LeRobotDataset (meta/info.json), a folder "
+            f"with pictures in {folders or 'a folder per camera'} and states.npy, .npz files, "
+            f"or the word {SYNTHETIC}"
+        )
+    return _Npz(path, spec)
+
+
+def _synthetic(checkpoint: Checkpoint, count: int, seed: int) -> Frames:
+    from actd.policy.synthetic import synthetic
+
+    return Frames(synthetic(checkpoint, count=count, seed=seed), (), SYNTHETIC)

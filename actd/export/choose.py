@@ -1,0 +1,95 @@
+"""Engines by what they are good for: `auto`, the fastest one here, and `trt`, the best TensorRT.
+
+Builds every engine that an alias stands for and that this computer can run, times those that
+pass their tolerance side by side, and gives the fastest. A candidate that cannot run, cannot be
+built or is not exact enough is one line that says why; when none is left, an EngineError says
+all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from functools import partial
+from typing import TYPE_CHECKING
+
+from actd.engine.load import load_engine, missing
+from actd.engine.recipe import Recipe, load_recipe, recipe_names
+from actd.errors import EngineError
+from actd.export.job import Job, Report
+from actd.timing import interleave, tails
+
+if TYPE_CHECKING:
+    from actd.export.export import Result
+
+ALIASES: dict[str, Callable[[Recipe], bool]] = {
+    "auto": lambda recipe: recipe.auto,
+    "trt": lambda recipe: recipe.runtime == "trt",
+}
+"""Alias -> which recipes it stands for."""
+
+_ROUNDS = 15
+_INSTEAD = {"trt": "; use ort-int8 or ort-fp32 meanwhile"}
+
+
+def candidates(alias: str, report: Report) -> list[Recipe]:
+    """The recipes that an alias stands for and that this computer has the runtime of.
+
+    The others are reported. Raises EngineError with what is missing when none is left.
+    """
+    wanted = [recipe for recipe in map(load_recipe, recipe_names()) if ALIASES[alias](recipe)]
+    lacking = {runtime: missing(runtime) for runtime in sorted({r.runtime for r in wanted})}
+    here = [recipe for recipe in wanted if not lacking[recipe.runtime]]
+    if not here:
+        reasons = dict.fromkeys(problem for problems in lacking.values() for problem in problems)
+        raise EngineError(f"{alias}: {'; '.join(reasons)}{_INSTEAD.get(alias, '')}")
+    for recipe in wanted:
+        if why := lacking[recipe.runtime]:
+            report(f"{alias}: {recipe.name} cannot run here: {why[0]}")
+    return here
+
+
+def choose(alias: str, build: Callable[[Recipe], Result], job: Job) -> Result:
+    """The fastest engine of `alias` on this computer that passes its tolerance.
+
+    `build` makes one engine or raises EngineError. Raises EngineError when none passes.
+    """
+    built: list[Result] = []
+    refused: list[str] = []
+    for recipe in candidates(alias, job.report):
+        try:
+            built.append(build(recipe))
+        except EngineError as error:
+            refused.append(str(error))
+            job.report(f"{alias}: without {recipe.name}: {error}")
+    medians = _medians(built, job)
+    if not medians:
+        raise EngineError(f"{alias}: no engine is fast and exact here: {'; '.join(refused)}")
+    order = sorted(built, key=lambda result: medians[result.engine])
+    for line in _table(order, medians):
+        job.report(line)
+    winner = order[0]
+    job.report(f"{alias}: {winner.engine}, {medians[winner.engine]:.1f} ms")
+    return winner
+
+
+def _medians(built: Sequence[Result], job: Job) -> dict[str, float]:
+    """Each engine's median in milliseconds, in interleaved rounds on one observation."""
+    observation = job.verdict.observations[0]
+    with ExitStack() as stack:
+        engines = [
+            stack.enter_context(closing(load_engine(result.folder, spin=True))) for result in built
+        ]
+        calls = {engine.name: partial(engine.infer, observation) for engine in engines}
+        samples = interleave(calls, rounds=_ROUNDS)
+    return {name: tails(taken_ns).p50_ms for name, taken_ns in samples.items()}
+
+
+def _table(order: Sequence[Result], medians: dict[str, float]) -> list[str]:
+    """Times and errors, fastest first."""
+    head = f"  {'engine':<16} {'median ms':>9} {'p99 std':>9} {'max std':>9}"
+    return [head] + [
+        f"  {result.engine:<16} {medians[result.engine]:9.1f} "
+        f"{result.judged.parity.p99_std:9.2g} {result.judged.parity.max_std:9.2g}"
+        for result in order
+    ]

@@ -1,0 +1,222 @@
+"""Builds engines from a checkpoint: export, quantise, compare with torch, record, publish.
+
+Reads a checkpoint and recorded frames; writes `OUT/<engine>/` with the model, its manifest
+and a few reference observations. An engine is built in a folder beside its place and moved
+there whole once it has passed, so a failed or interrupted build changes nothing.
+Raises EngineError when an engine cannot be built or is less exact than its recipe asks.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+from actd import host
+from actd.engine.manifest import (
+    Built,
+    Manifest,
+    Source,
+    Verdict,
+    record_file,
+    write_manifest,
+)
+from actd.engine.recipe import Recipe, load_recipe, recipe_names
+from actd.engine.reference import REFERENCE, write_reference
+from actd.errors import EngineError
+from actd.export.choose import ALIASES, choose
+from actd.export.formats import MODELS, make
+from actd.export.job import Job, Report
+from actd.export.parity import EngineVerdict
+from actd.export.parity_files import forget_refusal, publish_refusal, publish_verdict
+from actd.export.publish import check_place, publish, scratch_folder
+from actd.export.validate import Judged, RefusedError, judge, require
+from actd.policy.checkpoint import Checkpoint, load_checkpoint
+from actd.policy.normalization import moments
+from actd.policy.overrides import Hints
+from actd.report.joints import joint_names
+
+_REFERENCES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One engine that was built and passed."""
+
+    folder: Path
+    manifest: Manifest
+    judged: Judged
+    verdict: EngineVerdict
+
+    @property
+    def engine(self) -> str:
+        """The recipe's name."""
+        return self.manifest.engine
+
+
+def export_checkpoint(
+    checkpoint_path: str | Path,
+    out_dir: str | Path,
+    engines: Sequence[str],
+    calibration: str | Path | None = None,
+    report: Report = lambda line: None,
+    *,
+    hints: Hints | None = None,
+) -> list[Result]:
+    """Build `engines` from a checkpoint into `out_dir/<engine>/`.
+
+    `engines` are recipes, or aliases of which the best recipe is built (actd.export.choose).
+    `calibration` is where recorded frames come from (see actd.export.calibration). `report` is
+    given one line per step. `hints` answer what the checkpoint does not say of itself. Raises
+    CheckpointError, UsageError or EngineError; engines built before a failing one stay.
+    """
+    if not engines:
+        raise EngineError(f"no engine asked for; use one of {', '.join(recipe_names())}")
+    names = list(dict.fromkeys(engines))
+    for name in names:
+        if name not in ALIASES:
+            load_recipe(name)
+    out = Path(out_dir)
+    try:
+        checkpoint = load_checkpoint(checkpoint_path, hints)
+        report(f"recognised {checkpoint.recognised}")
+        for note in checkpoint.notes:
+            report(f"note: {note}")
+        with scratch_folder(out) as scratch:
+            job = Job(checkpoint, hints or Hints(), calibration, scratch, report)
+            return [_make(name, job, scratch, out) for name in names]
+    except ModuleNotFoundError as error:
+        raise EngineError(f"export needs {error.name}: pip install 'actd[export]'") from None
+    except ImportError as error:
+        raise EngineError(f"export: {error.name} cannot be imported ({error})") from None
+
+
+def _make(name: str, job: Job, scratch: Path, out: Path) -> Result:
+    """Build and publish the engine called `name`, or the best of those it stands for."""
+    apart = scratch / name
+    apart.mkdir()
+    if name in ALIASES:
+        built = choose(name, lambda recipe: _build(recipe, job, apart), job)
+    else:
+        check_place(out / name)  # before minutes of work
+        built = _build_or_tell(load_recipe(name), job, apart, out)
+    place = out / built.engine
+    publish(built.folder, place)
+    forget_refusal(out, built.engine)
+    return replace(built, folder=place)
+
+
+def _build_or_tell(recipe: Recipe, job: Job, scratch: Path, out: Path) -> Result:
+    """Build an engine, or leave in `out` why it was refused."""
+    try:
+        return _build(recipe, job, scratch)
+    except RefusedError as refusal:
+        manifest = _draft(_held_to(recipe, job), job)
+        verdict = _told(manifest, job, refusal.judged, str(refusal))
+        why = publish_refusal(verdict, out)[-1]
+        raise EngineError(f"{refusal}; the errors are in {why}") from None
+
+
+def _held_to(recipe: Recipe, job: Job) -> Recipe:
+    return recipe.on_synthetic() if job.synthetic else recipe
+
+
+def _build(recipe: Recipe, job: Job, scratch: Path) -> Result:
+    """Build and judge one engine in `scratch`. Raises RefusedError, or another EngineError."""
+    recipe = _held_to(recipe, job)
+    folder = scratch / recipe.name
+    folder.mkdir()
+    manifest = _draft(recipe, job)
+    every = max(1, len(job.verdict) // _REFERENCES)
+    write_reference(folder, job.verdict.observations[::every], job.reference[::every])
+    manifest = manifest.model_copy(update={"calibration": make(manifest, job, folder)})
+    judged = judge(manifest, folder, job)
+    require(judged, recipe, job.verdict.source)
+    manifest = manifest.model_copy(
+        update={
+            "files": tuple(record_file(folder / name) for name in (manifest.model, REFERENCE)),
+            "parity": _verdict(recipe, job, judged),
+        }
+    )
+    write_manifest(folder, manifest)
+    verdict = _told(manifest, job, judged)
+    publish_verdict(verdict, folder)
+    job.report(
+        f"{recipe.name}: {manifest.size_bytes / 1e6:.1f} MB, error against torch at most "
+        f"{judged.parity.max:.2g} (joint {judged.parity.worst_joint}, "
+        f"{judged.parity.max_std:.2g} std)"
+    )
+    return Result(folder, manifest, judged, verdict)
+
+
+def _told(manifest: Manifest, job: Job, judged: Judged, refused: str = "") -> EngineVerdict:
+    """The verdict for people; `refused` is why an engine was not accepted."""
+    checkpoint = job.checkpoint
+    return EngineVerdict(
+        manifest=manifest,
+        found=judged.found,
+        reference=judged.reference,
+        parity=judged.parity,
+        ensembled=judged.ensembled,
+        judged_with=judged.judged_with,
+        frames=job.verdict.source,
+        joints=joint_names(checkpoint.folder, job.source, checkpoint.spec.action_dim),
+        refused=refused,
+    )
+
+
+def _verdict(recipe: Recipe, job: Job, judged: Judged) -> Verdict:
+    return Verdict(
+        source=job.verdict.source,
+        judged_with=judged.judged_with,
+        statistics=judged.parity,
+        ensembled=judged.ensembled,
+        tolerance=recipe.tolerance.model_dump(),
+        passed=True,
+    )
+
+
+def _draft(recipe: Recipe, job: Job) -> Manifest:
+    """The manifest before there are files and a verdict."""
+    checkpoint = job.checkpoint
+    model, flags = host.cpu()
+    return Manifest(
+        engine=recipe.name,
+        runtime=recipe.runtime,
+        precision=recipe.precision,
+        model=MODELS.get(recipe.graph, "model.onnx"),
+        files=(),
+        spec=checkpoint.spec.to_dict(),
+        action_std=action_std(checkpoint),
+        recipe=recipe,
+        source=Source(
+            path=str(checkpoint.path),
+            weights_sha256=checkpoint.weights_sha256,
+            identity=checkpoint.identity(),
+            hints=job.hints.given(),
+        ),
+        built=Built(
+            actd=host.version("actd"),
+            torch=host.version("torch"),
+            onnx=host.version("onnx"),
+            onnxruntime=host.onnxruntime_version(),
+            openvino=host.version("openvino"),
+            cpu=model,
+            cpu_flags=flags,
+            platform=platform.platform(),
+            utc=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        ),
+        calibration=None,
+        parity=None,
+    )
+
+
+def action_std(checkpoint: Checkpoint) -> tuple[float, ...] | None:
+    """Each joint's standard deviation in physical units, None when the checkpoint has none.
+
+    Where only a range is known, a quarter of it stands in.
+    """
+    known = moments(checkpoint.statistics[checkpoint.spec.action.key])
+    return None if known is None else tuple(float(v) for v in known[1])

@@ -1,0 +1,1 @@
+"""Rewriting the ONNX graph: exact optimization, image input, fp16."""

@@ -1,0 +1,1 @@
+"""8-bit engines: quantization and the layers that stay in float."""

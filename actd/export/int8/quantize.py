@@ -1,0 +1,190 @@
+"""Turns a float32 ONNX file into 8-bit ones, with the ranges of one calibration.
+
+Ranges are measured once per method and serve every form and every attempt. `u8s8` (unsigned
+activations, for ONNX Runtime and OpenVINO) and `s8s8` (signed, symmetric, for TensorRT) are
+static; without frames there are two weaker forms. Quantises with ONNX Runtime's own tool and
+writes only the files it is told; anything the tool raises is the caller's to report.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from actd import host
+from actd.engine.base import Observation
+from actd.engine.recipe import Graph, Method
+from actd.export.frames import evenly
+from actd.export.int8.equalize import equalize
+from actd.export.int8.layers import OPERATORS, find_layers, layer_names
+from actd.export.int8.qdq import round_weights, spare_residuals
+from actd.export.quiet import quiet
+
+# Form -> type of the activations, and what else the tool is told. TensorRT wants zero points of
+# zero, float biases, pairs of its own for every consumer, and full precision where layers end.
+_FORMS: dict[Graph, tuple[str, dict[str, Any]]] = {
+    "u8s8": ("QUInt8", {}),
+    "s8s8": (
+        "QInt8",
+        {
+            "ActivationSymmetric": True,
+            "WeightSymmetric": True,
+            "QuantizeBias": False,
+            "AddQDQPairToWeight": True,
+            "DedicatedQDQPair": True,
+            "OpTypesToExcludeOutputQuantization": list(OPERATORS),
+        },
+    ),
+}
+# How each method measures: the tool's name, and where its defaults serve ill, other settings.
+_METHODS: dict[Method, tuple[str, dict[str, Any]]] = {
+    "minmax": ("MinMax", {}),
+    "percentile": ("Percentile", {"symmetric": False, "percentile": 99.999}),
+    "entropy": ("Entropy", {}),
+}
+
+# Enough to tell wide channels from narrow ones.
+_RANGE_FRAMES = 48
+
+
+def needs_reduce_range() -> bool:
+    """Whether this CPU adds 8-bit products in 16 bits, where full-range weights saturate."""
+    return host.is_x86() and not host.VNNI_FLAGS & set(host.cpu()[1])
+
+
+class Quantizer:
+    """One float32 model and everything that is measured of it once.
+
+    `model` is the graph that is quantised, constants folded; `layers` are those of it that can be
+    8-bit, in its order.
+    """
+
+    def __init__(self, model: Path, scratch: Path) -> None:
+        from onnxruntime.quantization.quant_utils import load_model_with_shape_infer
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+
+        scratch.mkdir(exist_ok=True)
+        self._scratch = scratch
+        self._prepared = scratch / "prepared.onnx"
+        with quiet():
+            quant_pre_process(str(model), str(self._prepared), skip_symbolic_shape=True)
+            self.model = load_model_with_shape_infer(self._prepared)
+        self.layers = find_layers(self.model, layer_names(model))
+        self._ranges: dict[Method, Any] = {}
+
+    def calibrate(self, method: Method, observations: Sequence[Observation]) -> None:
+        """Measure the ranges of all tensors by `method`, unless that has been done."""
+        from onnxruntime.quantization import calibrate
+
+        if method in self._ranges:
+            return
+        name, settings = _METHODS[method]
+        if not self._ranges:
+            self._even_out([observations[i] for i in evenly(len(observations), _RANGE_FRAMES)])
+        with quiet():
+            calibrator = calibrate.create_calibrator(
+                self._prepared,
+                [*OPERATORS, "Relu"],
+                str(self._scratch / "augmented.onnx"),
+                calibrate.CalibrationMethod[name],
+                extra_options=settings,
+            )
+            for observation in observations:
+                # one at a time: the tool keeps every activation of what it is given at once
+                calibrator.collect_data(_reader(observation))
+            ranges = calibrator.compute_data()
+        for node in self.model.graph.node:
+            # what is below zero does not survive the ReLU, so it needs no part of the range
+            if node.op_type == "Relu" and self._has_one_reader(node.input[0]):
+                ranges.data[node.input[0]] = ranges.data[node.output[0]]
+        self._ranges[method] = ranges
+
+    def _even_out(self, observations: Sequence[Observation]) -> None:
+        import onnx
+
+        equalize(self.model, observations)
+        onnx.save(self.model, str(self._prepared))
+
+    def static(self, graph: Graph, method: Method, out: Path, layers: Collection[str]) -> None:
+        """Write a form whose `layers` are 8-bit, with calibrated ranges."""
+        with quiet():
+            quantised = self._quantised(graph, method, layers)
+            spare_residuals(quantised.model.model)
+            quantised.model.clean_initializers()
+            quantised.model.save_model_to_file(str(out))
+
+    def _quantised(self, graph: Graph, method: Method, layers: Collection[str]) -> Any:
+        """The tool, done with a copy of the model."""
+        from onnxruntime.quantization import QuantType
+        from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+
+        activations, options = _FORMS[graph]
+        quantizer = QDQQuantizer(
+            copy.deepcopy(self.model),
+            True,
+            graph == "u8s8" and needs_reduce_range(),
+            QuantType.QInt8,
+            QuantType[activations],
+            copy.copy(self._ranges[method]),
+            self._nodes(layers),
+            [],
+            list(OPERATORS),
+            options,
+        )
+        quantizer.quantize_model()
+        return quantizer
+
+    def dynamic(self, out: Path, layers: Collection[str]) -> None:
+        """Write a form whose linear `layers` are 8-bit, ranges measured in every inference."""
+        from onnxruntime.quantization import quantize_dynamic
+
+        model = copy.deepcopy(self.model)
+        # the tool turns weights over, after which what was inferred of them is wrong
+        del model.graph.value_info[:]
+        with quiet():
+            quantize_dynamic(
+                model,
+                str(out),
+                op_types_to_quantize=["MatMul"],
+                per_channel=True,
+                reduce_range=needs_reduce_range(),
+                # the tool splits every Gemm first
+                nodes_to_quantize=[f"{name}_MatMul" for name in self._nodes(layers)],
+            )
+
+    def weights(self, out: Path, layers: Collection[str]) -> None:
+        """Write a form where only the weights of the linear `layers` are 8-bit."""
+        import onnx
+
+        model = copy.deepcopy(self.model)
+        nodes = self._nodes(layers)
+        round_weights(model, [node for node in model.graph.node if node.name in nodes])
+        onnx.save(model, str(out))
+
+    def float_share(self, layers: Collection[str]) -> float:
+        """Part of the layers' multiply-adds that stays float when `layers` are 8-bit."""
+        total = sum(layer.macs for layer in self.layers.values())
+        return 1.0 - sum(self.layers[name].macs for name in layers) / total
+
+    def _nodes(self, layers: Collection[str]) -> list[str]:
+        # an empty list would mean all
+        return [node for name in layers for node in self.layers[name].nodes] or ["none"]
+
+    def _has_one_reader(self, tensor: str) -> bool:
+        return sum(tensor in node.input for node in self.model.graph.node) == 1
+
+
+def _reader(observation: Observation) -> Any:
+    """One observation as the calibrator reads it: the observation, then None."""
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._rest: Iterator[Observation] = iter([observation])
+
+        def get_next(self) -> Any:
+            return next(self._rest, None)
+
+    return Reader()

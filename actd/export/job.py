@@ -1,0 +1,100 @@
+"""What all engines of one export share: the checkpoint, the frames, torch's answers.
+
+Computed once, when first needed. Fails only as what it calls does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actd.engine.base import Observation
+from actd.export.calibration import SYNTHETIC, calibration_frames, verdict_frames
+from actd.export.frames import Frames
+from actd.export.graph.onnx_graph import write_onnx
+from actd.export.int8.quantize import Quantizer
+from actd.policy.checkpoint import Checkpoint
+from actd.policy.overrides import Hints
+
+Report = Callable[[str], None]
+
+VERDICT_FRAMES = 96
+# Random pictures are not consecutive, and a few of them tell as much as many.
+VERDICT_FRAMES_SYNTHETIC = 6
+
+
+class Job:
+    """One export. `source` is where recorded frames come from, None without any."""
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        hints: Hints,
+        source: str | Path | None,
+        scratch: Path,
+        report: Report,
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.hints = hints
+        self.source = source
+        self.report = report
+        self._scratch = scratch
+        self._calibration: dict[int, Frames] = {}
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether there are no recorded frames to judge on."""
+        return self.source is None or str(self.source) == SYNTHETIC
+
+    @property
+    def source_name(self) -> str:
+        """What gives the same frames from anywhere: `synthetic`, or a whole path."""
+        return SYNTHETIC if self.synthetic else str(Path(self.source or "").resolve())
+
+    @cached_property
+    def float_model(self) -> Path:
+        """The policy as ONNX in float32."""
+        file = self._scratch / "float" / "model.onnx"
+        file.parent.mkdir()
+        self.report(f"export {self.checkpoint.folder} to ONNX")
+        write_onnx(self.checkpoint, file)
+        return file
+
+    def calibration(self, count: int) -> Frames:
+        """At most `count` frames to measure ranges on; synthetic ones where there is no source."""
+        if count not in self._calibration:
+            frames = calibration_frames(self.source or SYNTHETIC, self.checkpoint, count)
+            self._calibration[count] = frames
+        return self._calibration[count]
+
+    @cached_property
+    def quantizer(self) -> Quantizer:
+        """What writes the policy's 8-bit forms."""
+        return Quantizer(self.float_model, self._scratch / "int8")
+
+    @cached_property
+    def verdict(self) -> Frames:
+        """The frames that engines are compared with torch on."""
+        if self.source is None or self.synthetic:
+            return verdict_frames(SYNTHETIC, self.checkpoint, VERDICT_FRAMES_SYNTHETIC)
+        frames = verdict_frames(self.source, self.checkpoint, VERDICT_FRAMES)
+        for note in frames.notes:
+            self.report(f"note: {note}")
+        return frames
+
+    @cached_property
+    def reference(self) -> NDArray[np.float32]:
+        """Torch's chunks (N, chunk, joints) for the verdict's frames."""
+        return self.torch(self.verdict.observations)
+
+    def torch(self, observations: Sequence[Observation]) -> NDArray[np.float32]:
+        """Torch's chunks (N, chunk, joints) for any observations."""
+        from actd.policy.network import Policy
+
+        self.report(f"torch answers {len(observations)} frames")
+        policy = Policy(self.checkpoint)
+        return np.stack([policy.infer(observation) for observation in observations])

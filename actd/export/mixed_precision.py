@@ -1,0 +1,158 @@
+"""Writes an 8-bit engine's model: as much in 8 bits as its recipe's tolerance allows.
+
+Takes the export's job and a folder, leaves the model there and tells how it was quantised. The
+layers that stay float are chosen on a few calibration frames; the verdict's frames only confirm
+the choice. Without calibration data a weaker form is written, and said to be.
+Raises RefusedError when nothing with even one layer in 8 bits is exact enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from actd.engine.base import Observation
+from actd.engine.manifest import Calibration, Form, KeptFloat, Manifest
+from actd.engine.recipe import Quantization, Tolerance
+from actd.engine.reference import beyond
+from actd.engine.verify import Parity, compare
+from actd.errors import EngineError
+from actd.export.frames import Frames, evenly
+from actd.export.int8.quantize import needs_reduce_range
+from actd.export.int8.sensitivity import keep_float
+from actd.export.job import Job
+from actd.export.validate import EVERYWHERE, Judged, chunks, judge, require
+
+_SEARCH_FRAMES = 8
+# What is chosen on some frames flatters itself on them: with 1.0 the engine of a trained policy was
+# at its limit there, and a fifth beyond it on other episodes.
+_MARGIN = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A form, the layers that it can have in 8 bits, what writes it, and frames to try it on.
+
+    `calibration` are the frames its ranges come from, None where it has none.
+    """
+
+    form: Form
+    layers: Sequence[str]
+    write: Callable[[Path, Collection[str]], None]
+    few: Sequence[Observation]
+    calibration: Frames | None
+    reduce_range: bool
+
+
+def write_int8(manifest: Manifest, job: Job, folder: Path) -> Calibration:
+    """Write the 8-bit model of `manifest` into `folder`. Raises EngineError."""
+    recipe = manifest.recipe
+    settings = recipe.quantization
+    if settings is None:
+        raise EngineError(f"{recipe.name}: quantization: missing; mend the recipe")
+    plan = (_without_frames if job.source is None else _static)(manifest, settings, job)
+    kept = _search(plan, manifest, settings, job, folder)
+    calibration = Calibration(
+        form=plan.form,
+        source=job.source_name if plan.calibration else None,
+        frames=len(plan.calibration or ()),
+        method=settings.method if plan.calibration else None,
+        reduce_range=plan.reduce_range,
+        kept_float=kept,
+        float_share=job.quantizer.float_share(set(plan.layers) - {layer.layer for layer in kept}),
+    )
+    job.report(f"{recipe.name}: {_story(calibration, folder / manifest.model)}")
+    return calibration
+
+
+def _static(manifest: Manifest, settings: Quantization, job: Job) -> _Plan:
+    """Ranges measured beforehand: convolutions and linear layers compute in 8 bits."""
+    recipe, quantizer = manifest.recipe, job.quantizer
+    frames = job.calibration(settings.synthetic if job.synthetic else settings.frames)
+    if job.synthetic:
+        job.report(
+            f"{recipe.name}: synthetic frames tell how fast an 8-bit engine is, not how exact: it "
+            f"may be off by {settings.synthetic_max_std:g} std; for a robot give recorded ones"
+        )
+    job.report(
+        f"{recipe.name}: measure ranges ({settings.method}) on {len(frames)} frames of "
+        f"{frames.source}"
+    )
+    quantizer.calibrate(settings.method, frames.observations)
+    return _Plan(
+        form="static",
+        layers=list(quantizer.layers),
+        write=partial(quantizer.static, recipe.graph, settings.method),
+        few=[frames.observations[i] for i in evenly(len(frames), _SEARCH_FRAMES)],
+        calibration=frames,
+        reduce_range=recipe.graph == "u8s8" and needs_reduce_range(),
+    )
+
+
+def _without_frames(manifest: Manifest, settings: Quantization, job: Job) -> _Plan:
+    """Only weights of linear layers are 8-bit; what they are multiplied with is not calibrated."""
+    del settings
+    quantizer = job.quantizer
+    # only ONNX Runtime on the CPU can measure ranges in every inference
+    dynamic = manifest.runtime == "ort"
+    return _Plan(
+        form="dynamic" if dynamic else "weights",
+        layers=[name for name, layer in quantizer.layers.items() if layer.linear],
+        write=quantizer.dynamic if dynamic else quantizer.weights,
+        few=job.calibration(_SEARCH_FRAMES).observations,
+        calibration=None,
+        reduce_range=dynamic and needs_reduce_range(),
+    )
+
+
+def _search(
+    plan: _Plan, manifest: Manifest, settings: Quantization, job: Job, folder: Path
+) -> tuple[KeptFloat, ...]:
+    """Write the model with the fewest layers in float that pass. Raises RefusedError."""
+    recipe, file = manifest.recipe, folder / manifest.model
+    if manifest.runtime == "trt":  # there an attempt costs minutes, and the 8-bit grid is the same
+        manifest = manifest.model_copy(update={"runtime": EVERYWHERE})
+    expected = job.torch(plan.few)
+    verdicts: list[Judged] = []
+
+    def measure(layers: Collection[str]) -> Parity:
+        plan.write(file, layers)
+        return compare(chunks(manifest, folder, plan.few)[0], expected, manifest.action_std)
+
+    def confirm(allowed: Tolerance, layers: Collection[str]) -> bool:
+        plan.write(file, layers)
+        verdicts.append(judge(manifest, folder, job))
+        return not beyond(verdicts[-1].parity, allowed)
+
+    layers = {name: job.quantizer.layers[name].float_cost for name in plan.layers}
+    named = [name for name in layers if name in settings.keep_float]
+    for name in named:
+        del layers[name]
+    strict = Tolerance(**{k: _MARGIN * v for k, v in recipe.tolerance.model_dump().items()})
+    for allowed in [recipe.tolerance] if job.synthetic else [strict, recipe.tolerance]:
+        kept = keep_float(layers, measure, partial(confirm, allowed), allowed)
+        if kept is not None:
+            break
+    else:
+        require(verdicts[-1], recipe, job.verdict.source)
+    return (*(kept or ()), *(KeptFloat(layer=name, error_std=None) for name in named))
+
+
+def _story(calibration: Calibration, file: Path) -> str:
+    """What was done, for people."""
+    measured = [
+        f"{layer.layer} ({layer.error_std:.2g} std alone)"
+        for layer in calibration.kept_float
+        if layer.error_std is not None
+    ]
+    share = f"{calibration.float_share:.1%} of the multiply-adds stay float"
+    because = f", to be exact enough: {', '.join(measured)}" if measured else ""
+    if calibration.form == "static":
+        return f"8-bit convolutions and linear layers; {share}{because}"
+    return (
+        "no calibration data: only weights of the linear layers are 8-bit, about "
+        f"{file.stat().st_size / 1e6:.0f} MB, {share}{because}; "
+        "give --calibration for the fast form"
+    )

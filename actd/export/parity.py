@@ -1,0 +1,145 @@
+"""What one build is worth: its errors against torch, and everything a reader must know of it.
+
+Plain data made from a manifest and two arrays of chunks; gives `verdict.json`. The page and the
+table are made from the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actd.engine.manifest import Manifest
+from actd.engine.verify import JointError, Parity
+from actd.report.record import save_json
+
+KIND = "actd export"
+VERDICT = "verdict.json"
+PAGE = "verdict.html"
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The frame and joint of the largest error: both chunks of that joint, (chunk,)."""
+
+    frame: int
+    joint: int
+    step: int
+    engine: Values
+    torch: Values
+
+
+@dataclass(frozen=True, slots=True)
+class EngineVerdict:
+    """An engine's chunks beside torch's, (N, chunk, joints), and what came of comparing them.
+
+    `frames` says where the N observations came from; `refused` why the engine was not accepted,
+    empty when it was.
+    """
+
+    manifest: Manifest
+    found: NDArray[np.float32]
+    reference: NDArray[np.float32]
+    parity: Parity
+    ensembled: Parity | None
+    judged_with: str
+    frames: str
+    joints: tuple[str, ...]
+    refused: str = ""
+
+    @property
+    def std(self) -> Values:
+        """Each joint's standard deviation (joints,); 1 where it is not known or 0."""
+        std = self.manifest.action_std
+        known = np.ones(len(self.joints)) if std is None else np.asarray(std, dtype=np.float64)
+        return np.where(known > 0, known, 1.0)
+
+    @property
+    def error(self) -> Values:
+        """Absolute error of every value, (N, chunk, joints), physical units."""
+        error = np.abs(self.found.astype(np.float64) - self.reference)
+        return np.where(np.isfinite(error), error, np.inf)
+
+    def by_step(self) -> tuple[Values, Values]:
+        """Mean and largest error of each step of a chunk over all joints, in std, (chunk,)."""
+        error = self.error / self.std
+        return error.mean(axis=(0, 2)), error.max(axis=(0, 2))
+
+    def worst_first(self) -> list[int]:
+        """Joints, the one with the largest error in standard deviations first."""
+        each = self.parity.per_joint
+        return sorted(range(len(each)), key=lambda joint: each[joint].max_std, reverse=True)
+
+    def sample(self) -> Sample:
+        """Where the error is largest in standard deviations."""
+        worst = int(np.argmax(self.error / self.std))
+        frame, step, joint = (int(i) for i in np.unravel_index(worst, self.error.shape))
+        return Sample(
+            frame,
+            joint,
+            step,
+            self.found[frame, :, joint].astype(np.float64),
+            self.reference[frame, :, joint].astype(np.float64),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `verdict.json` holds."""
+        manifest, (mean, largest), sample = self.manifest, self.by_step(), self.sample()
+        return {
+            "engine": manifest.engine,
+            "runtime": manifest.runtime,
+            "precision": manifest.precision,
+            "passed": not self.refused,
+            "refused": self.refused or None,
+            "tolerance": manifest.recipe.tolerance.model_dump(),
+            "judged_with": self.judged_with,
+            "frames": {"source": self.frames, "count": len(self.found)},
+            "joint_std": dict(zip(self.joints, manifest.action_std or (), strict=False)) or None,
+            "error": self._figures(self.parity),
+            "error_ensembled": None if self.ensembled is None else self._figures(self.ensembled),
+            "error_by_step_std": {"mean": mean, "max": largest},
+            "worst_sample": {
+                "frame": sample.frame,
+                "joint": self.joints[sample.joint],
+                "step": sample.step,
+                "engine": sample.engine,
+                "torch": sample.torch,
+            },
+            "calibration": manifest.calibration and manifest.calibration.model_dump(),
+            "source": manifest.source.model_dump(),
+            "built": manifest.built.model_dump(),
+        }
+
+    def save(self, file: Path) -> None:
+        """Write the JSON file. Raises UsageError where another file is in the way."""
+        save_json(self.to_dict(), file, KIND)
+
+    def _figures(self, parity: Parity) -> dict[str, Any]:
+        return {
+            "observations": parity.observations,
+            "worst_joint": self.joints[parity.worst_joint],
+            "p99_std": parity.p99_std,
+            "max_std": parity.max_std,
+            "per_joint": {
+                name: figures(error, float(unit))
+                for name, error, unit in zip(self.joints, parity.per_joint, self.std, strict=True)
+            },
+        }
+
+
+def figures(error: JointError, std: float) -> dict[str, float]:
+    """One joint's errors, in physical units and in its standard deviations."""
+    return {
+        "mean": error.mean,
+        "p99": error.p99,
+        "max": error.max,
+        "mean_std": error.mean / std,
+        "p99_std": error.p99_std,
+        "max_std": error.max_std,
+    }

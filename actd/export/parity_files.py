@@ -1,0 +1,51 @@
+"""Puts a verdict where its reader looks: inside the engine, or beside the place of a refused one.
+
+An engine that was built before stays as it is when a new build is refused: the refusal is
+`OUT/<engine>.refused.json` and `.html`. A later build that passes takes these two away, and
+nothing that is not actd's own is ever replaced. Without `actd[report]` there is no page.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from actd.export.parity import KIND, PAGE, VERDICT, EngineVerdict
+from actd.report.record import is_ours
+
+_OPTIONAL = ("jinja2", "markupsafe", "matplotlib")
+
+
+def publish_verdict(verdict: EngineVerdict, folder: Path) -> list[Path]:
+    """Write verdict.json and, where it can be drawn, verdict.html into an engine folder."""
+    return _write(verdict, folder / VERDICT, folder / PAGE)
+
+
+def publish_refusal(verdict: EngineVerdict, out: Path) -> list[Path]:
+    """Write why an engine was refused beside its place in `out`."""
+    return _write(verdict, *_refusal(out, verdict.manifest.engine))
+
+
+def forget_refusal(out: Path, engine: str) -> None:
+    """Take an older refusal of the same engine away: it has passed since."""
+    data, drawn = _refusal(out, engine)
+    if is_ours(data, KIND):
+        data.unlink()
+        # written together with it, and never over a file of anyone else
+        drawn.unlink(missing_ok=True)
+
+
+def _refusal(out: Path, engine: str) -> tuple[Path, Path]:
+    return out / f"{engine}.refused.json", out / f"{engine}.refused.html"
+
+
+def _write(verdict: EngineVerdict, data: Path, drawn: Path) -> list[Path]:
+    verdict.save(data)
+    try:
+        from actd.export.parity_page import engine_page
+        from actd.report.page import save
+    except ModuleNotFoundError as error:
+        if error.name not in _OPTIONAL:
+            raise
+        return [data]
+    save(engine_page(verdict), drawn)
+    return [data, drawn]

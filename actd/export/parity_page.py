@@ -1,0 +1,188 @@
+"""The page about one build: whether to trust the engine, and what the answer rests on.
+
+Takes an EngineVerdict, gives HTML text. Needs jinja2 and matplotlib (`actd[report]`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from actd.engine.verify import Parity
+from actd.export.parity import EngineVerdict
+from actd.report import charts
+from actd.report.page import Figure, Section, Table, page
+
+JOINT_HEADER = ("joint", "mean", "p99", "max", "mean / std", "p99 / std", "max / std")
+
+
+def engine_page(verdict: EngineVerdict) -> str:
+    """The whole page as HTML text."""
+    manifest = verdict.manifest
+    allowed = manifest.recipe.tolerance
+    result = "refused" if verdict.refused else "within its tolerance"
+    worst = verdict.joints[verdict.parity.worst_joint]
+    lead = (
+        f"{manifest.engine} ({manifest.runtime}, {manifest.precision}) is {result}: against torch "
+        f"in float32 the worst joint is {worst}, off by at most "
+        f"{verdict.parity.max:.3g} ({verdict.parity.max_std:.3g} of its standard deviation, "
+        f"allowed {allowed.max_std:g}); 99 % of its values are within "
+        f"{verdict.parity.p99_std:.3g} (allowed {allowed.p99_std:g})."
+    )
+    sections = [_errors(verdict), _chunk(verdict), _sample(verdict)]
+    if verdict.ensembled is not None:
+        sections.insert(1, _ensembled(verdict, verdict.ensembled))
+    if manifest.calibration is not None:
+        sections.append(_calibration(manifest.calibration.model_dump()))
+    return page(f"{manifest.engine}: {result}", lead, [*sections, _origin(verdict)])
+
+
+def joint_rows(verdict: EngineVerdict, parity: Parity) -> Iterator[list[str]]:
+    """Mean, p99 and max of every joint, worst first, in physical units and in std."""
+    for joint in verdict.worst_first():
+        error, unit = parity.per_joint[joint], verdict.std[joint]
+        values = (error.mean, error.p99, error.max, error.mean / unit, error.p99_std, error.max_std)
+        yield [verdict.joints[joint], *(f"{value:.3g}" for value in values)]
+
+
+def spread_of(parity: Parity, std: Sequence[float], order: Sequence[int]) -> charts.Ranges:
+    """A parity's mean, p99 and max per joint in std, joints in `order`."""
+    each = [parity.per_joint[joint] for joint in order]
+    return charts.Ranges(
+        np.array([e.mean / std[joint] for e, joint in zip(each, order, strict=True)]),
+        np.array([e.p99_std for e in each]),
+        np.array([e.max_std for e in each]),
+    )
+
+
+def _limits(verdict: EngineVerdict) -> dict[str, float]:
+    allowed = verdict.manifest.recipe.tolerance
+    return {"p99 allowed": allowed.p99_std, "max allowed": allowed.max_std}
+
+
+def _errors(verdict: EngineVerdict) -> Section:
+    order = verdict.worst_first()
+    chart = charts.ranges(
+        [verdict.joints[joint] for joint in order],
+        spread_of(verdict.parity, verdict.std.tolist(), order),
+        "error against torch, in the joint's standard deviations",
+        _limits(verdict),
+    )
+    known = "" if verdict.manifest.action_std else " The checkpoint gives no std: 1 stands in."
+    return Section(
+        "Error per joint",
+        [
+            Figure(chart, "Every value of every chunk, worst joint first."),
+            Table(list(joint_rows(verdict, verdict.parity)), JOINT_HEADER),
+        ],
+        f"{len(verdict.found)} frames of {verdict.frames}, judged with "
+        f"{verdict.judged_with}. Physical units are those the policy was trained in.{known}",
+    )
+
+
+def _ensembled(verdict: EngineVerdict, parity: Parity) -> Section:
+    return Section(
+        "After temporal ensembling",
+        [Table(list(joint_rows(verdict, parity)), JOINT_HEADER)],
+        f"What the arm would be told at {parity.observations} ticks of recorded motion, engine "
+        "against torch: the mean of overlapping chunks takes part of the error away.",
+    )
+
+
+def _chunk(verdict: EngineVerdict) -> Section:
+    mean, largest = verdict.by_step()
+    return Section(
+        "Error along the chunk",
+        [
+            Figure(
+                charts.curves({"mean": mean, "max": largest}, "step", "error, std"),
+                "Over all joints and frames, in the joint's standard deviations.",
+            )
+        ],
+    )
+
+
+def _sample(verdict: EngineVerdict) -> Section:
+    sample = verdict.sample()
+    name = verdict.joints[sample.joint]
+    both = charts.curves(
+        {verdict.manifest.engine: sample.engine},
+        "step",
+        "",
+        beneath={"torch": sample.torch},
+        title=name,
+        wide=False,
+        from_zero=False,
+    )
+    apart = charts.curves(
+        {"difference": sample.engine - sample.torch},
+        "step",
+        "",
+        title=f"{name}, engine - torch",
+        wide=False,
+        from_zero=False,
+    )
+    where = f"{name}, frame {sample.frame}: the largest error is at step {sample.step}."
+    return Section(
+        "The worst sample",
+        [
+            Figure(both, where, wide=False),
+            Figure(apart, "The same two, one minus the other.", wide=False),
+        ],
+    )
+
+
+def _calibration(calibration: Mapping[str, Any]) -> Section:
+    """Whatever the build noted of its 8-bit form; lists of records become tables of their own."""
+    records = {key: value for key, value in calibration.items() if _is_records(value)}
+    rest = {key: value for key, value in calibration.items() if key not in records}
+    parts = [
+        Table(
+            [[_text(cell) for cell in record.values()] for record in value],
+            [key_.replace("_", " ") for key_ in value[0]],
+            title=key.replace("_", " "),
+        )
+        for key, value in records.items()
+    ]
+    return Section("Calibration", [Table(list(_flat(rest)), numeric=False), *parts])
+
+
+def _origin(verdict: EngineVerdict) -> Section:
+    manifest = verdict.manifest
+    rows = [
+        *_flat({"checkpoint": manifest.source.model_dump()}),
+        *_flat({"built": manifest.built.model_dump()}),
+    ]
+    if manifest.files:
+        rows.append(["model", f"{manifest.model}, {manifest.size_bytes / 1e6:.1f} MB"])
+    return Section("Where it came from", [Table(rows, numeric=False)])
+
+
+def _is_records(value: Any) -> bool:
+    """A list of maps that share their keys."""
+    if not isinstance(value, (list, tuple)) or not value:
+        return False
+    return all(isinstance(v, Mapping) and v.keys() == value[0].keys() for v in value)
+
+
+def _flat(values: Mapping[str, Any], path: str = "") -> Iterator[list[str]]:
+    for key, value in values.items():
+        name = f"{path}{key.replace('_', ' ')}"
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{name}, ")
+        else:
+            yield [name, _text(value)]
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_text, value)) or "-"
+    return str(value)

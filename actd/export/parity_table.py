@@ -1,0 +1,46 @@
+"""Several builds as tables for the terminal, worst joints first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group
+from rich.table import Table
+
+from actd.export.parity import EngineVerdict
+
+_JOINTS = 3
+_HEADINGS = ("mean", "p99", "max", "p99/std", "max/std", "ensembled")
+
+
+def render(verdicts: Sequence[EngineVerdict]) -> Group:
+    """The worst joints of every engine: errors against torch in units of the joint and in std.
+
+    `ensembled` is the largest one in std after temporal ensembling.
+    """
+    first = verdicts[0]
+    title = f"error against torch on {len(first.found)} frames of {first.frames}"
+    return Group(title, *(_table(verdict) for verdict in verdicts))
+
+
+def _table(verdict: EngineVerdict) -> Table:
+    allowed = verdict.manifest.recipe.tolerance
+    title = (
+        f"{verdict.manifest.engine}: worst of {len(verdict.joints)} joints, allowed in std: "
+        f"p99 {allowed.p99_std:g}, max {allowed.max_std:g}"
+    )
+    table = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True
+    )
+    table.add_column("joint", overflow="fold")
+    for heading in _HEADINGS:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for joint in verdict.worst_first()[:_JOINTS]:
+        error = verdict.parity.per_joint[joint]
+        values = (error.mean, error.p99, error.max, error.p99_std, error.max_std)
+        ensembled = "-"
+        if verdict.ensembled is not None:
+            ensembled = f"{verdict.ensembled.per_joint[joint].max_std:.2g}"
+        table.add_row(verdict.joints[joint], *(f"{value:.2g}" for value in values), ensembled)
+    return table

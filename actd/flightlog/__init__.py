@@ -1,0 +1,1 @@
+"""The flight log: every tick and every chunk of a run, on disk."""

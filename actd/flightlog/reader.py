@@ -1,0 +1,149 @@
+"""The flight recording of one daemon run: a folder of segments and what they mean.
+
+    <flights>/<UTC stamp>-<process>/run.json          settings, engine, machine, record layouts
+                                    ticks-00000.bin   see actd.flightlog.format
+                                    plans-00001.bin   the number is the order of creation
+
+`read_flight` gives everything that was recorded, also of a run that is still going on or
+that ended by `kill -9`. Raises RecordingError and nothing else for what it finds on disk.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actd.errors import RecordingError
+from actd.flightlog.format import file_dtype, read_segment
+
+SCHEMA = 1
+RUN_FILE = "run.json"
+STREAMS = ("ticks", "plans")
+_SEGMENT_NAME = re.compile(r"(ticks|plans)-(\d{5,})\.bin")
+
+
+class SegmentFile(NamedTuple):
+    """One segment of a run; `number` is its place in the order of creation."""
+
+    number: int
+    stream: str
+    path: Path
+
+
+class Gap(NamedTuple):
+    """Records that were made but not recorded: `lost` of them, from number `first` on."""
+
+    stream: str
+    first: int
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """What one run recorded.
+
+    `settings` is run.json. `ticks` and `plans` are structured arrays, oldest first, with the
+    fields of `actd.runtime.channels.tick_dtype` and `plan_dtype` and each record's `number` in
+    its stream, from 1. `gaps` lie between records; the oldest may be gone besides.
+    """
+
+    folder: Path
+    settings: Mapping[str, Any]
+    ticks: NDArray[Any]
+    plans: NDArray[Any]
+    gaps: tuple[Gap, ...]
+
+
+def default_flights() -> Path:
+    """Where runs go unless the deployment says otherwise."""
+    service = os.environ.get("STATE_DIRECTORY")
+    if service:
+        return Path(service.split(":")[0]) / "flights"
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "actd" / "flights"
+
+
+def read_flight(folder: Path) -> Flight:
+    """The recording in `folder`; of a folder of runs, the newest."""
+    run = _run_folder(folder)
+    settings = _read_settings(run / RUN_FILE)
+    ticks, plans = (_read_stream(run, stream, settings) for stream in STREAMS)
+    gaps = (*_gaps("ticks", ticks), *_gaps("plans", plans))
+    return Flight(run, settings, ticks, plans, gaps)
+
+
+def segment_files(run: Path) -> list[SegmentFile]:
+    """The segments in a run's folder in order of creation. Raises OSError."""
+    found = [(_SEGMENT_NAME.fullmatch(path.name), path) for path in run.iterdir()]
+    return sorted(SegmentFile(int(m[2]), m[1], path) for m, path in found if m)
+
+
+def segment_path(run: Path, stream: str, number: int) -> Path:
+    """Where a segment of this stream and number lies."""
+    return run / f"{stream}-{number:05d}.bin"
+
+
+def _run_folder(folder: Path) -> Path:
+    if (folder / RUN_FILE).is_file():
+        return folder
+    if not folder.is_dir():
+        raise RecordingError(f"{folder}: no such folder: give a run's folder or the one above it")
+    try:
+        runs = sorted(path.parent for path in folder.glob(f"*/{RUN_FILE}"))
+        if not runs and segment_files(folder):
+            raise RecordingError(
+                f"{folder / RUN_FILE}: missing; it says how the segments beside it are to be "
+                "read: copy the whole folder of the run"
+            )
+    except OSError as error:
+        raise RecordingError(f"{folder}: cannot be read: {error.strerror}") from None
+    if not runs:
+        raise RecordingError(
+            f"{folder}: no flight recording in it: `actd run` makes one in {default_flights()}, "
+            "or where flight.folder says"
+        )
+    return runs[-1]
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        schema = settings["schema"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RecordingError(
+            f"{path}: cannot be read ({type(error).__name__}: {error}): the recording is of no "
+            "use without it"
+        ) from None
+    if schema != SCHEMA:
+        raise RecordingError(
+            f"{path}: schema {schema!r}, this actd reads {SCHEMA}: use the actd that recorded it"
+        )
+    return dict(settings)
+
+
+def _read_stream(run: Path, stream: str, settings: Mapping[str, Any]) -> NDArray[Any]:
+    try:
+        dtype = file_dtype(settings["dtypes"][stream])
+    except (KeyError, TypeError, ValueError):
+        raise RecordingError(f"{run / RUN_FILE}: dtypes.{stream}: not a record layout") from None
+    try:
+        paths = [found.path for found in segment_files(run) if found.stream == stream]
+    except OSError as error:
+        raise RecordingError(f"{run}: cannot be read: {error.strerror}") from None
+    parts = [read_segment(path, dtype) for path in paths]
+    return np.concatenate([np.empty(0, dtype), *parts])
+
+
+def _gaps(stream: str, records: NDArray[Any]) -> Iterator[Gap]:
+    numbers = records["number"]
+    steps = np.diff(numbers)
+    for index in np.flatnonzero(steps > 1):
+        yield Gap(stream, int(numbers[index]) + 1, int(steps[index]) - 1)

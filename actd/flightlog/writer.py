@@ -1,0 +1,151 @@
+"""Writing a flight recording, and keeping all of them together within a size.
+
+Owns one run's folder. A writer that was killed leaves segments that the next one of the
+same run seals and goes on after. A full disk or a missing folder is an OSError from
+`append`; nothing is lost by it that the caller can still offer again. Oldest segments go
+first, those of the runs before and then this run's, never one that is being written;
+another daemon's running recording is left alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping, Set
+from pathlib import Path
+from typing import Any
+
+from actd.flightlog.format import Segment, file_dtype, mend
+from actd.flightlog.reader import RUN_FILE, STREAMS, SegmentFile, segment_files, segment_path
+
+# The smaller a segment, the less of the past goes at a time, and the more files there are.
+_SEGMENTS = 32
+
+
+class FlightLog:
+    """The recording of one run. `last` holds, per stream, the newest number recorded."""
+
+    def __init__(self, run: Path, settings: Mapping[str, Any], max_bytes: int) -> None:
+        """`settings` is what run.json will hold; `max_bytes` bounds all runs beside this one."""
+        self.run = run
+        self.last = dict.fromkeys(STREAMS, 0)
+        self._settings = settings
+        self._max_bytes = max_bytes
+        self._dtypes = {stream: file_dtype(settings["dtypes"][stream]) for stream in STREAMS}
+        self._open: dict[str, tuple[Path, Segment]] = {}
+        self._lock = -1
+        self._number = 0
+
+    def begin(self) -> None:
+        """Make the folder, or take over one that another process of this run left. Again: nothing.
+
+        Raises OSError and RecordingError.
+        """
+        if self._lock >= 0:
+            return
+        self._describe()
+        found = segment_files(self.run)
+        for stream in STREAMS:
+            for file in reversed([file for file in found if file.stream == stream]):
+                self.last[stream] = mend(file.path, self._dtypes[stream])
+                if self.last[stream]:
+                    break  # an empty one was removed, and the one before it counts
+        self._number = found[-1].number + 1 if found else 0
+        lock = os.open(self.run, os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        self._lock = lock
+
+    def append(self, stream: str, number: int, body: bytes) -> None:
+        """Record one record. Raises OSError where there is no room for a further segment."""
+        path, segment = self._open.get(stream, (None, None))
+        if segment is not None and segment.full:
+            segment.seal()
+            path, segment = self._open.pop(stream)[0], None
+        if segment is None:
+            path, segment = self._new_segment(stream)
+            self._open[stream] = (path, segment)
+        segment.append(number, body)
+        self.last[stream] = number
+
+    def close(self) -> None:
+        """Seal what is open. Raises OSError."""
+        for stream in list(self._open):
+            self._open.pop(stream)[1].seal()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def _new_segment(self, stream: str) -> tuple[Path, Segment]:
+        size = self._max_bytes // _SEGMENTS
+        self._describe()  # someone may have tidied the folder away meanwhile
+        writing = {path for path, _ in self._open.values()}
+        prune(self.run.parent, self.run, writing, self._max_bytes - size)
+        path = segment_path(self.run, stream, self._number)
+        segment = Segment(path, self._dtypes[stream].itemsize, size)
+        self._number += 1
+        return path, segment
+
+    def _describe(self) -> None:
+        self.run.mkdir(parents=True, exist_ok=True)
+        target = self.run / RUN_FILE
+        if target.exists():
+            return
+        draft = self.run / f"{RUN_FILE}.new"
+        with draft.open("w", encoding="utf-8") as file:
+            json.dump(self._settings, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(target)
+
+
+def prune(flights: Path, current: Path, writing: Set[Path], max_bytes: int) -> None:
+    """Remove the oldest segments until all runs together are no larger than `max_bytes`.
+
+    Segments in `writing` stay. A run that lost its last segment goes with its run.json.
+    Raises OSError.
+    """
+    runs = sorted(path.parent for path in flights.glob(f"*/{RUN_FILE}"))
+    runs.sort(key=lambda run: run == current)  # ours last, whatever the wall clock said
+    sizes = {run: sum(file.stat().st_size for file in run.iterdir()) for run in runs}
+    total = sum(sizes.values())
+    for run in runs:
+        if total <= max_bytes:
+            return
+        if run != current and _is_being_written(run):
+            continue
+        for file in _oldest_first(segment_files(run)):
+            if total > max_bytes and file.path not in writing:
+                total -= file.path.stat().st_size
+                file.path.unlink()
+        if run != current and not segment_files(run):
+            _remove_run(run)
+
+
+def _oldest_first(files: list[SegmentFile]) -> list[SegmentFile]:
+    """By when they end: a segment ends where the next of its stream begins.
+
+    What is left then covers one stretch of time, ticks together with their plans.
+    """
+    ends: dict[SegmentFile, int] = {}
+    for file in files:
+        later = (f.number for f in files if f.stream == file.stream and f.number > file.number)
+        ends[file] = next(later, files[-1].number + 1)
+    return sorted(files, key=lambda file: ends[file])
+
+
+def _is_being_written(run: Path) -> bool:
+    fd = os.open(run, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def _remove_run(run: Path) -> None:
+    (run / RUN_FILE).unlink()
+    if not any(run.iterdir()):  # what others put there is theirs
+        run.rmdir()

@@ -1,0 +1,69 @@
+"""The delay of every joint from a recording: nothing is moved for it.
+
+Takes tick records (actd.runtime.channels.tick_dtype). A state counts for the moment at which its
+sender says that it was measured: `wake_ns - state_age_ns` of any tick that saw it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actd.latency.response import NotMeasurableError, Trace, delay
+from actd.latency.result import JointDelay
+
+LEAST_MOTION = 0.01
+"""A joint that was commanded over a smaller share of its range is not measured."""
+
+
+def joint_delays(
+    ticks: NDArray[Any], control: Mapping[str, Any], joints: Sequence[str]
+) -> list[JointDelay]:
+    """One result per joint, in order. `control` is as recorded: `limits` and `turn` of each."""
+    stretches = list(_stretches(ticks))
+    turns = np.array(control["turn"], np.float64)
+    ranges = np.subtract(control["limits"]["upper"], control["limits"]["lower"])
+    spans = np.where(turns > 0, turns, ranges)
+    return [_joint(stretches, j, name, spans[j], turns[j]) for j, name in enumerate(joints)]
+
+
+def _joint(
+    stretches: list[NDArray[Any]], j: int, name: str, span: float, turn: float
+) -> JointDelay:
+    traces = [_trace(part, j, turn) for part in stretches]
+    moved = max((float(np.ptp(trace.command)) for trace in traces), default=0.0)
+    if moved < LEAST_MOTION * span:
+        reason = (
+            f"commanded over {moved:.3g} only, less than {LEAST_MOTION:.0%} of its range"
+            if traces
+            else "nothing was commanded in this recording"
+        )
+        return JointDelay(name, refused=reason)
+    try:
+        return JointDelay(name, delay=delay(traces))
+    except NotMeasurableError as reason:
+        return JointDelay(name, refused=str(reason))
+
+
+def _stretches(ticks: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Runs of ticks without a break, all with a command and a pose of one sender."""
+    usable = np.isfinite(ticks["action"]).all(axis=1) & np.isfinite(ticks["pose"]).all(axis=1)
+    usable &= ticks["state_age_ns"] >= 0
+    breaks = np.flatnonzero((np.diff(ticks["seq"]) != 1) | np.diff(usable)) + 1
+    edges = [0, *breaks.tolist(), len(ticks)]
+    for start, end in pairwise(edges):
+        if end - start > 1 and usable[start]:
+            yield ticks[start:end]
+
+
+def _trace(part: NDArray[Any], j: int, turn: float) -> Trace:
+    measured_ns = part["wake_ns"] - part["state_age_ns"]
+    measured_ns, first = np.unique(measured_ns, return_index=True)
+    command, pose = part["action"][:, j], part["pose"][first, j]
+    if turn > 0:
+        command, pose = np.unwrap(command, period=turn), np.unwrap(pose, period=turn)
+    return Trace(part["sent_ns"], command, measured_ns, pose)

@@ -1,0 +1,105 @@
+"""What a measurement of the arm says: per joint, in words, and what it is right for."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from actd.errors import ActdError
+from actd.latency.response import Delay, Step
+
+APART_MS = 10
+"""A joint whose delay differs from the arm's by more is worth a value of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class JointDelay:
+    """One joint: its delay or why there is none, and the steps that were made with it, if any."""
+
+    joint: str
+    delay: Delay | None = None
+    refused: str = ""
+    steps: tuple[Step, ...] = ()
+
+
+def latency_ms(joints: Sequence[JointDelay]) -> int:
+    """The arm's delay: the median over the joints.
+
+    Raises ActdError, with every joint's reason, when none was measured.
+    """
+    measured = [joint.delay.delay_ns / 1e6 for joint in joints if joint.delay is not None]
+    if not measured:
+        reasons = "; ".join(f"{joint.joint}: {joint.refused}" for joint in joints)
+        raise ActdError(f"no joint could be measured: {reasons}")
+    return max(0, round(statistics.median(measured)))
+
+
+def as_json(joints: Sequence[JointDelay]) -> dict[str, Any]:
+    """The measurement as plain data. Raises as `latency_ms` does."""
+    return {
+        "latency_ms": latency_ms(joints),
+        "joints": {joint.joint: dict(_facts(joint)) for joint in joints},
+    }
+
+
+def lines(joints: Sequence[JointDelay]) -> list[str]:
+    """The measurement for people, ending with what to do. Raises as `latency_ms` does."""
+    width = max(len(joint.joint) for joint in joints)
+    told = [f"{joint.joint:<{width}}  {_sentence(joint)}" for joint in joints]
+    return [*told, "", *_advice(latency_ms(joints), joints)]
+
+
+def _advice(answer: int, joints: Sequence[JointDelay]) -> list[str]:
+    """A lag that the training data have in them must not be made up for a second time."""
+    apart = [
+        (joint.joint, max(0, round(joint.delay.delay_ns / 1e6)))
+        for joint in joints
+        if joint.delay is not None and abs(joint.delay.delay_ns / 1e6 - answer) > APART_MS
+    ]
+    own = ", ".join(f"{name}: {{actuation_latency_ms: {ms}}}" for name, ms in apart)
+    return [
+        "next: what is `action` in the dataset that the policy was trained on?",
+        "- the leader's command (teleoperation: ALOHA, LeRobot): the data have the arm's delay in",
+        "  them, and actuation_latency_ms stays 0",
+        "- a measured position that the arm was to reach (UMI): put into the deployment file",
+        f"control: {{actuation_latency_ms: {answer}}}",
+        *([f"robot: {{joints: {{{own}}}}}  # what differs"] if own else []),
+    ]
+
+
+def _sentence(joint: JointDelay) -> str:
+    if joint.delay is None:
+        return f"not measured: {joint.refused}"
+    facts = _facts(joint)
+    text = f"{facts['latency_ms']:6.1f} ms"
+    if joint.delay.parts > 1:
+        text += f" +- {facts['spread_ms']:.1f} over {joint.delay.parts}"
+    text += f", correlation {facts['correlation']:.3f}"
+    if joint.steps:
+        onset, rise, command = facts["onset_ms"], facts["rise_ms"], facts["command_rise_ms"]
+        text += (
+            f"; of {len(joint.steps)} steps: starts after {onset['mean']:.1f} +- "
+            f"{onset['spread']:.1f} ms, rises in {rise['mean']:.1f} +- {rise['spread']:.1f} ms "
+            f"(commanded in {command['mean']:.1f})"
+        )
+    return text
+
+
+def _facts(joint: JointDelay) -> dict[str, Any]:
+    if joint.delay is None:
+        return {"refused": joint.refused}
+    facts: dict[str, Any] = {
+        "latency_ms": round(joint.delay.delay_ns / 1e6, 2),
+        "spread_ms": round(joint.delay.spread_ns / 1e6, 2),
+        "correlation": round(joint.delay.correlation, 4),
+        "parts": joint.delay.parts,
+    }
+    for name in ("onset", "rise", "command_rise") if joint.steps else ():
+        values = [getattr(step, f"{name}_ns") / 1e6 for step in joint.steps]
+        facts[f"{name}_ms"] = {
+            "mean": round(statistics.fmean(values), 2),
+            "spread": round(statistics.stdev(values), 2) if len(values) > 1 else 0.0,
+        }
+    return facts

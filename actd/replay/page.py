@@ -1,0 +1,283 @@
+"""The page about one flight recording: what it says in numbers, charts and words.
+
+Takes a Flight (actd.flightlog.reader); gives HTML text. Raises RecordingError for a recording
+without a tick; whatever else is missing (plans, armed ticks, cameras) is left out of the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actd.control.limits import Flag
+from actd.errors import RecordingError
+from actd.flightlog.reader import Flight
+from actd.mode import Mode
+from actd.replay.motion_charts import HEADER, Motion
+from actd.replay.timeline import FLAG_WORDS, moments
+from actd.report import formatting, plots
+from actd.report.page import Figure, Section, Table, page
+from actd.report.plots import Clock, Line
+from actd.timing import tails
+
+_MOST_MOMENTS = 200
+
+
+def flight_page(flight: Flight) -> str:
+    """The whole page as HTML text."""
+    if not len(flight.ticks):
+        raise RecordingError(f"{flight.folder}: no tick was recorded in it")
+    return _Page(flight).html()
+
+
+class _Page:
+    """The flight, with what every section needs of it."""
+
+    def __init__(self, flight: Flight) -> None:
+        self.settings = flight.settings
+        self.ticks, self.plans = flight.ticks, flight.plans
+        self.gaps = flight.gaps
+        self.joints: list[str] = list(flight.settings["joints"])
+        self.period_ns = int(flight.settings["tick"]["period_ns"])
+        self.start_ns = int(self.ticks["due_ns"][0])
+        self.clock = Clock(self.seconds(self.ticks["due_ns"]), self.ticks["mode"])
+        self.late = tails(self.ticks["late_ns"])
+        self.work = tails(self.ticks["sent_ns"] - self.ticks["wake_ns"])
+
+    def seconds(self, times_ns: NDArray[Any]) -> NDArray[np.float64]:
+        """From the first tick."""
+        return (times_ns - self.start_ns) / 1e9
+
+    def html(self) -> str:
+        sections = [
+            self.summary(),
+            self.course(),
+            self.joint_section(),
+            self.timing(),
+            *self.plan_section(),
+            *self.limits(),
+            *self.cameras(),
+            self.deployment(),
+        ]
+        return page(f"actd run {self.settings['run']}", self.lead(), sections)
+
+    @property
+    def span_s(self) -> float:
+        return float(self.ticks["due_ns"][-1] - self.start_ns + self.period_ns) / 1e9
+
+    @property
+    def missed(self) -> int:
+        return int(self.ticks["missed"][-1] - self.ticks["missed"][0])
+
+    def lead(self) -> str:
+        modes = ", ".join(f"{share:.1%} {mode.name}" for mode, share in self.mode_shares())
+        faults = int((np.diff((self.ticks["mode"] == Mode.FAULT).astype(np.int8)) == 1).sum())
+        late = [formatting.us(ms) for ms in (self.late.p50_ms, self.late.p999_ms, self.late.max_ms)]
+        return (
+            f"{formatting.duration(self.span_s)} at {self.rate_hz:.2f} of {1e9 / self.period_ns:g} Hz: "
+            f"{len(self.ticks)} ticks, {self.missed} missed; woke {late[0]} late at the median, "
+            f"{late[1]} at p99.9, {late[2]} at most; {modes}; "
+            f"{faults} {'fault' if faults == 1 else 'faults'}."
+        )
+
+    @property
+    def rate_hz(self) -> float:
+        span_s = self.span_s - self.period_ns / 1e9
+        return (len(self.ticks) - 1) / span_s if span_s > 0 else 0.0
+
+    def mode_shares(self) -> Iterator[tuple[Mode, float]]:
+        for mode in Mode:
+            share = float((self.ticks["mode"] == mode).mean())
+            if share:
+                yield mode, share
+
+    def summary(self) -> Section:
+        started = datetime.fromtimestamp(self.settings["started_unix_s"], timezone.utc)
+        rows = [
+            ("daemon started", f"{started:%Y-%m-%d %H:%M:%S} UTC"),
+            ("recorded", f"{formatting.duration(self.span_s)}, {len(self.ticks)} ticks"),
+            ("rate", f"{self.rate_hz:.3f} Hz of {1e9 / self.period_ns:g}"),
+            ("missed slots", str(self.missed)),
+            ("lateness", formatting.tails(self.late)),
+            ("work", formatting.tails(self.work)),
+            ("modes", ", ".join(f"{m.name} {share:.2%}" for m, share in self.mode_shares())),
+            ("plans", f"{len(self.plans)}" + self.plan_rate()),
+            ("waiting for plans", f"{self.count(Flag.STARVED)} ticks"),
+            ("not recorded", ", ".join(f"{g.lost} {g.stream}" for g in self.gaps) or "nothing"),
+        ]
+        return Section("Summary", [Table(rows, numeric=False)])
+
+    def plan_rate(self) -> str:
+        if len(self.plans) < 2:
+            return ""
+        span_s = float(np.ptp(self.plans["t_observation_ns"])) / 1e9
+        return f", {(len(self.plans) - 1) / span_s:.1f} per second" if span_s else ""
+
+    def count(self, flag: Flag) -> int:
+        return int(((self.ticks["flags"] & flag.value) != 0).sum())
+
+    def course(self) -> Section:
+        flags = self.ticks["flags"]
+        rows = {told: (flags & flag.value) != 0 for flag, told in FLAG_WORDS.items()}
+        rows["slots missed"] = np.diff(self.ticks["missed"], prepend=self.ticks["missed"][0]) > 0
+        chart = plots.timeline(self.clock, {name: on for name, on in rows.items() if on.any()})
+        told = moments(self.ticks, self.settings["events"])
+        table = [(f"{(m.due_ns - self.start_ns) / 1e9:.2f} s", m.text) for m in told]
+        title = ""
+        if len(table) > _MOST_MOMENTS:
+            title = f"the first {_MOST_MOMENTS} of {len(table)}"
+        return Section(
+            "What happened",
+            [
+                Figure(chart, "Mode, limits and conditions over the recording."),
+                Table(table[:_MOST_MOMENTS], title=title, numeric=False),
+            ],
+        )
+
+    def joint_section(self) -> Section:
+        action, pose = self.ticks["action"], self.ticks["pose"]
+        motion = Motion(self.ticks, self.settings["control"]["limits"], self.period_ns)
+        parts: list[Table | Figure] = []
+        for j, name in enumerate(self.joints):
+            chart = plots.joint(
+                self.clock,
+                name,
+                self.settings["units"],
+                action[:, j],
+                pose[:, j],
+                motion.limited[:, j],
+            )
+            parts.append(Figure(chart, "", wide=False))
+        parts.append(
+            Table(
+                [motion.row(j, name) for j, name in enumerate(self.joints)],
+                header=HEADER,
+                title="Motion that was commanded",
+            )
+        )
+        return Section(
+            "Joints",
+            parts,
+            note="Blue: commanded, orange: measured. Shaded: not ARMED. Red below: the command "
+            "is at its position, velocity or acceleration limit.",
+        )
+
+    def timing(self) -> Section:
+        late_us = self.ticks["late_ns"] / 1e3
+        work_us = (self.ticks["sent_ns"] - self.ticks["wake_ns"]) / 1e3
+        over = plots.over_time(
+            self.clock, [Line("lateness", self.clock.t, late_us)], "lateness, us", log=True
+        )
+        return Section(
+            "Punctuality",
+            [
+                Figure(
+                    plots.histogram(late_us, "lateness, us", formatting.marks(self.late)),
+                    "Wake-up minus the slot waited for.",
+                    wide=False,
+                ),
+                Figure(
+                    plots.histogram(work_us, "work, us", formatting.marks(self.work)),
+                    "From waking up to having sent.",
+                    wide=False,
+                ),
+                Figure(over, "Lateness over the recording, largest and smallest per pixel."),
+            ],
+        )
+
+    def plan_section(self) -> Iterator[Section]:
+        if not len(self.plans):
+            return
+        plans = self.plans[np.argsort(self.plans["started_ns"], kind="stable")]
+        done = self.seconds(plans["started_ns"] + plans["infer_ns"])
+        ages_ms = np.where(self.ticks["plan_age_ns"] < 0, np.nan, self.ticks["plan_age_ns"] / 1e6)
+        age = [Line("age", self.clock.t, ages_ms)]
+        times = [Line("inference", done, plans["infer_ns"] / 1e6)]
+        times += [Line("skew of the observation", done, plans["skew_ns"] / 1e6)]
+        blended = [Line("plans", self.clock.t, self.ticks["n"].astype(np.float64))]
+        limit_ms = self.settings["control"]["max_age"]["plan_ns"] / 1e6
+        caption = f"Age of the newest plan's observation; {limit_ms:g} ms are allowed."
+        rows = [("inference", *formatting.cells(tails(plans["infer_ns"])))]
+        rows += [("skew of the observation", *formatting.cells(tails(plans["skew_ns"])))]
+        yield Section(
+            "Plans",
+            [
+                Figure(plots.over_time(self.clock, age, "age, ms", limit=limit_ms), caption),
+                Figure(
+                    plots.over_time(self.clock, times, "inference, ms"),
+                    "Time of each inference, and time between the parts of its observation.",
+                ),
+                Figure(
+                    plots.over_time(self.clock, blended, "plans blended"),
+                    "How many plans each command was blended from.",
+                ),
+                Table(rows, header=formatting.TAILS_MS),
+            ],
+        )
+
+    def limits(self) -> Iterator[Section]:
+        rows = []
+        for flag, told in FLAG_WORDS.items():
+            on = (self.ticks["flags"] & flag.value) != 0
+            if on.any():
+                turns = np.flatnonzero(np.diff(on, prepend=False, append=False))
+                longest = int((turns[1::2] - turns[::2]).max())
+                first_s = float(self.clock.t[turns[0]])
+                rows.append(
+                    (
+                        told,
+                        f"{on.sum()}",
+                        f"{on.mean():.3%}",
+                        f"{first_s:.2f} s",
+                        f"{len(turns) // 2}",
+                        f"{longest * self.period_ns / 1e6:.0f} ms",
+                    )
+                )
+        if rows:
+            header = ("", "ticks", "share", "first at", "times", "longest")
+            note = "How many ticks each limit acted in, or each condition held in."
+            yield Section("Limits and conditions", [Table(rows, header=header)], note=note)
+
+    def cameras(self) -> Iterator[Section]:
+        names = list(self.settings["cameras"])
+        if not names:
+            return
+        lines, rows = [], []
+        for place, name in enumerate(names):
+            ages = self.ticks["camera_ages_ns"][:, place]
+            seen = ages >= 0
+            if not seen.any():
+                rows.append((name, *["never delivered"] * 5, ""))
+                continue
+            lines.append(Line(name, self.clock.t[seen], ages[seen] / 1e6))
+            still_ms = float(self.ticks["camera_unchanged_ns"][:, place].max()) / 1e6
+            rows.append((name, *formatting.cells(tails(ages[seen])), f"{still_ms:.0f}"))
+        limit_ms = self.settings["control"]["max_age"]["camera_ns"] / 1e6
+        parts: list[Table | Figure] = [
+            Table(rows, header=(*formatting.TAILS_MS, "same picture, ms"))
+        ]
+        if lines:
+            caption = f"Age of the newest frame at each tick; {limit_ms:g} ms are allowed."
+            chart = plots.over_time(self.clock, lines, "age, ms", limit=limit_ms)
+            parts.insert(0, Figure(chart, caption))
+        yield Section("Cameras", parts)
+
+    def deployment(self) -> Section:
+        control = self.settings["control"]
+        limits = control["limits"]
+        columns = [*limits.values(), control["start_distance"]]
+        per_joint = [
+            (name, *(formatting.short(column[j]) for column in columns))
+            for j, name in enumerate(self.joints)
+        ]
+        header = ("joint", *limits, "start distance")
+        parts = [Table(per_joint, header=header, title=f"Limits, in {self.settings['units']}")]
+        facts = {"actd": self.settings["actd"]}
+        for group in ("engine", "machine", "tick", "control"):
+            facts |= formatting.flat(self.settings[group], group)
+        rows = [(key, value) for key, value in facts.items()]
+        return Section("Deployment", [*parts, Table(rows, numeric=False)])

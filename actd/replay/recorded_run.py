@@ -1,0 +1,163 @@
+"""A flight recording as the controller saw it: what came in at each tick, what went out.
+
+Reads a Flight; raises RecordingError where its settings are not those of a daemon's run.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from actd.config import check_policy, load
+from actd.control.chunks import Plan
+from actd.control.controller import ControlSettings, Inputs, Output
+from actd.control.limits import Vector
+from actd.control.state import Event
+from actd.errors import ConfigError, RecordingError
+from actd.flightlog.reader import Flight
+from actd.mode import Mode
+from actd.policy.spec import PolicySpec
+from actd.runtime.settings import control_job, control_settings
+
+
+class Tape:
+    """Ticks by index, oldest first."""
+
+    def __init__(self, flight: Flight) -> None:
+        self.settings = recorded_settings(flight)
+        ticks, plans = flight.ticks, flight.plans
+        self._fields = {name: ticks[name] for name in ticks.dtype.names or ()}
+        self._numbers = ticks["number"]
+        self._cameras = tuple(flight.settings["cameras"])
+        events = flight.settings["events"]
+        self._events = [None if name is None else Event(name) for name in events]
+        self._plans = plans
+        self._plan_index = {int(number): index for index, number in enumerate(plans["number"])}
+
+    def __len__(self) -> int:
+        """Recorded ticks."""
+        return len(self._numbers)
+
+    def number(self, index: int) -> int:
+        """Which tick of the run it was, from 1."""
+        return int(self._numbers[index])
+
+    def due_ns(self, index: int) -> int:
+        """When it was due."""
+        return int(self._fields["due_ns"][index])
+
+    def mode(self, index: int) -> Mode:
+        """The mode after this tick."""
+        return Mode(int(self._fields["mode"][index]))
+
+    def follows(self, index: int) -> bool:
+        """Whether the tick before this one was recorded too."""
+        return index > 0 and self.number(index) == self.number(index - 1) + 1
+
+    def entered_idle(self, index: int) -> bool:
+        """Whether this tick went from another mode to IDLE."""
+        return (
+            self.follows(index)
+            and self.mode(index) is Mode.IDLE
+            and self.mode(index - 1) is not Mode.IDLE
+        )
+
+    def command_before(self, index: int) -> Vector | None:
+        """The command of the tick before the one that entered IDLE, None where there is none."""
+        action: Vector = self._fields["action"][max(0, index - 2)]
+        return None if index < 2 or np.isnan(action).any() else action.copy()
+
+    def plans(self, index: int) -> tuple[Plan, ...] | None:
+        """The plans that this tick took in, oldest first; None when one was not recorded."""
+        taken = int(self._fields["plans_taken"][index])
+        newest = int(self._fields["newest_plan"][index])
+        numbers = [newest - k for k in reversed(range(taken.bit_length())) if taken >> k & 1]
+        if any(number not in self._plan_index for number in numbers):
+            return None
+        records = [(number, self._plans[self._plan_index[number]]) for number in numbers]
+        return tuple(
+            Plan(n, int(r["t_observation_ns"]), r["actions"].copy(), int(r["usable_ns"]))
+            for n, r in records
+        )
+
+    def inputs(self, index: int) -> Inputs | None:
+        """What the controller was given; None when a plan of it was not recorded."""
+        plans = self.plans(index)
+        if plans is None:
+            return None
+        fields = self._fields
+        pose = fields["pose"][index].copy()
+        ages = fields["camera_ages_ns"][index].tolist()
+        unchanged = fields["camera_unchanged_ns"][index].tolist()
+        numbered = zip(fields["commands"][index].tolist(), fields["events"][index], strict=True)
+        events = [(number, self._events[event]) for number, event in numbered]
+        return Inputs(
+            due_ns=self.due_ns(index),
+            pose=None if np.isnan(pose).any() else pose,
+            state_age_ns=_age(int(fields["state_age_ns"][index])),
+            camera_ages_ns=dict(zip(self._cameras, map(_age, ages), strict=True)),
+            camera_unchanged_ns=dict(zip(self._cameras, unchanged, strict=True)),
+            controller_age_ns=_age(int(fields["controller_age_ns"][index])),
+            source=int(fields["source"][index]),
+            rivals=bool(fields["rivals"][index]),
+            openings=int(fields["openings"][index]),
+            suspended_ns=int(fields["suspended_ns"][index]),
+            plans=plans,
+            commands=tuple([(number, event) for number, event in events if event is not None]),
+        )
+
+    def output(self, index: int) -> Output:
+        """What the controller decided; the answers to operators are not recorded."""
+        fields = self._fields
+        action = fields["action"][index].copy()
+        return Output(
+            mode=self.mode(index),
+            action=None if np.isnan(action).any() else action,
+            rest=None,
+            rest_ns=0,
+            plan=int(fields["plan"][index]),
+            plan_age_ns=_age(int(fields["plan_age_ns"][index])),
+            n=int(fields["n"][index]),
+            flags=int(fields["flags"][index]),
+            reason="",
+            answers=(),
+        )
+
+
+def recorded_settings(flight: Flight) -> ControlSettings:
+    """What the run decided with."""
+    try:
+        return control_settings(flight.settings["control"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RecordingError(
+            f"{flight.folder}/run.json: control: {type(error).__name__}: {error}: recorded by "
+            "another version of actd, which can replay it"
+        ) from None
+
+
+def other_settings(flight: Flight, path: Path) -> ControlSettings:
+    """What a deployment file would decide with for the recording's policy.
+
+    Raises ConfigError where the file is wrong or was made for another arm, policy or rate.
+    """
+    config = load(path)
+    spec = PolicySpec.from_dict(flight.settings["policy"])
+    check_policy(config, spec, str(path))
+    recorded = recorded_settings(flight)
+    if tuple(config.robot.joints) != recorded.joints:
+        raise ConfigError(
+            f"{path}: robot.joints: found {', '.join(config.robot.joints)}, the recording has "
+            f"{', '.join(recorded.joints)}: replay it with a file for the same arm"
+        )
+    settings = control_settings(control_job(config, spec))
+    if settings.period_ns != recorded.period_ns:
+        raise ConfigError(
+            f"{path}: control.rate_hz: found {config.control.rate_hz:g}, the recording was made "
+            f"at {1e9 / recorded.period_ns:g} Hz: a recording replays only at its own rate"
+        )
+    return settings
+
+
+def _age(age_ns: int) -> int | None:
+    return None if age_ns < 0 else age_ns

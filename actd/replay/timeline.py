@@ -1,0 +1,105 @@
+"""What happened in a run, in words: operators' commands, changes of mode, faults, holes.
+
+Takes tick records (actd.runtime.channels.tick_dtype), oldest first. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actd.control.limits import Flag
+from actd.control.state import Event
+from actd.mode import Mode
+
+FLAG_WORDS: Mapping[Flag, str] = {
+    Flag.POSITION: "position limit",
+    Flag.VELOCITY: "velocity limit",
+    Flag.ACCELERATION: "acceleration limit",
+    Flag.NON_FINITE: "not finite",
+    Flag.EASING: "easing in",
+    Flag.STARVED: "waiting for plans",
+    Flag.STATE_STALE: "robot state stale",
+    Flag.CAMERA_STALE: "camera stale",
+    Flag.CAMERA_FROZEN: "camera frozen",
+    Flag.CONTROLLER_LOST: "controller lost",
+    Flag.SLOWED: "plan slowed",
+    Flag.FOLLOWING: "arm does not follow",
+    Flag.SILENCE: "after a silence",
+}
+
+# Why motion may stop by itself, most telling first.
+_CAUSES: Mapping[Flag, str] = {
+    Flag.NON_FINITE: "the policy gave a number that is not finite",
+    Flag.FOLLOWING: "the arm did not follow its commands",
+    Flag.SILENCE: "no command was sent for longer than one lives",
+    Flag.CONTROLLER_LOST: "the robot acknowledged no action",
+    Flag.STATE_STALE: "the robot's state was stale",
+    Flag.CAMERA_FROZEN: "a camera showed the same picture for too long",
+    Flag.CAMERA_STALE: "a camera was stale",
+    Flag.STARVED: "plans ran out",
+}
+
+
+class Moment(NamedTuple):
+    """Something that happened at `due_ns`."""
+
+    due_ns: int
+    text: str
+
+
+def moments(ticks: NDArray[Any], events: Sequence[str | None]) -> list[Moment]:
+    """All of them in order. `events` says what the numbers in `ticks["events"]` mean."""
+    changed = np.flatnonzero(np.diff(ticks["mode"])) + 1
+    lost = np.flatnonzero(np.diff(ticks["seq"]) != 1) + 1
+    told = np.flatnonzero(ticks["events"].any(axis=1))
+    found = [Moment(int(ticks["due_ns"][0]), f"recording begins in {Mode(ticks['mode'][0]).name}")]
+    for index in np.unique(np.concatenate([changed, lost, told])).tolist():
+        tick, before = ticks[index], ticks[max(0, index - 1)]
+        due_ns, missing = int(tick["due_ns"]), int(tick["seq"] - before["seq"]) - 1
+        if missing > 0:
+            found.append(Moment(due_ns, f"{missing} ticks before this were not recorded"))
+        if tick["mode"] != before["mode"] or tick["events"].any():
+            found.append(Moment(due_ns, _sentence(tick, before, events)))
+    return found
+
+
+def _command(event: str, number: int) -> str:
+    if event == Event.FAULT.value:
+        return "daemon: a process ended"
+    return f"{'operator' if number else 'daemon'}: {event}"
+
+
+def _sentence(tick: Any, last: Any, events: Sequence[str | None]) -> str:
+    before, after = Mode(last["mode"]), Mode(tick["mode"])
+    commands = [
+        _command(str(events[event]), number)
+        for event, number in zip(tick["events"].tolist(), tick["commands"].tolist(), strict=True)
+        if event
+    ]
+    change = f"{before.name} → {after.name}" if after is not before else ""
+    if commands:
+        return f"{', '.join(commands)} ({change or f'stays {after.name}'})"
+    if after is Mode.ARMED:
+        return f"{change}: everything is fresh again"
+    # At the tick that faults the gap is over; what made it is said by the one before.
+    flags = int(tick["flags"] | last["flags"])
+    cause = next((words for flag, words in _CAUSES.items() if flags & flag), "")
+    changed = _changed(tick, last) if after is Mode.FAULT else ""
+    if changed or (after is Mode.FAULT and flags & Flag.FOLLOWING):
+        return f"{change}: {changed or _CAUSES[Flag.FOLLOWING]}"
+    if after is Mode.FAULT and before is Mode.HOLD:
+        cause = f"the gap lasted too long ({cause})" if cause else "the gap lasted too long"
+    return f"{change}: {cause}" if cause else change
+
+
+def _changed(tick: Any, last: Any) -> str:
+    """What was there when motion was allowed, and is another now."""
+    if tick["rivals"]:
+        return "two programs sent the robot's state"
+    if tick["source"] != last["source"]:
+        return "the robot's controller was started again"
+    return "a camera was opened again" if tick["openings"] != last["openings"] else ""

@@ -1,0 +1,181 @@
+"""What the processes share: one record type per stream, all in one place.
+
+stream    writer      readers
+frame     camera      inference, tick (its age), supervisor, dataset recorder
+doorbell  camera      inference: there is a new frame
+pulse     inference   supervisor: it has not come to a stop
+plan      inference   tick, supervisor, flight recorder
+state     tick        inference, dataset recorder
+fault     supervisor  tick: a process died, motion ends
+notice    tick        supervisor: why the mode is what it is, which messages were refused
+tick      tick        supervisor (statistics), flight recorder, dataset recorder
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from actd.control.state import Event
+from actd.runtime.shm import Ring
+from actd.runtime.wakeup import Doorbell
+
+NOTICE_BYTES = 1000
+EVENTS: tuple[Event | None, ...] = (None, *Event)
+"""What an event's number in a tick record means."""
+EVENTS_PER_TICK = 4
+PLANS_PER_TICK = 32  # bits of plans_taken; a tick that was stopped for longer takes the newest
+FRAME_SLOTS = 8
+"""Frames of a camera that are kept: as far back as a slower camera can be paired with."""
+
+
+def frame_dtype(height: int, width: int) -> np.dtype[Any]:
+    """One RGB picture and the camera's running count of dropped frames.
+
+    `t_changed_ns` is the capture time of the first frame that shows these pixels; where a
+    frozen camera is not looked for it equals `t_capture_ns`. `openings` counts how often the
+    source was opened since the daemon started.
+    """
+    return np.dtype(
+        [
+            ("t_capture_ns", "<i8"),
+            ("t_changed_ns", "<i8"),
+            ("drops", "<i8"),
+            ("openings", "<i8"),
+            ("pixels", "u1", (height, width, 3)),
+        ]
+    )
+
+
+def plan_dtype(chunk_size: int, action_dim: int) -> np.dtype[Any]:
+    """One chunk of actions in physical units.
+
+    `skew_ns` lies between the oldest and the newest part of its observation; `usable_ns` is how
+    long after it the chunk may be followed.
+    """
+    return np.dtype(
+        [
+            ("t_observation_ns", "<i8"),
+            ("started_ns", "<i8"),
+            ("infer_ns", "<i8"),
+            ("skew_ns", "<i8"),
+            ("usable_ns", "<i8"),
+            ("actions", "<f4", (chunk_size, action_dim)),
+        ]
+    )
+
+
+def state_dtype(state_dim: int, env_dim: int) -> np.dtype[Any]:
+    """The robot's state; `t_ns` is when it was measured."""
+    return np.dtype([("t_ns", "<i8"), ("state", "<f4", (state_dim,)), ("env", "<f4", (env_dim,))])
+
+
+def tick_dtype(action_dim: int, cameras: int) -> np.dtype[Any]:
+    """One tick, whole: when it was due and ran, everything it saw, what it sent.
+
+    `late_ns` is the wake-up minus the slot waited for, which lies before `due_ns` when slots
+    were missed. Ages are -1 where there is none, `missed` counts from the start; `pose` and
+    `action` are NaN where there is none. Bit k of `plans_taken` says that plan
+    `newest_plan - k` was taken in at this tick. `events` are indices into EVENTS, 0 for none,
+    in order, each with the number of the operator's command (0: the tick's own).
+    """
+    return np.dtype(
+        [
+            ("seq", "<i8"),
+            ("due_ns", "<i8"),
+            ("wake_ns", "<i8"),
+            ("late_ns", "<i8"),
+            ("sent_ns", "<i8"),
+            ("missed", "<i8"),
+            ("mode", "u1"),
+            ("n", "<u2"),
+            ("flags", "<u4"),
+            ("plan", "<i8"),
+            ("plan_age_ns", "<i8"),
+            ("newest_plan", "<i8"),
+            ("plans_taken", "<u4"),
+            ("events", "u1", (EVENTS_PER_TICK,)),
+            ("commands", "<i8", (EVENTS_PER_TICK,)),
+            ("state_age_ns", "<i8"),
+            ("controller_age_ns", "<i8"),
+            ("source", "<i8"),
+            ("rivals", "u1"),
+            ("openings", "<i8"),
+            ("suspended_ns", "<i8"),
+            ("camera_ages_ns", "<i8", (cameras,)),
+            ("camera_unchanged_ns", "<i8", (cameras,)),
+            ("pose", "<f8", (action_dim,)),
+            ("action", "<f8", (action_dim,)),
+        ]
+    )
+
+
+PULSE = np.dtype([("t_ns", "<i8")])
+FAULT = np.dtype([("t_ns", "<i8")])
+NOTICE = np.dtype([("t_ns", "<i8"), ("refused", "<i8"), ("text", f"S{NOTICE_BYTES}")])
+"""`refused`: how many of the robot's messages, by now; 0: `text` is about the mode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shapes:
+    """The sizes that decide every record type."""
+
+    cameras: Mapping[str, tuple[int, int]]
+    chunk_size: int
+    action_dim: int
+    state_dim: int
+    env_dim: int
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """All rings of one daemon."""
+
+    frames: Mapping[str, Ring]
+    doorbell: Doorbell
+    pulse: Ring
+    plans: Ring
+    states: Ring
+    faults: Ring
+    notices: Ring
+    ticks: Ring
+
+    @property
+    def fds(self) -> dict[str, int]:
+        """Descriptor of each ring by stream name: what `open_blocks` in a child takes."""
+        fixed = {
+            "doorbell": self.doorbell.fd,
+            "pulse": self.pulse.fd,
+            "plan": self.plans.fd,
+            "state": self.states.fd,
+            "fault": self.faults.fd,
+            "notice": self.notices.fd,
+            "tick": self.ticks.fd,
+        }
+        return fixed | {f"frame:{name}": ring.fd for name, ring in self.frames.items()}
+
+
+def open_blocks(shapes: Shapes, fds: Mapping[str, int] | None = None) -> Blocks:
+    """Create the rings, or with `fds` map the ones a parent created."""
+    fds = fds or {}
+
+    def ring(stream: str, dtype: np.dtype[Any], slots: int, *, crc: bool = True) -> Ring:
+        return Ring(dtype, slots, crc=crc, fd=fds.get(stream, -1))
+
+    return Blocks(
+        # A CRC would cost more than the copy, and a reader has frame times to make one.
+        frames={
+            name: ring(f"frame:{name}", frame_dtype(*size), FRAME_SLOTS, crc=False)
+            for name, size in shapes.cameras.items()
+        },
+        doorbell=Doorbell(fds.get("doorbell", -1)),
+        pulse=ring("pulse", PULSE, 2, crc=False),
+        plans=ring("plan", plan_dtype(shapes.chunk_size, shapes.action_dim), 128),
+        states=ring("state", state_dtype(shapes.state_dim, shapes.env_dim), 1024),
+        faults=ring("fault", FAULT, 16),
+        notices=ring("notice", NOTICE, 64),
+        ticks=ring("tick", tick_dtype(shapes.action_dim, len(shapes.cameras)), 4096),
+    )

@@ -1,0 +1,103 @@
+"""How punctual the daemon is: rates, lateness and ages, as live histograms.
+
+Fed with tick and plan records off the tick's path; gives one plain map. Lateness is what
+cyclictest calls latency: the time a tick woke minus the time it was due.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from actd.control.limits import Flag
+from actd.mode import Mode
+from actd.runtime.histogram import Histogram
+
+_NAMES = ("lateness", "work", "plan_age", "inference")
+
+
+class Cadence:
+    """Statistics of ticks and plans since the last `clear`, and histograms since the start too."""
+
+    def __init__(self, target_hz: float) -> None:
+        self._target_hz = target_hz
+        self._missed_total = 0
+        self._before = {name: Histogram() for name in _NAMES}
+        self._since = {name: Histogram() for name in _NAMES}
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._ticks = 0
+        self._first_due_ns = self._last_due_ns = 0
+        self._missed_before = self._missed_total
+        self._starved = 0
+        self._modes: Counter[str] = Counter()
+        self._flags: Counter[str] = Counter()
+        for name, histogram in self._since.items():
+            self._before[name].merge(histogram)
+        self._since = {name: Histogram() for name in _NAMES}
+        self._plans = 0
+        self._first_plan_ns = self._last_plan_ns = 0
+
+    def tick(self, record: Any) -> None:
+        """Take in one record of `actd.runtime.channels.tick_dtype`."""
+        due_ns = int(record["due_ns"])
+        self._first_due_ns = self._first_due_ns or due_ns
+        self._last_due_ns = due_ns
+        self._ticks += 1
+        self._missed_total = int(record["missed"])
+        self._since["lateness"].add(int(record["late_ns"]))
+        self._since["work"].add(int(record["sent_ns"] - record["wake_ns"]))
+        self._modes[Mode(int(record["mode"])).name] += 1
+        flags = int(record["flags"])
+        self._starved += bool(flags & Flag.STARVED)
+        self._flags.update(flag.name for flag in Flag if flags & flag and flag.name)
+        if record["plan_age_ns"] >= 0:
+            self._since["plan_age"].add(int(record["plan_age_ns"]))
+
+    def plan(self, record: Any) -> None:
+        """Take in one record of `actd.runtime.channels.plan_dtype`."""
+        self._plans += 1
+        self._since["inference"].add(int(record["infer_ns"]))
+        t_ns = int(record["t_observation_ns"])
+        self._first_plan_ns = self._first_plan_ns or t_ns
+        self._last_plan_ns = t_ns
+
+    def control(self) -> dict[str, Any]:
+        """Rates in Hz, lateness and work in us, plan age in ms, and counts."""
+        return {
+            "target_hz": self._target_hz,
+            "rate_hz": _rate(self._ticks, self._last_due_ns - self._first_due_ns),
+            "ticks": self._ticks,
+            "missed": self._missed_total - self._missed_before,
+            "starved": self._starved,
+            "lateness_us": self._since["lateness"].tails(1e3),
+            "work_us": self._since["work"].tails(1e3),
+            "plan_age_ms": self._since["plan_age"].tails(1e6),
+            "mode_counts": {mode.name: self._modes[mode.name] for mode in Mode},
+            "flags": dict(self._flags),
+        }
+
+    def inference(self) -> dict[str, Any]:
+        """Plans, their rate in Hz and inference times in ms."""
+        return {
+            "plans": self._plans,
+            "rate_hz": _rate(self._plans, self._last_plan_ns - self._first_plan_ns),
+            "ms": self._since["inference"].tails(1e6),
+        }
+
+    def histograms(self) -> dict[str, dict[str, str]]:
+        """Every histogram in nanoseconds, encoded, since the last `clear` and since the start."""
+        whole = {name: Histogram() for name in _NAMES}
+        for name, histogram in whole.items():
+            histogram.merge(self._before[name])
+            histogram.merge(self._since[name])
+        return {
+            "since_clear": {name: histogram.encode() for name, histogram in self._since.items()},
+            "since_start": {name: histogram.encode() for name, histogram in whole.items()},
+        }
+
+
+def _rate(count: int, span_ns: int) -> float:
+    return round((count - 1) * 1e9 / span_ns, 3) if span_ns > 0 else 0.0

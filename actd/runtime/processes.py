@@ -1,0 +1,102 @@
+"""The daemon's children: what each is told, and which deaths end motion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from actd.config import Config
+from actd.engine.manifest import Manifest
+from actd.runtime import settings
+from actd.runtime.channels import Blocks, Shapes
+from actd.runtime.clock import now_ns
+from actd.runtime.cores import Share
+from actd.runtime.process import Child
+from actd.runtime.run_info import flight_job
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One child per process; `cameras` by name, `flight` None where nothing is recorded."""
+
+    tick: Child
+    inference: Child
+    cameras: Mapping[str, Child]
+    flight: Child | None
+
+    @property
+    def others(self) -> tuple[Child, ...]:
+        """Everyone but the tick, which ends first and alone."""
+        return (self.inference, *self.cameras.values(), *([self.flight] if self.flight else []))
+
+
+def shapes_of(manifest: Manifest) -> Shapes:
+    """The record sizes that a policy needs."""
+    spec = manifest.policy_spec()
+    return Shapes(
+        cameras={f.camera: (f.boundary_shape[0], f.boundary_shape[1]) for f in spec.cameras},
+        chunk_size=spec.chunk_size,
+        action_dim=spec.action_dim,
+        state_dim=settings.dims(spec, "STATE"),
+        env_dim=settings.dims(spec, "ENV"),
+    )
+
+
+def make_family(
+    config: Config,
+    manifest: Manifest,
+    shapes: Shapes,
+    blocks: Blocks,
+    share: Share,
+    *,
+    boot: str,
+) -> Family:
+    """All children of one daemon, not yet started. `boot` names this run of it."""
+
+    def disengage() -> None:
+        """A process died: motion ends here, and its restart must not bring it back."""
+        blocks.faults.write((now_ns(),))
+
+    rings = {"shapes": asdict(shapes), "fds": blocks.fds}
+    spec = manifest.policy_spec()
+    tick = {
+        "tick": settings.tick_job(config, spec, share, boot),
+        "control": settings.control_job(config, spec),
+    }
+    inference = settings.inference_job(config, share.threads)
+    inference["placement"] = settings.placement(config, share, "inference")
+    flight = flight_job(config, manifest, shapes, share, boot=boot)
+    flight["placement"] = settings.placement(config, share, "recorder")
+    return Family(
+        tick=Child("tick", "tick", tick | rings, restart=False),
+        inference=Child(
+            "inference", "inference", inference | rings, restart=True, on_death=disengage
+        ),
+        cameras={
+            name: Child(
+                f"camera {name}",
+                "camera",
+                _camera_job(config, name, size, blocks, share),
+                restart=True,
+                on_death=disengage,
+            )
+            for name, size in shapes.cameras.items()
+        },
+        flight=Child("flight recorder", "flight", flight | rings, restart=True)
+        if config.flight.enabled
+        else None,
+    )
+
+
+def _camera_job(
+    config: Config, name: str, size: tuple[int, int], blocks: Blocks, share: Share
+) -> dict[str, Any]:
+    stream = f"frame:{name}"
+    return {
+        "camera": name,
+        "placement": settings.placement(config, share, "cameras"),
+        "size": size,
+        "config": config.cameras[name].model_dump(),
+        "fds": {key: blocks.fds[key] for key in (stream, "doorbell")},
+    }

@@ -1,0 +1,228 @@
+"""What the daemon says of itself: hello, status and the service manager's one line.
+
+Reads the rings and the children's conditions; decides nothing. What the tick process has to
+say in words goes to the log from here.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from actd import __version__
+from actd.config import Config
+from actd.control.staleness import is_frozen
+from actd.engine.manifest import Manifest
+from actd.link import messages
+from actd.mode import Mode
+from actd.runtime import settings
+from actd.runtime.channels import Blocks
+from actd.runtime.clock import now_ns
+from actd.runtime.loop_timing import Cadence
+from actd.runtime.process import describe
+from actd.runtime.processes import Family
+from actd.runtime.realtime import Outcome
+
+log = logging.getLogger("actd")
+
+_SILENT_NS = 1_000_000_000
+_ENCODE_NS = 900_000_000
+_WORKING = {"running", "waiting", "skewed", "refusing"}
+
+
+class Overview:
+    """Live statistics of one daemon. `ready` is set by the supervisor."""
+
+    def __init__(
+        self,
+        config: Config,
+        manifest: Manifest,
+        blocks: Blocks,
+        family: Family,
+        settled: Outcome,
+    ) -> None:
+        self._settled = settled
+        self._config = config
+        self._manifest = manifest
+        self._blocks = blocks
+        self._family = family
+        self._cadence = Cadence(config.control.rate_hz)
+        self._started_ns = now_ns()
+        self._seen = {"tick": 0, "plan": 0, "notice": 0}
+        self._mode = Mode.IDLE
+        self._reason = ""
+        self._refused: tuple[int, str] = (0, "")
+        self._frames_from: dict[str, tuple[int, int, int]] = {}
+        self._histograms: dict[str, dict[str, str]] = {}
+        self._encoded_ns = 0
+        self.ready = False
+
+    @property
+    def uptime_ns(self) -> int:
+        """Since the daemon started."""
+        return now_ns() - self._started_ns
+
+    def drain(self) -> None:
+        """Take in the ticks and plans since the last call; often enough loses none."""
+        for number, record in self._blocks.ticks.since(self._seen["tick"]):
+            self._seen["tick"] = number
+            self._cadence.tick(record)
+            mode = Mode(int(record["mode"]))
+            if mode is not self._mode:
+                log.info("mode %s", mode.name)
+                self._mode = mode
+        for number, record in self._blocks.plans.since(self._seen["plan"]):
+            self._seen["plan"] = number
+            self._cadence.plan(record)
+        for number, record in self._blocks.notices.since(self._seen["notice"]):
+            self._seen["notice"] = number
+            self._hear(int(record["refused"]), bytes(record["text"]).decode(errors="replace"))
+
+    def _hear(self, refused: int, text: str) -> None:
+        """A notice of the tick process: why the mode is what it is, or what was refused."""
+        if refused:
+            self._refused = (refused, text)
+            log.warning("robot state: message refused: %s", text)
+            return
+        self._reason = text
+        if text:
+            log.info("not driven: %s", text)
+
+    def clear(self) -> None:
+        """Begin the statistics anew."""
+        self.drain()
+        self._cadence.clear()
+        self._frames_from = {
+            name: (ring.newest, ring.peek("t_capture_ns") or 0, ring.peek("drops") or 0)
+            for name, ring in self._blocks.frames.items()
+        }
+
+    def hello(self) -> dict[str, Any]:
+        """What a controller must know before it follows the actions."""
+        config, spec = self._config, self._manifest.policy_spec()
+        sizes = {f.camera: [*f.boundary_shape[:2]] for f in spec.cameras}
+        return {
+            "actd": __version__,
+            "schema": messages.VERSION,
+            "joints": list(config.robot.joints),
+            "state": config.robot.state_names,
+            "units": config.robot.units,
+            "rate_hz": config.control.rate_hz,
+            "policy_hz": config.policy_hz(spec.trained_hz),
+            "chunk_size": spec.chunk_size,
+            "plan_mode": settings.plan_mode(config, spec),
+            "plan": settings.plan_words(config, spec),
+            "cameras": sizes,
+            "engine": self._manifest.engine,
+            "engine_sha256": {file.name: file.sha256 for file in self._manifest.files},
+            "ttl_ms": config.link.ttl_ms,
+        }
+
+    def status(self) -> dict[str, Any]:
+        """Everything an operator asks for; statistics since ready or the last `clear`."""
+        self.drain()
+        latest = self._blocks.ticks.latest()
+        mode, state_age_ms, acknowledged_ms = "STARTING", None, None
+        if latest is not None:
+            record = latest[1]
+            mode = Mode(int(record["mode"])).name
+            if record["controller_age_ns"] >= 0:
+                acknowledged_ms = int(record["controller_age_ns"]) / 1e6
+            if record["state_age_ns"] >= 0:
+                state_age_ms = int(record["state_age_ns"]) / 1e6
+        inference = self._family.inference
+        return {
+            "mode": mode,
+            "reason": self._reason if mode not in ("IDLE", "ARMED") else "",
+            "ready": self.ready,
+            "uptime_s": self.uptime_ns / 1e9,
+            "control": self._cadence.control(),
+            "inference": {
+                "engine": self._manifest.engine,
+                "state": self._inference_state(),
+                "restarts": inference.restarts,
+                "refused": inference.condition.get("refused", 0),
+                "skew_ms": (self._blocks.plans.peek("skew_ns") or 0) / 1e6,
+                **self._cadence.inference(),
+            },
+            "cameras": {name: self._camera(name) for name in self._family.cameras},
+            "state_age_ms": state_age_ms,
+            "acknowledged_ms": acknowledged_ms,
+            "state_refused": {"count": self._refused[0], "newest": self._refused[1]},
+            "flight": self._flight(),
+            "realtime": self._family.tick.condition.get("realtime", {}),
+            "processes": self._processes(),
+        }
+
+    def _flight(self) -> str:
+        recorder = self._family.flight
+        return "off" if recorder is None else describe(recorder.condition)
+
+    def histograms(self) -> dict[str, dict[str, str]]:
+        """The cadence's histograms, encoded at most once a second however many ask."""
+        now = now_ns()
+        if not self._histograms or now - self._encoded_ns >= _ENCODE_NS:
+            self.drain()
+            self._histograms, self._encoded_ns = self._cadence.histograms(), now
+        return self._histograms
+
+    def line(self) -> str:
+        """The status in one line, as `systemctl status` shows it."""
+        status = self.status()
+        control, inference = status["control"], status["inference"]
+        cameras = " ".join(
+            f"{name} {camera['fps']:.0f} fps"
+            if camera["state"] == "ok"
+            else f"{name} {camera['state'].partition(':')[0].upper()}"
+            for name, camera in status["cameras"].items()
+        )
+        return (
+            f"{status['mode']} {control['rate_hz']:.1f}/{control['target_hz']:g} Hz, "
+            f"late p99 {control['lateness_us']['p99']:.0f} us, missed {control['missed']}, "
+            f"{inference['engine']} {inference['ms']['p50']:.0f} ms ({inference['state']}), "
+            f"{cameras}"
+        )
+
+    def _processes(self) -> dict[str, Any]:
+        """What the kernel granted to each process."""
+        children = (self._family.tick, *self._family.others)
+        return {"supervisor": self._settled} | {
+            child.name: child.condition.get("realtime", {}) for child in children
+        }
+
+    @property
+    def inference_silent_ns(self) -> int:
+        """Since inference, which had begun to work, gave its last sign of life; 0 before."""
+        if self._family.inference.condition.get("state") not in _WORKING:
+            return 0
+        return now_ns() - (self._blocks.pulse.peek("t_ns") or 0)
+
+    def _inference_state(self) -> str:
+        """The condition it reported, unless it has come to a stop since."""
+        silent_ns = self.inference_silent_ns
+        if silent_ns > _SILENT_NS:
+            return f"stuck: one inference, or a stopped process, for {silent_ns / 1e9:.1f} s"
+        return describe(self._family.inference.condition)
+
+    def _camera(self, name: str) -> dict[str, Any]:
+        ring, camera = self._blocks.frames[name], self._family.cameras[name]
+        t_ns = ring.peek("t_capture_ns")
+        count, since_ns, drops = self._frames_from.get(name, (0, 0, 0))
+        fps = 0.0
+        if t_ns is not None and since_ns and t_ns > since_ns:
+            fps = (ring.newest - count) * 1e9 / (t_ns - since_ns)
+        changed_ns = ring.peek("t_changed_ns")
+        unchanged_ns = max(0, t_ns - changed_ns) if t_ns and changed_ns else 0
+        state = describe(camera.condition)
+        limit_ns = round(self._config.staleness.frozen_ms * 1e6)
+        if state == "ok" and is_frozen(unchanged_ns, limit_ns):
+            state = f"frozen: the same picture for {unchanged_ns / 1e6:.0f} ms"
+        return {
+            "state": state,
+            "fps": round(fps, 2),
+            "fps_asked": self._config.cameras[name].fps,
+            "drops": (ring.peek("drops") or 0) - drops,
+            "age_ms": None if t_ns is None else (now_ns() - t_ns) / 1e6,
+            "unchanged_ms": unchanged_ns / 1e6,
+            "restarts": camera.restarts,
+        }

@@ -1,1 +1,0 @@
-"""Whether to trust an engine: errors in joint units, as data and as a page."""

@@ -1,0 +1,162 @@
+"""The verdict of a build: its figures, its files, and what a refusal leaves behind."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from actd.cli import app
+from actd.datasets import Dataset
+from actd.engine.manifest import Manifest, read_manifest
+from actd.engine.recipe import Recipe, load_recipe
+from actd.engine.verify import compare
+from actd.errors import EngineError, UsageError
+from actd.export import export
+from actd.export.export import export_checkpoint
+from actd.export.parity import EngineVerdict
+from actd.export.parity_files import forget_refusal, publish_refusal, publish_verdict
+from actd.export.parity_page import engine_page
+from actd.export.parity_table import render
+from actd.report.joints import joint_names
+
+JOINTS = ("waist", "elbow", "grip & <hold>")
+STD = (0.5, 2.0, 0.0)
+
+
+@pytest.fixture
+def manifest(small_engine: Path) -> Manifest:
+    return read_manifest(small_engine).model_copy(update={"action_std": STD})
+
+
+@pytest.fixture
+def verdict(manifest: Manifest) -> EngineVerdict:
+    """The largest error in units is the elbow's 3, in std the waist's 1 at frame 1, step 2."""
+    reference = np.random.default_rng(0).normal(size=(4, 5, 3)).astype(np.float32)
+    found = reference.copy()
+    found[1, 2, 0] += 1.0
+    found[0, 3, 1] -= 3.0
+    parity = compare(found, reference, STD)
+    return EngineVerdict(
+        manifest, found, reference, parity, None, "ort", "somewhere", JOINTS, refused=""
+    )
+
+
+def test_the_figures_by_hand(verdict: EngineVerdict) -> None:
+    found = json.loads(json.dumps(verdict.to_dict(), default=lambda array: array.tolist()))
+    waist, elbow = found["error"]["per_joint"]["waist"], found["error"]["per_joint"]["elbow"]
+    assert waist["max"] == pytest.approx(1, rel=1e-6)
+    assert waist["max_std"] == pytest.approx(2, rel=1e-6)
+    assert waist["mean"] == pytest.approx(1 / 20, rel=1e-6)
+    assert waist["mean_std"] == pytest.approx(2 / 20, rel=1e-6)
+    assert elbow["max_std"] == pytest.approx(1.5, rel=1e-6)
+    assert found["error"]["worst_joint"] == "waist"
+    assert found["error_ensembled"] is None
+    assert found["error_by_step_std"]["max"] == pytest.approx([0, 0, 2, 1.5, 0], rel=1e-6)
+    assert found["error_by_step_std"]["mean"][2] == pytest.approx(2 / 12, rel=1e-6)
+    sample = found["worst_sample"]
+    assert (sample["frame"], sample["joint"], sample["step"]) == (1, "waist", 2)
+    assert sample["engine"][2] - sample["torch"][2] == pytest.approx(1, rel=1e-6)
+    assert found["passed"]
+    assert verdict.worst_first() == [0, 1, 2]
+
+
+def test_the_page_shows_all_of_it(verdict: EngineVerdict, manifest: Manifest) -> None:
+    html = engine_page(verdict)
+    assert html.count("<svg") == 4
+    assert "grip &amp; &lt;hold&gt;" in html
+    assert "<hold>" not in html
+    assert manifest.source.weights_sha256 in html
+    assert "http" not in re.sub(r'xmlns(:xlink)?="http[^"]*"', "", html)
+    # a label keeps its digits, a drawn point does not
+    assert not re.search(r' d="[^"]*\.\d{3}', html)
+
+
+def test_the_table_begins_with_the_worst_joint(verdict: EngineVerdict) -> None:
+    console = Console(width=80, record=True)
+    console.print(render([verdict]))
+    text = console.export_text()
+    assert text.index("waist") < text.index("elbow") < text.index("grip")
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_joints_have_names_where_somebody_gives_them(
+    small_checkpoint: Path, dataset: Dataset
+) -> None:
+    assert joint_names(small_checkpoint, None, 3) == ("0", "1", "2")
+    assert joint_names(small_checkpoint, small_checkpoint, 2) == ("0", "1")
+    assert joint_names(small_checkpoint, dataset.root, 14) == tuple(f"j{i}" for i in range(14))
+    # not the joints of this policy
+    assert joint_names(small_checkpoint, dataset.root, 6) == tuple(map(str, range(6)))
+
+
+def test_export_on_a_recording_keeps_its_verdict(
+    dataset: Dataset, small_checkpoint: Path, tmp_path: Path
+) -> None:
+    options = ["--out", str(tmp_path), "--engine", "ort-fp32", "--calibration", str(dataset.root)]
+    printed = CliRunner().invoke(app, ["export", str(small_checkpoint), *options])
+    assert printed.exit_code == 0, printed.output
+    assert "worst of 14 joints" in printed.output
+    found = json.loads((tmp_path / "ort-fp32" / "verdict.json").read_text())
+    manifest = read_manifest(tmp_path / "ort-fp32")
+    assert manifest.parity is not None
+    assert list(found["error"]["per_joint"]) == [f"j{i}" for i in range(14)]
+    assert found["error"]["max_std"] == manifest.parity.statistics.max_std
+    assert found["passed"]
+    assert str(dataset.root) in found["frames"]["source"]
+    assert manifest.parity.ensembled is not None
+    assert found["error_ensembled"]["max_std"] == manifest.parity.ensembled.max_std
+    assert "After temporal ensembling" in (tmp_path / "ort-fp32" / "verdict.html").read_text()
+
+
+def strict(name: str) -> Recipe:
+    recipe = load_recipe(name)
+    return recipe.model_copy(
+        update={"tolerance": recipe.tolerance.model_copy(update={"p99_std": 1e-12})}
+    )
+
+
+def test_a_refusal_says_why_and_is_forgotten_by_a_build_that_passes(
+    small_checkpoint: Path, small_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    why, page = (tmp_path / f"ort-fp32.refused.{kind}" for kind in ("json", "html"))
+    shutil.copytree(small_engine, tmp_path / "ort-fp32")
+    before = (tmp_path / "ort-fp32" / "manifest.json").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(export, "load_recipe", strict)
+        with pytest.raises(EngineError, match=r"allowed 1e-12.* errors are in .*refused\.html"):
+            export_checkpoint(small_checkpoint, tmp_path, ["ort-fp32"])
+    assert (tmp_path / "ort-fp32" / "manifest.json").read_bytes() == before
+    found = json.loads(why.read_text())
+    assert not found["passed"]
+    assert "allowed 1e-12" in found["refused"]
+    assert "refused" in page.read_text()
+
+    export_checkpoint(small_checkpoint, tmp_path, ["ort-fp32"])
+    assert [file.name for file in tmp_path.iterdir()] == ["ort-fp32"]
+
+
+def test_notes_of_the_user_stay(verdict: EngineVerdict, tmp_path: Path) -> None:
+    notes = tmp_path / "ort-fp32.refused.json"
+    notes.write_text("mine")
+    with pytest.raises(UsageError, match=r"refused\.json: exists and is not of actd export"):
+        publish_refusal(verdict, tmp_path)
+    forget_refusal(tmp_path, "ort-fp32")
+    assert notes.read_text() == "mine"
+
+
+def test_without_the_report_extra_there_is_no_page(
+    verdict: EngineVerdict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    for name in ("actd.report.page", "actd.export.parity_page"):
+        monkeypatch.delitem(sys.modules, name)
+    assert [file.name for file in publish_verdict(verdict, tmp_path)] == ["verdict.json"]
+    assert [file.name for file in tmp_path.iterdir()] == ["verdict.json"]
