@@ -223,8 +223,8 @@ class Daemon(Contestant):
         """What it did in one turn; by now it is on disk."""
         flight = self.flight()
         arrivals = self.records("arrivals", ARRIVAL)
-        plans = inside(flight.plans, window, "started_ns")
-        return Turn(window, inside(flight.ticks, window), arrivals, plans, cpu_s)
+        chunks = inside(flight.chunks, window, "started_ns")
+        return Turn(window, inside(flight.ticks, window), arrivals, chunks, cpu_s)
 
     def flight(self) -> Flight:
         """Everything that was recorded so far."""

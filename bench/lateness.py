@@ -126,19 +126,19 @@ def inside(records: NDArray[Any], window: Window, field: str = "wake_ns") -> NDA
 
 
 def frame_over_ms(
-    plans: NDArray[Any], ticks: NDArray[Any], windows: Sequence[Window], period_ns: float
+    chunks: NDArray[Any], ticks: NDArray[Any], windows: Sequence[Window], period_ns: float
 ) -> NDArray[np.float64]:
     """Per plan, in ms: from its frame's capture to the first tick that has it, less the inference
     time and one period. (n,) for the n plans that were begun in a window.
     """
-    started_ns = plans["started_ns"]
-    begun = np.zeros(len(plans), bool)
+    started_ns = chunks["started_ns"]
+    begun = np.zeros(len(chunks), bool)
     for first_ns, last_ns in windows:
-        begun |= (started_ns >= first_ns) & (started_ns + plans["infer_ns"] < last_ns)
-    first = np.searchsorted(ticks["newest_plan"], plans["number"])
+        begun |= (started_ns >= first_ns) & (started_ns + chunks["infer_ns"] < last_ns)
+    first = np.searchsorted(ticks["newest_chunk"], chunks["number"])
     known = begun & (first < len(ticks))
     used_ns = ticks["wake_ns"][first[known]]
-    took_ns = used_ns - plans["t_observation_ns"][known] - plans["infer_ns"][known]
+    took_ns = used_ns - chunks["t_observation_ns"][known] - chunks["infer_ns"][known]
     over: NDArray[np.float64] = (took_ns - period_ns) / 1e6
     return over
 

@@ -25,7 +25,7 @@ import typer
 from numpy.typing import NDArray
 
 from actd.config import load
-from actd.control.chunks import Plan
+from actd.control.chunks import ActionChunk
 from actd.control.controller import Controller, ControlSettings, Inputs, Output
 from actd.control.state import Event
 from actd.mode import Mode
@@ -107,8 +107,8 @@ CAUSES: Mapping[str, Change] = {
     "robot acknowledges no more": lambda inputs, since: inputs._replace(
         controller_age_ns=2 * _FRESH_NS + since
     ),
-    "inference hangs (takes 30 ms)": lambda inputs, _: inputs._replace(plans=()),
-    "inference hangs (takes 100 ms)": lambda inputs, _: inputs._replace(plans=()),
+    "inference hangs (takes 30 ms)": lambda inputs, _: inputs._replace(chunks=()),
+    "inference hangs (takes 100 ms)": lambda inputs, _: inputs._replace(chunks=()),
     "arm is blocked": lambda inputs, _: inputs,
 }
 
@@ -194,12 +194,12 @@ class _Run:
         self._tick += 1
         self._due_ns += _PERIOD_NS
         observed_ns = self._due_ns - self._infer_ns - _FRAME_NS
-        plans: tuple[Plan, ...] = ()
+        chunks: tuple[ActionChunk, ...] = ()
         if self._tick % max(1, round(self._infer_ns / _PERIOD_NS)) == 1 or self._tick == 1:
             # Row 0 is where the plan's clock was at the observation: it ran since arming.
             row = max(0, self._tick - 1 - (self._infer_ns + _FRAME_NS) // _PERIOD_NS)
             rows = self._rows[row : row + _ROWS]
-            plans = (Plan(self._tick, observed_ns, rows, self._usable_ns),)
+            chunks = (ActionChunk(self._tick, observed_ns, rows, self._usable_ns),)
         return Inputs(
             due_ns=self._due_ns,
             pose=pose,
@@ -207,7 +207,7 @@ class _Run:
             camera_ages_ns={"top": _FRAME_NS},
             camera_unchanged_ns={"top": 0},
             controller_age_ns=_FRESH_NS,
-            plans=plans,
+            chunks=chunks,
             commands=((1, Event.ARM),) if self._tick == 1 else (),
         )
 
@@ -251,7 +251,7 @@ def _episode(
     rows = np.concatenate([targets, np.repeat(targets[-1:], 400, axis=0)])[:400]
     controller = Controller(settings)
     due_ns = 1_000_000_000
-    plan = Plan(1, due_ns, rows.astype(np.float32), 600_000 * _MS)
+    chunk = ActionChunk(1, due_ns, rows.astype(np.float32), 600_000 * _MS)
     for k in range(int(len(targets) / FPS * 1e9 / settings.period_ns) + 40):
         due_ns += settings.period_ns
         pose = np.array(list(table.state().values()))
@@ -263,7 +263,7 @@ def _episode(
                 camera_ages_ns={},
                 camera_unchanged_ns={},
                 controller_age_ns=_FRESH_NS,
-                plans=(plan,) if k == 0 else (),
+                chunks=(chunk,) if k == 0 else (),
                 commands=((1, Event.ARM),) if k == 0 else (),
             )
         )

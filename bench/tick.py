@@ -160,7 +160,7 @@ def _of_flight(hz: float, daemon: Daemon, turns: Sequence[Turn]) -> dict[str, fl
     ticks = np.concatenate([turn.ticks for turn in turns])
     found = {"armed_share": float((ticks["mode"] == Mode.ARMED).mean())}
     windows = [turn.window for turn in turns]
-    over_ms = frame_over_ms(flight.plans, flight.ticks, windows, 1e9 / hz)
+    over_ms = frame_over_ms(flight.chunks, flight.ticks, windows, 1e9 / hz)
     if len(over_ms):
         found["frame_over_ms"] = float(np.percentile(over_ms, 99))
     return {f"actd.{hz:g}.{name}": value for name, value in found.items()}

@@ -88,7 +88,7 @@ class Wire:
             action=values,
             rest=values,
             rest_ms=0.0,
-            plan=self._seq,
+            chunk=self._seq,
             age_ms=0.0,
             n=1,
             infer_ms=0.0,

@@ -20,10 +20,10 @@ def config_check(config: ConfigArgument = DEFAULT_CONFIG) -> None:
     """Report every mistake in a deployment file, and whether it fits its engine."""
     from actd.config import warnings
     from actd.runtime.preflight import prepare
-    from actd.runtime.settings import plan_words
+    from actd.runtime.settings import chunk_words
 
     settings, manifest = prepare(config)
-    typer.echo(f"plan: {plan_words(settings, manifest.policy_spec())}")
+    typer.echo(f"plan: {chunk_words(settings, manifest.policy_spec())}")
     warn(warnings(settings, manifest))
     typer.echo(f"{config}: correct, and fits {settings.engine}; next: actd run {config}")
 

@@ -34,7 +34,7 @@ class Realtime(str, Enum):
     off = "off"
 
 
-class PlanModeOption(str, Enum):
+class ChunkModeOption(str, Enum):
     """Values of --mode."""
 
     temporal = "temporal"
@@ -65,7 +65,7 @@ def demo(
     headless: Annotated[bool, typer.Option("--headless", help="No window, even with one.")] = False,
     as_json: AsJson = False,
     engine: Annotated[OptionalPath, typer.Option(help="Another engine folder.")] = None,
-    mode: Annotated[Optional[PlanModeOption], typer.Option(help="Chunk mode.")] = None,  # noqa: UP045
+    mode: Annotated[Optional[ChunkModeOption], typer.Option(help="Chunk mode.")] = None,  # noqa: UP045
     realtime: Annotated[Realtime, typer.Option(help="Real-time measures.")] = Realtime.prefer,
     out: Annotated[Path, typer.Option(help="Where the recording goes.")] = Path("outputs/demo"),
 ) -> None:
@@ -94,11 +94,11 @@ def run(
     """Run the daemon in the foreground, as the service does."""
     from actd.config import warnings
     from actd.runtime.preflight import prepare
-    from actd.runtime.settings import plan_words
+    from actd.runtime.settings import chunk_words
 
     settings, manifest = prepare(config)
     typer.echo(f"robot: {settings.robot.name}")
-    typer.echo(f"plan: {plan_words(settings, manifest.policy_spec())}")
+    typer.echo(f"plan: {chunk_words(settings, manifest.policy_spec())}")
     warn(warnings(settings, manifest))
     if dry_run:
         typer.echo(f"{config}: fits {settings.engine}; next: actd run {config}")

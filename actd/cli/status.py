@@ -22,7 +22,7 @@ def render(status: Mapping[str, Any]) -> Table:
 
 def _rows(status: Mapping[str, Any]) -> list[tuple[str, str]]:
     control, inference = status["control"], status["inference"]
-    late, age = control["lateness_us"], control["plan_age_ms"]
+    late, age = control["lateness_us"], control["chunk_age_ms"]
     rows = [
         ("ready", "yes" if status["ready"] else "no"),
         ("uptime", f"{status['uptime_s']:.0f} s"),
@@ -35,7 +35,7 @@ def _rows(status: Mapping[str, Any]) -> list[tuple[str, str]]:
         ),
         (
             "inference",
-            f"{inference['engine']}: {inference['state']}; {inference['plans']} plans at "
+            f"{inference['engine']}: {inference['state']}; {inference['chunks']} plans at "
             f"{inference['rate_hz']:.1f} Hz, p50 {inference['ms']['p50']:.1f}  "
             f"p99 {inference['ms']['p99']:.1f} ms",
         ),

@@ -74,7 +74,7 @@ class StalenessConfig(Section):
 
     state_ms: Positive = Field(200.0, description="The robot's measured state.")
     camera_ms: Positive = Field(300.0, description="Each camera's newest picture.")
-    plan_ms: Positive | None = Field(
+    chunk_ms: Positive | None = Field(
         None,
         description="Age of the newest plan's observation; default: from the measured inference "
         "time, 300 to 1000 ms.",

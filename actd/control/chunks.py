@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from actd.control.interpolation import Interpolation, Interpolator
 
-PlanMode = Literal["temporal", "queue", "latest"]
+ChunkMode = Literal["temporal", "queue", "latest"]
 Vector = NDArray[np.float64]
 
 # Due times are whole nanoseconds and policy periods need not be: a row that is due within
@@ -40,14 +40,14 @@ _ROW_EPSILON = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
-class PlanSettings:
+class ChunkSettings:
     """How chunks are read. `temporal_coeff` > 0 favours the oldest prediction, 0 is uniform.
 
     `interpolation` between rows is per joint (see `interpolation`); empty: linear for all.
     `latency_ns`: how far ahead of the command each joint is read; empty: not at all.
     """
 
-    mode: PlanMode
+    mode: ChunkMode
     policy_hz: float
     chunk_size: int
     action_dim: int
@@ -56,7 +56,7 @@ class PlanSettings:
     crossfade_ns: int = 200_000_000
     interpolation: tuple[Interpolation, ...] = ()
     latency_ns: tuple[int, ...] = ()
-    max_plans: int = 128
+    max_chunks: int = 128
 
     @property
     def duration_ns(self) -> int:
@@ -64,7 +64,7 @@ class PlanSettings:
         return round(self.chunk_size / self.policy_hz * 1e9)
 
 
-class Plan(NamedTuple):
+class ActionChunk(NamedTuple):
     """One inference: `actions` (chunk_size, action_dim), observed at `t_observation_ns`.
 
     It may be followed until `usable_ns` after its observation; 0: for as long as it lasts.
@@ -110,7 +110,7 @@ class _Chunk(NamedTuple):
 
 
 class _Group(NamedTuple):
-    """Chunks that are read together and how much each counts, as `Planner._ahead_of` wants it."""
+    """Chunks that are read together and how much each counts, as `ChunkBuffer._ahead_of` wants it."""
 
     slots: NDArray[np.intp]
     starts_ns: NDArray[np.int64]
@@ -135,13 +135,13 @@ def ensemble_weights(coeff: float, steps: Vector) -> Vector:
     return normalised
 
 
-def interpolation(settings: PlanSettings) -> tuple[Interpolation, ...]:
+def interpolation(settings: ChunkSettings) -> tuple[Interpolation, ...]:
     """Between rows, for every joint."""
     straight: Interpolation = "linear"
     return settings.interpolation or (straight,) * settings.action_dim
 
 
-def describe(settings: PlanSettings) -> str:
+def describe(settings: ChunkSettings) -> str:
     """How chunks are read, in a sentence; for `temporal` with what the coefficient means."""
     joints = Counter(interpolation(settings))
     kinds = [f"{kind} ({count} of {settings.action_dim})" for kind, count in joints.items()]
@@ -152,7 +152,7 @@ def describe(settings: PlanSettings) -> str:
     )
 
 
-def _describe_mode(settings: PlanSettings) -> str:
+def _describe_mode(settings: ChunkSettings) -> str:
     rows, coeff = settings.chunk_size, settings.temporal_coeff
     if settings.mode == "queue":
         return f"{settings.n_action_steps} of {rows} rows of a chunk, then the newest chunk"
@@ -175,20 +175,20 @@ def ease(x: float) -> float:
     return x * x * (3.0 - 2.0 * x)
 
 
-class Planner:
+class ChunkBuffer:
     """Holds the chunks that may still be due and answers what is due when.
 
     `ahead`: how many policy periods after the moment a sample's path goes.
     """
 
-    def __init__(self, settings: PlanSettings, ahead: int = 0) -> None:
+    def __init__(self, settings: ChunkSettings, ahead: int = 0) -> None:
         self.settings = settings
         self._ahead = ahead
         self._rows_per_ns = settings.policy_hz / 1e9
         self._last_row = settings.chunk_size - 1
         # One block for all chunks, so that a moment is looked up in every chunk at once.
         self._rows: Vector = np.zeros(
-            (settings.max_plans, settings.chunk_size, settings.action_dim)
+            (settings.max_chunks, settings.chunk_size, settings.action_dim)
         )
         self._chunks: deque[_Chunk] = deque()  # oldest observation first
         self._added = 0
@@ -216,25 +216,25 @@ class Planner:
         """When the newest plan's observation was made (real clock), or None without a plan."""
         return self._chunks[-1].observed_ns if self._chunks else None
 
-    def add(self, plan: Plan, start_ns: int | None = None) -> bool:
+    def add(self, chunk: ActionChunk, start_ns: int | None = None) -> bool:
         """Take a plan, observed at `start_ns` of the plan's clock (default: the real time).
 
         False, and no effect, if its observation is not newer than the newest.
         """
         chunks = self._chunks
-        if chunks and plan.t_observation_ns <= chunks[-1].observed_ns:
+        if chunks and chunk.t_observation_ns <= chunks[-1].observed_ns:
             return False
         # What would be over by the real clock is too old, also where the plan's clock stood still.
-        oldest_ns = plan.t_observation_ns - self.settings.duration_ns
+        oldest_ns = chunk.t_observation_ns - self.settings.duration_ns
         while chunks and (
-            chunks[0].observed_ns <= oldest_ns or len(chunks) == self.settings.max_plans
+            chunks[0].observed_ns <= oldest_ns or len(chunks) == self.settings.max_chunks
         ):
             chunks.popleft()
-        slot = self._added % self.settings.max_plans
+        slot = self._added % self.settings.max_chunks
         self._added += 1
-        self._rows[slot] = plan.actions
-        start_ns = plan.t_observation_ns if start_ns is None else start_ns
-        chunks.append(_Chunk(plan.number, slot, start_ns, plan.t_observation_ns))
+        self._rows[slot] = chunk.actions
+        start_ns = chunk.t_observation_ns if start_ns is None else start_ns
+        chunks.append(_Chunk(chunk.number, slot, start_ns, chunk.t_observation_ns))
         return True
 
     def clear(self) -> None:

@@ -15,21 +15,21 @@ import numpy as np
 
 from actd.control import state
 from actd.control.arming import Checks, outside_training
-from actd.control.chunks import Plan, Planner, PlanSettings, Reading, Sample, ease
+from actd.control.chunks import ActionChunk, ChunkBuffer, ChunkSettings, Reading, Sample, ease
 from actd.control.continuous import Turns
 from actd.control.following_error import Following
 from actd.control.limiter import JointLimiter
 from actd.control.limits import Flag, Kind, Limits, Vector
 from actd.control.staleness import GapBudget, MaxAge, complaint, is_frozen, is_stale
 from actd.control.state import Event, Phase
-from actd.control.time_scaling import PlanClock
+from actd.control.time_scaling import ScaledClock
 from actd.mode import Mode
 
 # A bend of the plan may be rounded off by this share of a joint's start distance.
 _TOLERANCE = 0.01
 _STALE = Flag.STATE_STALE | Flag.CONTROLLER_LOST | Flag.CAMERA_STALE | Flag.CAMERA_FROZEN
 _DRIVEN = (Phase.ARMED, Phase.GAP)
-_NO_PLAN = "no plan covers this moment"
+_NO_CHUNK = "no plan covers this moment"
 # Why the daemon itself ends motion.
 _OWN_REASONS = {
     Event.FAULT: "a process of the daemon ended: see its log",
@@ -51,7 +51,7 @@ class ControlSettings:
     kinds: tuple[Kind, ...]
     period_ns: int
     ttl_ns: int
-    plan: PlanSettings
+    chunk: ChunkSettings
     limits: Limits
     turn: Vector
     start_distance: Vector
@@ -84,7 +84,7 @@ class Inputs(NamedTuple):
     rivals: bool = False
     openings: int = 0
     suspended_ns: int = 0
-    plans: tuple[Plan, ...] = ()
+    chunks: tuple[ActionChunk, ...] = ()
     commands: tuple[tuple[int, Event], ...] = ()
     state_problem: str = ""
 
@@ -101,7 +101,7 @@ class Output(NamedTuple):
     """What the tick commands: `action` (action_dim,) or None while nothing is commanded.
 
     `rest` (action_dim,) is where that command would come to rest within `rest_ns`.
-    `plan_age_ns` is the age of the newest plan's observation, None without one. `reason` says
+    `chunk_age_ns` is the age of the newest plan's observation, None without one. `reason` says
     why the arm is not driven.
     """
 
@@ -109,8 +109,8 @@ class Output(NamedTuple):
     action: Vector | None
     rest: Vector | None
     rest_ns: int
-    plan: int
-    plan_age_ns: int | None
+    chunk: int
+    chunk_age_ns: int | None
     n: int
     flags: int
     reason: str
@@ -123,20 +123,20 @@ class Controller:
     def __init__(self, settings: ControlSettings) -> None:
         self.settings = settings
         self.phase = Phase.IDLE
-        limits, kinds, plan = settings.limits, settings.kinds, settings.plan
+        limits, kinds, chunk = settings.limits, settings.kinds, settings.chunk
         timed = np.array([kind != "velocity" for kind in kinds], np.bool_)
         moving = Limits(limits.lower[timed], limits.upper[timed], limits.velocity[timed],
                         limits.acceleration[timed])  # fmt: skip
-        ahead = PlanClock.rows_ahead(moving, plan.policy_hz, plan.chunk_size)
+        ahead = ScaledClock.rows_ahead(moving, chunk.policy_hz, chunk.chunk_size)
         # The hand is waited for; what a gripper is told may well be a step.
         waited = np.array([kind in ("position", "continuous") for kind in kinds], np.bool_)
-        held = np.array([kind == "hold" for kind in plan.interpolation or ("",) * len(kinds)])
-        self._planner = Planner(plan, ahead)
-        self._clock = PlanClock(
+        held = np.array([kind == "hold" for kind in chunk.interpolation or ("",) * len(kinds)])
+        self._buffer = ChunkBuffer(chunk, ahead)
+        self._clock = ScaledClock(
             limits,
             _TOLERANCE * settings.start_distance,
             waited & ~held,
-            plan.policy_hz,
+            chunk.policy_hz,
             settings.period_ns,
         )
         self._limiter = JointLimiter(limits, settings.period_ns, kinds)
@@ -185,7 +185,7 @@ class Controller:
             flags |= self._stand_still(due_ns, elapsed_ns)
         if self.phase is Phase.IDLE:
             # Nothing is commanded, so there is nothing to go on from: neither pose nor chunk.
-            self._planner.reading = Reading()
+            self._buffer.reading = Reading()
             self._anchored = False
         doubted = self._following.unmoved and self.phase not in _DRIVEN
         replaced = last is not None and inputs.source != last.source
@@ -199,9 +199,9 @@ class Controller:
         if may_anchor and pose is not None and not flags & Flag.STATE_STALE:
             self._anchor(pose)
         self._run_clock(due_ns)
-        for plan in inputs.plans:
-            self._take(plan, due_ns)
-        sample = self._planner.at(self._clock.now_ns)
+        for chunk in inputs.chunks:
+            self._take(chunk, due_ns)
+        sample = self._buffer.at(self._clock.now_ns)
         answers = tuple([self._operate(n, e, inputs, sample) for n, e in inputs.commands])
         self._budget.pass_time(elapsed_ns, gap=self.phase is Phase.GAP)
         flags |= self._compare(inputs, flags)
@@ -221,8 +221,8 @@ class Controller:
             action=None if action is None else self._turns.wrap(action),
             rest=None if rest is None else self._wrapped_with(action, rest.position),
             rest_ns=0 if rest is None else rest.duration_ns,
-            plan=sample.number if sample else 0,
-            plan_age_ns=self._plan_age_ns(due_ns),
+            chunk=sample.number if sample else 0,
+            chunk_age_ns=self._chunk_age_ns(due_ns),
             n=sample.n if sample else 0,
             flags=int(flags),
             reason="" if self.phase in (Phase.IDLE, Phase.ARMED) else self._reason,
@@ -242,7 +242,7 @@ class Controller:
             self._enter(Event.FAULT, due_ns, why)
         self._limiter.reset(self._limiter.command)
         self._anchored = False
-        self._planner.clear()
+        self._buffer.clear()
         self._awake_ns = due_ns
         self._behind = np.zeros_like(self._behind)
         self._clock.rate = 0.0
@@ -263,19 +263,19 @@ class Controller:
         self._following.begin_anew()
         self._anchored = True
 
-    def _take(self, plan: Plan, due_ns: int) -> None:
-        if plan.t_observation_ns > due_ns + self.settings.period_ns:
+    def _take(self, chunk: ActionChunk, due_ns: int) -> None:
+        if chunk.t_observation_ns > due_ns + self.settings.period_ns:
             return  # it would keep every later one out
-        if plan.t_observation_ns < self._awake_ns:
+        if chunk.t_observation_ns < self._awake_ns:
             return
-        if not self._checks.take(plan.actions):
+        if not self._checks.take(chunk.actions):
             return
-        actions = self._turns.unwrap(plan.actions, self._limiter.command)
+        actions = self._turns.unwrap(chunk.actions, self._limiter.command)
         if self.phase not in _DRIVEN:
-            self._planner.clear()
-        start_ns = self._clock.plan_ns(plan.t_observation_ns)
-        if self._planner.add(plan._replace(actions=actions), start_ns):
-            self._usable_ns = plan.usable_ns
+            self._buffer.clear()
+        start_ns = self._clock.scaled_ns(chunk.t_observation_ns)
+        if self._buffer.add(chunk._replace(actions=actions), start_ns):
+            self._usable_ns = chunk.usable_ns
 
     def _run_clock(self, due_ns: int) -> None:
         if self.phase is Phase.ARMED and self._path is not None:
@@ -287,14 +287,14 @@ class Controller:
         else:
             self._clock.brake(due_ns, self._limiter.braking_share)
 
-    def _plan_age_ns(self, due_ns: int) -> int | None:
-        observed_ns = self._planner.newest_observation_ns
+    def _chunk_age_ns(self, due_ns: int) -> int | None:
+        observed_ns = self._buffer.newest_observation_ns
         return None if observed_ns is None else due_ns - observed_ns
 
     @property
-    def _plan_limit_ns(self) -> int:
+    def _chunk_limit_ns(self) -> int:
         """How old a plan may be: as configured, else as it says itself."""
-        own_ns = self._usable_ns or self.settings.plan.duration_ns
+        own_ns = self._usable_ns or self.settings.chunk.duration_ns
         return self.settings.max_age.plan_ns or own_ns
 
     def _stream_flags(self, inputs: Inputs) -> int:
@@ -314,7 +314,7 @@ class Controller:
 
     def _usable(self, due_ns: int, sample: Sample | None, flags: int) -> Sample | None:
         """The sample, unless motion may not go on."""
-        if flags & _STALE or is_stale(self._plan_age_ns(due_ns), self._plan_limit_ns):
+        if flags & _STALE or is_stale(self._chunk_age_ns(due_ns), self._chunk_limit_ns):
             return None
         return sample
 
@@ -370,13 +370,13 @@ class Controller:
 
     def _arm_problems(self, inputs: Inputs, sample: Sample | None) -> list[str]:
         """Why the arm may not be armed, in words; empty when it may."""
-        plan_age_ns = self._plan_age_ns(inputs.due_ns)
+        chunk_age_ns = self._chunk_age_ns(inputs.due_ns)
         problems = self._checks.streams(inputs, self.settings.max_age)
-        if is_stale(plan_age_ns, self._plan_limit_ns):
+        if is_stale(chunk_age_ns, self._chunk_limit_ns):
             refused = self._checks.refused
-            problems.append(refused or complaint("the plan", plan_age_ns, self._plan_limit_ns))
+            problems.append(refused or complaint("the plan", chunk_age_ns, self._chunk_limit_ns))
         elif sample is None:
-            problems.append(_NO_PLAN)
+            problems.append(_NO_CHUNK)
         if self._following.unmoved:
             problems.append(
                 "the measured positions stand still since the command moved: reset first"
@@ -425,19 +425,19 @@ class Controller:
         if self._following.frozen:
             problems.append("the measured positions stand still although the command moves")
         if not problems:
-            age_ns, limit_ns = self._plan_age_ns(inputs.due_ns), self._plan_limit_ns
+            age_ns, limit_ns = self._chunk_age_ns(inputs.due_ns), self._chunk_limit_ns
             stale = is_stale(age_ns, limit_ns)
-            words = complaint("the plan", age_ns, limit_ns) if stale else _NO_PLAN
+            words = complaint("the plan", age_ns, limit_ns) if stale else _NO_CHUNK
             problems.append(self._checks.refused or words)
         return "; ".join(problems)
 
     def _agree(self, inputs: Inputs, sample: Sample) -> bool:
         """Whether plan, command and arm are at one place."""
         command = self._limiter.command
-        near_plan = not self._checks.too_far("", sample.action, command, "")
+        near_path = not self._checks.too_far("", sample.action, command, "")
         if inputs.pose is None or not self._anchored:
             return False
-        return near_plan and not self._is_elsewhere(inputs.pose)
+        return near_path and not self._is_elsewhere(inputs.pose)
 
     def _enter(self, event: Event, due_ns: int, reason: str = "") -> None:
         phase = state.after(self.phase, event)
@@ -453,7 +453,7 @@ class Controller:
             self._ease_ns = min(whole, gap_ns) if event is Event.RECOVER else whole
             self._eased_from = self._limiter.command
         elif phase is Phase.IDLE:
-            self._planner.clear()  # what led to a fault must not be what the arm starts from
+            self._buffer.clear()  # what led to a fault must not be what the arm starts from
 
     def _command(self, due_ns: int, sample: Sample | None) -> tuple[Vector | None, int]:
         limiter = self._limiter

@@ -42,10 +42,10 @@ _BENDS = (1, 2, 4, 8, 16, 32)
 
 
 class _Segment(NamedTuple):
-    """From `real_ns` on the clock showed `plan_ns` and ran at `rate`."""
+    """From `real_ns` on the clock showed `scaled_ns` and ran at `rate`."""
 
     real_ns: int
-    plan_ns: int
+    scaled_ns: int
     rate: float
 
 
@@ -60,7 +60,7 @@ class _Bends(NamedTuple):
     free: Vector
 
 
-class PlanClock:
+class ScaledClock:
     """`now_ns` is the plan's time, `rate` how fast it ran in the last period, 0 to 1.
 
     `moves` (action_dim,): the joints that are waited for. `tolerance` (action_dim,): how far a
@@ -95,12 +95,12 @@ class PlanClock:
         reversal_s = float(np.max(2.0 * limits.velocity / limits.acceleration, initial=0.0))
         return min(most, int(np.ceil(reversal_s * policy_hz)) + 1)
 
-    def plan_ns(self, real_ns: int) -> int:
+    def scaled_ns(self, real_ns: int) -> int:
         """What the clock showed at a real time in the past; where that is not known, its oldest."""
-        for real, plan, rate in reversed(self._history):
+        for real, chunk, rate in reversed(self._history):
             if real <= real_ns:
-                return plan + round(rate * (real_ns - real))
-        return self._history[0].plan_ns if self._history else self.now_ns
+                return chunk + round(rate * (real_ns - real))
+        return self._history[0].scaled_ns if self._history else self.now_ns
 
     def stand(self, due_ns: int) -> None:
         """The arm is not driven: the plan waits."""
@@ -143,7 +143,7 @@ class PlanClock:
             history.append(_Segment(begin_ns, self.now_ns, rate))
         self.rate, self._due_ns = rate, due_ns
         # From the beginning of the stretch, so that rounding does not add up.
-        self.now_ns = history[-1].plan_ns + round(rate * (due_ns - history[-1].real_ns))
+        self.now_ns = history[-1].scaled_ns + round(rate * (due_ns - history[-1].real_ns))
 
     def _planned(self, path: Vector, seam: int) -> Vector:
         """The velocities from row to row, (rows - 1, joints); across the seam as after it."""

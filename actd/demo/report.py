@@ -25,7 +25,7 @@ def line(status: Status) -> str:
         f"late p99 {_number(_section(control, 'lateness_us').get('p99'), '.0f')} us  "
         f"missed {_number(control.get('missed'), 'd')}  "
         f"infer {_number(_section(inference, 'ms').get('p50'), '.0f')} ms  "
-        f"plan {_number(_section(control, 'plan_age_ms').get('p50'), '.0f')} ms  fps {cameras}"
+        f"plan {_number(_section(control, 'chunk_age_ms').get('p50'), '.0f')} ms  fps {cameras}"
     )
 
 
@@ -52,8 +52,8 @@ def result(status: Status) -> dict[str, Any]:
         "target_hz": control.get("target_hz"),
         "lateness_us": _pick(control, "lateness_us", ("p50", "p99", "p999", "max")),
         "inference_ms": _pick(inference, "ms", ("p50", "p99")),
-        "plans": inference.get("plans", 0),
-        "plan_age_ms": _pick(control, "plan_age_ms", ("p50", "p99")),
+        "chunks": inference.get("chunks", 0),
+        "chunk_age_ms": _pick(control, "chunk_age_ms", ("p50", "p99")),
         "cameras": {
             name: {"fps": camera.get("fps"), "drops": camera.get("drops")}
             for name, camera in _section(status, "cameras").items()
@@ -67,13 +67,13 @@ def result(status: Status) -> dict[str, Any]:
 
 def table(result: Mapping[str, Any]) -> Table:
     """The same figures for a reader."""
-    late, infer, age = result["lateness_us"], result["inference_ms"], result["plan_age_ms"]
+    late, infer, age = result["lateness_us"], result["inference_ms"], result["chunk_age_ms"]
     rows = {
         "control rate": f"{_number(result['rate_hz'], '.3f')} Hz of "
         f"{_number(result['target_hz'], 'g')}",
         "ticks": f"{result['ticks']}, missed {result['missed']}, starved {result['starved']}",
         "tick lateness": _listed(late, ".0f", "us"),
-        "inference": f"{_listed(infer, '.1f', 'ms')}, {result['plans']} plans ({result['engine']})",
+        "inference": f"{_listed(infer, '.1f', 'ms')}, {result['chunks']} plans ({result['engine']})",
         "plan age": _listed(age, ".0f", "ms"),
     }
     for name, camera in result["cameras"].items():

@@ -26,7 +26,7 @@ from actd.flightlog.format import file_dtype, read_segment
 
 SCHEMA = 1
 RUN_FILE = "run.json"
-STREAMS = ("ticks", "plans")
+STREAMS = ("ticks", "chunks")
 _SEGMENT_NAME = re.compile(r"(ticks|plans)-(\d{5,})\.bin")
 
 
@@ -50,15 +50,15 @@ class Gap(NamedTuple):
 class Flight:
     """What one run recorded.
 
-    `settings` is run.json. `ticks` and `plans` are structured arrays, oldest first, with the
-    fields of `actd.runtime.channels.tick_dtype` and `plan_dtype` and each record's `number` in
+    `settings` is run.json. `ticks` and `chunks` are structured arrays, oldest first, with the
+    fields of `actd.runtime.channels.tick_dtype` and `chunk_dtype` and each record's `number` in
     its stream, from 1. `gaps` lie between records; the oldest may be gone besides.
     """
 
     folder: Path
     settings: Mapping[str, Any]
     ticks: NDArray[Any]
-    plans: NDArray[Any]
+    chunks: NDArray[Any]
     gaps: tuple[Gap, ...]
 
 
@@ -75,9 +75,9 @@ def read_flight(folder: Path) -> Flight:
     """The recording in `folder`; of a folder of runs, the newest."""
     run = _run_folder(folder)
     settings = _read_settings(run / RUN_FILE)
-    ticks, plans = (_read_stream(run, stream, settings) for stream in STREAMS)
-    gaps = (*_gaps("ticks", ticks), *_gaps("plans", plans))
-    return Flight(run, settings, ticks, plans, gaps)
+    ticks, chunks = (_read_stream(run, stream, settings) for stream in STREAMS)
+    gaps = (*_gaps("ticks", ticks), *_gaps("chunks", chunks))
+    return Flight(run, settings, ticks, chunks, gaps)
 
 
 def segment_files(run: Path) -> list[SegmentFile]:

@@ -84,11 +84,11 @@ class Session:
         now = now_ns()
         # It stands at its first row until it is armed, and may be followed to its end.
         usable_ns = self._duration_ns + _UNTIL_ARMED_NS
-        self._blocks.plans.write((now, now, 0, 0, usable_ns, chunk))
+        self._blocks.chunks.write((now, now, 0, 0, usable_ns, chunk))
         # What is still missing then is said by who refuses to arm.
         limit_ns = round(self._config.controller_ms * 1e6)
         self._wait(
-            lambda tick: tick["newest_plan"] > 0 and 0 <= tick["controller_age_ns"] <= limit_ns,
+            lambda tick: tick["newest_chunk"] > 0 and 0 <= tick["controller_age_ns"] <= limit_ns,
             _ACKNOWLEDGED_S,
         )
         joint = self._config.joints[index]

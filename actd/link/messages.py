@@ -57,7 +57,7 @@ class Action:
     action: dict[str, float]
     rest: dict[str, float]
     rest_ms: float
-    plan: int
+    chunk: int
     age_ms: float
     n: int
     infer_ms: float
@@ -121,7 +121,7 @@ def pack_action(message: Action) -> bytes:
             "action": action,
             "rest": rest,
             "rest_ms": message.rest_ms,
-            "plan": message.plan,
+            "chunk": message.chunk,
             "age_ms": message.age_ms,
             "n": message.n,
             "infer_ms": message.infer_ms,
@@ -150,7 +150,7 @@ def parse_action(data: bytes) -> Action:
         action=action,
         rest=rest,
         rest_ms=_duration(body, "rest_ms"),
-        plan=_integer(body, "plan"),
+        chunk=_integer(body, "chunk"),
         age_ms=_number(body, "age_ms"),
         n=_integer(body, "n"),
         infer_ms=_number(body, "infer_ms"),

@@ -142,8 +142,8 @@ def _is_within_idle(tape: Tape, index: int) -> bool:
 
 
 def _chunk_ns(settings: Sequence[ControlSettings]) -> int:
-    plans = [each.plan for each in settings]
-    return max(round(plan.chunk_size / plan.policy_hz * 1e9) for plan in plans)
+    chunks = [each.chunk for each in settings]
+    return max(round(chunk.chunk_size / chunk.policy_hz * 1e9) for chunk in chunks)
 
 
 def _same(recorded: Output, output: Output) -> bool:
@@ -155,8 +155,8 @@ def _bits(output: Output) -> bytes | None:
 
 
 def _plain(output: Output) -> tuple[Any, ...]:
-    age_ns = -1 if output.plan_age_ns is None else output.plan_age_ns
-    return output.mode, output.plan, age_ns, output.n, output.flags
+    age_ns = -1 if output.chunk_age_ns is None else output.chunk_age_ns
+    return output.mode, output.chunk, age_ns, output.n, output.flags
 
 
 def _difference(tick: int, recorded: Output, output: Output) -> Difference:
@@ -169,8 +169,8 @@ def _difference(tick: int, recorded: Output, output: Output) -> Difference:
 def _in_words(output: Output) -> dict[str, Any]:
     return {
         "mode": output.mode.name,
-        "plan": output.plan,
-        "plan_age_ns": output.plan_age_ns,
+        "chunk": output.chunk,
+        "chunk_age_ns": output.chunk_age_ns,
         "n": output.n,
         "flags": output.flags,
         "action": None if output.action is None else output.action.tolist(),

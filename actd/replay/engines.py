@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.control.chunks import Plan, Planner, PlanSettings
+from actd.control.chunks import ActionChunk, ChunkBuffer, ChunkSettings
 from actd.datasets.paths import ACTION
 from actd.datasets.reader import Dataset
 from actd.engine.base import Engine
@@ -188,7 +188,7 @@ def _run(lengths: Mapping[int, int], samples: int) -> list[tuple[int, int]]:
 def _ensemble(chunks: Vector, fps: float, coeff: float | None) -> Vector:
     """What temporal ensembling commands at each of consecutive observations, (rows, joints)."""
     rows, steps, joints = chunks.shape
-    settings = PlanSettings(
+    settings = ChunkSettings(
         mode="temporal",
         policy_hz=fps,
         chunk_size=steps,
@@ -196,12 +196,12 @@ def _ensemble(chunks: Vector, fps: float, coeff: float | None) -> Vector:
         n_action_steps=steps,
         temporal_coeff=_ACT_COEFF if coeff is None else coeff,
     )
-    planner = Planner(settings)
+    buffer = ChunkBuffer(settings)
     actions = np.empty((rows, joints))
     for row, chunk in enumerate(chunks.astype(np.float32)):
         t_ns = round(row * 1e9 / fps)
-        planner.add(Plan(row + 1, t_ns, chunk))
-        sample = planner.at(t_ns)
+        buffer.add(ActionChunk(row + 1, t_ns, chunk))
+        sample = buffer.at(t_ns)
         actions[row] = chunk[0] if sample is None else sample.action
     return actions
 

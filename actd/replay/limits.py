@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actd.config import Config
-from actd.control.chunks import Plan, Planner, PlanSettings, interpolation
+from actd.control.chunks import ActionChunk, ChunkBuffer, ChunkSettings, interpolation
 from actd.control.controller import ControlSettings
 from actd.control.interpolation import Interpolation
 from actd.control.limiter import JointLimiter
@@ -98,7 +98,7 @@ def deployed_bounds(config: Config) -> Bounds:
 
 def bounds_of(settings: ControlSettings) -> Bounds:
     """What a run's settings say."""
-    between = interpolation(settings.plan)
+    between = interpolation(settings.chunk)
     return Bounds(settings.joints, settings.kinds, settings.period_ns, settings.limits, between)
 
 
@@ -164,7 +164,7 @@ def check(source: str, stretches: Iterable[Vector], bounds: Bounds) -> LimitRepo
 def at_control_rate(actions: NDArray[np.float32], fps: float, bounds: Bounds) -> Vector:
     """An episode's recorded actions (rows, joints) as the planner gives them, (ticks, joints)."""
     rows = len(actions)
-    whole = PlanSettings(
+    whole = ChunkSettings(
         mode="queue",
         policy_hz=fps,
         chunk_size=rows,
@@ -172,10 +172,10 @@ def at_control_rate(actions: NDArray[np.float32], fps: float, bounds: Bounds) ->
         n_action_steps=rows,
         interpolation=bounds.interpolation,
     )
-    planner = Planner(whole)
-    planner.add(Plan(1, 0, actions))
+    buffer = ChunkBuffer(whole)
+    buffer.add(ActionChunk(1, 0, actions))
     ticks = int((rows - 1) / fps * 1e9) // bounds.period_ns + 1
-    samples = [planner.at(tick * bounds.period_ns) for tick in range(ticks)]
+    samples = [buffer.at(tick * bounds.period_ns) for tick in range(ticks)]
     return np.array([sample.action for sample in samples if sample is not None])
 
 
@@ -221,18 +221,18 @@ def _fired(stretches: Iterable[Vector], bounds: Bounds) -> Vector:
 
 def _wanted(tape: Tape, settings: ControlSettings, progress: Progress) -> Iterator[Vector]:
     """What the plans wanted, a stretch for every time of being armed without a missed slot."""
-    planner = Planner(settings.plan)
+    buffer = ChunkBuffer(settings.chunk)
     stretch: list[Vector] = []
     last_due_ns = 0
     for index in range(len(tape)):
         if index % 500 == 0:
             progress(index, len(tape))
-        for plan in tape.plans(index) or ():
-            planner.add(plan)
+        for chunk in tape.chunks(index) or ():
+            buffer.add(chunk)
         due_ns = tape.due_ns(index)
-        sample = planner.at(due_ns)
+        sample = buffer.at(due_ns)
         if tape.entered_idle(index):
-            planner.clear()
+            buffer.clear()
         armed = sample is not None and tape.mode(index) is Mode.ARMED
         whole = tape.follows(index) and due_ns - last_due_ns < 1.5 * settings.period_ns
         if stretch and not (armed and whole):

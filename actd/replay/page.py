@@ -39,7 +39,7 @@ class _Page:
 
     def __init__(self, flight: Flight) -> None:
         self.settings = flight.settings
-        self.ticks, self.plans = flight.ticks, flight.plans
+        self.ticks, self.chunks = flight.ticks, flight.chunks
         self.gaps = flight.gaps
         self.joints: list[str] = list(flight.settings["joints"])
         self.period_ns = int(flight.settings["tick"]["period_ns"])
@@ -58,7 +58,7 @@ class _Page:
             self.course(),
             self.joint_section(),
             self.timing(),
-            *self.plan_section(),
+            *self.chunk_section(),
             *self.limits(),
             *self.cameras(),
             self.deployment(),
@@ -105,17 +105,17 @@ class _Page:
             ("lateness", formatting.tails(self.late)),
             ("work", formatting.tails(self.work)),
             ("modes", ", ".join(f"{m.name} {share:.2%}" for m, share in self.mode_shares())),
-            ("plans", f"{len(self.plans)}" + self.plan_rate()),
+            ("chunks", f"{len(self.chunks)}" + self.chunk_rate()),
             ("waiting for plans", f"{self.count(Flag.STARVED)} ticks"),
             ("not recorded", ", ".join(f"{g.lost} {g.stream}" for g in self.gaps) or "nothing"),
         ]
         return Section("Summary", [Table(rows, numeric=False)])
 
-    def plan_rate(self) -> str:
-        if len(self.plans) < 2:
+    def chunk_rate(self) -> str:
+        if len(self.chunks) < 2:
             return ""
-        span_s = float(np.ptp(self.plans["t_observation_ns"])) / 1e9
-        return f", {(len(self.plans) - 1) / span_s:.1f} per second" if span_s else ""
+        span_s = float(np.ptp(self.chunks["t_observation_ns"])) / 1e9
+        return f", {(len(self.chunks) - 1) / span_s:.1f} per second" if span_s else ""
 
     def count(self, flag: Flag) -> int:
         return int(((self.ticks["flags"] & flag.value) != 0).sum())
@@ -189,20 +189,20 @@ class _Page:
             ],
         )
 
-    def plan_section(self) -> Iterator[Section]:
-        if not len(self.plans):
+    def chunk_section(self) -> Iterator[Section]:
+        if not len(self.chunks):
             return
-        plans = self.plans[np.argsort(self.plans["started_ns"], kind="stable")]
-        done = self.seconds(plans["started_ns"] + plans["infer_ns"])
-        ages_ms = np.where(self.ticks["plan_age_ns"] < 0, np.nan, self.ticks["plan_age_ns"] / 1e6)
+        chunks = self.chunks[np.argsort(self.chunks["started_ns"], kind="stable")]
+        done = self.seconds(chunks["started_ns"] + chunks["infer_ns"])
+        ages_ms = np.where(self.ticks["chunk_age_ns"] < 0, np.nan, self.ticks["chunk_age_ns"] / 1e6)
         age = [Line("age", self.clock.t, ages_ms)]
-        times = [Line("inference", done, plans["infer_ns"] / 1e6)]
-        times += [Line("skew of the observation", done, plans["skew_ns"] / 1e6)]
-        blended = [Line("plans", self.clock.t, self.ticks["n"].astype(np.float64))]
+        times = [Line("inference", done, chunks["infer_ns"] / 1e6)]
+        times += [Line("skew of the observation", done, chunks["skew_ns"] / 1e6)]
+        blended = [Line("chunks", self.clock.t, self.ticks["n"].astype(np.float64))]
         limit_ms = self.settings["control"]["max_age"]["plan_ns"] / 1e6
         caption = f"Age of the newest plan's observation; {limit_ms:g} ms are allowed."
-        rows = [("inference", *formatting.cells(tails(plans["infer_ns"])))]
-        rows += [("skew of the observation", *formatting.cells(tails(plans["skew_ns"])))]
+        rows = [("inference", *formatting.cells(tails(chunks["infer_ns"])))]
+        rows += [("skew of the observation", *formatting.cells(tails(chunks["skew_ns"])))]
         yield Section(
             "Plans",
             [

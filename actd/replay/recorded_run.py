@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from actd.config import check_policy, load
-from actd.control.chunks import Plan
+from actd.control.chunks import ActionChunk
 from actd.control.controller import ControlSettings, Inputs, Output
 from actd.control.limits import Vector
 from actd.control.state import Event
@@ -26,14 +26,14 @@ class Tape:
 
     def __init__(self, flight: Flight) -> None:
         self.settings = recorded_settings(flight)
-        ticks, plans = flight.ticks, flight.plans
+        ticks, chunks = flight.ticks, flight.chunks
         self._fields = {name: ticks[name] for name in ticks.dtype.names or ()}
         self._numbers = ticks["number"]
         self._cameras = tuple(flight.settings["cameras"])
         events = flight.settings["events"]
         self._events = [None if name is None else Event(name) for name in events]
-        self._plans = plans
-        self._plan_index = {int(number): index for index, number in enumerate(plans["number"])}
+        self._chunks = chunks
+        self._chunk_index = {int(number): index for index, number in enumerate(chunks["number"])}
 
     def __len__(self) -> int:
         """Recorded ticks."""
@@ -68,23 +68,23 @@ class Tape:
         action: Vector = self._fields["action"][max(0, index - 2)]
         return None if index < 2 or np.isnan(action).any() else action.copy()
 
-    def plans(self, index: int) -> tuple[Plan, ...] | None:
+    def chunks(self, index: int) -> tuple[ActionChunk, ...] | None:
         """The plans that this tick took in, oldest first; None when one was not recorded."""
-        taken = int(self._fields["plans_taken"][index])
-        newest = int(self._fields["newest_plan"][index])
+        taken = int(self._fields["chunks_taken"][index])
+        newest = int(self._fields["newest_chunk"][index])
         numbers = [newest - k for k in reversed(range(taken.bit_length())) if taken >> k & 1]
-        if any(number not in self._plan_index for number in numbers):
+        if any(number not in self._chunk_index for number in numbers):
             return None
-        records = [(number, self._plans[self._plan_index[number]]) for number in numbers]
+        records = [(number, self._chunks[self._chunk_index[number]]) for number in numbers]
         return tuple(
-            Plan(n, int(r["t_observation_ns"]), r["actions"].copy(), int(r["usable_ns"]))
+            ActionChunk(n, int(r["t_observation_ns"]), r["actions"].copy(), int(r["usable_ns"]))
             for n, r in records
         )
 
     def inputs(self, index: int) -> Inputs | None:
         """What the controller was given; None when a plan of it was not recorded."""
-        plans = self.plans(index)
-        if plans is None:
+        chunks = self.chunks(index)
+        if chunks is None:
             return None
         fields = self._fields
         pose = fields["pose"][index].copy()
@@ -103,7 +103,7 @@ class Tape:
             rivals=bool(fields["rivals"][index]),
             openings=int(fields["openings"][index]),
             suspended_ns=int(fields["suspended_ns"][index]),
-            plans=plans,
+            chunks=chunks,
             commands=tuple([(number, event) for number, event in events if event is not None]),
         )
 
@@ -116,8 +116,8 @@ class Tape:
             action=None if np.isnan(action).any() else action,
             rest=None,
             rest_ns=0,
-            plan=int(fields["plan"][index]),
-            plan_age_ns=_age(int(fields["plan_age_ns"][index])),
+            chunk=int(fields["chunk"][index]),
+            chunk_age_ns=_age(int(fields["chunk_age_ns"][index])),
             n=int(fields["n"][index]),
             flags=int(fields["flags"][index]),
             reason="",

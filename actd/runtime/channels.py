@@ -27,7 +27,7 @@ NOTICE_BYTES = 1000
 EVENTS: tuple[Event | None, ...] = (None, *Event)
 """What an event's number in a tick record means."""
 EVENTS_PER_TICK = 4
-PLANS_PER_TICK = 32  # bits of plans_taken; a tick that was stopped for longer takes the newest
+CHUNKS_PER_TICK = 32  # bits of plans_taken; a tick that was stopped for longer takes the newest
 FRAME_SLOTS = 8
 """Frames of a camera that are kept: as far back as a slower camera can be paired with."""
 
@@ -50,7 +50,7 @@ def frame_dtype(height: int, width: int) -> np.dtype[Any]:
     )
 
 
-def plan_dtype(chunk_size: int, action_dim: int) -> np.dtype[Any]:
+def chunk_dtype(chunk_size: int, action_dim: int) -> np.dtype[Any]:
     """One chunk of actions in physical units.
 
     `skew_ns` lies between the oldest and the newest part of its observation; `usable_ns` is how
@@ -78,8 +78,8 @@ def tick_dtype(action_dim: int, cameras: int) -> np.dtype[Any]:
 
     `late_ns` is the wake-up minus the slot waited for, which lies before `due_ns` when slots
     were missed. Ages are -1 where there is none, `missed` counts from the start; `pose` and
-    `action` are NaN where there is none. Bit k of `plans_taken` says that plan
-    `newest_plan - k` was taken in at this tick. `events` are indices into EVENTS, 0 for none,
+    `action` are NaN where there is none. Bit k of `chunks_taken` says that plan
+    `newest_chunk - k` was taken in at this tick. `events` are indices into EVENTS, 0 for none,
     in order, each with the number of the operator's command (0: the tick's own).
     """
     return np.dtype(
@@ -93,10 +93,10 @@ def tick_dtype(action_dim: int, cameras: int) -> np.dtype[Any]:
             ("mode", "u1"),
             ("n", "<u2"),
             ("flags", "<u4"),
-            ("plan", "<i8"),
-            ("plan_age_ns", "<i8"),
-            ("newest_plan", "<i8"),
-            ("plans_taken", "<u4"),
+            ("chunk", "<i8"),
+            ("chunk_age_ns", "<i8"),
+            ("newest_chunk", "<i8"),
+            ("chunks_taken", "<u4"),
             ("events", "u1", (EVENTS_PER_TICK,)),
             ("commands", "<i8", (EVENTS_PER_TICK,)),
             ("state_age_ns", "<i8"),
@@ -137,7 +137,7 @@ class Blocks:
     frames: Mapping[str, Ring]
     doorbell: Doorbell
     pulse: Ring
-    plans: Ring
+    chunks: Ring
     states: Ring
     faults: Ring
     notices: Ring
@@ -149,7 +149,7 @@ class Blocks:
         fixed = {
             "doorbell": self.doorbell.fd,
             "pulse": self.pulse.fd,
-            "plan": self.plans.fd,
+            "chunk": self.chunks.fd,
             "state": self.states.fd,
             "fault": self.faults.fd,
             "notice": self.notices.fd,
@@ -173,7 +173,7 @@ def open_blocks(shapes: Shapes, fds: Mapping[str, int] | None = None) -> Blocks:
         },
         doorbell=Doorbell(fds.get("doorbell", -1)),
         pulse=ring("pulse", PULSE, 2, crc=False),
-        plans=ring("plan", plan_dtype(shapes.chunk_size, shapes.action_dim), 128),
+        chunks=ring("chunk", chunk_dtype(shapes.chunk_size, shapes.action_dim), 128),
         states=ring("state", state_dtype(shapes.state_dim, shapes.env_dim), 1024),
         faults=ring("fault", FAULT, 16),
         notices=ring("notice", NOTICE, 64),

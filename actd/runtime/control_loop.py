@@ -16,17 +16,17 @@ from typing import Any
 
 import zmq
 
-from actd.control.chunks import Plan
+from actd.control.chunks import ActionChunk
 from actd.control.controller import Controller, Inputs, Output
 from actd.control.state import Event
 from actd.link import messages
 from actd.link.age import clock_id
 from actd.runtime import process_entry, realtime
 from actd.runtime.channels import (
+    CHUNKS_PER_TICK,
     EVENTS,
     EVENTS_PER_TICK,
     NOTICE_BYTES,
-    PLANS_PER_TICK,
     Blocks,
     Shapes,
     open_blocks,
@@ -99,7 +99,7 @@ class Loop:
         self._schedule = Schedule(period_of(settings.rate_hz), first_ns)
         self._boot_offset_ns = boottime_ns() - now_ns()
         self._seq = 0
-        self._last_plan = blocks.plans.newest
+        self._last_chunk = blocks.chunks.newest
         self._last_fault = blocks.faults.newest
         self._infer_ms = 0.0
         self._said = ("", "")
@@ -177,20 +177,20 @@ class Loop:
             rivals=robot.rivals(now),
             openings=openings,
             suspended_ns=suspended_ns if suspended_ns > _SUSPENDED_NS else 0,
-            plans=self._new_plans(),
+            chunks=self._new_chunks(),
             commands=commands,
             state_problem=robot.problem(now),
         )
 
-    def _new_plans(self) -> tuple[Plan, ...]:
+    def _new_chunks(self) -> tuple[ActionChunk, ...]:
         """The plans that have come; a tick's record has room for the newest few."""
-        plans = []
-        for number, record in self._blocks.plans.since(self._last_plan):
-            self._last_plan = number
+        chunks = []
+        for number, record in self._blocks.chunks.since(self._last_chunk):
+            self._last_chunk = number
             self._infer_ms = int(record["infer_ns"]) / 1e6
             observed_ns, usable_ns = int(record["t_observation_ns"]), int(record["usable_ns"])
-            plans.append(Plan(number, observed_ns, record["actions"], usable_ns))
-        return tuple(plan for plan in plans if plan.number > self._last_plan - PLANS_PER_TICK)
+            chunks.append(ActionChunk(number, observed_ns, record["actions"], usable_ns))
+        return tuple(chunk for chunk in chunks if chunk.number > self._last_chunk - CHUNKS_PER_TICK)
 
     def _message(self, output: Output, late_ns: int) -> messages.Action:
         action, rest = output.action, output.rest
@@ -206,8 +206,8 @@ class Loop:
             action={} if action is None else dict(zip(self._joints, action.tolist(), strict=True)),
             rest={} if rest is None else dict(zip(self._joints, rest.tolist(), strict=True)),
             rest_ms=output.rest_ns / 1e6,
-            plan=output.plan,
-            age_ms=-1.0 if output.plan_age_ns is None else output.plan_age_ns / 1e6,
+            chunk=output.chunk,
+            age_ms=-1.0 if output.chunk_age_ns is None else output.chunk_age_ns / 1e6,
             n=output.n,
             infer_ms=self._infer_ms,
             late_us=late_ns / 1e3,
@@ -222,7 +222,7 @@ class Loop:
         events, commands = [0] * EVENTS_PER_TICK, [0] * EVENTS_PER_TICK
         for place, (number, event) in enumerate(inputs.commands):
             events[place], commands[place] = EVENTS.index(event), number
-        taken = sum([1 << (self._last_plan - plan.number) for plan in inputs.plans])
+        taken = sum([1 << (self._last_chunk - chunk.number) for chunk in inputs.chunks])
         return (
             self._seq,
             inputs.due_ns,
@@ -233,9 +233,9 @@ class Loop:
             output.mode,
             output.n,
             output.flags,
-            output.plan,
-            _age(output.plan_age_ns),
-            self._last_plan,
+            output.chunk,
+            _age(output.chunk_age_ns),
+            self._last_chunk,
             taken,
             *events,
             *commands,

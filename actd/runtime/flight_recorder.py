@@ -34,7 +34,7 @@ def run(job: Mapping[str, Any]) -> None:
     """Record until asked to end and the last tick is on disk."""
     blocks = open_blocks(Shapes(**job["shapes"]), job["fds"])
     log = FlightLog(Path(job["run"]), job["settings"], job["max_bytes"])
-    rings = {"ticks": blocks.ticks, "plans": blocks.plans}
+    rings = {"ticks": blocks.ticks, "chunks": blocks.chunks}
     Recorder(log, rings, job["settings"]["tick"]["period_ns"]).run()
 
 

@@ -50,7 +50,7 @@ def run(job: Mapping[str, Any]) -> None:
     usable_ns = warm_up(engine)
     process_entry.report(state="warm", usable_ms=usable_ns / 1e6)
     rules = Rules(**{**job["rules"], "max_age": MaxAge(**job["rules"]["max_age"])})
-    maker = PlanMaker(engine, blocks, job["joints"], usable_ns)
+    maker = ChunkMaker(engine, blocks, job["joints"], usable_ns)
     observer = Observer(engine.spec, blocks, rules)
     while True:
         blocks.pulse.write((now_ns(),))
@@ -79,7 +79,7 @@ def warm_up(engine: Engine) -> int:
     return max(_USABLE_MIN_NS, _USABLE_INFERENCES * slowest_ns + _USABLE_REST_NS)
 
 
-class PlanMaker:
+class ChunkMaker:
     """Turns observations into plans, and says how that goes: each condition once."""
 
     def __init__(
@@ -87,7 +87,7 @@ class PlanMaker:
     ) -> None:
         self._engine = engine
         self._usable_ns = usable_ns
-        self._plans = blocks.plans
+        self._chunks = blocks.chunks
         self._joints = joints
         self._refused = 0
         self._trouble = Outage(0, _WELL_AGAIN_NS)
@@ -102,7 +102,7 @@ class PlanMaker:
         if wrong.size:
             self._refuse(self._joints[wrong[0]])
             return
-        self._plans.write(
+        self._chunks.write(
             (observation.t_ns, started_ns, infer_ns, observation.skew_ns, self._usable_ns, actions)
         )
         self._trouble.look(bool(observation.complaint), started_ns)

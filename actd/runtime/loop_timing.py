@@ -13,7 +13,7 @@ from actd.control.limits import Flag
 from actd.mode import Mode
 from actd.runtime.histogram import Histogram
 
-_NAMES = ("lateness", "work", "plan_age", "inference")
+_NAMES = ("lateness", "work", "chunk_age", "inference")
 
 
 class Cadence:
@@ -37,8 +37,8 @@ class Cadence:
         for name, histogram in self._since.items():
             self._before[name].merge(histogram)
         self._since = {name: Histogram() for name in _NAMES}
-        self._plans = 0
-        self._first_plan_ns = self._last_plan_ns = 0
+        self._chunks = 0
+        self._first_chunk_ns = self._last_chunk_ns = 0
 
     def tick(self, record: Any) -> None:
         """Take in one record of `actd.runtime.channels.tick_dtype`."""
@@ -53,16 +53,16 @@ class Cadence:
         flags = int(record["flags"])
         self._starved += bool(flags & Flag.STARVED)
         self._flags.update(flag.name for flag in Flag if flags & flag and flag.name)
-        if record["plan_age_ns"] >= 0:
-            self._since["plan_age"].add(int(record["plan_age_ns"]))
+        if record["chunk_age_ns"] >= 0:
+            self._since["chunk_age"].add(int(record["chunk_age_ns"]))
 
-    def plan(self, record: Any) -> None:
-        """Take in one record of `actd.runtime.channels.plan_dtype`."""
-        self._plans += 1
+    def chunk(self, record: Any) -> None:
+        """Take in one record of `actd.runtime.channels.chunk_dtype`."""
+        self._chunks += 1
         self._since["inference"].add(int(record["infer_ns"]))
         t_ns = int(record["t_observation_ns"])
-        self._first_plan_ns = self._first_plan_ns or t_ns
-        self._last_plan_ns = t_ns
+        self._first_chunk_ns = self._first_chunk_ns or t_ns
+        self._last_chunk_ns = t_ns
 
     def control(self) -> dict[str, Any]:
         """Rates in Hz, lateness and work in us, plan age in ms, and counts."""
@@ -74,7 +74,7 @@ class Cadence:
             "starved": self._starved,
             "lateness_us": self._since["lateness"].tails(1e3),
             "work_us": self._since["work"].tails(1e3),
-            "plan_age_ms": self._since["plan_age"].tails(1e6),
+            "chunk_age_ms": self._since["chunk_age"].tails(1e6),
             "mode_counts": {mode.name: self._modes[mode.name] for mode in Mode},
             "flags": dict(self._flags),
         }
@@ -82,8 +82,8 @@ class Cadence:
     def inference(self) -> dict[str, Any]:
         """Plans, their rate in Hz and inference times in ms."""
         return {
-            "plans": self._plans,
-            "rate_hz": _rate(self._plans, self._last_plan_ns - self._first_plan_ns),
+            "chunks": self._chunks,
+            "rate_hz": _rate(self._chunks, self._last_chunk_ns - self._first_chunk_ns),
             "ms": self._since["inference"].tails(1e6),
         }
 

@@ -19,7 +19,7 @@ from actd.config import Config
 from actd.engine.manifest import Manifest
 from actd.flightlog import reader
 from actd.runtime import settings
-from actd.runtime.channels import EVENTS, Shapes, plan_dtype, tick_dtype
+from actd.runtime.channels import EVENTS, Shapes, chunk_dtype, tick_dtype
 from actd.runtime.clock import now_ns, unix_s
 from actd.runtime.cores import Share
 
@@ -76,6 +76,6 @@ def run_settings(
         "tick": settings.tick_job(config, spec, share, boot),
         "dtypes": {
             "ticks": tick_dtype(shapes.action_dim, len(shapes.cameras)).descr,
-            "plans": plan_dtype(shapes.chunk_size, shapes.action_dim).descr,
+            "chunks": chunk_dtype(shapes.chunk_size, shapes.action_dim).descr,
         },
     }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from actd.control.chunks import PlanSettings, describe
+from actd.control.chunks import ChunkSettings, describe
 from actd.control.controller import ControlSettings
 from actd.control.limits import Limits, Vector
 from actd.control.staleness import MaxAge
@@ -99,8 +99,8 @@ def control_job(config: Config, spec: PolicySpec) -> dict[str, Any]:
         coeff = spec.temporal_ensemble_coeff
     low, high = trained_range(config, spec)
     return _arm_job(config) | {
-        "plan": {
-            "mode": plan_mode(config, spec),
+        "chunk": {
+            "mode": chunk_mode(config, spec),
             "policy_hz": config.policy_hz(spec.trained_hz),
             "chunk_size": spec.chunk_size,
             "action_dim": spec.action_dim,
@@ -127,14 +127,14 @@ def step_job(config: Config, share: Share, boot: str, rows: int, rows_hz: float)
         "tick": _tick_job(config, 0, share, boot),
         "control": _arm_job(config)
         | {
-            "plan": {
+            "chunk": {
                 "mode": "queue",
                 "policy_hz": rows_hz,
                 "chunk_size": rows,
                 "action_dim": count,
                 "n_action_steps": rows,
                 "interpolation": ["hold"] * count,
-                "max_plans": 1,
+                "max_chunks": 1,
             },
             "trained_low": ["-inf"] * count,
             "trained_high": ["inf"] * count,
@@ -202,14 +202,14 @@ def _max_age(config: Config) -> dict[str, int]:
     return {
         "state_ns": round(stale.state_ms * 1e6),
         "camera_ns": round(stale.camera_ms * 1e6),
-        "plan_ns": round((stale.plan_ms or 0) * 1e6),
+        "plan_ns": round((stale.chunk_ms or 0) * 1e6),
         "controller_ns": round(config.controller_ms * 1e6),
         "frozen_ns": round(stale.frozen_ms * 1e6),
         "fault_after_ns": round(stale.fault_after_ms * 1e6),
     }
 
 
-def plan_mode(config: Config, spec: PolicySpec) -> str:
+def chunk_mode(config: Config, spec: PolicySpec) -> str:
     """The chunk mode: the file's, else as the checkpoint was configured.
 
     A coefficient in the file asks for the ensemble that it is for.
@@ -237,9 +237,9 @@ def placement(config: Config, share: Share, role: Role) -> dict[str, Any]:
     }
 
 
-def plan_words(config: Config, spec: PolicySpec) -> str:
+def chunk_words(config: Config, spec: PolicySpec) -> str:
     """How chunks are read, in a sentence."""
-    return describe(control_settings(control_job(config, spec)).plan)
+    return describe(control_settings(control_job(config, spec)).chunk)
 
 
 def dims(spec: PolicySpec, kind: str) -> int:
@@ -249,16 +249,16 @@ def dims(spec: PolicySpec, kind: str) -> int:
 
 def control_settings(job: Mapping[str, Any]) -> ControlSettings:
     """The inverse of `control_job`."""
-    plan: dict[str, Any] = {
+    chunk: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value
-        for key, value in job["plan"].items()
+        for key, value in job["chunk"].items()
     }
     return ControlSettings(
         joints=tuple(job["joints"]),
         kinds=tuple(job["kinds"]),
         period_ns=job["period_ns"],
         ttl_ns=job["ttl_ns"],
-        plan=PlanSettings(**plan),
+        chunk=ChunkSettings(**chunk),
         limits=_limits(job["limits"]),
         max_age=MaxAge(**job["max_age"]),
         follow_ns=job["follow_ns"],

@@ -48,7 +48,7 @@ class Overview:
         self._family = family
         self._cadence = Cadence(config.control.rate_hz)
         self._started_ns = now_ns()
-        self._seen = {"tick": 0, "plan": 0, "notice": 0}
+        self._seen = {"tick": 0, "chunk": 0, "notice": 0}
         self._mode = Mode.IDLE
         self._reason = ""
         self._refused: tuple[int, str] = (0, "")
@@ -71,9 +71,9 @@ class Overview:
             if mode is not self._mode:
                 log.info("mode %s", mode.name)
                 self._mode = mode
-        for number, record in self._blocks.plans.since(self._seen["plan"]):
-            self._seen["plan"] = number
-            self._cadence.plan(record)
+        for number, record in self._blocks.chunks.since(self._seen["chunk"]):
+            self._seen["chunk"] = number
+            self._cadence.chunk(record)
         for number, record in self._blocks.notices.since(self._seen["notice"]):
             self._seen["notice"] = number
             self._hear(int(record["refused"]), bytes(record["text"]).decode(errors="replace"))
@@ -110,8 +110,8 @@ class Overview:
             "rate_hz": config.control.rate_hz,
             "policy_hz": config.policy_hz(spec.trained_hz),
             "chunk_size": spec.chunk_size,
-            "plan_mode": settings.plan_mode(config, spec),
-            "plan": settings.plan_words(config, spec),
+            "chunk_mode": settings.chunk_mode(config, spec),
+            "chunk": settings.chunk_words(config, spec),
             "cameras": sizes,
             "engine": self._manifest.engine,
             "engine_sha256": {file.name: file.sha256 for file in self._manifest.files},
@@ -142,7 +142,7 @@ class Overview:
                 "state": self._inference_state(),
                 "restarts": inference.restarts,
                 "refused": inference.condition.get("refused", 0),
-                "skew_ms": (self._blocks.plans.peek("skew_ns") or 0) / 1e6,
+                "skew_ms": (self._blocks.chunks.peek("skew_ns") or 0) / 1e6,
                 **self._cadence.inference(),
             },
             "cameras": {name: self._camera(name) for name in self._family.cameras},

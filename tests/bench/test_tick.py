@@ -122,23 +122,23 @@ def test_a_turn_has_what_began_in_it() -> None:
 
 
 def test_what_a_frame_waits_beyond_inference_and_one_period() -> None:
-    plan = np.dtype(
+    chunk = np.dtype(
         [("number", "<i8"), ("t_observation_ns", "<i8"), ("started_ns", "<i8"), ("infer_ns", "<i8")]
     )
-    plans = np.array(
+    chunks = np.array(
         [
             (1, 100 * MS, 102 * MS, 80 * MS),  # ready at 182, used at 200
             (2, 200 * MS, 201 * MS, 90 * MS),  # ready at 291, used at 300
             (3, 300 * MS, 301 * MS, 500 * MS),  # not ready within the turn
         ],
-        plan,
+        chunk,
     )
-    ticks = np.zeros(10, [("newest_plan", "<i8"), ("wake_ns", "<i8")])
+    ticks = np.zeros(10, [("newest_chunk", "<i8"), ("wake_ns", "<i8")])
     ticks["wake_ns"] = np.arange(100, 300, 20)[:10] * MS
-    ticks["newest_plan"] = [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]
+    ticks["newest_chunk"] = [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]
     more = np.zeros(1, ticks.dtype)
-    more["newest_plan"], more["wake_ns"] = 2, 300 * MS
-    over_ms = frame_over_ms(plans, np.concatenate([ticks, more]), [(0, 400 * MS)], 20 * MS)
+    more["newest_chunk"], more["wake_ns"] = 2, 300 * MS
+    over_ms = frame_over_ms(chunks, np.concatenate([ticks, more]), [(0, 400 * MS)], 20 * MS)
     assert over_ms.tolist() == [0.0, -10.0]
 
 

@@ -40,7 +40,7 @@ class Daemon:
             action={"j": 1.0},
             rest={"j": 1.5},
             rest_ms=300.0,
-            plan=1,
+            chunk=1,
             age_ms=1.0,
             n=1,
             infer_ms=1.0,

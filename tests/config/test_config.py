@@ -43,7 +43,7 @@ def test_defaults_and_relative_paths(tmp_path: Path) -> None:
     assert config.link.ports.actions == 9872
     assert config.control.rate_hz == 50
     assert list(config.robot.joints) == ["waist", "elbow"]
-    assert (config.observation.on_skew, config.staleness.plan_ms) == ("refuse", None)
+    assert (config.observation.on_skew, config.staleness.chunk_ms) == ("refuse", None)
 
 
 def test_every_mistake_comes_at_once_with_its_place(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.control.chunks import Plan, PlanSettings
+from actd.control.chunks import ActionChunk, ChunkSettings
 from actd.control.controller import Controller, ControlSettings, Inputs, Output
 from actd.control.limits import Limits
 from actd.control.staleness import MaxAge
@@ -32,7 +32,7 @@ def settings(
     def each(value: Any) -> Vector:
         return np.array(np.broadcast_to(np.asarray(value, dtype=np.float64), (joints,)))
 
-    plan: dict[str, Any] = {
+    chunk: dict[str, Any] = {
         "mode": "queue",
         "chunk_size": 100,
         "n_action_steps": 100,
@@ -52,13 +52,13 @@ def settings(
         "ease_in_ns": 0,
     }
     for name, value in changes.items():
-        place = plan if name in PlanSettings.__dataclass_fields__ else rest
+        place = chunk if name in ChunkSettings.__dataclass_fields__ else rest
         (limits if name in limits else place)[name] = value
     rest = {name: each(value) if name in _VECTORS else value for name, value in rest.items()}
     return ControlSettings(
         joints=tuple(f"j{k}" for k in range(joints)),
         period_ns=round(1e9 / hz),
-        plan=PlanSettings(policy_hz=policy_hz, action_dim=joints, **plan),
+        chunk=ChunkSettings(policy_hz=policy_hz, action_dim=joints, **chunk),
         limits=Limits(**{name: each(value) for name, value in limits.items()}),
         **rest,
     )
@@ -88,16 +88,16 @@ class Rig:
         self.held: dict[str, Any] = {}
         """Inputs that stay as they are until told otherwise."""
 
-    def plan(self, rows: Any, age_ns: int = 0, usable_ns: int = 10**12) -> Plan:
+    def chunk(self, rows: Any, age_ns: int = 0, usable_ns: int = 10**12) -> ActionChunk:
         """A plan observed `age_ns` before the next tick; `rows` is brought to the chunk's size."""
-        size, joints = self.settings.plan.chunk_size, len(self.settings.joints)
+        size, joints = self.settings.chunk.chunk_size, len(self.settings.joints)
         rows = np.asarray(rows, dtype=np.float32)
         if rows.ndim < 2:
             rows = np.broadcast_to(rows, (1, joints))
         rows = np.concatenate([rows, np.repeat(rows[-1:], max(0, size - len(rows)), axis=0)])
         self.number += 1
         observed_ns = self.due_ns + self.settings.period_ns - age_ns
-        return Plan(self.number, observed_ns, rows[:size], usable_ns)
+        return ActionChunk(self.number, observed_ns, rows[:size], usable_ns)
 
     def tick(self, *events: Event, late_ns: int = 0, **changes: Any) -> Output:
         """The next tick; `late_ns` more than a period after the last."""
@@ -118,7 +118,7 @@ class Rig:
 
     def armed(self, rows: Any, **options: Any) -> Rig:
         """Armed, with one plan whose first row is due now."""
-        self.tick(plans=(self.plan(rows, **options),))
+        self.tick(chunks=(self.chunk(rows, **options),))
         output = self.tick(Event.ARM)
         assert output.answers[0].error == "", output.answers
         assert output.mode is Mode.ARMED

@@ -43,7 +43,7 @@ def refusal(rig: Rig, **changes: Any) -> str:
 )
 def test_arming_is_refused_by_name(changes: dict[str, Any], reason: str) -> None:
     rig = Rig(settings())
-    rig.tick(plans=(rig.plan(0.0),))
+    rig.tick(chunks=(rig.chunk(0.0),))
     assert reason in refusal(rig, **changes)
 
 
@@ -56,13 +56,13 @@ def test_all_reasons_come_at_once() -> None:
 def test_a_first_command_in_another_unit_is_measured_as_it_is() -> None:
     """45 degrees for an arm in radians, near its limit: clipped, it was close enough."""
     rig = Rig(settings(1), 2.9)
-    rig.tick(plans=(rig.plan([3.6]),))
+    rig.tick(chunks=(rig.chunk([3.6]),))
     assert "first command is 0.7" in refusal(rig)
 
 
 def test_values_far_outside_the_limits_are_no_plan() -> None:
     rig = Rig(settings(2), 0.0)
-    rig.tick(plans=(rig.plan([0.0, 45.0]),))
+    rig.tick(chunks=(rig.chunk([0.0, 45.0]),))
     error = refusal(rig)
     assert "joint j1: the policy commands 45 to 45, far outside its limits" in error
     assert "units" in error
@@ -72,21 +72,21 @@ def test_a_policy_that_begins_to_command_nonsense_is_held() -> None:
     rig = Rig(settings(1), 0.0)
     rig.armed([0.0], usable_ns=300 * MS)
     for _ in range(40):
-        output = rig.tick(plans=(rig.plan([1e30], usable_ns=300 * MS),))
+        output = rig.tick(chunks=(rig.chunk([1e30], usable_ns=300 * MS),))
     assert output.mode is not Mode.ARMED
     assert np.abs(rig.commands()).max() == 0.0
 
 
 def test_a_plan_from_the_future_does_not_keep_later_ones_out() -> None:
     rig = Rig(settings(1), 0.0)
-    rig.tick(plans=(rig.plan([0.1], age_ns=-(10**12)),))
-    rig.tick(plans=(rig.plan([0.2]),))
+    rig.tick(chunks=(rig.chunk([0.1], age_ns=-(10**12)),))
+    rig.tick(chunks=(rig.chunk([0.2]),))
     assert rig.tick(Event.ARM).mode is Mode.ARMED
 
 
 def test_where_training_never_was_is_named_and_no_reason_to_refuse() -> None:
     rig = Rig(settings(2, trained_low=[-1.0, 0.5], trained_high=[1.0, 0.9]), 0.0)
-    rig.tick(plans=(rig.plan(0.0),))
+    rig.tick(chunks=(rig.chunk(0.0),))
     output = rig.tick(Event.ARM)
     assert output.mode is Mode.ARMED
     assert output.answers[0].warnings == ("joint j1 is at 0, training never left 0.5 to 0.9",)

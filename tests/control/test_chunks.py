@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actd.control.chunks import Plan, Planner, PlanSettings, describe, ensemble_weights
+from actd.control.chunks import ActionChunk, ChunkBuffer, ChunkSettings, describe, ensemble_weights
 
 GOLDEN = np.load(Path(__file__).parent.parent / "golden" / "ensembler.npz")
 PERIOD_NS = 20_000_000
 STEPS = np.arange(3.0)
 
 
-def planner(mode: str = "temporal", **changes: object) -> Planner:
+def buffer(mode: str = "temporal", **changes: object) -> ChunkBuffer:
     values: dict[str, object] = {
         "mode": mode,
         "policy_hz": 50.0,
@@ -26,13 +26,13 @@ def planner(mode: str = "temporal", **changes: object) -> Planner:
         "temporal_coeff": 0.01,
         "crossfade_ns": 100_000_000,
     }
-    return Planner(PlanSettings(**(values | changes)))  # type: ignore[arg-type]
+    return ChunkBuffer(ChunkSettings(**(values | changes)))  # type: ignore[arg-type]
 
 
-def ramp(number: int, t_ns: int, *, chunk: int = 8, offset: float = 0.0) -> Plan:
+def ramp(number: int, t_ns: int, *, chunk: int = 8, offset: float = 0.0) -> ActionChunk:
     """A chunk whose value at any time is seconds since zero plus `offset`."""
     times_s = (t_ns + np.arange(chunk) * PERIOD_NS) / 1e9 + offset
-    return Plan(number, t_ns, np.repeat(times_s[:, None], 3, axis=1).astype(np.float32))
+    return ActionChunk(number, t_ns, np.repeat(times_s[:, None], 3, axis=1).astype(np.float32))
 
 
 COEFFS = sorted(key.removeprefix("coeff_") for key in GOLDEN.files if key.startswith("coeff_"))
@@ -40,10 +40,10 @@ COEFFS = sorted(key.removeprefix("coeff_") for key in GOLDEN.files if key.starts
 
 @pytest.mark.parametrize("coeff", COEFFS)
 def test_temporal_equals_lerobot_when_every_tick_has_an_inference(coeff: str) -> None:
-    subject = planner(temporal_coeff=float(coeff))
+    subject = buffer(temporal_coeff=float(coeff))
     for tick, chunk in enumerate(GOLDEN["chunks"]):
         t_ns = 5 * 10**9 + tick * PERIOD_NS
-        assert subject.add(Plan(tick + 1, t_ns, chunk))
+        assert subject.add(ActionChunk(tick + 1, t_ns, chunk))
         sample = subject.at(t_ns)
         assert sample is not None
         np.testing.assert_allclose(sample.action, GOLDEN[f"coeff_{coeff}"][tick], atol=1e-5)
@@ -70,7 +70,7 @@ def test_weights_favour_the_oldest_for_a_positive_coefficient() -> None:
 def test_plans_that_agree_give_the_agreed_action_whatever_their_timing(
     mode: str, starts: list[int], due: int
 ) -> None:
-    subject = planner(mode)
+    subject = buffer(mode)
     for number, start in enumerate(sorted(starts), start=1):
         assert subject.add(ramp(number, start))
     sample = subject.at(due)
@@ -86,8 +86,8 @@ def test_plans_that_agree_give_the_agreed_action_whatever_their_timing(
 def test_between_rows_the_action_is_interpolated(fraction: float, row: int) -> None:
     rows = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
     for mode in ("temporal", "queue", "latest"):
-        subject = planner(mode, crossfade_ns=0)
-        subject.add(Plan(1, 0, rows))
+        subject = buffer(mode, crossfade_ns=0)
+        subject.add(ActionChunk(1, 0, rows))
         due_ns = round((row + fraction) * PERIOD_NS)
         sample = subject.at(due_ns)
         assert sample is not None
@@ -97,7 +97,7 @@ def test_between_rows_the_action_is_interpolated(fraction: float, row: int) -> N
 
 def test_a_moment_no_plan_covers_has_no_action() -> None:
     for mode in ("temporal", "queue", "latest"):
-        subject = planner(mode)
+        subject = buffer(mode)
         assert subject.at(0) is None
         subject.add(ramp(1, 10 * PERIOD_NS))
         assert subject.at(10 * PERIOD_NS - 1_000_000) is None  # observed after the moment
@@ -107,7 +107,7 @@ def test_a_moment_no_plan_covers_has_no_action() -> None:
 
 
 def test_a_plan_not_newer_than_the_newest_is_refused() -> None:
-    subject = planner()
+    subject = buffer()
     assert subject.add(ramp(1, 100))
     assert not subject.add(ramp(2, 100))
     assert not subject.add(ramp(3, 50))
@@ -117,19 +117,19 @@ def test_a_plan_not_newer_than_the_newest_is_refused() -> None:
 def test_queue_equals_a_fifo_of_n_action_steps() -> None:
     """As LeRobot's select_action: n steps of one chunk, then the chunk predicted at that tick."""
     chunks = GOLDEN["chunks"]
-    subject = planner("queue", n_action_steps=3)
+    subject = buffer("queue", n_action_steps=3)
     queue: list[np.ndarray] = []
     for tick, chunk in enumerate(chunks):
         if not queue:
             queue = list(chunk[:3])
-        subject.add(Plan(tick + 1, tick * PERIOD_NS, chunk))
+        subject.add(ActionChunk(tick + 1, tick * PERIOD_NS, chunk))
         sample = subject.at(tick * PERIOD_NS)
         assert sample is not None
         np.testing.assert_array_equal(sample.action, queue.pop(0))
 
 
 def test_queue_uses_the_rest_of_a_chunk_when_no_newer_one_came() -> None:
-    subject = planner("queue", n_action_steps=2)
+    subject = buffer("queue", n_action_steps=2)
     subject.add(ramp(1, 0))
     sample = subject.at(5 * PERIOD_NS)
     assert sample is not None
@@ -137,11 +137,11 @@ def test_queue_uses_the_rest_of_a_chunk_when_no_newer_one_came() -> None:
 
 
 def test_latest_cross_fades_from_chunk_to_chunk() -> None:
-    subject = planner("latest", crossfade_ns=5 * PERIOD_NS)
+    subject = buffer("latest", crossfade_ns=5 * PERIOD_NS)
     zeros, ones = np.zeros((8, 3), np.float32), np.ones((8, 3), np.float32)
-    subject.add(Plan(1, 0, zeros))
+    subject.add(ActionChunk(1, 0, zeros))
     assert subject.at(0) is not None
-    subject.add(Plan(2, PERIOD_NS, ones))
+    subject.add(ActionChunk(2, PERIOD_NS, ones))
     first_fade = [subject.at(k * PERIOD_NS) for k in range(5, 8)]
     values = [float(sample.action[0]) for sample in first_fade if sample is not None]
     assert values[0] == 0.0
@@ -155,11 +155,11 @@ def test_any_arrival_order_never_fails_and_stays_between_the_plans(
     gaps: list[int], data: st.DataObject
 ) -> None:
     mode = data.draw(st.sampled_from(["temporal", "queue", "latest"]))
-    subject = planner(mode, max_plans=16, n_action_steps=4)
+    subject = buffer(mode, max_chunks=16, n_action_steps=4)
     t_ns, due_ns = 0, 0
     for number, gap in enumerate(gaps, start=1):
         t_ns += gap
-        subject.add(Plan(number, t_ns, np.full((8, 3), number % 2, np.float32)))
+        subject.add(ActionChunk(number, t_ns, np.full((8, 3), number % 2, np.float32)))
         due_ns = max(due_ns, t_ns + data.draw(st.integers(-30_000_000, 200_000_000)))
         sample = subject.at(due_ns)
         if sample is not None:
@@ -168,7 +168,7 @@ def test_any_arrival_order_never_fails_and_stays_between_the_plans(
 
 def test_clear_forgets_everything() -> None:
     for mode in ("temporal", "queue", "latest"):
-        subject = planner(mode)
+        subject = buffer(mode)
         subject.add(ramp(1, 0))
         assert subject.at(0) is not None
         subject.clear()
@@ -178,10 +178,10 @@ def test_clear_forgets_everything() -> None:
 
 def test_latest_fades_on_when_the_old_chunk_runs_out() -> None:
     """A late chunk arrives one row before the end of the one in use: still no step."""
-    subject = planner("latest", crossfade_ns=5 * PERIOD_NS)
-    subject.add(Plan(1, 0, np.zeros((8, 3), np.float32)))
+    subject = buffer("latest", crossfade_ns=5 * PERIOD_NS)
+    subject.add(ActionChunk(1, 0, np.zeros((8, 3), np.float32)))
     assert subject.at(6 * PERIOD_NS) is not None
-    subject.add(Plan(2, 5 * PERIOD_NS, np.ones((8, 3), np.float32)))
+    subject.add(ActionChunk(2, 5 * PERIOD_NS, np.ones((8, 3), np.float32)))
     times = range(7 * PERIOD_NS, 13 * PERIOD_NS, PERIOD_NS // 10)
     samples = [subject.at(due_ns) for due_ns in times]
     values = np.array([sample.action[0] for sample in samples if sample is not None])
@@ -193,11 +193,11 @@ def test_latest_fades_on_when_the_old_chunk_runs_out() -> None:
 
 def test_latest_does_not_fade_from_a_chunk_that_was_over() -> None:
     """After a gap nothing was commanded: the new chunk counts from its first moment."""
-    subject = planner("latest", crossfade_ns=5 * PERIOD_NS)
-    subject.add(Plan(1, 0, np.zeros((8, 3), np.float32)))
+    subject = buffer("latest", crossfade_ns=5 * PERIOD_NS)
+    subject.add(ActionChunk(1, 0, np.zeros((8, 3), np.float32)))
     assert subject.at(0) is not None
     assert subject.at(9 * PERIOD_NS) is None
-    subject.add(Plan(2, 10 * PERIOD_NS, np.ones((8, 3), np.float32)))
+    subject.add(ActionChunk(2, 10 * PERIOD_NS, np.ones((8, 3), np.float32)))
     sample = subject.at(10 * PERIOD_NS)
     assert sample is not None
     assert sample.n == 1
@@ -206,14 +206,14 @@ def test_latest_does_not_fade_from_a_chunk_that_was_over() -> None:
 
 def test_a_missing_chunk_costs_one_longer_fade_and_no_step() -> None:
     """Chunks that say 0, (missing), 1: between two moments never more than the fade's slope."""
-    subject = planner("latest", chunk_size=20, crossfade_ns=4 * PERIOD_NS)
+    subject = buffer("latest", chunk_size=20, crossfade_ns=4 * PERIOD_NS)
     step_ns = PERIOD_NS // 4
     values = []
     for k in range(30 * 4):
         due_ns = k * step_ns
         if k % 16 == 0 and k != 32:
             actions = np.full((20, 3), float(k > 32), np.float32)
-            subject.add(Plan(k + 1, due_ns, actions))
+            subject.add(ActionChunk(k + 1, due_ns, actions))
         sample = subject.at(due_ns)
         assert sample is not None
         values.append(float(sample.action[0]))
@@ -258,7 +258,7 @@ def test_a_missing_chunk_costs_one_longer_fade_and_no_step() -> None:
 def test_the_mode_is_described_with_what_its_coefficient_means(
     changes: dict[str, object], words: str
 ) -> None:
-    assert describe(planner(**changes).settings) == words  # type: ignore[arg-type]
+    assert describe(buffer(**changes).settings) == words  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("coeff", [-50.0, 50.0])
@@ -270,9 +270,9 @@ def test_extreme_coefficients_stay_finite(coeff: float) -> None:
 
 def test_temporal_keeps_at_most_the_chunks_that_still_count() -> None:
     """Slots go round many times; what is mixed is always the chunks that cover the moment."""
-    subject = planner("temporal", max_plans=9, temporal_coeff=0.0)
+    subject = buffer("temporal", max_chunks=9, temporal_coeff=0.0)
     for tick in range(100):
-        subject.add(Plan(tick + 1, tick * PERIOD_NS, np.full((8, 3), tick, np.float32)))
+        subject.add(ActionChunk(tick + 1, tick * PERIOD_NS, np.full((8, 3), tick, np.float32)))
         sample = subject.at(tick * PERIOD_NS)
         assert sample is not None
         covering = np.arange(max(0, tick - 7), tick + 1)
@@ -281,9 +281,9 @@ def test_temporal_keeps_at_most_the_chunks_that_still_count() -> None:
 
 
 def test_temporal_with_more_plans_than_room_drops_the_oldest() -> None:
-    subject = planner("temporal", max_plans=4, temporal_coeff=0.0)
+    subject = buffer("temporal", max_chunks=4, temporal_coeff=0.0)
     for number in range(10):
-        subject.add(Plan(number + 1, number * 1000, np.full((8, 3), number, np.float32)))
+        subject.add(ActionChunk(number + 1, number * 1000, np.full((8, 3), number, np.float32)))
     sample = subject.at(PERIOD_NS)
     assert sample is not None
     assert (sample.n, sample.number) == (4, 10)
@@ -293,12 +293,12 @@ def test_temporal_with_more_plans_than_room_drops_the_oldest() -> None:
 @pytest.mark.parametrize("rate", [50, 30, 10, 5])
 def test_weights_count_time_and_not_how_often_there_is_a_plan(rate: int) -> None:
     """The mean age of what is followed hardly depends on how many plans there are a second."""
-    subject = planner("temporal", chunk_size=100, temporal_coeff=0.1)
+    subject = buffer("temporal", chunk_size=100, temporal_coeff=0.1)
     every_ns = round(1e9 / rate)
     for number in range(3 * rate):
         # A chunk that says how old its observation is, wherever it is read.
         ages = np.arange(100)[:, None] * np.full(3, PERIOD_NS / 1e9)
-        subject.add(Plan(number + 1, number * every_ns, ages.astype(np.float32)))
+        subject.add(ActionChunk(number + 1, number * every_ns, ages.astype(np.float32)))
     sample = subject.at(3 * rate * every_ns)
     assert sample is not None
     assert sample.action[0] == pytest.approx(1.75, abs=0.08)  # by count it was 1.79 to 1.06
@@ -306,28 +306,28 @@ def test_weights_count_time_and_not_how_often_there_is_a_plan(rate: int) -> None
 
 def test_queue_counts_its_rows_from_the_first_that_is_used() -> None:
     """An inference of three periods takes nothing away from n_action_steps."""
-    subject = planner("queue", chunk_size=8, n_action_steps=4)
-    subject.add(Plan(1, 0, np.zeros((8, 3), np.float32)))
+    subject = buffer("queue", chunk_size=8, n_action_steps=4)
+    subject.add(ActionChunk(1, 0, np.zeros((8, 3), np.float32)))
     assert subject.at(3 * PERIOD_NS) is not None
-    subject.add(Plan(2, 4 * PERIOD_NS, np.ones((8, 3), np.float32)))
+    subject.add(ActionChunk(2, 4 * PERIOD_NS, np.ones((8, 3), np.float32)))
     values = [subject.at(k * PERIOD_NS) for k in range(4, 9)]
     assert [float(s.action[0]) for s in values if s is not None] == [0, 0, 0, 1, 1]
 
 
 def test_queue_goes_on_to_the_newest_when_a_whole_chunk_is_used() -> None:
-    subject = planner("queue", chunk_size=8, n_action_steps=8)
+    subject = buffer("queue", chunk_size=8, n_action_steps=8)
     for k in range(60):
-        subject.add(Plan(k + 1, k * PERIOD_NS - 2 * PERIOD_NS, np.zeros((8, 3), np.float32)))
+        subject.add(ActionChunk(k + 1, k * PERIOD_NS - 2 * PERIOD_NS, np.zeros((8, 3), np.float32)))
         assert subject.at(k * PERIOD_NS) is not None
 
 
 def test_the_path_is_what_will_be_due_then() -> None:
     rows = np.random.default_rng(1).normal(size=(8, 3)).astype(np.float32)
     for mode in ("temporal", "queue", "latest"):
-        settings = planner(mode, crossfade_ns=0).settings
-        ahead, later = Planner(settings, 4), Planner(settings)
+        settings = buffer(mode, crossfade_ns=0).settings
+        ahead, later = ChunkBuffer(settings, 4), ChunkBuffer(settings)
         for subject in (ahead, later):
-            subject.add(Plan(1, 0, rows))
+            subject.add(ActionChunk(1, 0, rows))
         sample = ahead.at(30_000_000)
         assert sample is not None
         for k, row in enumerate(sample.path):
@@ -340,10 +340,10 @@ def test_the_path_is_what_will_be_due_then() -> None:
 
 
 def test_a_path_goes_on_with_the_chunk_that_will_be_read_next() -> None:
-    subject = Planner(planner("queue", n_action_steps=4).settings, 6)
-    subject.add(Plan(1, 0, np.zeros((8, 3), np.float32)))
+    subject = ChunkBuffer(buffer("queue", n_action_steps=4).settings, 6)
+    subject.add(ActionChunk(1, 0, np.zeros((8, 3), np.float32)))
     assert subject.at(0) is not None
-    subject.add(Plan(2, PERIOD_NS, np.ones((8, 3), np.float32)))
+    subject.add(ActionChunk(2, PERIOD_NS, np.ones((8, 3), np.float32)))
     sample = subject.at(PERIOD_NS)
     assert sample is not None
     assert sample.path[:, 0].tolist() == [0, 0, 0, 1, 1, 1, 1]
@@ -351,7 +351,7 @@ def test_a_path_goes_on_with_the_chunk_that_will_be_read_next() -> None:
 
 
 def test_each_joint_is_read_as_far_ahead_as_it_needs() -> None:
-    subject = planner("queue", latency_ns=(0, 3 * PERIOD_NS, 0))
+    subject = buffer("queue", latency_ns=(0, 3 * PERIOD_NS, 0))
     subject.add(ramp(1, 0))
     sample = subject.at(2 * PERIOD_NS)
     assert sample is not None

@@ -47,8 +47,8 @@ def test_two_plans_on_either_side_of_the_end_agree() -> None:
     )
     rig.armed([3.12])
     for k in range(20):
-        plan = rig.plan([3.1 if k % 2 else -3.1])
-        output = rig.tick(plans=(plan,))
+        chunk = rig.chunk([3.1 if k % 2 else -3.1])
+        output = rig.tick(chunks=(chunk,))
         assert output.action is not None
         assert abs(output.action[0]) > 3.0
 

@@ -44,7 +44,7 @@ def test_armed_eases_in_and_then_follows_the_plan() -> None:
 def test_the_first_action_after_arming_is_the_first_row_however_long_one_waited() -> None:
     rig = Rig(settings(1, **LONG), WAVE[0])
     for _ in range(50):
-        rig.tick(plans=(rig.plan(WAVE, age_ns=60 * MS),))
+        rig.tick(chunks=(rig.chunk(WAVE, age_ns=60 * MS),))
     output = rig.tick(Event.ARM)
     assert output.mode is Mode.ARMED
     assert output.action is not None
@@ -180,7 +180,7 @@ def test_stop_in_idle_commands_nothing(unseen: dict[str, Any]) -> None:
     assert output.action is None
     assert {output.action for output in rig.run(5)} == {None}
     assert rig.tick(Event.RESET).mode is Mode.IDLE
-    rig.tick(plans=(rig.plan(1.3),))
+    rig.tick(chunks=(rig.chunk(1.3),))
     assert rig.tick(Event.ARM).action is not None
 
 
@@ -189,21 +189,21 @@ def test_a_plan_from_before_a_silence_is_not_followed_after_it(suspended: bool) 
     """What it was observed of may be anywhere by now, whatever its age says."""
     rig = Rig(with_age(settings(1, **LONG), fault_after_ns=10**10)).armed(WAVE)
     rig.run(10)
-    before = rig.plan(WAVE, age_ns=5 * MS)
+    before = rig.chunk(WAVE, age_ns=5 * MS)
     silence = {"suspended_ns": 500 * MS} if suspended else {"late_ns": 500 * MS}
     assert rig.tick(**silence).mode is Mode.HOLD
-    assert rig.tick(plans=(before._replace(number=900),)).mode is Mode.HOLD
+    assert rig.tick(chunks=(before._replace(number=900),)).mode is Mode.HOLD
     rig.run(2)
     assert rig.outputs[-1].mode is Mode.HOLD
     here = 0.0 if rig.pose is None else rig.pose
-    rig.tick(plans=(rig.plan(here),))
+    rig.tick(chunks=(rig.chunk(here),))
     assert rig.tick().mode is Mode.ARMED
 
 
 def test_a_gap_says_that_plans_are_refused() -> None:
     rig = Rig(settings(1, **LONG)).armed(WAVE, usable_ns=100 * MS)
     for _ in range(20):
-        output = rig.tick(plans=(rig.plan(1e6),))
+        output = rig.tick(chunks=(rig.chunk(1e6),))
     assert output.mode is Mode.HOLD
     assert "far outside its limits" in output.reason
 
@@ -214,10 +214,10 @@ def test_a_plan_that_was_observed_in_skipped_slots_is_followed_at_once(skipped: 
     rig = Rig(settings(1, mode="latest", crossfade_ns=0, **LONG)).armed(WAVE)
     rig.run(30)
     late_ns = skipped * 20 * MS
-    plan = rig.plan(WAVE[31:], age_ns=-late_ns + 5 * MS)
-    output = rig.tick(plans=(plan,), late_ns=late_ns)
+    chunk = rig.chunk(WAVE[31:], age_ns=-late_ns + 5 * MS)
+    output = rig.tick(chunks=(chunk,), late_ns=late_ns)
     assert output.mode is Mode.ARMED
-    assert output.plan == plan.number
+    assert output.chunk == chunk.number
 
 
 def test_a_latched_fault_is_left_by_reset_and_arm_alone() -> None:
@@ -226,7 +226,7 @@ def test_a_latched_fault_is_left_by_reset_and_arm_alone() -> None:
     assert rig.outputs[-1].mode is Mode.FAULT
     assert "reset first" in rig.tick(Event.ARM).answers[0].error
     assert rig.tick(Event.RESET).mode is Mode.IDLE
-    rig.tick(plans=(rig.plan(rig.pose[0]),))
+    rig.tick(chunks=(rig.chunk(rig.pose[0]),))
     assert rig.tick(Event.ARM).mode is Mode.ARMED
 
 
@@ -241,7 +241,7 @@ def test_an_operators_hold_does_not_end_by_itself() -> None:
 def test_what_is_no_number_for_an_arm_never_reaches_it(value: float) -> None:
     rig = Rig(settings(1)).armed([0.1], usable_ns=300 * MS)
     for _ in range(40):
-        rig.tick(plans=(rig.plan([value], usable_ns=300 * MS),))
+        rig.tick(chunks=(rig.chunk([value], usable_ns=300 * MS),))
     assert rig.outputs[-1].mode in (Mode.HOLD, Mode.FAULT)
     assert np.isfinite(rig.commands()).all()
     assert np.abs(rig.commands()).max() <= 0.1 + 1e-6
@@ -288,13 +288,13 @@ def test_the_same_inputs_give_the_same_commands_to_the_last_bit() -> None:
         chance = np.random.default_rng(5)
         arm = settings(mode="temporal", ease_in_ns=300 * MS, velocity=0.4)
         rig = Rig(with_age(arm, fault_after_ns=10**9), 0.0)
-        rig.tick(plans=(rig.plan(0.1),))
+        rig.tick(chunks=(rig.chunk(0.1),))
         rig.tick(Event.ARM)
         for k in range(300):
-            plan = (
-                (rig.plan(chance.normal(0, 0.2, (100, 2)), age_ns=70 * MS),) if k % 3 == 0 else ()
+            chunk = (
+                (rig.chunk(chance.normal(0, 0.2, (100, 2)), age_ns=70 * MS),) if k % 3 == 0 else ()
             )
-            rig.tick(plans=plan, state_age_ns=300 * MS if k % 71 == 0 else 5 * MS)
+            rig.tick(chunks=chunk, state_age_ns=300 * MS if k % 71 == 0 else 5 * MS)
         return [
             (o.mode, o.flags, None if o.action is None else o.action.tobytes()) for o in rig.outputs
         ]

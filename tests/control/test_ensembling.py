@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actd.control.chunks import Plan, Planner, PlanSettings
+from actd.control.chunks import ActionChunk, ChunkBuffer, ChunkSettings
 from actd.control.ensembling import ensemble
 
 
@@ -24,15 +24,15 @@ def test_it_is_what_the_planner_says(
     chunks = np.random.default_rng(seed).normal(size=(frames, steps, 2)).astype(np.float32)
     made, ticks = np.arange(frames) * stride, (frames - 1) * stride + steps + 2
     found = ensemble(chunks, coeff, made_at=made, ticks=ticks)
-    planner = Planner(
-        PlanSettings("temporal", 50.0, steps, 2, n_action_steps=1, temporal_coeff=coeff)
+    buffer = ChunkBuffer(
+        ChunkSettings("temporal", 50.0, steps, 2, n_action_steps=1, temporal_coeff=coeff)
     )
     for tick in range(ticks):
         due_ns = tick * 20_000_000
         if tick in made:
             row = int(tick // stride)
-            planner.add(Plan(row + 1, due_ns, chunks[row]))
-        sample = planner.at(due_ns)
+            buffer.add(ActionChunk(row + 1, due_ns, chunks[row]))
+        sample = buffer.at(due_ns)
         if sample is None:
             assert np.isnan(found[tick]).all()
         else:

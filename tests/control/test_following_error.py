@@ -169,11 +169,11 @@ def test_an_arm_that_has_not_moved_with_its_command_is_not_armed_again() -> None
     rig.tick(Event.HOLD)
     rig.run(20)
     assert rig.outputs[-1].action is None
-    output = rig.tick(Event.ARM, plans=(rig.plan(WAVE / 6),))
+    output = rig.tick(Event.ARM, chunks=(rig.chunk(WAVE / 6),))
     assert "stand still since the command moved" in output.answers[0].error
     assert output.mode is Mode.HOLD
     rig.tick(Event.RESET)
-    rig.tick(plans=(rig.plan(WAVE / 6),))
+    rig.tick(chunks=(rig.chunk(WAVE / 6),))
     assert rig.tick(Event.ARM).mode is Mode.ARMED
 
 
@@ -209,7 +209,7 @@ def test_after_a_reset_another_controller_may_be_armed() -> None:
     restarted(rig)
     rig.run(30)
     rig.tick(Event.RESET)
-    rig.tick(plans=(rig.plan(WAVE),))
+    rig.tick(chunks=(rig.chunk(WAVE),))
     assert rig.tick(Event.ARM).mode is Mode.ARMED
 
 
@@ -278,7 +278,7 @@ def test_a_gripper_that_an_object_keeps_open_is_no_fault_and_keeps_its_grip() ->
     assert held is not None
     rig.tick(Event.RESET)
     assert rig.run(20)[-1].action is None
-    rig.tick(plans=(rig.plan([rig.pose[0], held[1], 0.0]),))
+    rig.tick(chunks=(rig.chunk([rig.pose[0], held[1], 0.0]),))
     output = rig.tick(Event.ARM)
     assert output.mode is Mode.ARMED, output.answers
     assert output.action is not None

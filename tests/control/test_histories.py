@@ -80,10 +80,10 @@ def test_no_history_leads_beyond_what_was_planned_or_over_a_limit(  # noqa: PLR0
         (Event.ARM, "old", 5 * MS, 30 * MS, 0, 0),
     ]
     for event, new, state_age, camera_age, late_ns, moved in (*script, *history):
-        plans: tuple[Any, ...] = ()
+        chunks: tuple[Any, ...] = ()
         if new != "old":
             values = rows() if new == "new" else np.full((30, 2), 45.0 if new == "far" else np.nan)
-            plans = (rig.plan(values, age_ns=arm.period_ns, usable_ns=0),)
+            chunks = (rig.chunk(values, age_ns=arm.period_ns, usable_ns=0),)
             if new == "new":
                 low, high = np.minimum(low, values.min(0)), np.maximum(high, values.max(0))
         if rig.outputs and rig.outputs[-1].mode is Mode.IDLE:
@@ -92,7 +92,7 @@ def test_no_history_leads_beyond_what_was_planned_or_over_a_limit(  # noqa: PLR0
         low, high = np.minimum(low, found), np.maximum(high, found)
         output = rig.tick(
             commands=() if event is None else ((1, event),),
-            plans=plans,
+            chunks=chunks,
             state_age_ns=state_age,
             camera_ages_ns={"top": camera_age},
             late_ns=late_ns,

@@ -8,28 +8,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from actd.control.chunks import Plan, PlanMode, Planner, PlanSettings
+from actd.control.chunks import ActionChunk, ChunkBuffer, ChunkMode, ChunkSettings
 from actd.control.interpolation import Interpolation, Interpolator
 from actd.control.limits import Vector
 
 PERIOD_NS = 20_000_000
 ROWS = 12
-MODES: tuple[PlanMode, ...] = ("temporal", "queue", "latest")
+MODES: tuple[ChunkMode, ...] = ("temporal", "queue", "latest")
 Rows = NDArray[np.float32]
 KINDS: tuple[Interpolation, ...] = ("hold", "linear", "smooth")
 # The uniform cubic B-spline by its definition, for the rows before, at, after and second after.
 BASIS = np.array([[1, 4, 1, 0], [-3, 0, 3, 0], [3, -6, 3, 0], [-1, 3, -3, 1]]) / 6
 
 
-def planner(mode: PlanMode = "queue", kinds: tuple[Interpolation, ...] = KINDS) -> Planner:
-    return Planner(
-        PlanSettings(
+def buffer(mode: ChunkMode = "queue", kinds: tuple[Interpolation, ...] = KINDS) -> ChunkBuffer:
+    return ChunkBuffer(
+        ChunkSettings(
             mode, 50.0, ROWS, len(kinds), ROWS, crossfade_ns=3 * PERIOD_NS, interpolation=kinds
         )
     )
 
 
-def sampled(subject: Planner, start_ns: int, end_ns: int, step_ns: int) -> Vector:
+def sampled(subject: ChunkBuffer, start_ns: int, end_ns: int, step_ns: int) -> Vector:
     samples = [subject.at(due_ns) for due_ns in range(start_ns, end_ns, step_ns)]
     return np.array([sample.action for sample in samples if sample is not None])
 
@@ -39,10 +39,10 @@ def wave(seed: int, joints: int = 3) -> Rows:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_hold_and_linear_pass_exactly_through_the_rows(mode: PlanMode) -> None:
+def test_hold_and_linear_pass_exactly_through_the_rows(mode: ChunkMode) -> None:
     rows = wave(0, 2)
-    subject = planner(mode, ("hold", "linear"))
-    subject.add(Plan(1, 0, rows))
+    subject = buffer(mode, ("hold", "linear"))
+    subject.add(ActionChunk(1, 0, rows))
     for k, row in enumerate(rows):
         sample = subject.at(k * PERIOD_NS)
         assert sample is not None
@@ -50,10 +50,10 @@ def test_hold_and_linear_pass_exactly_through_the_rows(mode: PlanMode) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_smooth_passes_a_row_at_a_sixth_of_the_bend_there(mode: PlanMode) -> None:
+def test_smooth_passes_a_row_at_a_sixth_of_the_bend_there(mode: ChunkMode) -> None:
     rows = wave(0, 1)
-    subject = planner(mode, ("smooth",))
-    subject.add(Plan(1, 0, rows))
+    subject = buffer(mode, ("smooth",))
+    subject.add(ActionChunk(1, 0, rows))
     padded = np.concatenate((rows[:1], rows, rows[-1:])).astype(float)
     bends = padded[:-2] - 2 * padded[1:-1] + padded[2:]
     at_rows = sampled(subject, 0, ROWS * PERIOD_NS, PERIOD_NS)
@@ -63,8 +63,8 @@ def test_smooth_passes_a_row_at_a_sixth_of_the_bend_there(mode: PlanMode) -> Non
 @given(row=st.integers(0, ROWS - 2), fraction=st.floats(0.001, 0.999), seed=st.integers(0, 99))
 def test_each_joint_is_interpolated_its_own_way(row: int, fraction: float, seed: int) -> None:
     rows = wave(seed)
-    subject = planner()
-    subject.add(Plan(1, 0, rows))
+    subject = buffer()
+    subject.add(ActionChunk(1, 0, rows))
     sample = subject.at(round((row + fraction) * PERIOD_NS))
     assert sample is not None
     around = rows[np.clip(np.arange(row - 1, row + 3), 0, ROWS - 1)].astype(float)
@@ -79,8 +79,8 @@ def test_each_joint_is_interpolated_its_own_way(row: int, fraction: float, seed:
 def test_smooth_has_a_steady_speed_and_acceleration_and_linear_no_steady_speed(seed: int) -> None:
     """Just before and just after every row, the first and the last included."""
     rows = wave(seed, 2)
-    subject = planner(kinds=("smooth", "linear"))
-    subject.add(Plan(1, 0, rows))
+    subject = buffer(kinds=("smooth", "linear"))
+    subject.add(ActionChunk(1, 0, rows))
     step = 20_000
     share = step / PERIOD_NS
     speeds, bends = [], []
@@ -104,13 +104,13 @@ def test_smooth_has_a_steady_speed_and_acceleration_and_linear_no_steady_speed(s
     starts=st.lists(st.integers(0, 100_000_000), min_size=1, max_size=5, unique=True),
 )
 def test_nothing_lies_beyond_the_rows(
-    seed: int, kind: Interpolation, mode: PlanMode, starts: list[int]
+    seed: int, kind: Interpolation, mode: ChunkMode, starts: list[int]
 ) -> None:
     """Of one chunk not even beyond the rows around the moment."""
-    subject = planner(mode, (kind,))
+    subject = buffer(mode, (kind,))
     chunks = [wave(seed + k, 1) for k in range(len(starts))]
     for k, start in enumerate(sorted(starts)):
-        subject.add(Plan(k + 1, start, chunks[k]))
+        subject.add(ActionChunk(k + 1, start, chunks[k]))
     values = sampled(subject, 0, ROWS * PERIOD_NS + 100_000_000, 3_700_000)
     low, high = np.min(chunks), np.max(chunks)
     eps = 1e-12
@@ -142,11 +142,11 @@ def test_a_straight_line_stays_one_wherever_it_is_read(
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_gripper_that_holds_switches_at_its_row_in_every_mode(mode: PlanMode) -> None:
+def test_a_gripper_that_holds_switches_at_its_row_in_every_mode(mode: ChunkMode) -> None:
     rows = np.zeros((ROWS, 2), np.float32)
     rows[5:] = 1.0
-    subject = planner(mode, ("hold", "smooth"))
-    subject.add(Plan(1, 0, rows))
+    subject = buffer(mode, ("hold", "smooth"))
+    subject.add(ActionChunk(1, 0, rows))
     values = sampled(subject, 0, ROWS * PERIOD_NS, 1_000_000)
     assert values[:, 0].tolist() == [0.0] * 100 + [1.0] * 140
     assert ((values[:, 1] > 0.1) & (values[:, 1] < 0.9)).any()
@@ -154,10 +154,10 @@ def test_a_gripper_that_holds_switches_at_its_row_in_every_mode(mode: PlanMode) 
 
 def test_smooth_also_fades_smoothly_from_chunk_to_chunk() -> None:
     """Two flat chunks: all motion is the fade, which starts and ends at rest."""
-    subject = planner("latest", ("smooth",))
-    subject.add(Plan(1, 0, np.zeros((ROWS, 1), np.float32)))
+    subject = buffer("latest", ("smooth",))
+    subject.add(ActionChunk(1, 0, np.zeros((ROWS, 1), np.float32)))
     subject.at(0)
-    subject.add(Plan(2, 4 * PERIOD_NS, np.ones((ROWS, 1), np.float32)))
+    subject.add(ActionChunk(2, 4 * PERIOD_NS, np.ones((ROWS, 1), np.float32)))
     values = sampled(subject, 0, 9 * PERIOD_NS, 200_000)[:, 0]
     assert values[0] == 0.0
     assert values[-1] == pytest.approx(1.0, abs=1e-12)
@@ -176,11 +176,11 @@ def test_chunks_of_different_phases_are_mixed_by_time(
     phases: list[int], due: float, kind: Interpolation
 ) -> None:
     """Chunks sampled from one straight line agree between their rows too."""
-    subject = planner("temporal", (kind,))
+    subject = buffer("temporal", (kind,))
     starts = np.cumsum(phases)
     for number, start in enumerate(starts):
         times_s = (start + np.arange(ROWS) * PERIOD_NS) / 1e9
-        subject.add(Plan(number + 1, int(start), times_s[:, None].astype(np.float32)))
+        subject.add(ActionChunk(number + 1, int(start), times_s[:, None].astype(np.float32)))
     # Where every chunk has a row on both sides, twice.
     first, last = int(starts[-1]) + PERIOD_NS, int(starts[0]) + (ROWS - 2) * PERIOD_NS
     if first > last:

@@ -135,15 +135,15 @@ def test_what_is_planned_ahead_is_a_wall(
     duration_s: float, velocity: float, acceleration: float
 ) -> None:
     """Without it the lowest command is 0.02 to 0.45 below the table."""
-    plan = reach(duration_s)
+    chunk = reach(duration_s)
     ahead = int(np.ceil(velocity / acceleration / DT)) + 2
     bounds = limits(lower=-9, upper=9, velocity=velocity, acceleration=acceleration)
     blind, seeing = JointLimiter(bounds, PERIOD_NS), JointLimiter(bounds, PERIOD_NS)
     lowest = [0.0, 0.0]
     for subject in (blind, seeing):
-        subject.reset(plan[:1])
-    for k, target in enumerate(plan):
-        rows = plan[k : k + ahead]
+        subject.reset(chunk[:1])
+    for k, target in enumerate(chunk):
+        rows = chunk[k : k + ahead]
         commands = step(blind, target)[0], step(seeing, target, rows.min(), rows.max())[0]
         lowest = [min(pair) for pair in zip(lowest, commands, strict=True)]
     assert lowest[0] < -0.015

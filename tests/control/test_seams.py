@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from numpy.typing import NDArray
 
-from actd.control.chunks import Plan, PlanMode
+from actd.control.chunks import ActionChunk, ChunkMode
 from actd.control.controller import Controller, Inputs, Output
 from actd.control.limits import Flag, Kind
 from actd.control.staleness import MaxAge
@@ -48,7 +48,7 @@ class Seams(RuleBasedStateMachine):
         ease_ms=st.sampled_from([0, 300]),
     )
     def begin(
-        self, mode: PlanMode, rate_hz: int, policy_hz: float, latency_ns: int, ease_ms: int
+        self, mode: ChunkMode, rate_hz: int, policy_hz: float, latency_ns: int, ease_ms: int
     ) -> None:
         self.period_ns = 10**9 // rate_hz
         self.policy_ns = round(1e9 / policy_hz)
@@ -68,7 +68,7 @@ class Seams(RuleBasedStateMachine):
             crossfade_ns=3 * self.policy_ns,
             interpolation=("smooth", "hold", "linear", "linear", "smooth"),
             latency_ns=(latency_ns, 0, latency_ns, 0, 0),
-            max_plans=16,
+            max_chunks=16,
             kinds=KINDS,
             lower=[-1.0, -0.5, 0.0, -0.5, -1e9],
             upper=[1.0, 0.5, 1.0, 0.5, 1e9],
@@ -90,8 +90,8 @@ class Seams(RuleBasedStateMachine):
         self.source = 0
         self.seen, self.stood, self.stopped_idle = self.place.copy(), True, False
         self.driven = True
-        self.plans: list[Plan] = []
-        self.made: list[Plan] = []
+        self.chunks: list[ActionChunk] = []
+        self.made: list[ActionChunk] = []
         self.events: list[Event] = []
         self.inputs: dict[str, Any] = {}
         self.all_is_well_again()
@@ -104,9 +104,9 @@ class Seams(RuleBasedStateMachine):
     # What the world does.
 
     def send(self, age_ns: int, actions: NDArray[np.float64]) -> None:
-        plan = Plan(len(self.made) + 1, self.due_ns - age_ns, actions.astype(np.float32))
-        self.made.append(plan)
-        self.plans.append(plan)
+        chunk = ActionChunk(len(self.made) + 1, self.due_ns - age_ns, actions.astype(np.float32))
+        self.made.append(chunk)
+        self.chunks.append(chunk)
 
     @rule(
         age_ns=st.integers(0, 300_000_000),
@@ -145,12 +145,12 @@ class Seams(RuleBasedStateMachine):
     @precondition(lambda self: self.made)
     @rule(data=st.data())
     def an_old_plan_again(self, data: st.DataObject) -> None:
-        self.plans.append(data.draw(st.sampled_from(self.made)))
+        self.chunks.append(data.draw(st.sampled_from(self.made)))
 
-    @precondition(lambda self: len(self.plans) > 1)
+    @precondition(lambda self: len(self.chunks) > 1)
     @rule()
     def plans_out_of_order(self) -> None:
-        self.plans.reverse()
+        self.chunks.reverse()
 
     @rule(age_ns=st.sampled_from([0, 10_000_000, 300_000_000, None]))
     def the_robots_state(self, age_ns: int | None) -> None:
@@ -198,7 +198,7 @@ class Seams(RuleBasedStateMachine):
     def an_operator_does_all_it_takes_to_arm(self) -> None:
         """Wherever everything has got to, a few ticks later the arm can be armed."""
         self.all_is_well_again()
-        self.plans = []
+        self.chunks = []
         self.advance([0, 0])
         self.events = [Event.STOP]
         self.advance([0])
@@ -279,13 +279,13 @@ class Seams(RuleBasedStateMachine):
         inputs = Inputs(
             due_ns=self.due_ns,
             pose=self.place.copy(),
-            plans=tuple(self.plans),
+            chunks=tuple(self.chunks),
             commands=tuple(enumerate(self.events, start=1)),
             **self.inputs,
         )
-        for plan in self.plans:
-            self.judge.took(plan.actions)
-        asked, self.plans, self.events = self.events, [], []
+        for chunk in self.chunks:
+            self.judge.took(chunk.actions)
+        asked, self.chunks, self.events = self.events, [], []
         output = self.controller.tick(inputs)
         self.tape.append((inputs, output))
         elapsed_ns = self.due_ns - self.ticked_ns + inputs.suspended_ns
@@ -333,8 +333,8 @@ class Seams(RuleBasedStateMachine):
         if mode is Mode.ARMED:
             unfit = Flag.STATE_STALE | Flag.CONTROLLER_LOST | Flag.CAMERA_STALE | Flag.CAMERA_FROZEN
             assert not output.flags & (unfit | Flag.NON_FINITE)
-            assert output.plan_age_ns is not None
-            assert output.plan_age_ns <= self.max_age.plan_ns
+            assert output.chunk_age_ns is not None
+            assert output.chunk_age_ns <= self.max_age.plan_ns
         assert len(output.answers) == len(asked)
         assert bool(output.reason) == (mode in (Mode.HOLD, Mode.FAULT, Mode.STOP))
         self.last_mode = mode

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from actd.control.chunks import Plan, Planner, PlanSettings
+from actd.control.chunks import ActionChunk, ChunkBuffer, ChunkSettings
 
 GOLDEN = np.load(Path(__file__).parent.parent / "golden" / "select_action.npz")
 
@@ -27,11 +27,11 @@ def test_queue_equals_lerobots_select_action(n_action_steps: int, policy_hz: flo
     )
     assert len(expected) == 300
     assert len(chunks) == -(-300 // n_action_steps)
-    subject = Planner(PlanSettings("queue", policy_hz, 20, 6, n_action_steps))
+    subject = ChunkBuffer(ChunkSettings("queue", policy_hz, 20, 6, n_action_steps))
     for tick in range(300):
         due_ns = 7 * 10**9 + round(tick * 1e9 / policy_hz)
         if tick in chunks:
-            assert subject.add(Plan(tick + 1, due_ns, chunks[tick]))
+            assert subject.add(ActionChunk(tick + 1, due_ns, chunks[tick]))
         sample = subject.at(due_ns)
         assert sample is not None
         np.testing.assert_array_equal(sample.action, expected[tick])
@@ -40,11 +40,11 @@ def test_queue_equals_lerobots_select_action(n_action_steps: int, policy_hz: flo
 def test_queue_equals_lerobot_also_with_an_inference_at_every_tick() -> None:
     """The chunks that LeRobot does not ask for are there, and are not used."""
     expected, ticks = GOLDEN["actions_7"], GOLDEN["ticks_7"].tolist()
-    subject = Planner(PlanSettings("queue", 50.0, 20, 6, 7))
+    subject = ChunkBuffer(ChunkSettings("queue", 50.0, 20, 6, 7))
     for tick in range(300):
         wrong = np.full((20, 6), 1e6, np.float32)
         chunk = GOLDEN["chunks_7"][ticks.index(tick)] if tick in ticks else wrong
-        subject.add(Plan(tick + 1, tick * 20_000_000, chunk))
+        subject.add(ActionChunk(tick + 1, tick * 20_000_000, chunk))
         sample = subject.at(tick * 20_000_000)
         assert sample is not None
         np.testing.assert_array_equal(sample.action, expected[tick])

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from actd.control.chunks import Plan, Planner
+from actd.control.chunks import ActionChunk, ChunkBuffer
 from actd.control.limits import Flag, Limits
-from actd.control.time_scaling import PlanClock
+from actd.control.time_scaling import ScaledClock
 from actd.mode import Mode
 from tests.control.judge import distance_from
 from tests.control.rig import Rig, settings
@@ -21,10 +21,10 @@ PERIOD_NS = 20_000_000
 T = np.arange(380) / 50.0
 
 
-def clock(**limits: float) -> PlanClock:
+def clock(**limits: float) -> ScaledClock:
     values = {"lower": -9.0, "upper": 9.0, "velocity": 1.5, "acceleration": 8.0} | limits
     one = Limits(**{name: np.array([value]) for name, value in values.items()})
-    return PlanClock(one, np.array([0.005]), np.array([True]), 50.0, PERIOD_NS)
+    return ScaledClock(one, np.array([0.005]), np.array([True]), 50.0, PERIOD_NS)
 
 
 def path(*velocities: float) -> np.ndarray:
@@ -32,7 +32,7 @@ def path(*velocities: float) -> np.ndarray:
     return np.concatenate([[0.0], np.cumsum(velocities)])[:, None] / 50.0
 
 
-def follow(subject: PlanClock, rows: np.ndarray, ticks: int = 60, **options: Any) -> None:
+def follow(subject: ScaledClock, rows: np.ndarray, ticks: int = 60, **options: Any) -> None:
     behind = np.array([options.get("behind", 0.0)])
     for tick in range(1, ticks + 1):
         due_ns = 10**9 + tick * PERIOD_NS
@@ -94,7 +94,7 @@ def test_a_joint_that_is_ahead_of_its_plan_is_not_waited_for() -> None:
 
 def test_a_joint_that_is_not_waited_for_slows_nothing() -> None:
     both = Limits(np.full(2, -9.0), np.full(2, 9.0), np.full(2, 1.5), np.full(2, 8.0))
-    subject = PlanClock(both, np.full(2, 0.005), np.array([True, False]), 50.0, PERIOD_NS)
+    subject = ScaledClock(both, np.full(2, 0.005), np.array([True, False]), 50.0, PERIOD_NS)
     rows = np.zeros((12, 2))
     rows[3:, 1] = 1.0
     for tick in range(1, 60):
@@ -115,9 +115,9 @@ def test_a_moment_of_the_past_is_known_while_the_rate_changes() -> None:
         rows = path(*[3.0 if tick > 30 else 1.0] * 12)
         subject.follow(due_ns, rows, 13, np.zeros(1), np.zeros(1), most=1.0)
         seen[due_ns] = subject.now_ns
-    for due_ns, plan_ns in seen.items():
-        assert subject.plan_ns(due_ns) == pytest.approx(plan_ns, abs=2)
-    assert subject.plan_ns(0) == begin_ns
+    for due_ns, scaled_ns in seen.items():
+        assert subject.scaled_ns(due_ns) == pytest.approx(scaled_ns, abs=2)
+    assert subject.scaled_ns(0) == begin_ns
 
 
 def test_slots_that_were_skipped_cost_the_plan_nothing() -> None:
@@ -229,11 +229,11 @@ def test_a_plan_within_the_limits_is_played_exactly_by_time(  # noqa: PLR0917
     )
     rig = Rig(arm, rows[0]).armed(rows)
     outputs = rig.run(min(250, int((seconds + 4 / policy_hz) * hz)))
-    planner = Planner(arm.plan)
-    planner.add(Plan(1, 0, rows.astype(np.float32)))
+    buffer = ChunkBuffer(arm.chunk)
+    buffer.add(ActionChunk(1, 0, rows.astype(np.float32)))
     for tick, output in enumerate(outputs, start=1):
         # The first tick after arming is the first at the full rate.
-        sample = planner.at(tick * arm.period_ns)
+        sample = buffer.at(tick * arm.period_ns)
         assert sample is not None
         assert output.action is not None
         np.testing.assert_allclose(output.action, sample.action, rtol=0, atol=1e-12)
@@ -258,11 +258,11 @@ def test_the_rate_is_never_negative_nor_above_what_is_asked(  # noqa: PLR0917
     most: float,
 ) -> None:
     both = Limits(np.full(2, -9.0), np.full(2, 9.0), np.full(2, velocity), np.full(2, acceleration))
-    subject = PlanClock(both, np.full(2, 0.005), np.array([True, True]), 50.0, PERIOD_NS)
-    plan, last_ns = np.array(rows), 0
+    subject = ScaledClock(both, np.full(2, 0.005), np.array([True, True]), 50.0, PERIOD_NS)
+    chunk, last_ns = np.array(rows), 0
     for tick in range(1, 20):
         both_behind, moving = np.array([behind, 0.0]), np.array([speed, -speed])
-        subject.follow(tick * PERIOD_NS, plan, len(plan), both_behind, moving, most=most)
+        subject.follow(tick * PERIOD_NS, chunk, len(chunk), both_behind, moving, most=most)
         assert 0.0 <= subject.rate <= most
         assert 0 <= subject.now_ns - last_ns <= PERIOD_NS + 1
         last_ns = subject.now_ns

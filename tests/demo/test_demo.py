@@ -29,7 +29,7 @@ def test_drives_the_arm_and_reports_the_cadence(demo: Start) -> None:
     assert result["ticks"] == pytest.approx(5 * result["target_hz"], rel=0.2)
     assert result["mode"] == "ARMED"
     assert result["mode_counts"]["ARMED"] == result["ticks"]
-    assert result["plans"] > 0
+    assert result["chunks"] > 0
     assert result["missed"] >= 0
     assert result["starved"] <= result["ticks"]
     late = result["lateness_us"]

@@ -27,11 +27,11 @@ STATUS: dict[str, Any] = {
         "starved": 1,
         "lateness_us": {"p50": 50.0, "p99": 90.0, "p999": 110.0, "max": 120.0},
         "mode_counts": {"IDLE": 0, "ARMED": 250},
-        "plan_age_ms": {"p50": 60.0, "p99": 90.0},
+        "chunk_age_ms": {"p50": 60.0, "p99": 90.0},
     },
     "inference": {
         "engine": "ort-int8",
-        "plans": 99,
+        "chunks": 99,
         "ms": {"p50": 20.0, "p99": 30.0},
         "state": "running",
     },

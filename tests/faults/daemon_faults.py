@@ -179,7 +179,7 @@ def _pictures() -> Iterator[Fault]:
         yield fault(name, f"an ONNX model that does: {how}", outcome, injection, lasts_s)
 
 
-def _plans() -> Iterator[Fault]:
+def _chunks() -> Iterator[Fault]:
     sound = replace(SAFE, promise="followed is what is sound, or HOLD and FAULT")
     for name, how, stroke, outcome in (
         ("garbage in plan bytes", "random bytes over records", scribbles.garbage, sound),
@@ -276,7 +276,7 @@ def daemon_faults() -> Iterator[Fault]:
     """All of them; those that end the daemon come last."""
     yield from _processes()
     yield from _pictures()
-    yield from _plans()
+    yield from _chunks()
     yield from _world()
     yield from _others()
     yield from _ends()

@@ -97,12 +97,12 @@ def _plan_ring(rig: Rig) -> Ring:
     for link in Path(f"/proc/{rig.process('inference').pid}/fd").iterdir():
         with suppress(OSError):
             if "memfd:actd" in str(link.readlink()) and link.stat().st_size == size:
-                return _keep_plans(open_blocks(shapes, {"plan": os.open(link, os.O_RDWR)}))
+                return _keep_plans(open_blocks(shapes, {"chunk": os.open(link, os.O_RDWR)}))
     raise AssertionError("the plan ring was not found among the files of the inference process")
 
 
 def _keep_plans(blocks: Blocks) -> Ring:
     """Give back the descriptors of all rings but that of the plans."""
-    for fd in set(blocks.fds.values()) - {blocks.plans.fd}:
+    for fd in set(blocks.fds.values()) - {blocks.chunks.fd}:
         os.close(fd)
-    return blocks.plans
+    return blocks.chunks

@@ -30,7 +30,7 @@ PLAN_BODY = np.dtype(PLAN_FIELDS)
 SETTINGS: dict[str, Any] = {
     "schema": 1,
     "run": "test",
-    "dtypes": {"ticks": FIELDS, "plans": PLAN_FIELDS},
+    "dtypes": {"ticks": FIELDS, "chunks": PLAN_FIELDS},
 }
 MAX_BYTES = 32 * 1024  # segments of 1 KiB
 
@@ -123,13 +123,13 @@ def test_a_run_is_read_whole_across_segments(tmp_path: Path) -> None:
     for number in range(1, 101):
         log.append("ticks", number, body(number))
         if number % 10 == 0:
-            log.append("plans", number // 10, plan_body(number // 10))
+            log.append("chunks", number // 10, plan_body(number // 10))
     running = read_flight(tmp_path)
     log.close()
     flight = read_flight(tmp_path / "a")
     assert len(segment_files(tmp_path / "a")) > 5
     assert flight.ticks["number"].tolist() == list(range(1, 101))
-    assert flight.plans["actions"][4, 1].tolist() == [5, 5, 5]
+    assert flight.chunks["actions"][4, 1].tolist() == [5, 5, 5]
     assert flight.gaps == ()
     assert flight.settings["run"] == "test"
     assert np.array_equal(running.ticks, flight.ticks)
@@ -146,7 +146,7 @@ def test_gaps_are_named(tmp_path: Path) -> None:
 def test_another_process_goes_on_where_one_was_killed(tmp_path: Path) -> None:
     append_ticks(new_log(tmp_path), range(1, 51))  # never closed
     log = new_log(tmp_path)
-    assert log.last == {"ticks": 50, "plans": 0}
+    assert log.last == {"ticks": 50, "chunks": 0}
     append_ticks(log, range(51, 60))
     log.close()
     flight = read_flight(tmp_path)
@@ -196,7 +196,7 @@ def test_all_runs_together_stay_within_the_size(tmp_path: Path) -> None:
         for number in range(1, 600):
             log.append("ticks", number, body(number))
             if number % 10 == 0:
-                log.append("plans", number // 10, plan_body(number // 10))
+                log.append("chunks", number // 10, plan_body(number // 10))
             assert folder_bytes(tmp_path) <= MAX_BYTES
         log.close()
     assert not (tmp_path / "a").exists()
@@ -211,11 +211,11 @@ def test_the_newest_stretch_keeps_its_plans_when_the_run_outgrows_the_size(tmp_p
     for number in range(1, 3000):
         log.append("ticks", number, body(number))
         if number % 100 == 0:
-            log.append("plans", number // 100, plan_body(number // 100))
+            log.append("chunks", number // 100, plan_body(number // 100))
     flight = read_flight(tmp_path)
     first = int(flight.ticks["number"][0])
     assert first > 1
-    assert flight.plans["number"][0] * 100 <= first + 100
+    assert flight.chunks["number"][0] * 100 <= first + 100
 
 
 def test_what_others_put_into_a_run_stays(tmp_path: Path) -> None:

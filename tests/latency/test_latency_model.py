@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from actd.control.chunks import Plan, Planner, PlanSettings
+from actd.control.chunks import ActionChunk, ChunkBuffer, ChunkSettings
 
 HZ = 100
 LAG = 9  # rows: 90 ms
@@ -31,7 +31,7 @@ def delayed(command: np.ndarray) -> np.ndarray:
 
 def replayed(actions: np.ndarray, latency_ms: float) -> np.ndarray:
     """Where the arm goes under the daemon, when its policy gives `actions` (ROWS,) exactly."""
-    settings = PlanSettings(
+    settings = ChunkSettings(
         mode="latest",
         policy_hz=HZ,
         chunk_size=CHUNK,
@@ -40,12 +40,12 @@ def replayed(actions: np.ndarray, latency_ms: float) -> np.ndarray:
         crossfade_ns=0,
         latency_ns=(round(latency_ms * 1e6),),
     )
-    planner = Planner(settings)
+    buffer = ChunkBuffer(settings)
     commands = []
     for k in range(ROWS - CHUNK):
         rows = actions[k : k + CHUNK, None].astype(np.float32)
-        planner.add(Plan(k + 1, k * PERIOD_NS, rows))
-        sample = planner.at(k * PERIOD_NS)
+        buffer.add(ActionChunk(k + 1, k * PERIOD_NS, rows))
+        sample = buffer.at(k * PERIOD_NS)
         assert sample is not None
         commands.append(sample.action[0])
     return delayed(np.array(commands))

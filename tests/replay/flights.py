@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from actd.control.chunks import Plan
+from actd.control.chunks import ActionChunk
 from actd.control.controller import Controller, Inputs, Output
 from actd.control.state import Event
 from actd.flightlog.format import file_dtype
 from actd.flightlog.reader import Flight
 from actd.flightlog.writer import FlightLog
-from actd.runtime.channels import EVENTS, EVENTS_PER_TICK, plan_dtype, tick_dtype
+from actd.runtime.channels import EVENTS, EVENTS_PER_TICK, chunk_dtype, tick_dtype
 from actd.runtime.settings import control_settings
 
 DIM, CHUNK, POLICY_HZ, PERIOD_NS = 2, 20, 25.0, 10_000_000
@@ -49,7 +49,7 @@ def control_job(mode: str = "temporal") -> dict[str, Any]:
         "kinds": ["position", "position"],
         "period_ns": PERIOD_NS,
         "ttl_ns": 100_000_000,
-        "plan": {
+        "chunk": {
             "mode": mode,
             "policy_hz": POLICY_HZ,
             "chunk_size": CHUNK,
@@ -95,7 +95,7 @@ def settings_of(mode: str = "temporal") -> dict[str, Any]:
         "events": [None if event is None else event.value for event in EVENTS],
         "control": control_job(mode),
         "policy": SPEC,
-        "dtypes": {"ticks": tick_dtype(DIM, 1).descr, "plans": plan_dtype(CHUNK, DIM).descr},
+        "dtypes": {"ticks": tick_dtype(DIM, 1).descr, "chunks": chunk_dtype(CHUNK, DIM).descr},
     }
 
 
@@ -107,7 +107,7 @@ class Invented:
     due_ns: int = 1_000_000_000
     plan_every: int = 3
     ticks: list[Any] = field(default_factory=list)
-    plans: list[Any] = field(default_factory=list)
+    chunks: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.controller = Controller(control_settings(control_job(self.mode)))
@@ -118,7 +118,7 @@ class Invented:
     def tick(self, *events: Event, state_age_ns: int = 1_000_000, skip: int = 0) -> Output:
         """One more tick; `skip` slots are missed before it."""
         self.due_ns += (1 + skip) * PERIOD_NS
-        new = self._new_plans()
+        new = self._new_chunks()
         inputs = Inputs(
             due_ns=self.due_ns,
             pose=self.pose.copy(),
@@ -126,7 +126,7 @@ class Invented:
             camera_ages_ns={CAMERA: 5_000_000},
             camera_unchanged_ns={CAMERA: 0},
             controller_age_ns=0,
-            plans=new,
+            chunks=new,
             commands=tuple((9, event) for event in events),
         )
         output = self.controller.tick(inputs)
@@ -139,15 +139,15 @@ class Invented:
         for _ in range(count):
             self.tick(**options)
 
-    def _new_plans(self) -> tuple[Plan, ...]:
+    def _new_chunks(self) -> tuple[ActionChunk, ...]:
         if (len(self.ticks) + 1) % self.plan_every:
             return ()
         observed_ns = self.due_ns - 3 * PERIOD_NS
         times = observed_ns / 1e9 + np.arange(CHUNK)[:, None] / POLICY_HZ
         actions = 0.5 * np.sin(2 * times + [0.0, 1.0]) + self.chance.normal(0, 0.01, (CHUNK, DIM))
-        plan = Plan(len(self.plans) + 1, observed_ns, actions.astype(np.float32))
-        self.plans.append((plan.number, 0, observed_ns, 0, 0, 0, 0, plan.actions))
-        return (plan,)
+        chunk = ActionChunk(len(self.chunks) + 1, observed_ns, actions.astype(np.float32))
+        self.chunks.append((chunk.number, 0, observed_ns, 0, 0, 0, 0, chunk.actions))
+        return (chunk,)
 
     def _record(self, inputs: Inputs, output: Output) -> None:
         events, commands = [0] * EVENTS_PER_TICK, [0] * EVENTS_PER_TICK
@@ -156,12 +156,12 @@ class Invented:
         nothing = np.full(DIM, np.nan)
         number = len(self.ticks) + 1
         times = (inputs.due_ns, inputs.due_ns, 0, inputs.due_ns, 0)
-        age_ns = -1 if output.plan_age_ns is None else output.plan_age_ns
+        age_ns = -1 if output.chunk_age_ns is None else output.chunk_age_ns
         self.ticks.append(
             (
                 *(number, 0, number, *times),
-                *(output.mode, output.n, output.flags, output.plan, age_ns),
-                *(len(self.plans), len(inputs.plans), events, commands),
+                *(output.mode, output.n, output.flags, output.chunk, age_ns),
+                *(len(self.chunks), len(inputs.chunks), events, commands),
                 *(inputs.state_age_ns, inputs.controller_age_ns, inputs.source, inputs.rivals),
                 *(inputs.openings, inputs.suspended_ns),
                 *([*inputs.camera_ages_ns.values()], [*inputs.camera_unchanged_ns.values()]),
@@ -175,8 +175,8 @@ class Invented:
         settings = settings_of(self.mode)
         layouts = settings["dtypes"]
         ticks = np.array(self.ticks, file_dtype(layouts["ticks"]))
-        plans = np.array(self.plans, file_dtype(layouts["plans"]))
-        return Flight(Path("invented"), settings, ticks, plans, ())
+        chunks = np.array(self.chunks, file_dtype(layouts["chunks"]))
+        return Flight(Path("invented"), settings, ticks, chunks, ())
 
 
 def without(flight: Flight, *numbers: int) -> Flight:
@@ -213,7 +213,7 @@ def save(flight: Flight, flights: Path) -> Path:
     """The recording on disk; returns the run's folder."""
     log = FlightLog(flights / "run", flight.settings, 1 << 26)
     log.begin()
-    for stream in ("ticks", "plans"):
+    for stream in ("ticks", "chunks"):
         for record in getattr(flight, stream):
             log.append(stream, int(record["number"]), record.tobytes()[12:])
     log.close()

@@ -32,7 +32,7 @@ def test_every_decision_is_made_again_bit_for_bit(mode: str) -> None:
     assert "bit for bit" in verdict_lines(verdict)[-1]
 
 
-@pytest.mark.parametrize("field", ["action", "flags", "n", "plan", "plan_age_ns", "mode"])
+@pytest.mark.parametrize("field", ["action", "flags", "n", "chunk", "chunk_age_ns", "mode"])
 def test_the_first_tick_that_differs_is_named(field: str) -> None:
     flight = eventful().flight
     ticks = flight.ticks.copy()
@@ -89,8 +89,8 @@ def test_a_gap_is_bridged_at_the_next_reset_and_never_guessed(mode: str) -> None
 
 def test_a_lost_plan_ends_what_can_be_judged() -> None:
     flight = eventful().flight
-    plans = flight.plans[flight.plans["number"] != 40]
-    verdict = verify(replace(flight, plans=plans))
+    chunks = flight.chunks[flight.chunks["number"] != 40]
+    verdict = verify(replace(flight, chunks=chunks))
     assert verdict.equal
     assert verdict.skipped > 100
 

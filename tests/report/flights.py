@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from actd.control.chunks import Plan
+from actd.control.chunks import ActionChunk
 from actd.control.controller import Controller, Inputs
 from actd.control.state import Event
 from actd.flightlog.reader import Flight, Gap
 from actd.flightlog.writer import FlightLog
-from actd.runtime.channels import EVENTS, plan_dtype, tick_dtype
+from actd.runtime.channels import EVENTS, chunk_dtype, tick_dtype
 from actd.runtime.settings import control_settings
 
 JOINTS = ["waist", "shoulder", "elbow", "gripper"]
@@ -43,7 +43,7 @@ def settings(hz: float) -> dict[str, Any]:
             "kinds": ["position"] * (n - 1) + ["gripper"],
             "period_ns": period_ns,
             "ttl_ns": 100_000_000,
-            "plan": {
+            "chunk": {
                 "mode": "temporal",
                 "policy_hz": hz,
                 "chunk_size": CHUNK,
@@ -101,15 +101,15 @@ def fly(
     rng = np.random.default_rng(7)
     n = max(1, round(seconds * hz))
     ticks = np.zeros(n, [("number", "<u8"), *tick_dtype(len(JOINTS), len(CAMERAS)).descr])
-    plans = np.zeros(n, [("number", "<u8"), *plan_dtype(CHUNK, len(JOINTS)).descr])
+    chunks = np.zeros(n, [("number", "<u8"), *chunk_dtype(CHUNK, len(JOINTS)).descr])
     pose, count = np.zeros(len(JOINTS)), 0
     for k in range(n):
         due_ns = START_NS + k * period_ns
         t_s = k * period_ns / 1e9
-        new: tuple[Plan, ...] = ()
+        new: tuple[ActionChunk, ...] = ()
         if k % 2 == 1 and not any(start <= t_s < end for start, end in silent):
             rows = wanted(t_s - 0.06 + np.arange(CHUNK) / hz)
-            record = plans[count]
+            record = chunks[count]
             count += 1
             infer_ns = round(rng.normal(35e6, 2e6))
             record["number"] = count
@@ -117,7 +117,7 @@ def fly(
             record["started_ns"] = due_ns - 50_000_000
             record["infer_ns"], record["skew_ns"] = infer_ns, rng.integers(0, 15_000_000)
             record["actions"] = rows
-            new = (Plan(count, due_ns - 60_000_000, rows),)
+            new = (ActionChunk(count, due_ns - 60_000_000, rows),)
         events = ((1, told[k]),) if k in told else ()
         ages = {name: int(rng.integers(2, 35)) * 1_000_000 for name in CAMERAS}
         out = control.tick(
@@ -128,7 +128,7 @@ def fly(
                 ages,
                 dict.fromkeys(CAMERAS, 0),
                 0,
-                plans=new,
+                chunks=new,
                 commands=events,
             )
         )
@@ -138,15 +138,15 @@ def fly(
         tick["due_ns"], tick["wake_ns"], tick["late_ns"] = due_ns, due_ns + late_ns, late_ns
         tick["sent_ns"] = due_ns + late_ns + int(rng.normal(90_000, 8_000))
         tick["mode"], tick["n"], tick["flags"] = int(out.mode), out.n, out.flags
-        tick["plan"], tick["newest_plan"] = out.plan, count
-        tick["plan_age_ns"] = -1 if out.plan_age_ns is None else out.plan_age_ns
+        tick["chunk"], tick["newest_chunk"] = out.chunk, count
+        tick["chunk_age_ns"] = -1 if out.chunk_age_ns is None else out.chunk_age_ns
         for place, (number, event) in enumerate(events):
             tick["events"][place], tick["commands"][place] = EVENTS.index(event), number
         tick["state_age_ns"], tick["camera_ages_ns"] = 4_000_000, list(ages.values())
         tick["pose"], tick["action"] = pose, np.nan if out.action is None else out.action
         if out.action is not None:
             pose = pose + 0.35 * (out.action - pose) + rng.normal(0, 1e-3, len(JOINTS))
-    return Flight(Path("flights/run"), job, ticks, plans[:count], ())
+    return Flight(Path("flights/run"), job, ticks, chunks[:count], ())
 
 
 def eventful() -> Flight:
@@ -160,10 +160,10 @@ def record(flight: Flight, folder: Path) -> Path:
     """Write the flight to disk as the recorder does; gives the run's folder."""
     run = folder / flight.settings["run"]
     # The number of a record is the log's own.
-    dtypes = {"ticks": flight.ticks.dtype.descr[1:], "plans": flight.plans.dtype.descr[1:]}
+    dtypes = {"ticks": flight.ticks.dtype.descr[1:], "chunks": flight.chunks.dtype.descr[1:]}
     log = FlightLog(run, {**flight.settings, "dtypes": dtypes}, 64 << 20)
     log.begin()
-    for stream, records in (("ticks", flight.ticks), ("plans", flight.plans)):
+    for stream, records in (("ticks", flight.ticks), ("chunks", flight.chunks)):
         for one in records:
             log.append(stream, int(one["number"]), one.tobytes()[8:])
     log.close()
@@ -174,4 +174,4 @@ def with_hole(flight: Flight, first: int, count: int) -> Flight:
     """The flight without `count` ticks from index `first` on."""
     ticks = np.delete(flight.ticks, slice(first, first + count))
     gap = Gap("ticks", int(flight.ticks["number"][first]), count)
-    return Flight(flight.folder, flight.settings, ticks, flight.plans, (gap,))
+    return Flight(flight.folder, flight.settings, ticks, flight.chunks, (gap,))

@@ -35,7 +35,7 @@ def armed(daemon: Daemon, arm: Arm) -> None:
         return True
 
     with daemon.operator() as operator:
-        arm.cycle(15, until=lambda a: a.plan > 0 and a.mode in (Mode.IDLE, Mode.HOLD))
+        arm.cycle(15, until=lambda a: a.chunk > 0 and a.mode in (Mode.IDLE, Mode.HOLD))
         wait_until(accepted, "the daemon to arm")
     arm.cycle(5, until=lambda a: a.mode is Mode.ARMED)
     assert arm.received[-1].mode is Mode.ARMED
@@ -56,7 +56,7 @@ def test_a_life_from_ready_to_stop(daemon: Daemon) -> None:
         assert np.abs(moved).max() > 0.02
         status = operator.status()
         assert status["control"]["mode_counts"]["ARMED"] > 30
-        assert status["inference"]["plans"] > 5
+        assert status["inference"]["chunks"] > 5
         assert all(camera["state"] == "ok" for camera in status["cameras"].values())
 
         operator.hold()
@@ -108,8 +108,8 @@ def test_a_killed_inference_faults_comes_back_and_waits_for_the_operator(daemon:
         daemon.child("inference").kill()
         arm.cycle(5, until=lambda a: a.mode is Mode.FAULT)
         assert arm.received[-1].mode is Mode.FAULT
-        plan = arm.received[-1].plan
-        arm.cycle(20, until=lambda a: a.plan > plan)
+        chunk = arm.received[-1].chunk
+        arm.cycle(20, until=lambda a: a.chunk > chunk)
         arm.cycle(1)
         assert arm.received[-1].mode is Mode.FAULT
         assert operator.status()["inference"]["restarts"] == 1

@@ -63,7 +63,7 @@ def armed_for(flown: Flown, seconds: float) -> Arm:
     """Drive the arm; a refusal (plans not there yet) is asked again."""
     with flown.daemon.robot() as robot, flown.daemon.operator() as operator:
         arm = Arm(robot)
-        arm.cycle(10, until=lambda action: action.plan > 0)
+        arm.cycle(10, until=lambda action: action.chunk > 0)
         arm.cycle(0.3)
         operator.arm()
         arm.cycle(seconds)

@@ -13,7 +13,7 @@ from actd.engine.base import Engine
 from actd.engine.load import load_engine
 from actd.errors import EngineError
 from actd.runtime.channels import Blocks, Shapes, open_blocks
-from actd.runtime.inference import PlanMaker
+from actd.runtime.inference import ChunkMaker
 from actd.runtime.observation import Missing, TimedObservation
 from tests.faults.engine import CHUNK, HEIGHT, HIGH, JOINTS, LEVELS, LOW, STATE, WELL, WIDTH
 from tests.faults.engine import write_engine as write_moody_engine
@@ -34,8 +34,8 @@ def blocks() -> Blocks:
 
 
 @pytest.fixture
-def maker(engine: Engine, blocks: Blocks) -> PlanMaker:
-    return PlanMaker(engine, blocks, JOINTS, 300_000_000)
+def maker(engine: Engine, blocks: Blocks) -> ChunkMaker:
+    return ChunkMaker(engine, blocks, JOINTS, 300_000_000)
 
 
 def seeing(level: int, complaint: str = "") -> TimedObservation:
@@ -51,27 +51,27 @@ def said(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_a_plan_carries_its_observation_and_its_cost(maker: PlanMaker, blocks: Blocks) -> None:
+def test_a_plan_carries_its_observation_and_its_cost(maker: ChunkMaker, blocks: Blocks) -> None:
     maker.make(seeing(WELL))
-    latest = blocks.plans.latest()
+    latest = blocks.chunks.latest()
     assert latest is not None
-    number, plan = latest
-    assert (number, plan["t_observation_ns"], plan["skew_ns"]) == (1, 7 * SECOND, 3_000_000)
-    assert plan["infer_ns"] > 0
-    assert plan["usable_ns"] == 300_000_000
-    assert plan["started_ns"] > 0
-    assert np.isfinite(plan["actions"]).all()
+    number, chunk = latest
+    assert (number, chunk["t_observation_ns"], chunk["skew_ns"]) == (1, 7 * SECOND, 3_000_000)
+    assert chunk["infer_ns"] > 0
+    assert chunk["usable_ns"] == 300_000_000
+    assert chunk["started_ns"] > 0
+    assert np.isfinite(chunk["actions"]).all()
 
 
 def test_a_plan_that_is_not_finite_is_refused_named_and_counted(
-    maker: PlanMaker, blocks: Blocks, capsys: pytest.CaptureFixture[str]
+    maker: ChunkMaker, blocks: Blocks, capsys: pytest.CaptureFixture[str]
 ) -> None:
     maker.make(seeing(WELL))
     for _ in range(3):
         maker.make(seeing(LEVELS["nan"]))
-    assert blocks.plans.newest == 1
+    assert blocks.chunks.newest == 1
     maker.make(seeing(WELL))
-    assert blocks.plans.newest == 2
+    assert blocks.chunks.newest == 2
     reports = said(capsys)
     assert [report["state"] for report in reports] == ["running", *["refusing"] * 3]
     assert [report.get("refused") for report in reports] == [None, 1, 2, 3]
@@ -88,16 +88,16 @@ def test_a_plan_that_is_not_finite_is_refused_named_and_counted(
     ],
 )
 def test_an_engine_that_fails_is_an_error_of_one_line(
-    maker: PlanMaker, blocks: Blocks, mood: str, words: str
+    maker: ChunkMaker, blocks: Blocks, mood: str, words: str
 ) -> None:
     with pytest.raises(EngineError, match=words) as caught:
         maker.make(seeing(LEVELS[mood]))
     assert "\n" not in str(caught.value)
-    assert blocks.plans.newest == 0
+    assert blocks.chunks.newest == 0
 
 
 def test_what_is_missing_is_said_once_however_often_it_is_found(
-    maker: PlanMaker, capsys: pytest.CaptureFixture[str]
+    maker: ChunkMaker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for age in (501, 502, 503):
         maker.report_missing(Missing("camera cam_low", f"camera cam_low is {age} ms old"))
@@ -108,7 +108,7 @@ def test_what_is_missing_is_said_once_however_often_it_is_found(
 
 
 def test_what_comes_and_goes_is_said_once_and_that_it_is_over_when_it_is(
-    maker: PlanMaker, capsys: pytest.CaptureFixture[str]
+    maker: ChunkMaker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for _ in range(5):
         maker.report_missing(Missing("camera cam_low", "camera cam_low is 501 ms old"))
@@ -121,9 +121,9 @@ def test_what_comes_and_goes_is_said_once_and_that_it_is_over_when_it_is(
 
 
 def test_skew_that_comes_and_goes_is_said_once(
-    maker: PlanMaker, blocks: Blocks, capsys: pytest.CaptureFixture[str]
+    maker: ChunkMaker, blocks: Blocks, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number in range(10):
         maker.make(seeing(WELL, f"cam_low is {number} ms behind" if number % 2 else ""))
-    assert blocks.plans.newest == 10
+    assert blocks.chunks.newest == 10
     assert [report["state"] for report in said(capsys)] == ["running", "skewed"]

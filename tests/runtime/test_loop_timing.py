@@ -17,7 +17,7 @@ from actd.control.limits import Flag
 from actd.errors import LinkError, UsageError
 from actd.link.messages import MAX_BYTES
 from actd.mode import Mode
-from actd.runtime.channels import plan_dtype, tick_dtype
+from actd.runtime.channels import chunk_dtype, tick_dtype
 from actd.runtime.histogram import Histogram, write_hgrm
 from actd.runtime.loop_timing import Cadence
 
@@ -31,7 +31,7 @@ def tick(number: int, *, late_ns: int = 50_000, missed: int = 0, flags: int = 0)
     record["late_ns"] = late_ns
     record["sent_ns"] = record["wake_ns"] + 100_000
     record["mode"], record["flags"], record["missed"] = Mode.ARMED, flags, missed
-    record["plan_age_ns"] = 30_000_000
+    record["chunk_age_ns"] = 30_000_000
     return record
 
 
@@ -57,11 +57,11 @@ def test_a_second_of_ticks() -> None:
 def test_plans() -> None:
     cadence = Cadence(50)
     for number in range(11):
-        record = np.zeros(1, plan_dtype(4, 2))[0]
+        record = np.zeros(1, chunk_dtype(4, 2))[0]
         record["infer_ns"], record["t_observation_ns"] = 8_000_000, 1 + number * 100_000_000
-        cadence.plan(record)
+        cadence.chunk(record)
     inference = cadence.inference()
-    assert inference["plans"] == 11
+    assert inference["chunks"] == 11
     assert inference["rate_hz"] == pytest.approx(10)
     assert inference["ms"]["p99"] == pytest.approx(8, rel=0.01)
 

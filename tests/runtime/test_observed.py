@@ -66,7 +66,7 @@ class Watched(NamedTuple):
         return answer
 
     def wait_running(self) -> None:
-        wait_until(lambda: self.inference()["state"] == "running", "plans", 30)
+        wait_until(lambda: self.inference()["state"] == "running", "chunks", 30)
 
 
 Watch = Callable[[float, str], AbstractContextManager[Watched]]
@@ -112,7 +112,7 @@ def test_a_camera_that_lags_is_waited_for_or_refused_as_configured(
     with watch(0.4, settings) as watched:
         wait_until(lambda: re.match(said, watched.inference()["state"]), "the lag to be said", 30)
         seen = [watched.inference() for _ in range(20)]
-        assert seen[-1]["plans"] > 0
+        assert seen[-1]["chunks"] > 0
         skews = [inference["skew_ms"] for inference in seen]
         assert (max(skews) > 60) is (on_skew == "delay")
 
@@ -126,9 +126,9 @@ def test_a_frozen_camera_is_stale_by_name_and_recovers(watch: Watch) -> None:
         camera = watched.camera()
         assert camera["state"].startswith("frozen: the same picture for ")
         assert camera["unchanged_ms"] > 1000
-        plans = watched.inference()["plans"]
+        chunks = watched.inference()["chunks"]
         watched.arm.cycle(0.5)
-        assert watched.inference()["plans"] == plans
+        assert watched.inference()["chunks"] == chunks
         with pytest.raises(LinkError, match="camera cam_low has shown the same picture"):
             watched.operator.arm()
         watched.webcam.show = picture
@@ -144,7 +144,7 @@ def test_a_stopped_inference_is_seen_to_be_stuck(daemon: Daemon) -> None:
             arm.cycle(0.1)
             return str(operator.status()["inference"]["state"])
 
-        wait_until(lambda: state() == "running", "plans", 30)
+        wait_until(lambda: state() == "running", "chunks", 30)
         daemon.child("inference").suspend()
         wait_until(lambda: state().startswith("stuck: "), "the stop to be seen", 30)
         daemon.child("inference").resume()
@@ -161,7 +161,7 @@ def test_an_inference_that_stays_stuck_is_replaced_and_motion_is_not(daemon: Dae
             found: dict[str, Any] = operator.status()["inference"]
             return found
 
-        wait_until(lambda: inference()["state"] == "running", "plans", 30)
+        wait_until(lambda: inference()["state"] == "running", "chunks", 30)
         operator.arm()
         daemon.child("inference").suspend()
         wait_until(lambda: inference()["restarts"] == 1, "the kill", 30)

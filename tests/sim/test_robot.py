@@ -75,7 +75,7 @@ class Peer:
             action=targets,
             rest=targets,
             rest_ms=0.0,
-            plan=1,
+            chunk=1,
             age_ms=0.0,
             n=1,
             infer_ms=0.0,
