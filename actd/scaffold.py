@@ -19,7 +19,7 @@ from pathlib import Path
 from actd.config import Config, JointConfig, load
 from actd.engine.manifest import MANIFEST, read_manifest
 from actd.errors import ActdError, UsageError
-from actd.policy.overrides import Hints
+from actd.policy.overrides import Overrides
 from actd.policy.spec import PolicySpec
 from actd.resources import resource_dir
 
@@ -37,14 +37,14 @@ def write_config(
     engine: Path | None,
     robot: str | None,
     force: bool,
-    hints: Hints | None = None,
+    overrides: Overrides | None = None,
 ) -> Iterator[str]:
     """Write `out` for the checkpoint or engine folder `source`; yields lines to show."""
     if out.exists() and not force:
         raise UsageError(f"{out}: exists already: give --force to replace it, or another --out")
     folder = Path(source)
     is_engine = (folder / MANIFEST).is_file()
-    spec = read_manifest(folder).policy_spec() if is_engine else _from_checkpoint(source, hints)
+    spec = read_manifest(folder).policy_spec() if is_engine else _from_checkpoint(source, overrides)
     engine = engine or (folder if is_engine else Path("engines/ort-int8"))
     shipped = None if robot is None else _shipped(robot, spec)
     text = "\n".join(_lines(spec, shipped, robot or "robot", source, engine, out)) + "\n"
@@ -65,11 +65,11 @@ def write_config(
     yield f"next: actd config check {out}"
 
 
-def _from_checkpoint(path: str | Path, hints: Hints | None) -> PolicySpec:
+def _from_checkpoint(path: str | Path, overrides: Overrides | None) -> PolicySpec:
     try:
         from actd.policy.checkpoint import load_checkpoint
 
-        return load_checkpoint(path, hints).spec
+        return load_checkpoint(path, overrides).spec
     except ImportError as error:
         raise ActdError(
             f"{path}: reading a checkpoint needs {error.name}: pip install 'actd[export]', "
@@ -159,9 +159,9 @@ def _lines(  # noqa: PLR0917
     yield from _control_lines(spec, shipped)
     yield ""
     yield "observation:"
-    yield "  # How old a picture was when a row of the dataset was recorded beside it: the"
+    yield "  # How old an image was when a row of the dataset was recorded beside it: the"
     yield "  # camera's latency plus half a frame, say 40 + 17 ms. Here: latency_ms of each camera."
-    yield "  picture_age_ms: 0     # check"
+    yield "  image_age_ms: 0     # check"
     yield ""
     yield "staleness:"
     yield "  state_ms: 200         # no robot state for this long: hold"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
-class Tails:
+class Percentiles:
     """What a set of durations looks like: the middle and the worst, in milliseconds.
 
     The tails are durations that happened, not interpolated ones: with fewer than 1000 samples
@@ -35,13 +35,13 @@ class Tails:
         return asdict(self)
 
 
-def tails(samples_ns: Sequence[int] | NDArray[Any]) -> Tails:
+def percentiles(samples_ns: Sequence[int] | NDArray[Any]) -> Percentiles:
     """Summarise durations in nanoseconds. Raises ValueError when there are none."""
     if len(samples_ns) == 0:
         raise ValueError("no samples to summarise")
     ms = np.asarray(samples_ns, dtype=np.float64) / 1e6
     p99, p999 = np.percentile(ms, (99, 99.9), method="higher")
-    return Tails(
+    return Percentiles(
         n=len(ms),
         mean_ms=float(ms.mean()),
         p50_ms=float(np.median(ms)),

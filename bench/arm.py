@@ -27,7 +27,7 @@ def run(job: Mapping[str, Any]) -> None:
     priority = _PRIORITY if job["arm"] == "realtime" else None
     if priority is not None:
         realtime(priority)
-    pose = dict.fromkeys(job["joints"], 0.0)
+    positions = dict.fromkeys(job["joints"], 0.0)
     seq = 0
     with Robot(ROBOT, ports=Ports(*job["ports"]), realtime_priority=priority) as robot:
         while True:
@@ -37,9 +37,9 @@ def run(job: Mapping[str, Any]) -> None:
                 seq = action.seq
                 arrivals.write_flat(seq, arrival_ns)
                 if action.moves:
-                    pose = action.action
+                    positions = action.action
             if job["infer"]:
-                robot.send_state(pose)
+                robot.send_state(positions)
 
 
 if __name__ == "__main__":

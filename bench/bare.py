@@ -30,7 +30,7 @@ from actd.runtime.channels import FRAME_SLOTS, frame_dtype
 from actd.runtime.clock import now_ns, sleep_until_ns
 from actd.runtime.schedule import Schedule, period_of
 from actd.runtime.shm import Ring
-from actd.runtime.wakeup import Doorbell
+from actd.runtime.wakeup import WakeUp
 from bench.wire import CHUNK, Wire, ring
 
 _LOOK_S = 0.1
@@ -66,13 +66,13 @@ def engine(job: Mapping[str, Any]) -> None:
     """Infer until killed."""
     realtime.settle(job["cores"]["inference"], job["nice"]["inference"])
     model = load_engine(Path(job["engine"]), threads=job["threads"])
-    doorbell = Doorbell()
+    wakeup = WakeUp()
     rings: dict[str, Ring] = {}
     cameras = []  # named, so that none is collected and ended
     for feature in model.spec.cameras:
         size = feature.boundary_shape[:2]
         rings[feature.key] = Ring(frame_dtype(*size), FRAME_SLOTS, crc=False)
-        cameras.append(_camera(job, feature.camera, size, rings[feature.key], doorbell))
+        cameras.append(_camera(job, feature.camera, size, rings[feature.key], wakeup))
     while not job["infer"]:
         signal.pause()
     chunks = ring(job, "chunks", CHUNK)
@@ -81,7 +81,7 @@ def engine(job: Mapping[str, Any]) -> None:
         model.infer(values)
     seen = [0] * len(rings)
     while True:
-        doorbell.wait(_LOOK_S)
+        wakeup.wait(_LOOK_S)
         newest = [frames.newest for frames in rings.values()]
         if newest == seen or not all(newest):
             continue
@@ -95,7 +95,7 @@ def engine(job: Mapping[str, Any]) -> None:
 
 
 def _camera(
-    job: Mapping[str, Any], name: str, size: tuple[int, ...], frames: Ring, doorbell: Doorbell
+    job: Mapping[str, Any], name: str, size: tuple[int, ...], frames: Ring, wakeup: WakeUp
 ) -> subprocess.Popen[bytes]:
     """actd's own camera process. It ends with this one."""
     height, width = size
@@ -105,14 +105,14 @@ def _camera(
         [sys.executable, "-m", "actd.runtime.camera"],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
-        pass_fds=(frames.fd, doorbell.fd),
+        pass_fds=(frames.fd, wakeup.fd),
     )
     told = {
         "camera": name,
         "placement": {"cores": job["cores"]["cameras"], "nice": job["nice"]["cameras"]},
         "size": size,
         "config": config.model_dump(),
-        "fds": {f"frame:{name}": frames.fd, "doorbell": doorbell.fd},
+        "fds": {f"frame:{name}": frames.fd, "wakeup": wakeup.fd},
         "supervisor_pid": os.getpid(),
     }
     if process.stdin is not None:

@@ -43,7 +43,7 @@ for _hz, _over_us in ((50, 1000), (100, 1000), (200, 1000), (500, 500)):
         for name, bar in {
             "sent_p999_over_us": Bar("<=", _over_us, "us", "commands come late by its deciding"),
             "ratio": Bar(">=", 20, "x", "a plain Python loop would do"),
-            "frame_over_ms": Bar("<=", 2, "ms", "what the arm does is about an older picture"),
+            "frame_over_ms": Bar("<=", 2, "ms", "what the arm does is about an older image"),
             "armed_share": Bar(">=", 0.99, "", "an idle loop's figures say nothing"),
         }.items()
     }

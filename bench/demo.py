@@ -47,7 +47,7 @@ def _demo(seconds: float, realtime: str, prefix: Sequence[str]) -> dict[str, Any
 
 
 def _metrics(result: dict[str, Any]) -> dict[str, float]:
-    figures = {name: result[name] for name in ("ticks", "missed", "starved", "chunks", "rate_hz")}
+    figures = {name: result[name] for name in ("ticks", "missed", "underruns", "chunks", "rate_hz")}
     for group in ("lateness_us", "inference_ms", "chunk_age_ms"):
         figures |= {f"{group}.{name}": value for name, value in result[group].items()}
     for name, camera in result["cameras"].items():

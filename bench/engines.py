@@ -31,7 +31,7 @@ from actd.evaluation.contender import TORCH, Contender, Opened
 from actd.evaluation.engine_cache import Source, built, default_source
 from actd.evaluation.inference_timing import SETTLE_S
 from actd.evaluation.observation import any_observation
-from actd.timing import interleave, tails
+from actd.timing import interleave, percentiles
 from bench import harness
 from bench.lerobot_peer import VARIABLE, LeRobot, interpreter
 from bench.roofline import Probe, Work, bound_ns, count, probes
@@ -183,7 +183,7 @@ def _figures(
 
 def _report(samples: Samples, metrics: Metrics, options: harness.Options) -> int:
     """Hold the figures against the bars, and show what no bar is about."""
-    timings = {name: tails(taken_ns) for name, taken_ns in samples.items()}
+    timings = {name: percentiles(taken_ns) for name, taken_ns in samples.items()}
     metrics |= {
         f"{name}.{key}": value
         for name, taken in timings.items()

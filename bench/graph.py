@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from actd.engine.openvino import core
 from actd.engine.ort import OUTPUT
 from actd.export.graph.onnx_graph import write_module
-from actd.export.graph.optimize import Lean, fold_norms
+from actd.export.graph.optimize import OptimizedPolicy, fold_norms
 from actd.export.int8.quantize import Quantizer
 from actd.policy.checkpoint import Checkpoint, load_checkpoint
 from actd.policy.network import Network, Policy
 from actd.policy.synthetic import synthetic
 from actd.policy.untrained import write_untrained
-from actd.timing import Tails, interleave, tails
+from actd.timing import Percentiles, interleave, percentiles
 from bench.harness import Options, main, report, speedup
 
 CAMERAS = {"top": (480, 640), "wrist": (480, 640)}
@@ -81,8 +81,8 @@ class ScaledPixels(nn.Module):
         self.register_buffer("factor", 1.0 / policy.get_buffer(f"divisor{index}"))
         self.register_buffer("offset", policy.get_buffer(f"offset{index}"))
 
-    def forward(self, pictures: list[Tensor]) -> Tensor:
-        scaled = [p.to(torch.float32) * self.factor + self.offset for p in pictures]
+    def forward(self, images: list[Tensor]) -> Tensor:
+        scaled = [p.to(torch.float32) * self.factor + self.offset for p in images]
         return torch.stack([pixels.permute(2, 0, 1) for pixels in scaled])
 
 
@@ -95,7 +95,7 @@ def forms(checkpoint: Checkpoint) -> dict[str, nn.Module]:
     positions = plain.positions([(f.shape[1], f.shape[2]) for f in spec.cameras])
     camera = spec.inputs.index(spec.cameras[0])
     kinds = ("pixels", "norms", "cameras", "positions", "queries")
-    undone = {kind: Lean(policy) for kind in kinds}
+    undone = {kind: OptimizedPolicy(policy) for kind in kinds}
     undone["pixels"].eyes = nn.ModuleList([ScaledPixels(policy, camera)])
     undone["pixels"].backbone = fold_norms(plain.backbone)
     norms = copy.deepcopy(plain.backbone)
@@ -106,7 +106,7 @@ def forms(checkpoint: Checkpoint) -> dict[str, nn.Module]:
     undone["positions"].encoder = AddedPositions(plain, positions)  # type: ignore[assignment]
     undone["queries"].decoder = ComputedQueries(plain, positions)  # type: ignore[assignment]
     rest = {f"without {kind}": module.requires_grad_(False) for kind, module in undone.items()}
-    return {WRITTEN: policy, "lean": Lean(policy), **rest}
+    return {WRITTEN: policy, "lean": OptimizedPolicy(policy), **rest}
 
 
 def with_ort(model: Path, observation: Observation) -> Call:
@@ -140,7 +140,7 @@ RUNTIMES: dict[str, tuple[bool, Callable[[Path, Observation], Call]]] = {
 def bench(options: Options) -> int:
     """Write every form, then time runtime after runtime."""
     metrics: dict[str, float] = {}
-    timings: dict[str, Tails] = {}
+    timings: dict[str, Percentiles] = {}
     with TemporaryDirectory(prefix="actd-bench-") as scratch:
         checkpoint = load_checkpoint(write_untrained(Path(scratch) / "policy", cameras=CAMERAS))
         models = _write(checkpoint, Path(scratch))
@@ -152,7 +152,7 @@ def bench(options: Options) -> int:
             }
             for name, samples in _timed(calls, options.rounds).items():
                 candidate = f"{runtime} {name}"
-                timings[candidate] = tails(samples[1])
+                timings[candidate] = percentiles(samples[1])
                 metrics[f"{candidate}.p50_ms"] = timings[candidate].to_dict()["p50_ms"]
                 metrics[f"{candidate}.speedup"] = speedup(*samples)
     return report("graph", metrics, options, timings=timings)

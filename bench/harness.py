@@ -20,7 +20,7 @@ from rich.table import Table
 
 from actd.errors import ActdError
 from actd.host import machine
-from actd.timing import Tails, interleave, tails
+from actd.timing import Percentiles, interleave, percentiles
 from bench.bars import BARS, Bar
 
 RESULTS = Path(__file__).parent / "results"
@@ -83,7 +83,7 @@ def run(
     reference / candidate), and those given. `bars` None means the table's.
     """
     samples = interleave(candidates, rounds=options.rounds, warmup=warmup)
-    timings = {candidate: tails(taken) for candidate, taken in samples.items()}
+    timings = {candidate: percentiles(taken) for candidate, taken in samples.items()}
     measured = {
         f"{candidate}.{key}": value
         for candidate, taken in timings.items()
@@ -99,7 +99,7 @@ def report(
     metrics: Mapping[str, float],
     options: Options,
     *,
-    timings: Mapping[str, Tails] | None = None,
+    timings: Mapping[str, Percentiles] | None = None,
     bars: Mapping[str, Bar] | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> int:
@@ -147,7 +147,7 @@ def _verdict(metric: str, value: float | None, bar: Bar) -> Verdict:
 def _show(
     name: str,
     metrics: Mapping[str, float],
-    timings: Mapping[str, Tails],
+    timings: Mapping[str, Percentiles],
     verdicts: Sequence[Verdict],
     out: Path,
 ) -> None:
@@ -162,7 +162,9 @@ def _show(
     console.print(f"written to {out}", highlight=False)
 
 
-def _timing_table(name: str, metrics: Mapping[str, float], timings: Mapping[str, Tails]) -> Table:
+def _timing_table(
+    name: str, metrics: Mapping[str, float], timings: Mapping[str, Percentiles]
+) -> Table:
     table = Table("candidate", title=name)
     for column in (*_TIMINGS, "n", "speedup"):
         table.add_column(column, justify="right")

@@ -74,11 +74,11 @@ def row(loop: str, hz: float, turns: Sequence[Turn]) -> dict[str, Any]:
         "missed": sum(int(counts[-1] - counts[0]) for counts in missed),
         "lost": n - len(pooled["arrival"]),
         "cpu": round(cpu(turns), 4),
-        **{moment: tails(values) for moment, values in pooled.items()},
+        **{moment: percentiles(values) for moment, values in pooled.items()},
     }
 
 
-def tails(values_us: NDArray[np.float64]) -> dict[str, float]:
+def percentiles(values_us: NDArray[np.float64]) -> dict[str, float]:
     """Values that happened, not interpolated; nothing where there are none."""
     if not len(values_us):
         return {}
@@ -101,7 +101,7 @@ def chunk_row(loop: str, hz: float, turns: Sequence[Turn]) -> dict[str, Any]:
         found |= {
             "infer_p50_ms": round(float(p50), 2),
             "infer_p90_ms": round(float(p90), 2),
-            "plans_per_s": round(len(infer_ms) / seconds, 2),
+            "chunks_per_s": round(len(infer_ms) / seconds, 2),
         }
     return found | {"n": len(infer_ms)}
 
@@ -150,7 +150,8 @@ def later_us(turns: Sequence[Turn], reference: Sequence[Turn]) -> float:
     whoever has its turn, and with a few ticks in a thousand that moment would be all there is.
     """
     later = [
-        tails(late_us(turn)["sent"])["p999_us"] - tails(late_us(other)["sent"])["p999_us"]
+        percentiles(late_us(turn)["sent"])["p999_us"]
+        - percentiles(late_us(other)["sent"])["p999_us"]
         for turn, other in zip(turns, reference, strict=True)
         if len(turn.ticks) and len(other.ticks)
     ]

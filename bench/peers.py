@@ -67,8 +67,8 @@ class Side:
         if not self.infers:
             return np.zeros((spec.chunk_size, spec.action_dim), np.float32)
         values: dict[str, Any] = {f.key: self._frames[f.camera] for f in spec.cameras}
-        pose = np.array([self.wire.pose[name] for name in self._joints], np.float32)
-        return self._engine.infer(values | {f.key: pose for f in spec.vectors})
+        positions = np.array([self.wire.positions[name] for name in self._joints], np.float32)
+        return self._engine.infer(values | {f.key: positions for f in spec.vectors})
 
 
 class Planning:

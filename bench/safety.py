@@ -160,37 +160,37 @@ class _Run:
         # The waist, from one end of its range to the other.
         steps = np.arange(5 * _ROWS) * settings.limits.velocity[0] / 50.0
         self._rows[:, 0] = np.minimum(-3.0 + steps, 3.0)
-        self._pose = self._rows[0].astype(float)
+        self._positions = self._rows[0].astype(float)
         self.speed = 0.0
 
     def go(self, ticks: int) -> None:
         """Some ticks of following."""
         for _ in range(ticks):
-            before = self._pose
-            output = self._controller.tick(self._inputs(self._pose))
+            before = self._positions
+            output = self._controller.tick(self._inputs(self._positions))
             if output.action is not None:
-                self._pose = output.action
-            self.speed = float(abs(self._pose[0] - before[0]) / self._settings.period_ns * 1e9)
+                self._positions = output.action
+            self.speed = float(abs(self._positions[0] - before[0]) / self._settings.period_ns * 1e9)
         if self.speed < 0.99 * self._settings.limits.velocity[0]:
             raise SystemExit(f"not at full speed: {self.speed}: {output.mode.name} {output.reason}")
 
     def stop(self, change: Change, *, blocked: bool, moment: int) -> tuple[float, float, Mode]:
         """The cause comes `moment` of MOMENTS into a control period: ms and rad to rest."""
         began_ns = self._due_ns + _PERIOD_NS * moment // MOMENTS
-        at, stuck = self._pose[0], self._pose if blocked else None
+        at, stuck = self._positions[0], self._positions if blocked else None
         while True:
-            inputs = self._inputs(self._pose if stuck is None else stuck)
+            inputs = self._inputs(self._positions if stuck is None else stuck)
             output = self._controller.tick(change(inputs, inputs.due_ns - began_ns))
             if output.action is None:
                 raise SystemExit("nothing is commanded")
-            moved, self._pose = output.action[0] != self._pose[0], output.action
+            moved, self._positions = output.action[0] != self._positions[0], output.action
             if output.mode is not Mode.ARMED and not moved:
                 rest_ns = inputs.due_ns - _PERIOD_NS - began_ns
-                return rest_ns / 1e6, abs(float(self._pose[0] - at)), output.mode
+                return rest_ns / 1e6, abs(float(self._positions[0] - at)), output.mode
             if inputs.due_ns - began_ns > 3_000_000_000:
                 raise SystemExit(f"still {output.mode.name} after 3 s")
 
-    def _inputs(self, pose: NDArray[np.float64]) -> Inputs:
+    def _inputs(self, positions: NDArray[np.float64]) -> Inputs:
         self._tick += 1
         self._due_ns += _PERIOD_NS
         observed_ns = self._due_ns - self._infer_ns - _FRAME_NS
@@ -202,7 +202,7 @@ class _Run:
             chunks = (ActionChunk(self._tick, observed_ns, rows, self._usable_ns),)
         return Inputs(
             due_ns=self._due_ns,
-            pose=pose,
+            positions=positions,
             state_age_ns=_FRESH_NS,
             camera_ages_ns={"top": _FRAME_NS},
             camera_unchanged_ns={"top": 0},
@@ -254,11 +254,11 @@ def _episode(
     chunk = ActionChunk(1, due_ns, rows.astype(np.float32), 600_000 * _MS)
     for k in range(int(len(targets) / FPS * 1e9 / settings.period_ns) + 40):
         due_ns += settings.period_ns
-        pose = np.array(list(table.state().values()))
+        positions = np.array(list(table.state().values()))
         output = controller.tick(
             Inputs(
                 due_ns=due_ns,
-                pose=pose,
+                positions=positions,
                 state_age_ns=_FRESH_NS,
                 camera_ages_ns={},
                 camera_unchanged_ns={},
@@ -269,7 +269,7 @@ def _episode(
         )
         if output.action is None:
             raise SystemExit("not armed: " + "; ".join(a.error for a in output.answers))
-        yield output, np.abs(pose - output.action)
+        yield output, np.abs(positions - output.action)
         table.step(dict(zip(settings.joints, output.action.tolist(), strict=True)), 0.02)
 
 

@@ -57,7 +57,7 @@ def engine(name: str = ENGINE) -> Path:
 
 
 def videos(folder: Path) -> dict[str, str]:
-    """A video file per camera, 30 pictures a second, each unlike the one before."""
+    """A video file per camera, 30 images a second, each unlike the one before."""
     import cv2
     import numpy as np
 

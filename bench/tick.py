@@ -180,11 +180,12 @@ def _show(rows: Sequence[Mapping[str, Any]], chunks: Sequence[Mapping[str, Any]]
     console.print(table)
     if chunks:
         table = Table("Hz", "loop", title="inference")
-        for column in ("p50 ms", "p90 ms", "plans/s", "n"):
+        for column in ("p50 ms", "p90 ms", "chunks/s", "n"):
             table.add_column(column, justify="right")
         for found in chunks:
             shown = [
-                f"{found.get(name, '')}" for name in ("infer_p50_ms", "infer_p90_ms", "plans_per_s")
+                f"{found.get(name, '')}"
+                for name in ("infer_p50_ms", "infer_p90_ms", "chunks_per_s")
             ]
             table.add_row(f"{found['hz']}", found["loop"], *shown, f"{found['n']}")
         console.print(table)

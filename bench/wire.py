@@ -60,7 +60,7 @@ class Wire:
         self._ticks = ring(job, "ticks", TICK)
         self._seq = 0
         self._joints: list[str] = job["joints"]
-        self.pose = dict.fromkeys(self._joints, 0.0)
+        self.positions = dict.fromkeys(self._joints, 0.0)
 
     def read_states(self) -> None:
         """Take in every state that has come."""
@@ -70,7 +70,7 @@ class Wire:
             except zmq.Again:
                 return
             with suppress(LinkError):
-                self.pose = messages.parse_state(data).state
+                self.positions = messages.parse_state(data).state
 
     def send(self, row: NDArray[np.float32], wake_ns: int, late_ns: int, missed: int) -> None:
         """Send one action and write the tick down."""

@@ -57,7 +57,7 @@ def statistics(feature: str, shape: tuple[int, ...]) -> dict[str, Array]:
     return {"mean": mean, "std": std, "min": mean - 2 * std, "max": mean + 2 * std}
 
 
-def _picture(stream: np.random.Generator, height: int, width: int) -> Array:
+def _image(stream: np.random.Generator, height: int, width: int) -> Array:
     """Waves plus noise: resizing, colour order and borders would all show."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     phase = stream.uniform(0, 6.28, 3)
@@ -78,7 +78,7 @@ def draw(case: str, index: int, features: dict[str, Any]) -> dict[str, Array]:
         shape = tuple(feature["shape"])
         stream = _stream(f"obs:{case}:{index}:{name}")
         if feature["type"] == "VISUAL":
-            out[name] = _picture(stream, *shape[1:])
+            out[name] = _image(stream, *shape[1:])
         else:
             known = statistics(name, shape)
             drawn = known["mean"] + known["std"] * stream.standard_normal(shape)

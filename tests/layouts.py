@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from safetensors.numpy import load_file, save_file
 
-from actd.policy.overrides import Hints
+from actd.policy.overrides import Overrides
 from tests import golden
 
 ORIGINAL = "sim_two_cameras"
 # As imitate_episodes.py was told; `case.json` holds the same.
-ORIGINAL_HINTS = Hints("original", ("top", "angle"), (96, 128), heads=8)
+ORIGINAL_HINTS = Overrides("original", ("top", "angle"), (96, 128), heads=8)
 
 Array = np.ndarray[Any, Any]
 _PIPELINE_FILES = ("policy_preprocessor*", "policy_postprocessor*")

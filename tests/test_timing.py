@@ -38,7 +38,7 @@ def test_a_candidate_that_fails_is_not_hidden() -> None:
 
 
 def test_tails_of_a_known_set() -> None:
-    found = timing.tails([n * 1_000_000 for n in range(1, 1001)])
+    found = timing.percentiles([n * 1_000_000 for n in range(1, 1001)])
     assert found.to_dict() == {
         "n": 1000,
         "mean_ms": 500.5,
@@ -51,7 +51,7 @@ def test_tails_of_a_known_set() -> None:
 
 @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=300))
 def test_tails_are_ordered_and_of_durations_that_happened(samples_ns: list[int]) -> None:
-    found = timing.tails(samples_ns)
+    found = timing.percentiles(samples_ns)
     happened = {ns / 1e6 for ns in samples_ns}
     assert found.p50_ms <= found.p99_ms <= found.p999_ms <= found.max_ms
     assert {found.p99_ms, found.p999_ms, found.max_ms} <= happened
@@ -59,7 +59,7 @@ def test_tails_are_ordered_and_of_durations_that_happened(samples_ns: list[int])
 
 def test_no_samples_is_an_error() -> None:
     with pytest.raises(ValueError, match="no samples"):
-        timing.tails([])
+        timing.percentiles([])
 
 
 def test_a_cadence_is_absolute_and_skips_what_it_misses() -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 class Frame(NamedTuple):
-    """One picture: uint8 RGB (H, W, 3), its capture time (CLOCK_MONOTONIC), its number from 1."""
+    """One image: uint8 RGB (H, W, 3), its capture time (CLOCK_MONOTONIC), its number from 1."""
 
     data: NDArray[np.uint8]
     t_capture_ns: int

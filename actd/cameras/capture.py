@@ -1,8 +1,8 @@
-"""The newest picture of a live source, fetched by a thread of its own.
+"""The newest image of a live source, fetched by a thread of its own.
 
 Owns the thread and the OpenCV capture in it. A live source is read as fast as it delivers, so
-what waits is always the newest picture and latency cannot grow; what the caller was too slow for
-is gone. A source that hangs costs the caller its timeout and no more. A picture that cannot be
+what waits is always the newest image and latency cannot grow; what the caller was too slow for
+is gone. A source that hangs costs the caller its timeout and no more. An image that cannot be
 decoded is left out; when the source ends or fails, the next wait raises the CameraError.
 """
 
@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from actd.errors import CameraError
 
-# OpenCV reports a damaged picture and the end of a stream alike; only the end repeats itself.
+# OpenCV reports a damaged image and the end of a stream alike; only the end repeats itself.
 _GRAB_ATTEMPTS = 3
 
 
-class Picture(NamedTuple):
+class Image(NamedTuple):
     """As OpenCV gives it: (H, W, 3) blue-green-red, with its capture time (CLOCK_MONOTONIC)."""
 
     bgr: NDArray[np.uint8]
@@ -42,10 +42,10 @@ class Capture(Protocol):
     def release(self) -> None: ...
 
 
-class LatestPicture:
-    """Runs `connect` and then reads the capture it gives, keeping the newest picture.
+class LatestImage:
+    """Runs `connect` and then reads the capture it gives, keeping the newest image.
 
-    `stamp` gives a picture's capture time, called just after it was grabbed. `label` begins every
+    `stamp` gives an image's capture time, called just after it was grabbed. `label` begins every
     error, `remedy` ends those of a source that delivers no more. One instance is one connection.
     """
 
@@ -62,23 +62,23 @@ class LatestPicture:
         self._label = label
         self._remedy = remedy
         self._changed = threading.Condition()
-        self._newest: Picture | None = None
+        self._newest: Image | None = None
         self._error: CameraError | None = None
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="camera-capture", daemon=True)
         self._thread.start()
 
-    def take(self, timeout_s: float) -> Picture:
-        """The newest picture not yet taken, waiting for it at most `timeout_s`.
+    def take(self, timeout_s: float) -> Image:
+        """The newest image not yet taken, waiting for it at most `timeout_s`.
 
         Raises CameraError when the source ended or failed, or nothing came in time.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._newest or self._error, timeout_s)
-            picture, self._newest = self._newest, None
-            if picture is not None:
-                return picture
-            raise self._error or self._stopped(f"no picture for {timeout_s:g} s")
+            image, self._newest = self._newest, None
+            if image is not None:
+                return image
+            raise self._error or self._stopped(f"no image for {timeout_s:g} s")
 
     def stop(self, timeout_s: float) -> None:
         """Let the thread release the capture, waiting for that at most `timeout_s`."""
@@ -110,7 +110,7 @@ class LatestPicture:
             decoded, bgr = capture.retrieve()
             if decoded and bgr is not None:
                 with self._changed:
-                    self._newest = Picture(bgr, t_capture_ns)
+                    self._newest = Image(bgr, t_capture_ns)
                     self._changed.notify()
 
     def _stopped(self, found: str) -> CameraError:

@@ -23,7 +23,7 @@ Pixels = Annotated[int, Field(gt=0, le=16384)]
 class CameraConfig(BaseModel):
     """One camera. `width`, `height`, `fps` left out mean: what the source gives.
 
-    As in LeRobot, width and height are of the picture after rotation. `resize` comes last and
+    As in LeRobot, width and height are of the image after rotation. `resize` comes last and
     decides the size of the frames that `read` gives.
     """
 
@@ -38,7 +38,7 @@ class CameraConfig(BaseModel):
     fps: float | None = Field(default=None, gt=0, le=1000, description="frames per second")
     fourcc: str | None = Field(default=None, description="pixel format of a device, such as MJPG")
     rotation: Literal[0, 90, 180, 270, -90] = Field(
-        default=0, description="clockwise degrees that stand the picture upright"
+        default=0, description="clockwise degrees that stand the image upright"
     )
     color_mode: Literal["rgb", "bgr"] = Field(
         default="rgb", description="order of the colours that the policy was trained on"
@@ -57,12 +57,12 @@ class CameraConfig(BaseModel):
         default=0.0,
         ge=0,
         le=10_000,
-        description="from light to time stamp: pictures are dated this much earlier; tens for USB, "
-        "hundreds for RTSP. See observation.picture_age_ms, which is what it was in training",
+        description="from light to time stamp: images are dated this much earlier; tens for USB, "
+        "hundreds for RTSP. See observation.image_age_ms, which is what it was in training",
     )
     detect_freeze: bool | None = Field(
         default=None,
-        description="whether a picture that never changes counts as a broken camera; default: for "
+        description="whether an image that never changes counts as a broken camera; default: for "
         "devices, whose noise never repeats, not for files and URLs, where a still scene may",
     )
 

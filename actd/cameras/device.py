@@ -2,7 +2,7 @@
 
 Asks for pixel format, then size, then rate (a driver forgets the later ones otherwise) and reads
 back what it got: another size or rate is a CameraError, another format a warning. Gives the
-newest picture with the driver's own capture time. A device that is missing, forbidden, in use or
+newest image with the driver's own capture time. A device that is missing, forbidden, in use or
 silent is a CameraError that says which.
 """
 
@@ -16,13 +16,13 @@ from pathlib import Path
 
 import cv2
 
-from actd.cameras.capture import Capture, LatestPicture, Picture
+from actd.cameras.capture import Capture, Image, LatestImage
 from actd.cameras.config import CameraConfig
 from actd.errors import CameraError
 
 log = logging.getLogger(__name__)
 
-# Uncompressed pictures take some 16 times the USB bandwidth: two cameras then starve one another.
+# Uncompressed images take some 16 times the USB bandwidth: two cameras then starve one another.
 PREFERRED_FOURCC = "MJPG"
 
 _PLAUSIBLE_AGE_NS = 1_000_000_000
@@ -36,7 +36,7 @@ def open_v4l2(path: str) -> Capture:
 
 
 class DeviceSource:
-    """Pictures from `config.path`, a /dev path. `connect` opens it."""
+    """Images from `config.path`, a /dev path. `connect` opens it."""
 
     def __init__(
         self,
@@ -47,25 +47,23 @@ class DeviceSource:
         self._config = config
         self._label = f"camera {name} ({config.shown_path})"
         self._open_capture = connect
-        self._latest: LatestPicture | None = None
+        self._latest: LatestImage | None = None
 
-    def open(self) -> Picture:
-        """Set the device up and let its exposure settle; returns a picture. Raises CameraError."""
+    def open(self) -> Image:
+        """Set the device up and let its exposure settle; returns an image. Raises CameraError."""
         self.close()
         check_device(self._label, Path(self._config.path))
         remedy = "see that it is plugged in and not starved of USB bandwidth (dmesg tells why)"
-        self._latest = LatestPicture(
-            self._connect, capture_time_ns, label=self._label, remedy=remedy
-        )
-        # Drivers may take a second to start, and the first picture waits for that.
-        picture = self._latest.take(self._config.timeout_s + self._config.warmup_s)
+        self._latest = LatestImage(self._connect, capture_time_ns, label=self._label, remedy=remedy)
+        # Drivers may take a second to start, and the first image waits for that.
+        image = self._latest.take(self._config.timeout_s + self._config.warmup_s)
         settled_ns = time.monotonic_ns() + int(self._config.warmup_s * 1e9)
         while time.monotonic_ns() < settled_ns:
-            picture = self.read()
-        return picture
+            image = self.read()
+        return image
 
-    def read(self) -> Picture:
-        """The newest picture not yet read. Raises CameraError."""
+    def read(self) -> Image:
+        """The newest image not yet read. Raises CameraError."""
         if self._latest is None:
             raise CameraError(f"{self._label}: read before it was opened: open it first")
         return self._latest.take(self._config.timeout_s)
@@ -81,7 +79,7 @@ class DeviceSource:
         if not capture.isOpened():
             raise CameraError(
                 f"{self._label}: cannot be opened as a camera: another program may hold it (fuser "
-                f"-v {self._config.path}), or it gives no pictures (v4l2-ctl --list-devices)"
+                f"-v {self._config.path}), or it gives no images (v4l2-ctl --list-devices)"
             )
         try:
             set_up(self._label, self._config, capture)
@@ -125,7 +123,7 @@ def set_up(label: str, config: CameraConfig, capture: Capture) -> None:
 
 
 def capture_time_ns(capture: Capture) -> int:
-    """The driver's stamp of the picture just grabbed, or now where that is not believable.
+    """The driver's stamp of the image just grabbed, or now where that is not believable.
 
     V4L2 stamps are CLOCK_MONOTONIC, but some drivers use another clock, or none.
     """

@@ -1,4 +1,4 @@
-"""Since when a camera shows the same picture: a sensor that hangs while its clock goes on.
+"""Since when a camera shows the same image: a sensor that hangs while its clock goes on.
 
 Pure: compares each frame with the one before, whole if need be. It keeps one frame.
 """
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from actd.cameras.base import Frame
 
-# Two pictures of a live sensor differ in these rows already, which spares reading the rest.
+# Two images of a live sensor differ in these rows already, which spares reading the rest.
 _ROWS = slice(None, None, 32)
 
 
@@ -22,7 +22,7 @@ class Freeze:
         self._changed_ns = 0
 
     def changed_ns(self, frame: Frame) -> int:
-        """Capture time of the first of the frames that show the picture of `frame`."""
+        """Capture time of the first of the frames that show the image of `frame`."""
         if self._last is None or not _same(self._last.data, frame.data):
             self._changed_ns = frame.t_capture_ns
         self._last = frame

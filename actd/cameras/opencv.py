@@ -1,7 +1,7 @@
 """A camera through OpenCV: a V4L2 device, a video file, or an RTSP or MJPEG URL.
 
-Owns what all three share: the picture is proved to have the asked size, turned upright, scaled
-if asked, put in the asked colour order, and numbered. Where pictures come from is the business
+Owns what all three share: the image is proved to have the asked size, turned upright, scaled
+if asked, put in the asked colour order, and numbered. Where images come from is the business
 of `device`, `video` and `stream`. Every failure is a CameraError that names the camera.
 """
 
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actd.cameras.base import Frame
-from actd.cameras.capture import Picture
+from actd.cameras.capture import Image
 from actd.cameras.config import CameraConfig, SourceKind
 from actd.cameras.device import DeviceSource
 from actd.cameras.stream import StreamSource
@@ -38,14 +38,14 @@ _ROTATIONS = {
 
 
 class Source(Protocol):
-    """Where pictures come from. All methods but `close` raise CameraError."""
+    """Where images come from. All methods but `close` raise CameraError."""
 
-    def open(self) -> Picture:
-        """Connect; returns a first picture as proof, which is not part of what `read` gives."""
+    def open(self) -> Image:
+        """Connect; returns a first image as proof, which is not part of what `read` gives."""
         ...
 
-    def read(self) -> Picture:
-        """The next picture, blocking until it comes."""
+    def read(self) -> Image:
+        """The next image, blocking until it comes."""
         ...
 
     def close(self) -> None:
@@ -86,21 +86,21 @@ class OpenCVCamera:
 
         Raises CameraError when the source ended, broke, or changed its size.
         """
-        picture = self._source.read()
-        data = self._finish(picture)
+        image = self._source.read()
+        data = self._finish(image)
         self._seq += 1
-        return Frame(data, picture.t_capture_ns, self._seq)
+        return Frame(data, image.t_capture_ns, self._seq)
 
     def close(self) -> None:
         """Release the source. Safe to call twice."""
         self._source.close()
 
-    def _finish(self, picture: Picture) -> NDArray[np.uint8]:
+    def _finish(self, image: Image) -> NDArray[np.uint8]:
         config = self._config
-        data: Any = picture.bgr
+        data: Any = image.bgr
         if data.dtype != np.uint8 or data.ndim != 3 or data.shape[2] != 3:
             raise CameraError(
-                f"{self._label}: found a {data.dtype} picture of shape {data.shape}, not 8-bit "
+                f"{self._label}: found a {data.dtype} image of shape {data.shape}, not 8-bit "
                 "colour: choose another fourcc, such as MJPG"
             )
         if config.rotation:

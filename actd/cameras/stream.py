@@ -1,6 +1,6 @@
 """A network camera: RTSP, or MJPEG over HTTP, through OpenCV's FFmpeg.
 
-Gives the newest picture, stamped when it arrived: the network tells no capture time. A server
+Gives the newest image, stamped when it arrived: the network tells no capture time. A server
 that is away, refuses, is silent, or stops, is a CameraError within `timeout_s` (thrice that when
 opening), never a hang; opening again connects again.
 """
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import cv2
 
-from actd.cameras.capture import Capture, LatestPicture, Picture, grabbed_now
+from actd.cameras.capture import Capture, Image, LatestImage, grabbed_now
 from actd.cameras.config import CameraConfig
 from actd.errors import CameraError
 
@@ -21,23 +21,23 @@ _CLOSE_S = 0.5
 
 
 class StreamSource:
-    """Pictures from `config.path`, a URL."""
+    """Images from `config.path`, a URL."""
 
     def __init__(self, name: str, config: CameraConfig) -> None:
         self._config = config
         self._label = f"camera {name} ({config.shown_path})"
-        self._latest: LatestPicture | None = None
+        self._latest: LatestImage | None = None
 
-    def open(self) -> Picture:
-        """Connect; returns the first picture. Raises CameraError."""
+    def open(self) -> Image:
+        """Connect; returns the first image. Raises CameraError."""
         self.close()
         remedy = "see that its server runs, or raise timeout_s"
-        self._latest = LatestPicture(self._connect, grabbed_now, label=self._label, remedy=remedy)
-        # Reaching the host, opening the stream, and the first picture may each take the time-out.
+        self._latest = LatestImage(self._connect, grabbed_now, label=self._label, remedy=remedy)
+        # Reaching the host, opening the stream, and the first image may each take the time-out.
         return self._latest.take(3 * self._config.timeout_s)
 
-    def read(self) -> Picture:
-        """The newest picture not yet read. Raises CameraError."""
+    def read(self) -> Image:
+        """The newest image not yet read. Raises CameraError."""
         if self._latest is None:
             raise CameraError(f"{self._label}: read before it was opened: open it first")
         return self._latest.take(self._config.timeout_s)

@@ -1,8 +1,8 @@
 """A video file that behaves as a camera: paced in real time, looping if asked.
 
-Pictures come at absolute deadlines, at the file's rate or the configured one, every picture once
+Images come at absolute deadlines, at the file's rate or the configured one, every image once
 and in order; a reader that is late makes the file late, never a burst. The capture time is when
-the picture was due. The end of a file that does not loop is a CameraError.
+the image was due. The end of a file that does not loop is a CameraError.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.cameras.capture import Capture, Picture
+from actd.cameras.capture import Capture, Image
 from actd.cameras.config import CameraConfig
 from actd.errors import CameraError
 
 
 class VideoSource:
-    """Pictures from `config.path`, a file that OpenCV can read."""
+    """Images from `config.path`, a file that OpenCV can read."""
 
     def __init__(self, name: str, config: CameraConfig) -> None:
         self._config = config
@@ -29,8 +29,8 @@ class VideoSource:
         self._period_ns = 0
         self._due_ns = 0
 
-    def open(self) -> Picture:
-        """Prove that the first picture can be decoded, and rewind. Raises CameraError."""
+    def open(self) -> Image:
+        """Prove that the first image can be decoded, and rewind. Raises CameraError."""
         self.close()
         self._capture = capture = self._connect()
         fps = self._config.fps or capture.get(cv2.CAP_PROP_FPS)
@@ -39,12 +39,12 @@ class VideoSource:
         self._period_ns = round(1e9 / fps)
         first = self._decode()
         if first is None:
-            raise CameraError(f"{self._label}: found no picture in it: give a playable video")
+            raise CameraError(f"{self._label}: found no image in it: give a playable video")
         self._rewind()
-        return Picture(first, time.monotonic_ns())
+        return Image(first, time.monotonic_ns())
 
-    def read(self) -> Picture:
-        """The next picture, when it is due. Raises CameraError at the end of the file."""
+    def read(self) -> Image:
+        """The next image, when it is due. Raises CameraError at the end of the file."""
         bgr = self._decode()
         if bgr is None:
             if not self._config.loop:
@@ -53,7 +53,7 @@ class VideoSource:
             bgr = self._decode()
         if bgr is None:
             raise CameraError(f"{self._label}: can no longer be read: see that the file is whole")
-        return Picture(bgr, self._wait_until_due())
+        return Image(bgr, self._wait_until_due())
 
     def close(self) -> None:
         """Release the file. Safe to call twice."""
@@ -70,14 +70,14 @@ class VideoSource:
         return self._due_ns
 
     def _decode(self) -> NDArray[np.uint8] | None:
-        """The next picture, or None at the end."""
+        """The next image, or None at the end."""
         if self._capture is None:
             raise CameraError(f"{self._label}: read before it was opened: open it first")
         decoded, bgr = self._capture.read()
         return bgr if decoded else None
 
     def _rewind(self) -> None:
-        """Opening again is the one rewind that every codec and picture sequence can do."""
+        """Opening again is the one rewind that every codec and image sequence can do."""
         if self._capture is not None:
             self._capture.release()
         self._capture = self._connect()

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from actd.cli.app import app
-from actd.cli.checkpoint import with_hints
+from actd.cli.checkpoint import with_overrides
 from actd.cli.shared import AsJson, OptionalPath, names, show
 from actd.errors import ActdError, UsageError
-from actd.policy.overrides import Hints
+from actd.policy.overrides import Overrides
 
 if TYPE_CHECKING:
     from actd.evaluation.speed import BenchReport
@@ -22,7 +22,7 @@ OptionalText = Optional[str]  # noqa: UP045
 
 
 @app.command()
-@with_hints
+@with_overrides
 def bench(
     folders: Annotated[
         Optional[list[Path]],  # noqa: UP045
@@ -51,17 +51,17 @@ def bench(
     ] = None,
     as_json: AsJson = False,
     *,
-    hints: Hints,
+    overrides: Overrides,
 ) -> None:
     """Time engines side by side and show their error against torch."""
-    if hints.options() and checkpoint is None:
-        raise UsageError(f"{hints.options()[0]}: describes a checkpoint; give --checkpoint too")
+    if overrides.options() and checkpoint is None:
+        raise UsageError(f"{overrides.options()[0]}: describes a checkpoint; give --checkpoint too")
     _check_rate(rate)
     _check_page(report)
     from actd.evaluation.benchmark import Asked, Settings, run_benchmark
     from actd.evaluation.engine_cache import Source
 
-    source = None if checkpoint is None else Source(checkpoint, hints)
+    source = None if checkpoint is None else Source(checkpoint, overrides)
     found = run_benchmark(
         Asked(names(engine), folders or [], source, threads),
         Settings(rounds, warmup, rate),

@@ -10,18 +10,18 @@ from typing import Annotated, Optional
 import typer
 
 from actd.cli.app import app
-from actd.cli.checkpoint import CheckpointArgument, with_hints
+from actd.cli.checkpoint import CheckpointArgument, with_overrides
 from actd.cli.shared import DEFAULT_CONFIG, AsJson, OptionalPath, names, show
 from actd.errors import ActdError
-from actd.policy.overrides import Hints
+from actd.policy.overrides import Overrides
 
 
 @app.command()
-@with_hints
+@with_overrides
 def inspect(
     checkpoint: CheckpointArgument,
     *,
-    hints: Hints,
+    overrides: Overrides,
     as_json: AsJson = False,
 ) -> None:
     """Say what a checkpoint is: features, normalisation, network, training, warnings."""
@@ -29,10 +29,12 @@ def inspect(
         from actd.policy.checkpoint import open_checkpoint
         from actd.policy.describe import Description
 
-        opened = open_checkpoint(checkpoint, hints)
+        opened = open_checkpoint(checkpoint, overrides)
     except ImportError as error:
         raise ActdError(f"inspect needs {error.name}: pip install 'actd[export]'") from None
-    command = shlex.join(["actd", "export", checkpoint, *hints.options(), "--out", "engines/mine"])
+    command = shlex.join(
+        ["actd", "export", checkpoint, *overrides.options(), "--out", "engines/mine"]
+    )
     description = Description(opened, command)
     if as_json:
         typer.echo(json.dumps(description.to_dict()))
@@ -42,7 +44,7 @@ def inspect(
 
 
 @app.command()
-@with_hints
+@with_overrides
 def export(
     checkpoint: CheckpointArgument,
     out: Annotated[Path, typer.Option(help="Engines are written to OUT/<engine>.")],
@@ -52,22 +54,22 @@ def export(
     calibration: Annotated[
         OptionalPath,
         typer.Option(
-            help="Frames for int8 and the verdict: LeRobotDataset, pictures, .npz or synthetic."
+            help="Frames for int8 and the verdict: LeRobotDataset, images, .npz or synthetic."
         ),
     ] = None,
     *,
-    hints: Hints,
+    overrides: Overrides,
 ) -> None:
     """Turn a checkpoint into engines, each with its error against torch."""
     from actd.export.export import export_checkpoint
     from actd.export.parity_table import render
 
     results = export_checkpoint(
-        checkpoint, out, names(engine), calibration, typer.echo, hints=hints
+        checkpoint, out, names(engine), calibration, typer.echo, overrides=overrides
     )
     show(render([result.verdict for result in results]))
     first = results[0].folder
-    init = shlex.join(["actd", "init", checkpoint, *hints.options(), "--engine", str(first)])
+    init = shlex.join(["actd", "init", checkpoint, *overrides.options(), "--engine", str(first)])
     typer.echo(f"next: actd bench {first}   or   {init}")
 
 
@@ -85,7 +87,7 @@ def infer(
 
 
 @app.command()
-@with_hints
+@with_overrides
 def init(
     checkpoint: CheckpointArgument,
     out: Annotated[Path, typer.Option(help="Deployment file to write.")] = DEFAULT_CONFIG,
@@ -98,10 +100,12 @@ def init(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     *,
-    hints: Hints,
+    overrides: Overrides,
 ) -> None:
     """Write a commented actd.yaml that fits a checkpoint or an engine."""
     from actd.scaffold import write_config
 
-    for line in write_config(checkpoint, out, engine=engine, robot=robot, force=force, hints=hints):
+    for line in write_config(
+        checkpoint, out, engine=engine, robot=robot, force=force, overrides=overrides
+    ):
         typer.echo(line)

@@ -64,13 +64,13 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
 }
 
 
-def with_hints(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that describe a checkpoint; it receives them as `hints`."""
+def with_overrides(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that describe a checkpoint; it receives them as `overrides`."""
     types = get_type_hints(command, include_extras=True)
     parameters = [
         p.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=types[p.name])
         for p in inspect.signature(command).parameters.values()
-        if p.name != "hints"
+        if p.name != "overrides"
     ]
     parameters += [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=type_)
@@ -79,10 +79,10 @@ def with_hints(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def run(**given: Any) -> None:
-        from actd.policy.overrides import read_hints
+        from actd.policy.overrides import read_overrides
 
-        hints = read_hints(**{name: given.pop(name) for name in _OPTIONS})
-        command(hints=hints, **given)
+        overrides = read_overrides(**{name: given.pop(name) for name in _OPTIONS})
+        command(overrides=overrides, **given)
 
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}

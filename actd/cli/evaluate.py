@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from actd.cli.app import app
-from actd.cli.checkpoint import with_hints
+from actd.cli.checkpoint import with_overrides
 from actd.cli.shared import AsJson, OptionalPath, names, numbers, show
 from actd.errors import ActdError
-from actd.policy.overrides import Hints
+from actd.policy.overrides import Overrides
 
 if TYPE_CHECKING:
     from actd.evaluation.accuracy import Evaluation
@@ -28,7 +28,7 @@ _FIGURES, _PAGE = "eval.json", "eval.html"
 
 
 @app.command("eval")
-@with_hints
+@with_overrides
 def evaluate(
     recording: Annotated[
         Path, typer.Argument(metavar="DATASET", help="LeRobotDataset folder, v2.1 or v3.0.")
@@ -58,7 +58,7 @@ def evaluate(
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget finished episodes.")] = False,
     as_json: AsJson = False,
     *,
-    hints: Hints,
+    overrides: Overrides,
 ) -> None:
     """Measure engines on recorded episodes: L1 and L2 to what was recorded, errors to torch.
 
@@ -74,7 +74,7 @@ def evaluate(
     from actd.evaluation.candidates import line_up
 
     dataset = open_dataset(recording)
-    lineup = line_up(names(engine), engines, checkpoint, hints, with_torch=torch)
+    lineup = line_up(names(engine), engines, checkpoint, overrides, with_torch=torch)
     target = out or Path(f"eval-{recording.resolve().name}")
     chosen = verdict.choose_episodes(dataset, numbers("--episodes", episodes))
     step = stride or verdict.choose_stride(dataset, chosen, target, fresh=fresh)

@@ -27,7 +27,7 @@ def _rows(status: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("ready", "yes" if status["ready"] else "no"),
         ("uptime", f"{status['uptime_s']:.0f} s"),
         ("ticks", f"{control['ticks']} at {control['rate_hz']:.2f} of {control['target_hz']:g} Hz"),
-        ("missed, starved", f"{control['missed']}, {control['starved']}"),
+        ("missed, starved", f"{control['missed']}, {control['underruns']}"),
         (
             "lateness",
             f"p50 {late['p50']:.0f}  p99 {late['p99']:.0f}  p99.9 {late['p999']:.0f}  "
@@ -39,14 +39,14 @@ def _rows(status: Mapping[str, Any]) -> list[tuple[str, str]]:
             f"{inference['rate_hz']:.1f} Hz, p50 {inference['ms']['p50']:.1f}  "
             f"p99 {inference['ms']['p99']:.1f} ms",
         ),
-        ("plan age", f"p50 {age['p50']:.0f}  p99 {age['p99']:.0f} ms"),
+        ("chunk age", f"p50 {age['p50']:.0f}  p99 {age['p99']:.0f} ms"),
         ("robot state", _age(status["state_age_ms"])),
         ("robot acknowledges", _age(status["acknowledged_ms"])),
         ("flight recorder", status["flight"]),
     ]
-    refused = status["state_refused"]
-    if refused["count"]:
-        rows.append(("state refused", f"{refused['count']} messages: {refused['newest']}"))
+    rejected = status["state_refused"]
+    if rejected["count"]:
+        rows.append(("state refused", f"{rejected['count']} messages: {rejected['newest']}"))
     for name, camera in status["cameras"].items():
         rows.append(
             (
@@ -85,6 +85,6 @@ def recording_in_words(recording: Mapping[str, Any]) -> str:
         return f"{state} ({recording['path']})"
     return (
         f"{state}; {frames} frames, {frames / recording['fps']:.1f} s at {recording['fps']} fps, "
-        f"{recording['repeated']} pictures repeated, {recording['late']} late "
+        f"{recording['repeated']} images repeated, {recording['late']} late "
         f"({recording['path']})"
     )

@@ -37,7 +37,7 @@ def misfits(sections: Mapping[str, Any]) -> Iterator[Problem]:
     if control and staleness:
         yield from _gaps(control, staleness)
     if cameras and staleness:
-        yield from _pictures(cameras, staleness)
+        yield from _images(cameras, staleness)
     if staleness and link:
         yield from _fault(staleness, link)
     if robot:
@@ -68,7 +68,7 @@ def _gaps(control: ControlConfig, staleness: StalenessConfig) -> Iterator[Proble
             )
 
 
-def _pictures(cameras: Mapping[str, CameraConfig], staleness: StalenessConfig) -> Iterator[Problem]:
+def _images(cameras: Mapping[str, CameraConfig], staleness: StalenessConfig) -> Iterator[Problem]:
     needed = {
         name: camera.latency_ms + (1.5e3 / camera.fps if camera.fps else 0.0)
         for name, camera in cameras.items()

@@ -73,7 +73,7 @@ class StalenessConfig(Section):
     """The oldest each stream may be."""
 
     state_ms: Positive = Field(200.0, description="The robot's measured state.")
-    camera_ms: Positive = Field(300.0, description="Each camera's newest picture.")
+    camera_ms: Positive = Field(300.0, description="Each camera's newest image.")
     chunk_ms: Positive | None = Field(
         None,
         description="Age of the newest plan's observation; default: from the measured inference "
@@ -102,11 +102,11 @@ class ObservationConfig(Section):
         "max_delay_ms for parts that fit, then take the nearest.",
     )
     max_delay_ms: NotNegative = Field(100.0, description="delay: longest wait.")
-    picture_age_ms: NotNegative = Field(
+    image_age_ms: NotNegative = Field(
         0.0,
-        description="How old the newest picture was, on average, when a row of the training data "
+        description="How old the newest image was, on average, when a row of the training data "
         "was recorded beside it: the camera's latency plus half a frame. The first row of a chunk "
-        "is for this long after the picture. See latency_ms of each camera, which is today's.",
+        "is for this long after the image. See latency_ms of each camera, which is today's.",
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actd.control.limits import Limits, Vector
-from actd.control.staleness import MaxAge, camera_complaints, complaint, is_stale
+from actd.control.staleness import MaxAge, camera_diagnostics, diagnostic, is_stale
 
 if TYPE_CHECKING:
     from actd.control.controller import Inputs
@@ -28,38 +28,38 @@ def plausible_range(limits: Limits) -> tuple[Vector, Vector]:
 
 
 def outside_training(
-    joints: Sequence[str], pose: Vector, low: Vector, high: Vector
+    joints: Sequence[str], positions: Vector, low: Vector, high: Vector
 ) -> tuple[str, ...]:
     """A sentence for every joint that is where the training data never were."""
     with np.errstate(invalid="ignore"):
         margin = np.nan_to_num(_UNLIKE * (high - low), nan=0.0, posinf=0.0)
-    outside = (pose < low - margin) | (pose > high + margin)
+    outside = (positions < low - margin) | (positions > high + margin)
     return tuple(
-        f"joint {joints[j]} is at {pose[j]:.3g}, training never left {low[j]:.3g} to {high[j]:.3g}"
+        f"joint {joints[j]} is at {positions[j]:.3g}, training never left {low[j]:.3g} to {high[j]:.3g}"
         for j in np.flatnonzero(outside).tolist()
     )
 
 
-class Checks:
-    """Arming checks of one arm. `refused` says why the newest plan was not taken, "" if it was."""
+class ArmingChecks:
+    """Arming checks of one arm. `rejected` says why the newest plan was not taken, "" if it was."""
 
     def __init__(self, joints: Sequence[str], limits: Limits, start_distance: Vector) -> None:
         self._joints = joints
         self._limits = limits
         self._plausible = plausible_range(limits)
         self._start_distance = start_distance
-        self.refused = ""
+        self.rejected = ""
 
     def take(self, actions: NDArray[Any]) -> bool:
         """Whether a plan (chunk_size, action_dim) may be followed at all."""
         low, high = self._plausible
         # What is no number is not within.
         far = np.flatnonzero(~((actions >= low) & (actions <= high)).all(axis=0))
-        self.refused = ""
+        self.rejected = ""
         if far.size:
             j = int(far[0])
             column, limits = actions[:, j], self._limits
-            self.refused = (
+            self.rejected = (
                 f"joint {self._joints[j]}: the policy commands {float(column.min()):.3g} to "
                 f"{float(column.max()):.3g}, far "
                 f"outside its limits {limits.lower[j]:.3g} to {limits.upper[j]:.3g}: check units "
@@ -73,24 +73,24 @@ class Checks:
         if is_stale(inputs.state_age_ns, limits.state_ns):
             problems.append(
                 inputs.state_problem
-                or complaint("robot state", inputs.state_age_ns, limits.state_ns)
+                or diagnostic("robot state", inputs.state_age_ns, limits.state_ns)
             )
-        problems += camera_complaints(inputs.camera_ages_ns, inputs.camera_unchanged_ns, limits)
+        problems += camera_diagnostics(inputs.camera_ages_ns, inputs.camera_unchanged_ns, limits)
         if inputs.rivals:
             problems.append("two programs send the robot's state: stop one of them")
         elif inputs.controller_age_ns is None:
             problems.append("no robot controller acknowledges the actions")
         elif is_stale(inputs.controller_age_ns, limits.controller_ns):
             problems.append(
-                complaint(
+                diagnostic(
                     "the robot's acknowledgement", inputs.controller_age_ns, limits.controller_ns
                 )
             )
         return problems
 
-    def too_far(self, what: str, command: Vector, pose: Vector, remedy: str) -> list[str]:
+    def too_far(self, what: str, command: Vector, positions: Vector, remedy: str) -> list[str]:
         """A sentence for every joint whose command is further from the pose than it may start."""
-        distance, allowed = np.abs(command - pose), self._start_distance
+        distance, allowed = np.abs(command - positions), self._start_distance
         return [
             f"joint {self._joints[j]}: {what} is {distance[j]:.3g} from the measured "
             f"position (limit {allowed[j]:.3g}): {remedy}"

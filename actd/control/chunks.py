@@ -117,7 +117,7 @@ class _Group(NamedTuple):
     weights: Vector
 
 
-class Reading(NamedTuple):
+class Cursor(NamedTuple):
     """In queue and latest mode: the chunk being read, the one faded from, and since when."""
 
     active: _Chunk | None = None
@@ -192,7 +192,7 @@ class ChunkBuffer:
         )
         self._chunks: deque[_Chunk] = deque()  # oldest observation first
         self._added = 0
-        self.reading = Reading()
+        self.cursor = Cursor()
         # The ensemble only changes with the chunks in it.
         self._ensemble: tuple[tuple[_Chunk, ...], _Group] | None = None
         self._interpolator = Interpolator(interpolation(settings))
@@ -240,7 +240,7 @@ class ChunkBuffer:
     def clear(self) -> None:
         """Forget every plan."""
         self._chunks.clear()
-        self.reading = Reading()
+        self.cursor = Cursor()
 
     def at(self, t_ns: int) -> Sample | None:
         """What is due at `t_ns` of the plan's clock, or None when no plan covers that moment."""
@@ -274,7 +274,7 @@ class ChunkBuffer:
         return _sample(ahead, used[-1].number, count)
 
     def _queue(self, t_ns: int) -> Sample | None:
-        active, _, since_ns = self.reading
+        active, _, since_ns = self.cursor
         steps = self.settings.n_action_steps
         # Rows are counted from the first that is used, but no chunk has more than it has.
         last = 0.0
@@ -285,14 +285,14 @@ class ChunkBuffer:
             if newest is not None and newest != active:
                 active = newest
                 last = min(self.settings.chunk_size, steps + self._row(active, t_ns))
-                self.reading = Reading(active, None, t_ns)
+                self.cursor = Cursor(active, None, t_ns)
         # With no newer plan the rest of the old one still is a prediction for this moment.
         if active is None or not self._covers(active, t_ns):
             return None
         return self._alone(active, t_ns, math.ceil(last - self._row(active, t_ns)))
 
     def _latest(self, t_ns: int) -> Sample | None:
-        active, previous, since_ns = self.reading
+        active, previous, since_ns = self.cursor
         newest = self._newest_covering(t_ns)
         window_ns = self.settings.crossfade_ns
         passed = None if active is None else self._row(active, t_ns) - self.settings.chunk_size
@@ -304,7 +304,7 @@ class ChunkBuffer:
             # nothing was being commanded from it.
             previous = active if passed is not None and passed < 1.0 else None
             active, since_ns = newest, t_ns
-            self.reading = Reading(active, previous, since_ns)
+            self.cursor = Cursor(active, previous, since_ns)
         if active is None:
             return None
         elapsed_ns = t_ns - since_ns

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from actd.control.limits import Vector
 
 
-class Turns:
+class ContinuousJoints:
     """`turn` (action_dim,): what a full turn is in the joint's unit; 0: it is no circle."""
 
     def __init__(self, turn: Vector) -> None:

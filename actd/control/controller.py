@@ -14,13 +14,13 @@ from typing import NamedTuple
 import numpy as np
 
 from actd.control import state
-from actd.control.arming import Checks, outside_training
-from actd.control.chunks import ActionChunk, ChunkBuffer, ChunkSettings, Reading, Sample, ease
-from actd.control.continuous import Turns
-from actd.control.following_error import Following
+from actd.control.arming import ArmingChecks, outside_training
+from actd.control.chunks import ActionChunk, ChunkBuffer, ChunkSettings, Cursor, Sample, ease
+from actd.control.continuous import ContinuousJoints
+from actd.control.following_error import FollowingError
 from actd.control.limiter import JointLimiter
 from actd.control.limits import Flag, Kind, Limits, Vector
-from actd.control.staleness import GapBudget, MaxAge, complaint, is_frozen, is_stale
+from actd.control.staleness import GapBudget, MaxAge, diagnostic, is_frozen, is_stale
 from actd.control.state import Event, Phase
 from actd.control.time_scaling import ScaledClock
 from actd.mode import Mode
@@ -66,7 +66,7 @@ class ControlSettings:
 class Inputs(NamedTuple):
     """What is known at one tick. Ages are None for a stream that never delivered.
 
-    `camera_unchanged_ns` is how long each camera has shown the same picture; `controller_age_ns`
+    `camera_unchanged_ns` is how long each camera has shown the same image; `controller_age_ns`
     how long ago the newest action was sent that the robot has acted upon; `source` counts the
     programs that have sent its state, and `rivals` says that two do so now; `openings` counts how
     often cameras were opened; `suspended_ns` is for how long the clock of `due_ns` has stood
@@ -75,7 +75,7 @@ class Inputs(NamedTuple):
     """
 
     due_ns: int
-    pose: Vector | None
+    positions: Vector | None
     state_age_ns: int | None
     camera_ages_ns: Mapping[str, int | None]
     camera_unchanged_ns: Mapping[str, int]
@@ -140,11 +140,11 @@ class Controller:
             settings.period_ns,
         )
         self._limiter = JointLimiter(limits, settings.period_ns, kinds)
-        self._following = Following(
+        self._following_error = FollowingError(
             settings.follow_distance, settings.follow_ns, settings.max_age.frozen_ns
         )
-        self._turns = Turns(settings.turn)
-        self._checks = Checks(settings.joints, settings.limits, settings.start_distance)
+        self._continuous = ContinuousJoints(settings.turn)
+        self._checks = ArmingChecks(settings.joints, settings.limits, settings.start_distance)
         self._budget = GapBudget(settings.max_age.fault_after_ns)
         self._gripper = np.array([kind == "gripper" for kind in kinds], np.bool_)
         self._has_commanded = False
@@ -176,28 +176,30 @@ class Controller:
         due_ns, limiter = inputs.due_ns, self._limiter
         last, self._last = self._last, inputs
         elapsed_ns = 0 if last is None else due_ns - last.due_ns + inputs.suspended_ns
-        pose = inputs.pose
-        if pose is not None:
-            pose = self._turns.near(pose, limiter.command)
-            inputs = inputs if pose is inputs.pose else inputs._replace(pose=pose)
+        positions = inputs.positions
+        if positions is not None:
+            positions = self._continuous.near(positions, limiter.command)
+            inputs = (
+                inputs if positions is inputs.positions else inputs._replace(positions=positions)
+            )
         flags = self._stream_flags(inputs)
         if elapsed_ns > self.settings.ttl_ns:
             flags |= self._stand_still(due_ns, elapsed_ns)
         if self.phase is Phase.IDLE:
             # Nothing is commanded, so there is nothing to go on from: neither pose nor chunk.
-            self._buffer.reading = Reading()
+            self._buffer.cursor = Cursor()
             self._anchored = False
-        doubted = self._following.unmoved and self.phase not in _DRIVEN
+        doubted = self._following_error.unmoved and self.phase not in _DRIVEN
         replaced = last is not None and inputs.source != last.source
         away = bool(flags & Flag.CONTROLLER_LOST) or doubted or replaced
         away = away and self.phase not in (Phase.IDLE, Phase.ARMED)
-        if (away and limiter.at_rest) or (replaced and self._is_elsewhere(pose)):
+        if (away and limiter.at_rest) or (replaced and self._is_elsewhere(positions)):
             # It has stopped by itself, is another program by now, or is not where it says: nothing
             # is commanded until it is back, and then from where the arm is.
             self._anchored = False
         may_anchor = not (self._anchored or away or self._stopped_idle)
-        if may_anchor and pose is not None and not flags & Flag.STATE_STALE:
-            self._anchor(pose)
+        if may_anchor and positions is not None and not flags & Flag.STATE_STALE:
+            self._anchor(positions)
         self._run_clock(due_ns)
         for chunk in inputs.chunks:
             self._take(chunk, due_ns)
@@ -205,12 +207,12 @@ class Controller:
         answers = tuple([self._operate(n, e, inputs, sample) for n, e in inputs.commands])
         self._budget.pass_time(elapsed_ns, gap=self.phase is Phase.GAP)
         flags |= self._compare(inputs, flags)
-        if self._following.frozen:
+        if self._following_error.frozen:
             flags |= Flag.STATE_STALE
         usable = self._usable(due_ns, sample, flags)
         self._advance(inputs, usable, flags)
         if self.phase is Phase.GAP:
-            flags |= Flag.STARVED
+            flags |= Flag.UNDERRUN
         action, limit_flags = self._command(due_ns, usable)
         flags |= limit_flags
         if limit_flags & Flag.NON_FINITE:
@@ -218,7 +220,7 @@ class Controller:
         rest = None if action is None else limiter.rest()
         return Output(
             mode=state.MODE[self.phase],
-            action=None if action is None else self._turns.wrap(action),
+            action=None if action is None else self._continuous.wrap(action),
             rest=None if rest is None else self._wrapped_with(action, rest.position),
             rest_ns=0 if rest is None else rest.duration_ns,
             chunk=sample.number if sample else 0,
@@ -230,14 +232,14 @@ class Controller:
         )
 
     def _wrapped_with(self, action: Vector | None, rest: Vector) -> Vector:
-        if not self._turns.any or action is None:
+        if not self._continuous.any or action is None:
             return rest
-        return self._turns.near(rest, self._turns.wrap(action))
+        return self._continuous.near(rest, self._continuous.wrap(action))
 
     def _stand_still(self, due_ns: int, elapsed_ns: int) -> int:
         """No tick for longer than a command lives: the arm has stopped, wherever it is now."""
         why = f"no command was sent for {elapsed_ns / 1e6:.0f} ms"
-        self._enter(Event.STARVE, due_ns, why)
+        self._enter(Event.UNDERRUN, due_ns, why)
         if elapsed_ns > self.settings.max_age.fault_after_ns:
             self._enter(Event.FAULT, due_ns, why)
         self._limiter.reset(self._limiter.command)
@@ -248,19 +250,19 @@ class Controller:
         self._clock.rate = 0.0
         return int(Flag.SILENCE)
 
-    def _is_elsewhere(self, pose: Vector | None) -> bool:
+    def _is_elsewhere(self, positions: Vector | None) -> bool:
         """Whether the arm cannot be the one that was commanded so far."""
-        if pose is None:
+        if positions is None:
             return False
-        away = np.abs(pose - self._limiter.command)
+        away = np.abs(positions - self._limiter.command)
         return bool((away > self.settings.follow_distance).any())
 
-    def _anchor(self, pose: Vector) -> None:
+    def _anchor(self, positions: Vector) -> None:
         """Begin anew at rest where the arm is; a gripper that holds something goes on holding."""
         if self._has_commanded and self._gripper.any():
-            pose = np.where(self._gripper, self._limiter.command, pose)
-        self._limiter.reset(pose)
-        self._following.begin_anew()
+            positions = np.where(self._gripper, self._limiter.command, positions)
+        self._limiter.reset(positions)
+        self._following_error.begin_anew()
         self._anchored = True
 
     def _take(self, chunk: ActionChunk, due_ns: int) -> None:
@@ -270,7 +272,7 @@ class Controller:
             return
         if not self._checks.take(chunk.actions):
             return
-        actions = self._turns.unwrap(chunk.actions, self._limiter.command)
+        actions = self._continuous.unwrap(chunk.actions, self._limiter.command)
         if self.phase not in _DRIVEN:
             self._buffer.clear()
         start_ns = self._clock.scaled_ns(chunk.t_observation_ns)
@@ -295,7 +297,7 @@ class Controller:
     def _chunk_limit_ns(self) -> int:
         """How old a plan may be: as configured, else as it says itself."""
         own_ns = self._usable_ns or self.settings.chunk.duration_ns
-        return self.settings.max_age.plan_ns or own_ns
+        return self.settings.max_age.chunk_ns or own_ns
 
     def _stream_flags(self, inputs: Inputs) -> int:
         """Which streams are not as they should be."""
@@ -323,16 +325,16 @@ class Controller:
 
         Returns Flag.FOLLOWING where it is not.
         """
-        following, due_ns = self._following, inputs.due_ns
-        if self.phase is Phase.IDLE or flags & Flag.STATE_STALE or inputs.pose is None:
+        following, due_ns = self._following_error, inputs.due_ns
+        if self.phase is Phase.IDLE or flags & Flag.STATE_STALE or inputs.positions is None:
             following.look(due_ns, None, None)
             return 0
-        following.look(due_ns, inputs.pose, self._limiter.command)
+        following.look(due_ns, inputs.positions, self._limiter.command)
         joint = following.joint
         if joint is None or not self._anchored:
             return 0
         if self.phase in _DRIVEN:
-            name, away = self.settings.joints[joint], inputs.pose - self._limiter.command
+            name, away = self.settings.joints[joint], inputs.positions - self._limiter.command
             self._enter(
                 Event.FAULT,
                 due_ns,
@@ -341,29 +343,29 @@ class Controller:
             )
         elif self.at_rest and not following.unmoved:
             # Moved by hand, or without torque: it must not jump back when torque returns.
-            self._anchor(inputs.pose)
+            self._anchor(inputs.positions)
             return 0
         return int(Flag.FOLLOWING)
 
     def _operate(self, number: int, event: Event, inputs: Inputs, sample: Sample | None) -> Answer:
-        refused = state.refusal(self.phase, event)
+        rejected = state.rejection(self.phase, event)
         warnings: tuple[str, ...] = ()
-        if refused is None and event is Event.ARM:
-            refused = "; ".join(self._arm_problems(inputs, sample)) or None
-            if refused is None and inputs.pose is not None:
+        if rejected is None and event is Event.ARM:
+            rejected = "; ".join(self._arm_problems(inputs, sample)) or None
+            if rejected is None and inputs.positions is not None:
                 settings = self.settings
                 warnings = outside_training(
-                    settings.joints, inputs.pose, settings.trained_low, settings.trained_high
+                    settings.joints, inputs.positions, settings.trained_low, settings.trained_high
                 )
-        if refused is None and event is Event.RESET and not self.at_rest:
-            refused = "the arm is still ramping to rest: try again"
-        if refused is None:
+        if rejected is None and event is Event.RESET and not self.at_rest:
+            rejected = "the arm is still ramping to rest: try again"
+        if rejected is None:
             if event in (Event.ARM, Event.RESET):
                 self._budget.clear()
             self._engage(inputs)
             own = _OWN_REASONS.get(event, "")
             self._enter(event, inputs.due_ns, f"operator: {event.value}" if number else own)
-        return Answer(number, refused or "", warnings)
+        return Answer(number, rejected or "", warnings)
 
     def _engage(self, inputs: Inputs) -> None:
         self._engaged = (inputs.source, inputs.openings)
@@ -373,21 +375,21 @@ class Controller:
         chunk_age_ns = self._chunk_age_ns(inputs.due_ns)
         problems = self._checks.streams(inputs, self.settings.max_age)
         if is_stale(chunk_age_ns, self._chunk_limit_ns):
-            refused = self._checks.refused
-            problems.append(refused or complaint("the plan", chunk_age_ns, self._chunk_limit_ns))
+            rejected = self._checks.rejected
+            problems.append(rejected or diagnostic("the plan", chunk_age_ns, self._chunk_limit_ns))
         elif sample is None:
             problems.append(_NO_CHUNK)
-        if self._following.unmoved:
+        if self._following_error.unmoved:
             problems.append(
                 "the measured positions stand still since the command moved: reset first"
             )
-        if sample is not None and inputs.pose is not None:
+        if sample is not None and inputs.positions is not None:
             problems += self._checks.too_far(
-                "the policy's first command", sample.action, inputs.pose, "move the arm nearer"
+                "the policy's first command", sample.action, inputs.positions, "move the arm nearer"
             )
             # After a hold the arm may have been moved by hand, or sagged.
             problems += self._checks.too_far(
-                "the held command", self._limiter.command, inputs.pose, "reset first"
+                "the held command", self._limiter.command, inputs.positions, "reset first"
             )
         return problems
 
@@ -399,7 +401,7 @@ class Controller:
                 self._enter(Event.FAULT, due_ns, changed)
         if self.phase is Phase.ARMED and sample is None:
             self._budget.begin()
-            self._enter(Event.STARVE, due_ns, self._gap_reason(inputs, flags))
+            self._enter(Event.UNDERRUN, due_ns, self._gap_reason(inputs, flags))
         if self.phase is not Phase.GAP:
             return
         lasts = due_ns - self._since_ns >= self.settings.max_age.fault_after_ns
@@ -422,22 +424,22 @@ class Controller:
 
     def _gap_reason(self, inputs: Inputs, flags: int) -> str:
         problems = self._checks.streams(inputs, self.settings.max_age)
-        if self._following.frozen:
+        if self._following_error.frozen:
             problems.append("the measured positions stand still although the command moves")
         if not problems:
             age_ns, limit_ns = self._chunk_age_ns(inputs.due_ns), self._chunk_limit_ns
             stale = is_stale(age_ns, limit_ns)
-            words = complaint("the plan", age_ns, limit_ns) if stale else _NO_CHUNK
-            problems.append(self._checks.refused or words)
+            words = diagnostic("the plan", age_ns, limit_ns) if stale else _NO_CHUNK
+            problems.append(self._checks.rejected or words)
         return "; ".join(problems)
 
     def _agree(self, inputs: Inputs, sample: Sample) -> bool:
         """Whether plan, command and arm are at one place."""
         command = self._limiter.command
         near_path = not self._checks.too_far("", sample.action, command, "")
-        if inputs.pose is None or not self._anchored:
+        if inputs.positions is None or not self._anchored:
             return False
-        return near_path and not self._is_elsewhere(inputs.pose)
+        return near_path and not self._is_elsewhere(inputs.positions)
 
     def _enter(self, event: Event, due_ns: int, reason: str = "") -> None:
         phase = state.after(self.phase, event)

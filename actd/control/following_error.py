@@ -15,7 +15,7 @@ from actd.control.limits import Vector
 _SHARE = 0.1
 
 
-class Following:
+class FollowingError:
     """What is remembered of the arm behind the commands.
 
     `distance` (action_dim,): inf for a joint that is not compared.
@@ -26,7 +26,7 @@ class Following:
         self._follow_ns = follow_ns
         self._frozen_ns = frozen_ns
         self._away_since_ns: int | None = None
-        self._pose: Vector | None = None
+        self._positions: Vector | None = None
         # The command when the positions changed last, and since when it has been elsewhere.
         self._command: Vector | None = None
         self._moved_ns: int | None = None
@@ -40,13 +40,13 @@ class Following:
         """Whether the positions have not changed since the command moved."""
         return self._moved_ns is not None
 
-    def look(self, due_ns: int, pose: Vector | None, command: Vector | None) -> None:
+    def look(self, due_ns: int, positions: Vector | None, command: Vector | None) -> None:
         """Take in one tick: measured positions and last command, each (action_dim,)."""
-        self._look_at_change(due_ns, pose, command)
-        if pose is None or command is None:
+        self._look_at_change(due_ns, positions, command)
+        if positions is None or command is None:
             self.forget()
             return
-        excess = np.abs(pose - command) - self._distance
+        excess = np.abs(positions - command) - self._distance
         worst = int(excess.argmax())
         if excess[worst] <= 0.0:
             self.forget()
@@ -65,10 +65,12 @@ class Following:
         """The arm is where it was told to be, or is told nothing."""
         self._away_since_ns, self.joint = None, None
 
-    def _look_at_change(self, due_ns: int, pose: Vector | None, command: Vector | None) -> None:
-        before = self._pose
-        self._pose = pose
-        if pose is None or before is None or command is None or (pose != before).any():
+    def _look_at_change(
+        self, due_ns: int, positions: Vector | None, command: Vector | None
+    ) -> None:
+        before = self._positions
+        self._positions = positions
+        if positions is None or before is None or command is None or (positions != before).any():
             self._command, self._moved_ns, self.frozen = command, None, False
             return
         if self._command is None:

@@ -29,7 +29,7 @@ class Flag(IntEnum):
     ACCELERATION = 4
     NON_FINITE = 8
     EASING = 16
-    STARVED = 32
+    UNDERRUN = 32
     STATE_STALE = 64
     CAMERA_STALE = 128
     CAMERA_FROZEN = 512

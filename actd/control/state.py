@@ -30,7 +30,7 @@ class Event(Enum):
     HOLD = "hold"
     STOP = "stop"
     RESET = "reset"
-    STARVE = "starve"
+    UNDERRUN = "underrun"
     RECOVER = "recover"
     EXPIRE = "expire"
     FAULT = "fault"
@@ -50,7 +50,7 @@ TRANSITIONS: dict[tuple[Phase, Event], Phase] = {
     (Phase.HOLD, Event.ARM): Phase.ARMED,
     (Phase.ARMED, Event.HOLD): Phase.HOLD,
     (Phase.GAP, Event.HOLD): Phase.HOLD,
-    (Phase.ARMED, Event.STARVE): Phase.GAP,
+    (Phase.ARMED, Event.UNDERRUN): Phase.GAP,
     (Phase.GAP, Event.RECOVER): Phase.ARMED,
     (Phase.GAP, Event.EXPIRE): Phase.FAULT,
     (Phase.ARMED, Event.FAULT): Phase.FAULT,
@@ -74,7 +74,7 @@ _REMEDY: dict[tuple[Phase, Event], str] = {
 }
 
 
-def refusal(phase: Phase, event: Event) -> str | None:
+def rejection(phase: Phase, event: Event) -> str | None:
     """Why an operator's command is not possible now, or None when it is."""
     if (phase, event) in TRANSITIONS:
         return None

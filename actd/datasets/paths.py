@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from actd.errors import RecordingError
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 """RGB, (height, width, 3)."""
 
 STATE = "observation.state"

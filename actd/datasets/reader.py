@@ -1,6 +1,6 @@
 """Reading a LeRobotDataset of v2.1 or v3.0 from a folder.
 
-Gives numbers as numpy arrays and pictures as uint8 RGB, episode by episode, never more of
+Gives numbers as numpy arrays and images as uint8 RGB, episode by episode, never more of
 it in memory than asked for. Everything that is missing or damaged is a RecordingError.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actd.datasets import paths, tables
-from actd.datasets.paths import Picture, library, names_of, read_info
+from actd.datasets.paths import Image, library, names_of, read_info
 from actd.datasets.video import VideoTrack
 from actd.errors import RecordingError
 
@@ -89,7 +89,7 @@ class Dataset:
         return tables.vectors(self._rows(episode, [key]), key).astype(np.float32)
 
     def fingerprint(self, episode: int) -> str:
-        """A SHA-256 of every number recorded in an episode; of pictures kept as video, none."""
+        """A SHA-256 of every number recorded in an episode; of images kept as video, none."""
         keys = self._numeric()
         table = self._rows(episode, keys)
         found = hashlib.sha256()
@@ -103,7 +103,7 @@ class Dataset:
     ) -> Iterator[Mapping[str, NDArray[Any]]]:
         """Rows of an episode in order (all, or those numbered in `rows`).
 
-        Keys are the feature keys: a picture per camera (uint8 RGB), the float vectors (dim,)
+        Keys are the feature keys: an image per camera (uint8 RGB), the float vectors (dim,)
         and `timestamp` (1,), in seconds.
         """
         entry = self._entry(episode)
@@ -214,7 +214,7 @@ def _entries_v21(
         yield number, _Entry(int(row["length"]), root / info["data_path"].format(**at), tracks)
 
 
-def _decoded(source: Path, image: Mapping[str, Any]) -> Picture:
+def _decoded(source: Path, image: Mapping[str, Any]) -> Image:
     """An image that is kept inside the table, as a file's bytes."""
     import cv2
 
@@ -223,5 +223,5 @@ def _decoded(source: Path, image: Mapping[str, Any]) -> Picture:
         found = cv2.imdecode(np.frombuffer(image["bytes"], np.uint8), cv2.IMREAD_COLOR)
     if found is None:
         raise RecordingError(f"{source}: holds an image that cannot be decoded: fetch it again")
-    picture: Picture = cv2.cvtColor(found, cv2.COLOR_BGR2RGB)
-    return picture
+    pixels: Image = cv2.cvtColor(found, cv2.COLOR_BGR2RGB)
+    return pixels

@@ -59,7 +59,7 @@ def new_info(form: Form) -> dict[str, Any]:
     }
 
 
-def check_fits(root: Path, info: Mapping[str, Any], form: Form) -> None:
+def check_compatible(root: Path, info: Mapping[str, Any], form: Form) -> None:
     """Refuse to add to a dataset of other rows. RecordingError names the first difference."""
     features = form.features()
     elsewhere = "record into another folder"
@@ -85,7 +85,7 @@ def check_fits(root: Path, info: Mapping[str, Any], form: Form) -> None:
         for part in ("dtype", "shape", "names"):
             old, new = stored[key].get(part), features[key][part]
             if part == "names":
-                # Some datasets leave names out, and those of a picture's axes mean nothing.
+                # Some datasets leave names out, and those of an image's axes mean nothing.
                 if old is None or stored[key]["dtype"] == "video":
                     continue
                 old = paths.names_of(stored[key])

@@ -1,6 +1,6 @@
 """Statistics as LeRobotDataset keeps them: per feature, per episode and over all episodes.
 
-min, max, mean, std, count and five quantiles. Pictures are counted per channel in [0, 1],
+min, max, mean, std, count and five quantiles. Images are counted per channel in [0, 1],
 on every few pixels of a large one. Pure.
 """
 
@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.datasets.paths import Picture
+from actd.datasets.paths import Image
 
 Stats = Mapping[str, NDArray[Any]]
-"""Statistic -> (dim,), or (3, 1, 1) for pictures; `count` is (1,)."""
+"""Statistic -> (dim,), or (3, 1, 1) for images; `count` is (1,)."""
 
 QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
 
@@ -36,24 +36,24 @@ def vector_stats(values: NDArray[Any]) -> dict[str, NDArray[Any]]:
     }
 
 
-class PictureStats:
-    """Counts how often each value occurs in each channel of the pictures added to it."""
+class ImageStats:
+    """Counts how often each value occurs in each channel of the images added to it."""
 
     def __init__(self) -> None:
         self._histogram: NDArray[np.int64] = np.zeros((3, 256), np.int64)
-        self._pictures = 0
+        self._images = 0
 
-    def add(self, picture: Picture) -> None:
-        """Count one picture."""
-        height, width = picture.shape[:2]
+    def add(self, image: Image) -> None:
+        """Count one image."""
+        height, width = image.shape[:2]
         step = 1
         if max(height, width) >= _LARGE_PX:
-            # Rounded down on the longer side, as LeRobot thins its pictures.
+            # Rounded down on the longer side, as LeRobot thins its images.
             step = int((width if width > height else height) / _KEPT_PX)
         for channel in range(3):
-            values = picture[::step, ::step, channel].ravel()
+            values = image[::step, ::step, channel].ravel()
             self._histogram[channel] += np.bincount(values, minlength=256)
-        self._pictures += 1
+        self._images += 1
 
     def result(self) -> dict[str, NDArray[Any]]:
         """The statistics, each (3, 1, 1)."""
@@ -73,7 +73,7 @@ class PictureStats:
             found[name] = levels[(below >= quantile * below[:, -1:]).argmax(axis=1)]
         return {
             **{name: value.reshape(3, 1, 1) for name, value in found.items()},
-            "count": np.array([self._pictures]),
+            "count": np.array([self._images]),
         }
 
 

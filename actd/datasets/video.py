@@ -1,6 +1,6 @@
-"""One video file: written picture by picture, read at given moments. Needs PyAV.
+"""One video file: written image by image, read at given moments. Needs PyAV.
 
-Writes H.264 with a key frame every second picture, so that any row is found quickly.
+Writes H.264 with a key frame every second image, so that any row is found quickly.
 Raises OSError where the disk fails and RecordingError for everything else.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from actd.datasets.paths import Picture, library
+from actd.datasets.paths import Image, library
 from actd.errors import RecordingError
 
 # The first that PyAV was built with. H.264 costs a third of the CPU time of the AV1 that
@@ -25,7 +25,7 @@ _SEEK_S = 0.5
 
 
 class VideoFile:
-    """Writes one video of equally spaced pictures. `close` it, or what was written is lost."""
+    """Writes one video of equally spaced images. `close` it, or what was written is lost."""
 
     def __init__(self, path: Path, fps: int, height: int, width: int) -> None:
         self._av = library("av")
@@ -54,9 +54,9 @@ class VideoFile:
             "has_audio": False,
         }
 
-    def add(self, picture: Picture) -> None:
-        """Append one picture."""
-        frame = self._av.VideoFrame.from_ndarray(picture, format="rgb24")
+    def add(self, image: Image) -> None:
+        """Append one image."""
+        frame = self._av.VideoFrame.from_ndarray(image, format="rgb24")
         with self._os_errors():
             self._container.mux(self._stream.encode(frame))
 
@@ -86,7 +86,7 @@ class _End(NamedTuple):
 
 
 class VideoTrack:
-    """Reads the pictures of one episode, which begins `from_s` into the file."""
+    """Reads the images of one episode, which begins `from_s` into the file."""
 
     def __init__(self, path: Path, fps: float, from_s: float) -> None:
         av = library("av")
@@ -109,8 +109,8 @@ class VideoTrack:
         self._frame: Any = None
         self._end = _End()
 
-    def at(self, t_s: float) -> Picture:
-        """The picture `t_s` seconds into the episode. Raises RecordingError if there is none."""
+    def at(self, t_s: float) -> Image:
+        """The image `t_s` seconds into the episode. Raises RecordingError if there is none."""
         wanted_s = self._from_s + t_s
         first_s, last_s = wanted_s - self._half_frame_s, wanted_s + self._half_frame_s
         try:
@@ -120,13 +120,13 @@ class VideoTrack:
                 self._frame = next(self._frames, self._end)
             if self._frame.time > last_s:
                 raise RecordingError(
-                    f"{self._path}: has no picture at {wanted_s:.3f} s, where a row of the "
+                    f"{self._path}: has no image at {wanted_s:.3f} s, where a row of the "
                     "dataset expects one: fetch it again"
                 )
-            picture: Picture = self._frame.to_ndarray(format="rgb24")
+            image: Image = self._frame.to_ndarray(format="rgb24")
         except self._errors as error:
             raise RecordingError(f"{self._path}: damaged ({error}): fetch it again") from None
-        return picture
+        return image
 
     def close(self) -> None:
         """Close the file."""

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actd.datasets import paths, staging, tables
-from actd.datasets.paths import Picture, library, read_info, read_json, successor, write_json
-from actd.datasets.schema import Form, check_fits, new_info
-from actd.datasets.stats import PictureStats, Stats, combine, vector_stats
+from actd.datasets.paths import Image, library, read_info, read_json, successor, write_json
+from actd.datasets.schema import Form, check_compatible, new_info
+from actd.datasets.stats import ImageStats, Stats, combine, vector_stats
 from actd.datasets.video import VideoFile
 from actd.errors import RecordingError
 
@@ -80,7 +80,7 @@ class DatasetWriter:
             self.info = new_info(self.form)
             return
         self.info = read_info(self.root)
-        check_fits(self.root, self.info, self.form)
+        check_compatible(self.root, self.info, self.form)
         self.tasks = tables.read_tasks(self.root / paths.TASKS)
         self.stats = {
             key: {name: np.array(value) for name, value in stats.items()}
@@ -118,7 +118,7 @@ class Episode:
         self._stage = staging.Stage(writer.root)
         self._rows: dict[str, list[NDArray[np.float32]]] = {key: [] for key in writer.form.vectors}
         self._videos: dict[str, VideoFile] = {}
-        self._pictures = {key: PictureStats() for key in writer.form.cameras}
+        self._images = {key: ImageStats() for key in writer.form.cameras}
         try:
             for key, (height, width) in writer.form.cameras.items():
                 path = self._stage.path(writer.file(paths.VIDEOS, video_key=key))
@@ -127,11 +127,11 @@ class Episode:
             self.discard()
             raise
 
-    def add(self, vectors: Mapping[str, NDArray[Any]], pictures: Mapping[str, Picture]) -> None:
-        """Append one row: every vector (dim,) and every camera's picture."""
+    def add(self, vectors: Mapping[str, NDArray[Any]], images: Mapping[str, Image]) -> None:
+        """Append one row: every vector (dim,) and every camera's image."""
         for key, video in self._videos.items():
-            video.add(pictures[key])
-            self._pictures[key].add(pictures[key])
+            video.add(images[key])
+            self._images[key].add(images[key])
         for key, values in self._rows.items():
             values.append(np.array(vectors[key], dtype=np.float32))
         self.length += 1
@@ -164,7 +164,7 @@ class Episode:
             self.index, self._first, self.length, writer.form.fps, tasks.index(self._task)
         )
         stats: dict[str, Stats] = {key: vector_stats(values) for key, values in rows.items()}
-        stats |= {key: pictures.result() for key, pictures in self._pictures.items()}
+        stats |= {key: images.result() for key, images in self._images.items()}
         overall = {
             key: combine([writer.stats[key], values]) if key in writer.stats else values
             for key, values in stats.items()

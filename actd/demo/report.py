@@ -47,7 +47,7 @@ def result(status: Status) -> dict[str, Any]:
     return {
         "ticks": control.get("ticks", 0),
         "missed": control.get("missed", 0),
-        "starved": control.get("starved", 0),
+        "underruns": control.get("underruns", 0),
         "rate_hz": control.get("rate_hz"),
         "target_hz": control.get("target_hz"),
         "lateness_us": _pick(control, "lateness_us", ("p50", "p99", "p999", "max")),
@@ -71,10 +71,10 @@ def table(result: Mapping[str, Any]) -> Table:
     rows = {
         "control rate": f"{_number(result['rate_hz'], '.3f')} Hz of "
         f"{_number(result['target_hz'], 'g')}",
-        "ticks": f"{result['ticks']}, missed {result['missed']}, starved {result['starved']}",
+        "ticks": f"{result['ticks']}, missed {result['missed']}, starved {result['underruns']}",
         "tick lateness": _listed(late, ".0f", "us"),
         "inference": f"{_listed(infer, '.1f', 'ms')}, {result['chunks']} plans ({result['engine']})",
-        "plan age": _listed(age, ".0f", "ms"),
+        "chunk age": _listed(age, ".0f", "ms"),
     }
     for name, camera in result["cameras"].items():
         rows[name] = f"{_number(camera['fps'], '.1f')} fps, {camera['drops']} drops"

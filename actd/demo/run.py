@@ -73,7 +73,7 @@ def run_demo(
     """Drive the simulated robot and report the cadence; returns the exit code.
 
     `mode` is how chunks are read (temporal, queue, latest). With `as_json` the last line of
-    stdout is one JSON object and all else goes to stderr. Video and picture sheet go to `out`.
+    stdout is one JSON object and all else goes to stderr. Video and contact sheet go to `out`.
     Raises ActdError, with nothing left running.
     """
     started_s = time.monotonic()
@@ -144,7 +144,7 @@ def _run(
         interrupts.take()
         check()
         status = operator.status()
-    screen.say("stopping; writing video and picture sheet")
+    screen.say("stopping; writing video and contact sheet")
     daemon.end()
     robot.ask_to_end()
     done = robot.read_line(WRITE_S)["done"]
@@ -181,8 +181,8 @@ def _arm(operator: Operator, check: Callable[[], None], screen: _Screen) -> None
                 try:
                     if _try_to_arm(operator):
                         return
-                except LinkError as refusal:
-                    waiting = str(refusal)
+                except LinkError as rejection:
+                    waiting = str(rejection)
         time.sleep(ARM_POLL_S)
     raise ActdError(f"the daemon was not ready after {READY_S:g} s; still waiting: {waiting}")
 

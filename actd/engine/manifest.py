@@ -18,7 +18,7 @@ from actd.engine.recipe import Recipe
 from actd.engine.verify import Parity
 from actd.errors import EngineError
 from actd.hashing import sha256
-from actd.policy.overrides import Hints
+from actd.policy.overrides import Overrides
 from actd.policy.spec import PolicySpec
 
 FORMAT = 1
@@ -40,14 +40,14 @@ class FileRecord(_Model):
 class Source(_Model):
     """The checkpoint that the engine was built from.
 
-    `path` and `hints`, what was said of it, load it again. `identity` is a SHA-256 of everything
+    `path` and `overrides`, what was said of it, load it again. `identity` is a SHA-256 of everything
     that its answers depend on, weights and statistics.
     """
 
     path: str
     weights_sha256: str
     identity: str = ""
-    hints: dict[str, Any] = {}
+    overrides: dict[str, Any] = {}
 
 
 class Built(_Model):
@@ -67,7 +67,7 @@ class Built(_Model):
 Form = Literal["static", "dynamic", "weights"]
 
 
-class KeptFloat(_Model):
+class FloatLayers(_Model):
     """A layer left in float, and the error that it alone would cause in 8 bits.
 
     `error_std` is the worst joint's 99th percentile in standard deviations, None where the
@@ -92,7 +92,7 @@ class Calibration(_Model):
     frames: int
     method: str | None
     reduce_range: bool
-    kept_float: tuple[KeptFloat, ...]
+    float_layers: tuple[FloatLayers, ...]
     float_share: float
 
 
@@ -142,7 +142,12 @@ class Manifest(_Model):
     def rebuild(self) -> str:
         """The command that builds this engine again."""
         frames = self.calibration.source if self.calibration else None
-        words = ["actd", "export", self.source.path, *Hints.again(self.source.hints).options()]
+        words = [
+            "actd",
+            "export",
+            self.source.path,
+            *Overrides.again(self.source.overrides).options(),
+        ]
         words += ["--out", "DIR", "--engine", self.engine]
         return shlex.join([*words, "--calibration", frames] if frames else words)
 

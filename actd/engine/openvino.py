@@ -6,7 +6,7 @@ EngineError, because OpenVINO itself would say nothing. Compiled models are kept
 
 Threads are not pinned: they keep to the cores of the process that loads the engine, which the
 daemon has chosen beside the tick's. Inputs are copied into tensors made once, a tenth of a
-millisecond for two pictures, so that read-only and strided arrays need no second path.
+millisecond for two images, so that read-only and strided arrays need no second path.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def _with_exact_sums(file: Path) -> Any:
 
     As mixed precision does in training: residual sums and normalisations pass through the whole
     network, and rounding them is a fifth of the error. They are small; those of the backbone, large
-    pictures that the next convolution rounds anyhow, stay as they are.
+    images that the next convolution rounds anyhow, stay as they are.
     """
     model = core().read_model(str(file))
     ((key, mark),) = _exempt_node().get_rt_info().items()

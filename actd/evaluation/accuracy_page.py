@@ -67,7 +67,7 @@ def _summary(found: Evaluation) -> Section:
 
 def _torch(found: Evaluation) -> Section:
     compared = [(s, s.against_torch) for s in found.scores if s.against_torch is not None]
-    tails = {score.contestant.label: against.tail for score, against in compared}
+    percentiles = {score.contestant.label: against.tail for score, against in compared}
     labels = [score.contestant.label for score, _ in compared]
     rows = [
         [
@@ -86,7 +86,7 @@ def _torch(found: Evaluation) -> Section:
         "Error against torch",
         [
             Figure(
-                charts.tail(tails, "error against torch, in the joint's standard deviations"),
+                charts.tail(percentiles, "error against torch, in the joint's standard deviations"),
                 "How many of all values (frames, steps, joints) are further from torch.",
             ),
             Table(rows, header, title="per joint, physical units"),

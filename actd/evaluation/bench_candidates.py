@@ -19,7 +19,7 @@ from actd.errors import ActdError, EngineError
 from actd.evaluation.contender import TORCH, Contender, needs_export
 from actd.evaluation.engine_cache import Source, built, default_source
 from actd.evaluation.speed import Row
-from actd.policy.overrides import Hints
+from actd.policy.overrides import Overrides
 
 ALL = "all"
 
@@ -153,12 +153,12 @@ def _expanded(names: Sequence[str], runtimes: Mapping[str, str]) -> list[str]:
 def _torch(source: Source | None, threads: int | None) -> Contender:
     if source is None:
         raise EngineError("torch: no checkpoint known; give one with --checkpoint")
-    return Contender(TORCH, threads, None, source.path, source.hints.given())
+    return Contender(TORCH, threads, None, source.path, source.overrides.given())
 
 
 def _built_from(found: Mapping[str, Path]) -> Source | None:
     sources = (read_manifest(folder).source for folder in found.values())
-    return next((Source(s.path, Hints.again(s.hints)) for s in sources), None)
+    return next((Source(s.path, Overrides.again(s.overrides)) for s in sources), None)
 
 
 def _not_given(name: str, found: Sequence[str]) -> Contender:

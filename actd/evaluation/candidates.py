@@ -20,7 +20,7 @@ from actd.engine.manifest import MANIFEST, Manifest, read_manifest
 from actd.engine.recipe import Tolerance
 from actd.errors import ActdError, EngineError, UsageError
 from actd.hashing import sha256
-from actd.policy.overrides import Hints
+from actd.policy.overrides import Overrides
 from actd.policy.spec import PolicySpec
 
 TORCH = "torch"
@@ -74,7 +74,7 @@ def line_up(
     names: Sequence[str],
     folder: Path,
     checkpoint: str | Path | None = None,
-    hints: Hints | None = None,
+    overrides: Overrides | None = None,
     *,
     with_torch: bool = True,
 ) -> Lineup:
@@ -100,11 +100,15 @@ def line_up(
     if source is None and manifests:
         built_from = manifests[0].source
         source = built_from.path
-        hints = hints if hints and hints.options() else Hints.again(built_from.hints)
+        overrides = (
+            overrides
+            if overrides and overrides.options()
+            else Overrides.again(built_from.overrides)
+        )
     if source is None:
         raise UsageError("--engine torch: which checkpoint: give --checkpoint CKPT")
     try:
-        torch = _torch(source, hints)
+        torch = _torch(source, overrides)
     except ActdError as error:
         if asked:
             raise
@@ -142,13 +146,13 @@ def _contestant(manifest: Manifest, place: Path, label: str) -> Contestant:
     )
 
 
-def _torch(path: str | Path, hints: Hints | None) -> Contestant:
+def _torch(path: str | Path, overrides: Overrides | None) -> Contestant:
     try:
         from actd.export.export import action_std
         from actd.policy.checkpoint import load_checkpoint
         from actd.policy.network import Policy
 
-        checkpoint = load_checkpoint(path, hints)
+        checkpoint = load_checkpoint(path, overrides)
     except ImportError as error:
         raise EngineError(f"torch needs {error.name}: pip install 'actd[export]'") from None
     identity = checkpoint.identity()

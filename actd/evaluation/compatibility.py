@@ -13,10 +13,12 @@ from actd.policy.spec import PolicySpec
 _REMEDY = "choose a dataset of the same robot"
 
 
-def check_fits(dataset: Dataset, spec: PolicySpec, engine: str, episode: int | None = None) -> None:
+def check_compatible(
+    dataset: Dataset, spec: PolicySpec, engine: str, episode: int | None = None
+) -> None:
     """Raise RecordingError unless the rows of `dataset` are what `engine` takes and gives.
 
-    The pictures looked at are the first of `episode`, by default of the first episode.
+    The images looked at are the first of `episode`, by default of the first episode.
     """
     known = {**dict.fromkeys(dataset.cameras), **dict.fromkeys(dataset.features)}
     missing = [feature.key for feature in spec.inputs if feature.key not in known]
@@ -38,7 +40,7 @@ def check_fits(dataset: Dataset, spec: PolicySpec, engine: str, episode: int | N
         if found == needed:
             continue
         if feature.kind == "VISUAL":
-            sizes = "pictures of {1}x{0}, {engine} takes {3}x{2}"
+            sizes = "images of {1}x{0}, {engine} takes {3}x{2}"
             what = sizes.format(*found[:2], *needed[:2], engine=engine)
         else:
             what = f"{found[0]} values, {engine} takes {needed[0]}"

@@ -27,14 +27,14 @@ TORCH = "torch"
 class Contender:
     """An engine folder or a checkpoint, and how many threads it computes on; plain JSON data.
 
-    `hints` are the arguments of actd.policy.overrides.Hints.
+    `overrides` are the arguments of actd.policy.overrides.Hints.
     """
 
     name: str
     threads: int | None = None
     folder: str | None = None
     checkpoint: str | None = None
-    hints: dict[str, Any] = field(default_factory=dict)
+    overrides: dict[str, Any] = field(default_factory=dict)
 
     @property
     def runtime(self) -> str:
@@ -60,11 +60,11 @@ class Contender:
 
         from actd.policy.checkpoint import load_checkpoint
         from actd.policy.network import Policy
-        from actd.policy.overrides import Hints
+        from actd.policy.overrides import Overrides
 
         if self.threads:
             torch.set_num_threads(self.threads)
-        policy = Policy(load_checkpoint(path, Hints.again(self.hints)))
+        policy = Policy(load_checkpoint(path, Overrides.again(self.overrides)))
         return Opened(self, policy.infer, policy.spec, lambda: None)
 
 

@@ -24,7 +24,7 @@ from actd.export.publish import scratch_folder
 from actd.hashing import sha256
 from actd.policy.files import WEIGHTS
 from actd.policy.locate import locate
-from actd.policy.overrides import Hints
+from actd.policy.overrides import Overrides
 from actd.resources import resource_dir
 
 Report = Callable[[str], None]
@@ -41,15 +41,15 @@ class Source:
     """The checkpoint that engines are built from."""
 
     path: str
-    hints: Hints = field(default_factory=Hints)
+    overrides: Overrides = field(default_factory=Overrides)
 
     @cached_property
     def fingerprint(self) -> str:
         """A hash of everything that the checkpoint's files and the hints say."""
-        place = locate(Path(self.path), self.hints.format)
+        place = locate(Path(self.path), self.overrides.format)
         files = {place.main, *(f for f in place.folder.iterdir() if f.suffix in _STATISTICS)}
         parts = [f"{file.name} {sha256(file)}" for file in sorted(files) if file.is_file()]
-        return _hash([*parts, *self.hints.options()])
+        return _hash([*parts, *self.overrides.options()])
 
 
 def cache_dir() -> Path:
@@ -107,7 +107,7 @@ def _build(names: Sequence[str], source: Source, out: Path, report: Report) -> A
         from actd.export.calibration import SYNTHETIC
         from actd.export.export import export_checkpoint
 
-        export_checkpoint(source.path, out, names, SYNTHETIC, report, hints=source.hints)
+        export_checkpoint(source.path, out, names, SYNTHETIC, report, overrides=source.overrides)
     except ActdError as error:
         return error
     except ImportError as error:

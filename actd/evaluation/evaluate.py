@@ -21,8 +21,8 @@ from actd.datasets.reader import Dataset
 from actd.errors import RecordingError, UsageError
 from actd.evaluation.accuracy import Evaluation, measure
 from actd.evaluation.candidates import Lineup, Runner
-from actd.evaluation.compatibility import check_fits
-from actd.evaluation.result_cache import EpisodeRun, Kept, kept_stride
+from actd.evaluation.compatibility import check_compatible
+from actd.evaluation.result_cache import EpisodeRun, Kept, cached_stride
 
 FRAMES = 600
 """Without a stride, one is chosen so that about this many frames are answered."""
@@ -44,7 +44,7 @@ def choose_stride(
 ) -> int:
     """The stride of what is kept in `out` already, else one that leaves about `FRAMES` frames."""
     total = sum(dataset.length(episode) for episode in episodes)
-    kept = None if fresh else kept_stride(out)
+    kept = None if fresh else cached_stride(out)
     return kept or max(1, -(-total // FRAMES))
 
 
@@ -60,7 +60,7 @@ def evaluate(
 ) -> Evaluation:
     """Run everyone on every `stride`-th frame of `episodes`; finished ones in `out` are kept."""
     for contestant in lineup.everyone:
-        check_fits(dataset, contestant.spec, contestant.place, episodes[0])
+        check_compatible(dataset, contestant.spec, contestant.place, episodes[0])
     kept = Kept(out, _settings(dataset, lineup, stride))
     if fresh:
         kept.clear()

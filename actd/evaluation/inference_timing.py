@@ -11,7 +11,7 @@ from actd.engine.base import Stages
 from actd.evaluation.contender import Opened
 from actd.evaluation.observation import any_observation
 from actd.evaluation.speed import Cadence, StageTimes, Timing
-from actd.timing import interleave, pace, tails
+from actd.timing import interleave, pace, percentiles
 
 # Threads of the engine before may spin for some milliseconds after their work.
 SETTLE_S = 0.05
@@ -47,12 +47,12 @@ def time_all(ready: Sequence[Opened], settings: Settings) -> dict[str, Timing]:
     if settings.rate_hz is None:
         return {
             name: Timing(
-                tuple(taken), tails(taken), settings.warmup, watched[name].medians(len(taken))
+                tuple(taken), percentiles(taken), settings.warmup, watched[name].medians(len(taken))
             )
             for name, taken in samples.items()
         }
     return {
-        name: _paced(call, settings, settings.rate_hz, tails(samples[name]).p50_ms)
+        name: _paced(call, settings, settings.rate_hz, percentiles(samples[name]).p50_ms)
         for name, call in watched.items()
     }
 
@@ -62,7 +62,7 @@ def _paced(call: _Watched, settings: Settings, rate_hz: float, alone_ms: float) 
     found = pace(call, rate_hz=rate_hz, count=settings.rounds)
     return Timing(
         tuple(found.samples_ns),
-        tails(found.samples_ns),
+        percentiles(found.samples_ns),
         settings.warmup,
         call.medians(settings.rounds),
         Cadence(rate_hz, found.missed, alone_ms),

@@ -11,7 +11,7 @@ from actd.policy.spec import PolicySpec
 
 
 def any_observation(spec: PolicySpec) -> dict[str, NDArray[Any]]:
-    """Noise pictures and zero vectors: the time of an inference does not depend on values."""
+    """Noise images and zero vectors: the time of an inference does not depend on values."""
     random = np.random.Generator(np.random.PCG64(0))
     return {
         f.key: random.integers(0, 256, f.boundary_shape, np.uint8)

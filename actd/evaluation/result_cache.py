@@ -115,7 +115,7 @@ class Kept:
         return self.folder / f"{number}.npz"
 
 
-def kept_stride(out: Path) -> int | None:
+def cached_stride(out: Path) -> int | None:
     """The stride that finished episodes in `out` were made with, None without any."""
     file = next(iter(_files(out / _FOLDER)), None)
     return None if file is None else _settings_of(file).get("stride")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from actd.timing import Tails
+from actd.timing import Percentiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Timing:
     """
 
     samples_ns: tuple[int, ...]
-    tails: Tails
+    percentiles: Percentiles
     warmup: int
     stages: StageTimes | None = None
     cadence: Cadence | None = None
@@ -94,10 +94,10 @@ class Row:
             "engine": self.engine,
             "status": self.status,
             "size_mb": self.size_mb,
-            "n": times.tails.n if times else None,
+            "n": times.percentiles.n if times else None,
             "warmup": times.warmup if times else None,
             **{
-                name: getattr(times.tails, name) if times else None
+                name: getattr(times.percentiles, name) if times else None
                 for name in ("p50_ms", "p99_ms", "p999_ms", "max_ms")
             },
             "stages": asdict(stages) if stages else None,

@@ -16,14 +16,18 @@ CADENCE = ("engine", "missed", "p50 ms at the rate", "p50 ms back to back")
 
 def speed(row: Row) -> list[str]:
     """How fast, how exact: the cells under `SPEED`."""
-    tails = row.timing.tails if row.timing else None
-    times = (tails.p50_ms, tails.p99_ms, tails.p999_ms, tails.max_ms) if tails else (None,) * 4
+    percentiles = row.timing.percentiles if row.timing else None
+    times = (
+        (percentiles.p50_ms, percentiles.p99_ms, percentiles.p999_ms, percentiles.max_ms)
+        if percentiles
+        else (None,) * 4
+    )
     error = row.error
     return [
         row.engine,
         number(row.size_mb, 1),
         *(number(value, 1) for value in times),
-        f"{1000 / tails.p99_ms:.3g} Hz" if tails else NONE,
+        f"{1000 / percentiles.p99_ms:.3g} Hz" if percentiles else NONE,
         f"{error.max:.2g} ({error.worst_joint})" if error else NONE,
     ]
 
@@ -47,11 +51,11 @@ def cadence(row: Row) -> list[str]:
     """What the rate did to it: the cells under `CADENCE`. Only of a row that was paced."""
     if row.timing is None or row.timing.cadence is None:
         return [row.engine, NONE, NONE, NONE]
-    found, tails = row.timing.cadence, row.timing.tails
+    found, percentiles = row.timing.cadence, row.timing.percentiles
     return [
         row.engine,
-        f"{found.missed} of {tails.n + found.missed}",
-        number(tails.p50_ms, 1),
+        f"{found.missed} of {percentiles.n + found.missed}",
+        number(percentiles.p50_ms, 1),
         number(found.back_to_back_p50_ms, 1),
     ]
 

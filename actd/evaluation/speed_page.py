@@ -19,7 +19,7 @@ def bench_page(report: BenchReport) -> str:
 def _lead(timed: list[Row], how: str) -> str:
     if not timed:
         return "No engine ran."
-    medians = {row.engine: row.timing.tails.p50_ms for row in timed if row.timing}
+    medians = {row.engine: row.timing.percentiles.p50_ms for row in timed if row.timing}
     fastest = min(medians, key=lambda name: medians[name])
     lead = f"Fastest: {fastest}, {medians[fastest]:.1f} ms at the median"
     if "torch" in medians and fastest != "torch":

@@ -32,7 +32,10 @@ def histograms(rows: Sequence[Row]) -> str:
     for axes, (name, timing) in zip(strips, timed, strict=True):
         counts, _ = np.histogram(np.array(timing.samples_ns) / 1e6, edges)
         axes.stairs(counts, edges, fill=True, color=C["first"], alpha=0.75)
-        for value, dashes in ((timing.tails.p50_ms, (0, ())), (timing.tails.p99_ms, (0, (3, 2)))):
+        for value, dashes in (
+            (timing.percentiles.p50_ms, (0, ())),
+            (timing.percentiles.p99_ms, (0, (3, 2))),
+        ):
             axes.axvline(value, color=C["ink"], linewidth=0.9, linestyle=dashes)
         axes.set(xscale="log", xlim=(edges[0], edges[-1]), ylim=(0, counts.max() * 1.15), yticks=[])
         axes.set_ylabel(name, rotation=0, ha="right", va="center", color=C["ink"])

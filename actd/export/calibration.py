@@ -1,6 +1,6 @@
 """Where the frames come from that an engine is calibrated and judged on.
 
-A source is a LeRobotDataset folder, a folder of pictures and states, an .npz file of
+A source is a LeRobotDataset folder, a folder of images and states, an .npz file of
 observations or a folder of those, or the word `synthetic`. Calibration takes frames from all
 over it; a verdict takes others where there are enough. Raises EngineError that names the source
 and what it lacks, RecordingError for a damaged dataset.
@@ -18,7 +18,7 @@ from actd.errors import EngineError
 from actd.export import episodes
 from actd.export.frames import Frames, evenly
 from actd.export.graph import image_input
-from actd.export.graph.image_input import PictureFolder
+from actd.export.graph.image_input import ImageFolder
 from actd.policy.checkpoint import Checkpoint
 from actd.policy.spec import PolicySpec
 
@@ -45,7 +45,7 @@ def calibration_frames(source: str | Path, checkpoint: Checkpoint, count: int) -
     return _finite(Frames(recording.take(evenly(total, count)), (), str(path)), spec)
 
 
-def verdict_frames(source: str | Path, checkpoint: Checkpoint, count: int) -> Frames:
+def validation_frames(source: str | Path, checkpoint: Checkpoint, count: int) -> Frames:
     """At most `count` frames to compare an engine with torch on.
 
     Of a dataset, runs of consecutive frames from episodes that do not calibrate, where it has
@@ -87,16 +87,16 @@ class _Npz:
         return [self._observations[i] for i in indexes]
 
 
-def _recording(path: Path, spec: PolicySpec) -> PictureFolder | _Npz:
+def _recording(path: Path, spec: PolicySpec) -> ImageFolder | _Npz:
     if image_input.recognised(path, spec):
-        return PictureFolder(path, spec)
+        return ImageFolder(path, spec)
     observations = any(file.name not in image_input.STATES for file in path.glob("*.npz"))
     if not path.exists() or (path.is_dir() and not observations):
         folders = ", ".join(camera.camera for camera in spec.cameras)
         problem = "nothing to calibrate on" if path.exists() else "no such file or folder"
         raise EngineError(
             f"{path}: {problem}; give a LeRobotDataset (meta/info.json), a folder "
-            f"with pictures in {folders or 'a folder per camera'} and states.npy, .npz files, "
+            f"with images in {folders or 'a folder per camera'} and states.npy, .npz files, "
             f"or the word {SYNTHETIC}"
         )
     return _Npz(path, spec)

@@ -17,7 +17,7 @@ from actd.engine.load import load_engine, missing
 from actd.engine.recipe import Recipe, load_recipe, recipe_names
 from actd.errors import EngineError
 from actd.export.job import Job, Report
-from actd.timing import interleave, tails
+from actd.timing import interleave, percentiles
 
 if TYPE_CHECKING:
     from actd.export.export import Result
@@ -82,7 +82,7 @@ def _medians(built: Sequence[Result], job: Job) -> dict[str, float]:
         ]
         calls = {engine.name: partial(engine.infer, observation) for engine in engines}
         samples = interleave(calls, rounds=_ROUNDS)
-    return {name: tails(taken_ns).p50_ms for name, taken_ns in samples.items()}
+    return {name: percentiles(taken_ns).p50_ms for name, taken_ns in samples.items()}
 
 
 def _table(order: Sequence[Result], medians: dict[str, float]) -> list[str]:
@@ -90,6 +90,6 @@ def _table(order: Sequence[Result], medians: dict[str, float]) -> list[str]:
     head = f"  {'engine':<16} {'median ms':>9} {'p99 std':>9} {'max std':>9}"
     return [head] + [
         f"  {result.engine:<16} {medians[result.engine]:9.1f} "
-        f"{result.judged.parity.p99_std:9.2g} {result.judged.parity.max_std:9.2g}"
+        f"{result.validation.parity.p99_std:9.2g} {result.validation.parity.max_std:9.2g}"
         for result in order
     ]

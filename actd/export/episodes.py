@@ -2,7 +2,7 @@
 
 Calibration takes frames spread evenly over the episodes; a verdict takes a few runs of
 consecutive frames from episodes that do not calibrate, where there are two or more. Only the
-pictures asked for are decoded. Raises EngineError where the dataset does not fit the policy,
+images asked for are decoded. Raises EngineError where the dataset does not fit the policy,
 RecordingError where it is damaged.
 """
 
@@ -118,7 +118,7 @@ def _observations(
             if feature.kind == "VISUAL" and found != feature.boundary_shape:
                 height, width, _ = feature.boundary_shape
                 raise EngineError(
-                    f"{where}: {feature.key}: pictures of {found[0]}x{found[1]}, the policy takes "
+                    f"{where}: {feature.key}: images of {found[0]}x{found[1]}, the policy takes "
                     f"{height}x{width} (height x width); give the dataset it was trained on"
                 )
             check(frame[feature.key], feature, where)

@@ -29,13 +29,13 @@ from actd.errors import EngineError
 from actd.export.choose import ALIASES, choose
 from actd.export.formats import MODELS, make
 from actd.export.job import Job, Report
-from actd.export.parity import EngineVerdict
+from actd.export.parity import ParityReport
 from actd.export.parity_files import forget_refusal, publish_refusal, publish_verdict
 from actd.export.publish import check_place, publish, scratch_folder
-from actd.export.validate import Judged, RefusedError, judge, require
+from actd.export.validate import ParityError, Validation, require, validate
 from actd.policy.checkpoint import Checkpoint, load_checkpoint
 from actd.policy.normalization import moments
-from actd.policy.overrides import Hints
+from actd.policy.overrides import Overrides
 from actd.report.joints import joint_names
 
 _REFERENCES = 4
@@ -47,8 +47,8 @@ class Result:
 
     folder: Path
     manifest: Manifest
-    judged: Judged
-    verdict: EngineVerdict
+    validation: Validation
+    verdict: ParityReport
 
     @property
     def engine(self) -> str:
@@ -63,13 +63,13 @@ def export_checkpoint(
     calibration: str | Path | None = None,
     report: Report = lambda line: None,
     *,
-    hints: Hints | None = None,
+    overrides: Overrides | None = None,
 ) -> list[Result]:
     """Build `engines` from a checkpoint into `out_dir/<engine>/`.
 
     `engines` are recipes, or aliases of which the best recipe is built (actd.export.choose).
     `calibration` is where recorded frames come from (see actd.export.calibration). `report` is
-    given one line per step. `hints` answer what the checkpoint does not say of itself. Raises
+    given one line per step. `overrides` answer what the checkpoint does not say of itself. Raises
     CheckpointError, UsageError or EngineError; engines built before a failing one stay.
     """
     if not engines:
@@ -80,12 +80,12 @@ def export_checkpoint(
             load_recipe(name)
     out = Path(out_dir)
     try:
-        checkpoint = load_checkpoint(checkpoint_path, hints)
+        checkpoint = load_checkpoint(checkpoint_path, overrides)
         report(f"recognised {checkpoint.recognised}")
         for note in checkpoint.notes:
             report(f"note: {note}")
         with scratch_folder(out) as scratch:
-            job = Job(checkpoint, hints or Hints(), calibration, scratch, report)
+            job = Job(checkpoint, overrides or Overrides(), calibration, scratch, report)
             return [_make(name, job, scratch, out) for name in names]
     except ModuleNotFoundError as error:
         raise EngineError(f"export needs {error.name}: pip install 'actd[export]'") from None
@@ -112,9 +112,9 @@ def _build_or_tell(recipe: Recipe, job: Job, scratch: Path, out: Path) -> Result
     """Build an engine, or leave in `out` why it was refused."""
     try:
         return _build(recipe, job, scratch)
-    except RefusedError as refusal:
+    except ParityError as refusal:
         manifest = _draft(_held_to(recipe, job), job)
-        verdict = _told(manifest, job, refusal.judged, str(refusal))
+        verdict = _told(manifest, job, refusal.validation, str(refusal))
         why = publish_refusal(verdict, out)[-1]
         raise EngineError(f"{refusal}; the errors are in {why}") from None
 
@@ -132,47 +132,47 @@ def _build(recipe: Recipe, job: Job, scratch: Path) -> Result:
     every = max(1, len(job.verdict) // _REFERENCES)
     write_reference(folder, job.verdict.observations[::every], job.reference[::every])
     manifest = manifest.model_copy(update={"calibration": make(manifest, job, folder)})
-    judged = judge(manifest, folder, job)
-    require(judged, recipe, job.verdict.source)
+    validation = validate(manifest, folder, job)
+    require(validation, recipe, job.verdict.source)
     manifest = manifest.model_copy(
         update={
             "files": tuple(record_file(folder / name) for name in (manifest.model, REFERENCE)),
-            "parity": _verdict(recipe, job, judged),
+            "parity": _verdict(recipe, job, validation),
         }
     )
     write_manifest(folder, manifest)
-    verdict = _told(manifest, job, judged)
+    verdict = _told(manifest, job, validation)
     publish_verdict(verdict, folder)
     job.report(
         f"{recipe.name}: {manifest.size_bytes / 1e6:.1f} MB, error against torch at most "
-        f"{judged.parity.max:.2g} (joint {judged.parity.worst_joint}, "
-        f"{judged.parity.max_std:.2g} std)"
+        f"{validation.parity.max:.2g} (joint {validation.parity.worst_joint}, "
+        f"{validation.parity.max_std:.2g} std)"
     )
-    return Result(folder, manifest, judged, verdict)
+    return Result(folder, manifest, validation, verdict)
 
 
-def _told(manifest: Manifest, job: Job, judged: Judged, refused: str = "") -> EngineVerdict:
+def _told(manifest: Manifest, job: Job, validation: Validation, refused: str = "") -> ParityReport:
     """The verdict for people; `refused` is why an engine was not accepted."""
     checkpoint = job.checkpoint
-    return EngineVerdict(
+    return ParityReport(
         manifest=manifest,
-        found=judged.found,
-        reference=judged.reference,
-        parity=judged.parity,
-        ensembled=judged.ensembled,
-        judged_with=judged.judged_with,
+        found=validation.found,
+        reference=validation.reference,
+        parity=validation.parity,
+        ensembled=validation.ensembled,
+        judged_with=validation.judged_with,
         frames=job.verdict.source,
         joints=joint_names(checkpoint.folder, job.source, checkpoint.spec.action_dim),
         refused=refused,
     )
 
 
-def _verdict(recipe: Recipe, job: Job, judged: Judged) -> Verdict:
+def _verdict(recipe: Recipe, job: Job, validation: Validation) -> Verdict:
     return Verdict(
         source=job.verdict.source,
-        judged_with=judged.judged_with,
-        statistics=judged.parity,
-        ensembled=judged.ensembled,
+        judged_with=validation.judged_with,
+        statistics=validation.parity,
+        ensembled=validation.ensembled,
         tolerance=recipe.tolerance.model_dump(),
         passed=True,
     )
@@ -195,7 +195,7 @@ def _draft(recipe: Recipe, job: Job) -> Manifest:
             path=str(checkpoint.path),
             weights_sha256=checkpoint.weights_sha256,
             identity=checkpoint.identity(),
-            hints=job.hints.given(),
+            overrides=job.overrides.given(),
         ),
         built=Built(
             actd=host.version("actd"),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from actd.engine.manifest import Calibration, Manifest
 from actd.engine.recipe import Graph
-from actd.export.graph.fp16 import to_half
+from actd.export.graph.fp16 import to_fp16
 from actd.export.job import Job
 from actd.export.mixed_precision import write_int8
 from actd.export.torch_export import write_pt2
@@ -33,7 +33,7 @@ def _float32(manifest: Manifest, job: Job, folder: Path) -> None:
 
 
 def _float16(manifest: Manifest, job: Job, folder: Path) -> None:
-    to_half(job.float_model, folder / manifest.model)
+    to_fp16(job.float_model, folder / manifest.model)
 
 
 def _pt2(manifest: Manifest, job: Job, folder: Path) -> None:

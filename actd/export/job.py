@@ -13,17 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actd.engine.base import Observation
-from actd.export.calibration import SYNTHETIC, calibration_frames, verdict_frames
+from actd.export.calibration import SYNTHETIC, calibration_frames, validation_frames
 from actd.export.frames import Frames
 from actd.export.graph.onnx_graph import write_onnx
 from actd.export.int8.quantize import Quantizer
 from actd.policy.checkpoint import Checkpoint
-from actd.policy.overrides import Hints
+from actd.policy.overrides import Overrides
 
 Report = Callable[[str], None]
 
 VERDICT_FRAMES = 96
-# Random pictures are not consecutive, and a few of them tell as much as many.
+# Random images are not consecutive, and a few of them tell as much as many.
 VERDICT_FRAMES_SYNTHETIC = 6
 
 
@@ -33,13 +33,13 @@ class Job:
     def __init__(
         self,
         checkpoint: Checkpoint,
-        hints: Hints,
+        overrides: Overrides,
         source: str | Path | None,
         scratch: Path,
         report: Report,
     ) -> None:
         self.checkpoint = checkpoint
-        self.hints = hints
+        self.overrides = overrides
         self.source = source
         self.report = report
         self._scratch = scratch
@@ -80,8 +80,8 @@ class Job:
     def verdict(self) -> Frames:
         """The frames that engines are compared with torch on."""
         if self.source is None or self.synthetic:
-            return verdict_frames(SYNTHETIC, self.checkpoint, VERDICT_FRAMES_SYNTHETIC)
-        frames = verdict_frames(self.source, self.checkpoint, VERDICT_FRAMES)
+            return validation_frames(SYNTHETIC, self.checkpoint, VERDICT_FRAMES_SYNTHETIC)
+        frames = validation_frames(self.source, self.checkpoint, VERDICT_FRAMES)
         for note in frames.notes:
             self.report(f"note: {note}")
         return frames

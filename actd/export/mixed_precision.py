@@ -14,16 +14,16 @@ from functools import partial
 from pathlib import Path
 
 from actd.engine.base import Observation
-from actd.engine.manifest import Calibration, Form, KeptFloat, Manifest
+from actd.engine.manifest import Calibration, FloatLayers, Form, Manifest
 from actd.engine.recipe import Quantization, Tolerance
 from actd.engine.reference import beyond
 from actd.engine.verify import Parity, compare
 from actd.errors import EngineError
 from actd.export.frames import Frames, evenly
 from actd.export.int8.quantize import needs_reduce_range
-from actd.export.int8.sensitivity import keep_float
+from actd.export.int8.sensitivity import choose_float_layers
 from actd.export.job import Job
-from actd.export.validate import EVERYWHERE, Judged, chunks, judge, require
+from actd.export.validate import EVERYWHERE, Validation, chunks, require, validate
 
 _SEARCH_FRAMES = 8
 # What is chosen on some frames flatters itself on them: with 1.0 the engine of a trained policy was
@@ -60,7 +60,7 @@ def write_int8(manifest: Manifest, job: Job, folder: Path) -> Calibration:
         frames=len(plan.calibration or ()),
         method=settings.method if plan.calibration else None,
         reduce_range=plan.reduce_range,
-        kept_float=kept,
+        float_layers=kept,
         float_share=job.quantizer.float_share(set(plan.layers) - {layer.layer for layer in kept}),
     )
     job.report(f"{recipe.name}: {_story(calibration, folder / manifest.model)}")
@@ -109,13 +109,13 @@ def _without_frames(manifest: Manifest, settings: Quantization, job: Job) -> _Pl
 
 def _search(
     plan: _Plan, manifest: Manifest, settings: Quantization, job: Job, folder: Path
-) -> tuple[KeptFloat, ...]:
+) -> tuple[FloatLayers, ...]:
     """Write the model with the fewest layers in float that pass. Raises RefusedError."""
     recipe, file = manifest.recipe, folder / manifest.model
     if manifest.runtime == "trt":  # there an attempt costs minutes, and the 8-bit grid is the same
         manifest = manifest.model_copy(update={"runtime": EVERYWHERE})
     expected = job.torch(plan.few)
-    verdicts: list[Judged] = []
+    verdicts: list[Validation] = []
 
     def measure(layers: Collection[str]) -> Parity:
         plan.write(file, layers)
@@ -123,28 +123,28 @@ def _search(
 
     def confirm(allowed: Tolerance, layers: Collection[str]) -> bool:
         plan.write(file, layers)
-        verdicts.append(judge(manifest, folder, job))
+        verdicts.append(validate(manifest, folder, job))
         return not beyond(verdicts[-1].parity, allowed)
 
     layers = {name: job.quantizer.layers[name].float_cost for name in plan.layers}
-    named = [name for name in layers if name in settings.keep_float]
+    named = [name for name in layers if name in settings.choose_float_layers]
     for name in named:
         del layers[name]
     strict = Tolerance(**{k: _MARGIN * v for k, v in recipe.tolerance.model_dump().items()})
     for allowed in [recipe.tolerance] if job.synthetic else [strict, recipe.tolerance]:
-        kept = keep_float(layers, measure, partial(confirm, allowed), allowed)
+        kept = choose_float_layers(layers, measure, partial(confirm, allowed), allowed)
         if kept is not None:
             break
     else:
         require(verdicts[-1], recipe, job.verdict.source)
-    return (*(kept or ()), *(KeptFloat(layer=name, error_std=None) for name in named))
+    return (*(kept or ()), *(FloatLayers(layer=name, error_std=None) for name in named))
 
 
 def _story(calibration: Calibration, file: Path) -> str:
     """What was done, for people."""
     measured = [
         f"{layer.layer} ({layer.error_std:.2g} std alone)"
-        for layer in calibration.kept_float
+        for layer in calibration.float_layers
         if layer.error_std is not None
     ]
     share = f"{calibration.float_share:.1%} of the multiply-adds stay float"

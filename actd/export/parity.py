@@ -36,7 +36,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class EngineVerdict:
+class ParityReport:
     """An engine's chunks beside torch's, (N, chunk, joints), and what came of comparing them.
 
     `frames` says where the N observations came from; `refused` why the engine was not accepted,

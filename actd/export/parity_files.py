@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from actd.export.parity import KIND, PAGE, VERDICT, EngineVerdict
+from actd.export.parity import KIND, PAGE, VERDICT, ParityReport
 from actd.report.record import is_ours
 
 _OPTIONAL = ("jinja2", "markupsafe", "matplotlib")
 
 
-def publish_verdict(verdict: EngineVerdict, folder: Path) -> list[Path]:
+def publish_verdict(verdict: ParityReport, folder: Path) -> list[Path]:
     """Write verdict.json and, where it can be drawn, verdict.html into an engine folder."""
     return _write(verdict, folder / VERDICT, folder / PAGE)
 
 
-def publish_refusal(verdict: EngineVerdict, out: Path) -> list[Path]:
+def publish_refusal(verdict: ParityReport, out: Path) -> list[Path]:
     """Write why an engine was refused beside its place in `out`."""
     return _write(verdict, *_refusal(out, verdict.manifest.engine))
 
@@ -38,7 +38,7 @@ def _refusal(out: Path, engine: str) -> tuple[Path, Path]:
     return out / f"{engine}.refused.json", out / f"{engine}.refused.html"
 
 
-def _write(verdict: EngineVerdict, data: Path, drawn: Path) -> list[Path]:
+def _write(verdict: ParityReport, data: Path, drawn: Path) -> list[Path]:
     verdict.save(data)
     try:
         from actd.export.parity_page import engine_page

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from actd.engine.verify import Parity
-from actd.export.parity import EngineVerdict
+from actd.export.parity import ParityReport
 from actd.report import charts
 from actd.report.page import Figure, Section, Table, page
 
 JOINT_HEADER = ("joint", "mean", "p99", "max", "mean / std", "p99 / std", "max / std")
 
 
-def engine_page(verdict: EngineVerdict) -> str:
+def engine_page(verdict: ParityReport) -> str:
     """The whole page as HTML text."""
     manifest = verdict.manifest
     allowed = manifest.recipe.tolerance
@@ -39,7 +39,7 @@ def engine_page(verdict: EngineVerdict) -> str:
     return page(f"{manifest.engine}: {result}", lead, [*sections, _origin(verdict)])
 
 
-def joint_rows(verdict: EngineVerdict, parity: Parity) -> Iterator[list[str]]:
+def joint_rows(verdict: ParityReport, parity: Parity) -> Iterator[list[str]]:
     """Mean, p99 and max of every joint, worst first, in physical units and in std."""
     for joint in verdict.worst_first():
         error, unit = parity.per_joint[joint], verdict.std[joint]
@@ -57,12 +57,12 @@ def spread_of(parity: Parity, std: Sequence[float], order: Sequence[int]) -> cha
     )
 
 
-def _limits(verdict: EngineVerdict) -> dict[str, float]:
+def _limits(verdict: ParityReport) -> dict[str, float]:
     allowed = verdict.manifest.recipe.tolerance
     return {"p99 allowed": allowed.p99_std, "max allowed": allowed.max_std}
 
 
-def _errors(verdict: EngineVerdict) -> Section:
+def _errors(verdict: ParityReport) -> Section:
     order = verdict.worst_first()
     chart = charts.ranges(
         [verdict.joints[joint] for joint in order],
@@ -82,7 +82,7 @@ def _errors(verdict: EngineVerdict) -> Section:
     )
 
 
-def _ensembled(verdict: EngineVerdict, parity: Parity) -> Section:
+def _ensembled(verdict: ParityReport, parity: Parity) -> Section:
     return Section(
         "After temporal ensembling",
         [Table(list(joint_rows(verdict, parity)), JOINT_HEADER)],
@@ -91,7 +91,7 @@ def _ensembled(verdict: EngineVerdict, parity: Parity) -> Section:
     )
 
 
-def _chunk(verdict: EngineVerdict) -> Section:
+def _chunk(verdict: ParityReport) -> Section:
     mean, largest = verdict.by_step()
     return Section(
         "Error along the chunk",
@@ -104,7 +104,7 @@ def _chunk(verdict: EngineVerdict) -> Section:
     )
 
 
-def _sample(verdict: EngineVerdict) -> Section:
+def _sample(verdict: ParityReport) -> Section:
     sample = verdict.sample()
     name = verdict.joints[sample.joint]
     both = charts.curves(
@@ -149,7 +149,7 @@ def _calibration(calibration: Mapping[str, Any]) -> Section:
     return Section("Calibration", [Table(list(_flat(rest)), numeric=False), *parts])
 
 
-def _origin(verdict: EngineVerdict) -> Section:
+def _origin(verdict: ParityReport) -> Section:
     manifest = verdict.manifest
     rows = [
         *_flat({"checkpoint": manifest.source.model_dump()}),

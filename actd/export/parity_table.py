@@ -8,13 +8,13 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.table import Table
 
-from actd.export.parity import EngineVerdict
+from actd.export.parity import ParityReport
 
 _JOINTS = 3
 _HEADINGS = ("mean", "p99", "max", "p99/std", "max/std", "ensembled")
 
 
-def render(verdicts: Sequence[EngineVerdict]) -> Group:
+def render(verdicts: Sequence[ParityReport]) -> Group:
     """The worst joints of every engine: errors against torch in units of the joint and in std.
 
     `ensembled` is the largest one in std after temporal ensembling.
@@ -24,7 +24,7 @@ def render(verdicts: Sequence[EngineVerdict]) -> Group:
     return Group(title, *(_table(verdict) for verdict in verdicts))
 
 
-def _table(verdict: EngineVerdict) -> Table:
+def _table(verdict: ParityReport) -> Table:
     allowed = verdict.manifest.recipe.tolerance
     title = (
         f"{verdict.manifest.engine}: worst of {len(verdict.joints)} joints, allowed in std: "

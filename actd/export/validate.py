@@ -28,7 +28,7 @@ EVERYWHERE = "ort"
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Validation:
     """An engine's chunks beside torch's, (N, chunk, joints), and how far they are apart."""
 
     found: NDArray[np.float32]
@@ -38,19 +38,19 @@ class Judged:
     judged_with: str
 
 
-class RefusedError(EngineError):
+class ParityError(EngineError):
     """An engine further from torch than its recipe allows, with what was found."""
 
-    def __init__(self, message: str, judged: Judged) -> None:
+    def __init__(self, message: str, validation: Validation) -> None:
         super().__init__(message)
-        self.judged = judged
+        self.validation = validation
 
 
-def judge(manifest: Manifest, folder: Path, job: Job) -> Judged:
+def validate(manifest: Manifest, folder: Path, job: Job) -> Validation:
     """Run the model in `folder` on the verdict's frames. Raises EngineError."""
     found, runtime = chunks(manifest, folder, job.verdict.observations)
     parity = compare(found, job.reference, manifest.action_std)
-    return Judged(found, job.reference, parity, _ensembled(found, manifest, job), runtime)
+    return Validation(found, job.reference, parity, _ensembled(found, manifest, job), runtime)
 
 
 def chunks(
@@ -63,12 +63,13 @@ def chunks(
         return np.stack([engine.infer(observation) for observation in observations]), runtime
 
 
-def require(judged: Judged, recipe: Recipe, source: str) -> None:
+def require(validation: Validation, recipe: Recipe, source: str) -> None:
     """Raise RefusedError unless the recipe allows these errors."""
-    if excess := beyond(judged.parity, recipe.tolerance):
+    if excess := beyond(validation.parity, recipe.tolerance):
         advice = "use ort-fp32" if source != "synthetic" else "give --calibration or use ort-fp32"
-        raise RefusedError(
-            f"{recipe.name}: refused, too far from torch: {excess} from {source}; {advice}", judged
+        raise ParityError(
+            f"{recipe.name}: refused, too far from torch: {excess} from {source}; {advice}",
+            validation,
         )
 
 

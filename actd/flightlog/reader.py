@@ -2,7 +2,7 @@
 
     <flights>/<UTC stamp>-<process>/run.json          settings, engine, machine, record layouts
                                     ticks-00000.bin   see actd.flightlog.format
-                                    plans-00001.bin   the number is the order of creation
+                                    chunks-00001.bin   the number is the order of creation
 
 `read_flight` gives everything that was recorded, also of a run that is still going on or
 that ended by `kill -9`. Raises RecordingError and nothing else for what it finds on disk.
@@ -27,7 +27,7 @@ from actd.flightlog.format import file_dtype, read_segment
 SCHEMA = 1
 RUN_FILE = "run.json"
 STREAMS = ("ticks", "chunks")
-_SEGMENT_NAME = re.compile(r"(ticks|plans)-(\d{5,})\.bin")
+_SEGMENT_NAME = re.compile(r"(ticks|chunks)-(\d{5,})\.bin")
 
 
 class SegmentFile(NamedTuple):

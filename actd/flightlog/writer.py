@@ -23,7 +23,7 @@ from actd.flightlog.reader import RUN_FILE, STREAMS, SegmentFile, segment_files,
 _SEGMENTS = 32
 
 
-class FlightLog:
+class FlightLogWriter:
     """The recording of one run. `last` holds, per stream, the newest number recorded."""
 
     def __init__(self, run: Path, settings: Mapping[str, Any], max_bytes: int) -> None:

@@ -42,16 +42,16 @@ def _joint(
             if traces
             else "nothing was commanded in this recording"
         )
-        return JointDelay(name, refused=reason)
+        return JointDelay(name, rejected=reason)
     try:
         return JointDelay(name, delay=delay(traces))
     except NotMeasurableError as reason:
-        return JointDelay(name, refused=str(reason))
+        return JointDelay(name, rejected=str(reason))
 
 
 def _stretches(ticks: NDArray[Any]) -> Iterator[NDArray[Any]]:
     """Runs of ticks without a break, all with a command and a pose of one sender."""
-    usable = np.isfinite(ticks["action"]).all(axis=1) & np.isfinite(ticks["pose"]).all(axis=1)
+    usable = np.isfinite(ticks["action"]).all(axis=1) & np.isfinite(ticks["positions"]).all(axis=1)
     usable &= ticks["state_age_ns"] >= 0
     breaks = np.flatnonzero((np.diff(ticks["seq"]) != 1) | np.diff(usable)) + 1
     edges = [0, *breaks.tolist(), len(ticks)]
@@ -63,7 +63,7 @@ def _stretches(ticks: NDArray[Any]) -> Iterator[NDArray[Any]]:
 def _trace(part: NDArray[Any], j: int, turn: float) -> Trace:
     measured_ns = part["wake_ns"] - part["state_age_ns"]
     measured_ns, first = np.unique(measured_ns, return_index=True)
-    command, pose = part["action"][:, j], part["pose"][first, j]
+    command, positions = part["action"][:, j], part["positions"][first, j]
     if turn > 0:
-        command, pose = np.unwrap(command, period=turn), np.unwrap(pose, period=turn)
-    return Trace(part["sent_ns"], command, measured_ns, pose)
+        command, positions = np.unwrap(command, period=turn), np.unwrap(positions, period=turn)
+    return Trace(part["sent_ns"], command, measured_ns, positions)

@@ -20,7 +20,7 @@ class JointDelay:
 
     joint: str
     delay: Delay | None = None
-    refused: str = ""
+    rejected: str = ""
     steps: tuple[Step, ...] = ()
 
 
@@ -31,7 +31,7 @@ def latency_ms(joints: Sequence[JointDelay]) -> int:
     """
     measured = [joint.delay.delay_ns / 1e6 for joint in joints if joint.delay is not None]
     if not measured:
-        reasons = "; ".join(f"{joint.joint}: {joint.refused}" for joint in joints)
+        reasons = "; ".join(f"{joint.joint}: {joint.rejected}" for joint in joints)
         raise ActdError(f"no joint could be measured: {reasons}")
     return max(0, round(statistics.median(measured)))
 
@@ -71,7 +71,7 @@ def _advice(answer: int, joints: Sequence[JointDelay]) -> list[str]:
 
 def _sentence(joint: JointDelay) -> str:
     if joint.delay is None:
-        return f"not measured: {joint.refused}"
+        return f"not measured: {joint.rejected}"
     facts = _facts(joint)
     text = f"{facts['latency_ms']:6.1f} ms"
     if joint.delay.parts > 1:
@@ -89,7 +89,7 @@ def _sentence(joint: JointDelay) -> str:
 
 def _facts(joint: JointDelay) -> dict[str, Any]:
     if joint.delay is None:
-        return {"refused": joint.refused}
+        return {"rejected": joint.rejected}
     facts: dict[str, Any] = {
         "latency_ms": round(joint.delay.delay_ns / 1e6, 2),
         "spread_ms": round(joint.delay.spread_ns / 1e6, 2),

@@ -19,13 +19,13 @@ import numpy as np
 from actd.client import Operator
 from actd.config import Config
 from actd.control.limits import Vector
-from actd.control.staleness import complaint
+from actd.control.staleness import diagnostic
 from actd.errors import ActdError, LinkError
 from actd.latency.process import tick_process
 from actd.latency.response import Times, Trace, Values
 from actd.mode import Mode
 from actd.runtime import cores, realtime, settings
-from actd.runtime.channels import Blocks, Shapes, open_blocks
+from actd.runtime.channels import Channels, Shapes, open_channels
 from actd.runtime.clock import now_ns
 from actd.runtime.shm import Record, Ring
 
@@ -45,23 +45,23 @@ def session(config: Config, rows: int, rows_hz: float) -> Iterator[Session]:
     asked to end.
     """
     shapes = Shapes({}, rows, len(config.joints), len(config.robot.state_names), 0)
-    blocks = open_blocks(shapes)
+    channels = open_channels(shapes)
     process = config.process
     fifo = realtime.fifo_can_be_had(process.realtime, process.tick.priority)
     share = cores.share(os.sched_getaffinity(0), settings.asked_cores(config), fifo=fifo)
     job = settings.step_job(config, share, secrets.token_hex(8), rows, rows_hz)
-    with tick_process(job | {"shapes": asdict(shapes), "fds": blocks.fds}) as check:
-        yield Session(config, blocks, check, round(rows / rows_hz * 1e9))
+    with tick_process(job | {"shapes": asdict(shapes), "fds": channels.fds}) as check:
+        yield Session(config, channels, check, round(rows / rows_hz * 1e9))
 
 
 class Session:
     """What can be asked of the running tick process. Drive once."""
 
     def __init__(
-        self, config: Config, blocks: Blocks, check: Callable[[], None], duration_ns: int
+        self, config: Config, channels: Channels, check: Callable[[], None], duration_ns: int
     ) -> None:
         self._config = config
-        self._blocks = blocks
+        self._channels = channels
         self._check = check
         self._duration_ns = duration_ns
         self._state_limit_ns = round(config.staleness.state_ms * 1e6)
@@ -73,7 +73,7 @@ class Session:
         )
         if record is None:
             raise LinkError(self._silence(timeout_s))
-        return np.array(record["pose"], np.float64)
+        return np.array(record["positions"], np.float64)
 
     def drive(self, chunk: Vector, index: int, ticks: int) -> Trace:
         """Arm, and follow `chunk` (rows, joints) for a number of ticks.
@@ -84,7 +84,7 @@ class Session:
         now = now_ns()
         # It stands at its first row until it is armed, and may be followed to its end.
         usable_ns = self._duration_ns + _UNTIL_ARMED_NS
-        self._blocks.chunks.write((now, now, 0, 0, usable_ns, chunk))
+        self._channels.chunks.write((now, now, 0, 0, usable_ns, chunk))
         # What is still missing then is said by who refuses to arm.
         limit_ns = round(self._config.controller_ms * 1e6)
         self._wait(
@@ -93,8 +93,8 @@ class Session:
         )
         joint = self._config.joints[index]
         place = self._config.robot.state_names.index(joint.name)
-        records, states = _News(self._blocks.ticks), _News(self._blocks.states)
-        notices = _News(self._blocks.notices)
+        records, states = _News(self._channels.ticks), _News(self._channels.states)
+        notices = _News(self._channels.notices)
         self._arm()
         armed: list[tuple[int, float]] = []
         measured: list[tuple[int, float]] = []
@@ -130,7 +130,7 @@ class Session:
         deadline_ns = now_ns() + round(timeout_s * 1e9)
         while now_ns() < deadline_ns:
             self._check()
-            newest = self._blocks.ticks.latest()
+            newest = self._channels.ticks.latest()
             if newest is not None and condition(newest[1]):
                 return newest[1]
             time.sleep(_LOOK_S)
@@ -138,16 +138,16 @@ class Session:
 
     def _silence(self, timeout_s: float) -> str:
         """Why there is no pose."""
-        newest = self._blocks.ticks.latest()
+        newest = self._channels.ticks.latest()
         if newest is None:
             return f"the tick process gave no tick within {timeout_s:g} s"
-        refused = [new for _, new in self._blocks.notices.since(0) if new["refused"]]
-        if refused:
-            count, text = int(refused[-1]["refused"]), _text(refused[-1])
+        rejected = [new for _, new in self._channels.notices.since(0) if new["rejected"]]
+        if rejected:
+            count, text = int(rejected[-1]["rejected"]), _text(rejected[-1])
             return f"robot state: {count} messages refused: {text}"
         age_ns = int(newest[1]["state_age_ns"])
         if age_ns > self._state_limit_ns:
-            return complaint("robot state", age_ns, self._state_limit_ns)
+            return diagnostic("robot state", age_ns, self._state_limit_ns)
         robot, link = self._config.robot, self._config.link
         return (
             f"no state of robot {robot.name} on port {link.state_port} within {timeout_s:g} s: "
@@ -175,7 +175,7 @@ def _reason(notices: _News) -> str:
     """Why the mode was left: the notice comes a moment after the tick."""
     deadline_ns = now_ns() + round(_REASON_S * 1e9)
     while now_ns() < deadline_ns:
-        texts = [_text(notice) for notice in notices.take() if not notice["refused"]]
+        texts = [_text(notice) for notice in notices.take() if not notice["rejected"]]
         if any(texts):
             return next(filter(None, texts))
         time.sleep(_LOOK_S)

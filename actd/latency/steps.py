@@ -93,16 +93,16 @@ def measure_steps(
     with session(config, plan.rows, plan.rows_hz) as arm:
         told = arm.wait_pose(_WAIT_S)
         confirm(sentence(config, plan, told))
-        pose = arm.wait_pose(_WAIT_S)
-        moved = pose[index] - told[index]
+        positions = arm.wait_pose(_WAIT_S)
+        moved = positions[index] - told[index]
         if joint.turn is not None:
             moved -= joint.turn * round(moved / joint.turn)
         if abs(moved) > plan.size / 2:
             raise ActdError(
-                f"joint {name}: moved from {told[index]:.4g} to {pose[index]:.4g} while you were "
+                f"joint {name}: moved from {told[index]:.4g} to {positions[index]:.4g} while you were "
                 "asked: begin again"
             )
-        base = held(config, pose)
+        base = held(config, positions)
         offsets = plan.offsets(float(base[index]))
         starts = plan.starts(offsets)
         ticks = starts[-1] + math.ceil(_AFTER_NS * plan.rate_hz / 1e9)
@@ -125,25 +125,25 @@ def plan_steps(joint: Joint, amplitude: float | None, repeats: int, rate_hz: flo
     return StepPlan(joint, size, repeats, rate_hz, hold_ticks)
 
 
-def held(config: Config, pose: Vector) -> Vector:
+def held(config: Config, positions: Vector) -> Vector:
     """Where every joint is told to stay, (joints,): where it is, and within its limits."""
     low, high = np.transpose([_ends(joint) for joint in config.joints])
     resting = [joint.kind == "velocity" for joint in config.joints]
-    return np.where(resting, 0.0, np.minimum(np.maximum(pose, low), high))
+    return np.where(resting, 0.0, np.minimum(np.maximum(positions, low), high))
 
 
-def sentence(config: Config, plan: StepPlan, pose: Vector) -> str:
+def sentence(config: Config, plan: StepPlan, positions: Vector) -> str:
     """What will move, for the person who is asked. Raises ActdError where there is no room."""
-    joint, base = plan.joint, held(config, pose)
+    joint, base = plan.joint, held(config, positions)
     index = config.joints.index(joint)
     place = float(base[index])
     offsets = plan.offsets(place)
     seconds = plan.starts(offsets)[-1] / plan.rate_hz
     words = [
         f"joint {joint.name} will move between {place + min(offsets):.4g} and "
-        f"{place + max(offsets):.4g} {config.robot.units} (now {pose[index]:.4g}) "
+        f"{place + max(offsets):.4g} {config.robot.units} (now {positions[index]:.4g}) "
         f"for {seconds:.0f} s; all other joints hold their pose",
-        *_brought_inside(config, pose, base),
+        *_brought_inside(config, positions, base),
     ]
     return "; ".join(words)
 
@@ -171,9 +171,9 @@ def _joint(config: Config, name: str) -> Joint:
     raise UsageError(f"--joint {name}: {why}: {choose}")
 
 
-def _brought_inside(config: Config, pose: Vector, base: Vector) -> Iterator[str]:
+def _brought_inside(config: Config, positions: Vector, base: Vector) -> Iterator[str]:
     """A sentence for every joint that has to move because it is outside its limits."""
-    for joint, here, there in zip(config.joints, pose, base, strict=True):
+    for joint, here, there in zip(config.joints, positions, base, strict=True):
         if joint.kind != "velocity" and abs(here - there) > _OUTSIDE * _width(joint):
             yield f"{joint.name} goes from {here:.4g} back to its limit {there:.4g}"
 

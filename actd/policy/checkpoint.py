@@ -21,10 +21,10 @@ from actd.errors import CheckpointError, UsageError
 from actd.hashing import sha256
 from actd.policy.files import refusal
 from actd.policy.formats import lerobot_0_1, lerobot_0_4, lerobot_2024, original
-from actd.policy.formats.base import Generation, Stored
+from actd.policy.formats.base import CheckpointFormat, Stored
 from actd.policy.locate import Place, locate
 from actd.policy.normalization import Statistics
-from actd.policy.overrides import Hints
+from actd.policy.overrides import Overrides
 from actd.policy.spec import STATISTICS, PolicySpec
 from actd.policy.training import Training, read_training
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import torch
 
 # The first that recognises a checkpoint reads it.
-GENERATIONS: tuple[Generation, ...] = (
+GENERATIONS: tuple[CheckpointFormat, ...] = (
     original.GENERATION,
     lerobot_2024.GENERATION,
     lerobot_0_4.GENERATION,
@@ -47,7 +47,7 @@ class Opened:
     `evidence` is what gave the generation away.
     """
 
-    generation: Generation
+    checkpoint_format: CheckpointFormat
     evidence: str
     stored: Stored
     training: Training
@@ -56,7 +56,7 @@ class Opened:
     @property
     def recognised(self) -> str:
         """One line for people: what was recognised, and by what."""
-        return f"{self.stored.folder}: {self.generation.title} ({self.evidence})"
+        return f"{self.stored.folder}: {self.checkpoint_format.title} ({self.evidence})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +95,14 @@ class Checkpoint:
         return found.hexdigest()
 
 
-def load_checkpoint(path: str | Path, hints: Hints | None = None) -> Checkpoint:
+def load_checkpoint(path: str | Path, overrides: Overrides | None = None) -> Checkpoint:
     """Read the checkpoint at `path`: its folder, a training run, a hub cache or repo id.
 
-    `hints` answer what an original ACT does not say of itself. Raises CheckpointError
-    when anything is missing, damaged, or cannot be run, UsageError when `hints` do not
+    `overrides` answer what an original ACT does not say of itself. Raises CheckpointError
+    when anything is missing, damaged, or cannot be run, UsageError when `overrides` do not
     fit the checkpoint.
     """
-    opened = open_checkpoint(path, hints)
+    opened = open_checkpoint(path, overrides)
     stored, normalization = opened.stored, opened.stored.normalization
     return Checkpoint(
         folder=stored.folder,
@@ -119,24 +119,26 @@ def load_checkpoint(path: str | Path, hints: Hints | None = None) -> Checkpoint:
     )
 
 
-def open_checkpoint(path: str | Path, hints: Hints | None = None) -> Opened:
+def open_checkpoint(path: str | Path, overrides: Overrides | None = None) -> Opened:
     """Recognise and describe the checkpoint at `path`, as `load_checkpoint` finds it.
 
     Checks everything but the tensors. Needs torch only for an original ACT.
     """
-    hints = hints or Hints()
-    place = locate(Path(path), hints.format)
-    generation, evidence = _recognise(place)
-    if foreign := [option for option in hints.particular() if option not in generation.options]:
+    overrides = overrides or Overrides()
+    place = locate(Path(path), overrides.format)
+    checkpoint_format, evidence = _recognise(place)
+    if foreign := [
+        option for option in overrides.particular() if option not in checkpoint_format.options
+    ]:
         raise UsageError(
-            f"{foreign[0]}: {place.folder} is {generation.title}, which does not take it; "
+            f"{foreign[0]}: {place.folder} is {checkpoint_format.title}, which does not take it; "
             "leave the option out"
         )
-    stored = generation.read(place, hints)
+    stored = checkpoint_format.read(place, overrides)
     training = read_training(stored.folder)
-    hz = hints.fps or stored.spec.trained_hz or training.fps
+    hz = overrides.fps or stored.spec.trained_hz or training.fps
     stored = replace(stored, spec=replace(stored.spec, trained_hz=hz))
-    return Opened(generation, evidence, stored, training, place.is_original)
+    return Opened(checkpoint_format, evidence, stored, training, place.is_original)
 
 
 def _plain(
@@ -152,10 +154,10 @@ def _plain(
     }
 
 
-def _recognise(place: Place) -> tuple[Generation, str]:
-    for generation in GENERATIONS:
-        if (evidence := generation.evidence(place)) is not None:
-            return generation, evidence
+def _recognise(place: Place) -> tuple[CheckpointFormat, str]:
+    for checkpoint_format in GENERATIONS:
+        if (evidence := checkpoint_format.evidence(place)) is not None:
+            return checkpoint_format, evidence
     raise CheckpointError(f"{place.main}: of no known generation of ACT")
 
 

@@ -35,7 +35,7 @@ class Description:
         spec, modes = stored.spec, stored.normalization.modes
         return {
             "folder": str(stored.folder),
-            "generation": self.opened.generation.name,
+            "checkpoint_format": self.opened.checkpoint_format.name,
             "recognised": self.opened.recognised,
             "inputs": [_feature(f, modes) for f in spec.inputs],
             "action": _feature(spec.action, modes),

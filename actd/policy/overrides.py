@@ -22,7 +22,7 @@ DATASET_OPTION = "--dataset"
 
 
 @dataclass(frozen=True, slots=True)
-class Hints:
+class Overrides:
     """Answers that a checkpoint may need; every default means "not said".
 
     `image_size` is (height, width) of all cameras. `color` is the channel order of the
@@ -40,10 +40,12 @@ class Hints:
 
     def given(self) -> dict[str, Any]:
         """The answers that were given, as plain JSON data."""
-        return {key: value for key, value in asdict(self).items() if value != getattr(Hints(), key)}
+        return {
+            key: value for key, value in asdict(self).items() if value != getattr(Overrides(), key)
+        }
 
     @classmethod
-    def again(cls, given: Mapping[str, Any]) -> Hints:
+    def again(cls, given: Mapping[str, Any]) -> Overrides:
         """What `given` gave, after a way through JSON."""
         arguments: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in given.items()
@@ -72,7 +74,7 @@ class Hints:
         return tuple(option for option in self.options() if option in some)
 
 
-def read_hints(
+def read_overrides(
     *,
     format: str = "auto",
     cameras: str | None = None,
@@ -81,7 +83,7 @@ def read_hints(
     color: str | None = None,
     fps: float | None = None,
     dataset: str | None = None,
-) -> Hints:
+) -> Overrides:
     """Hints from the texts of the command line. Raises UsageError."""
     _one_of("--format", format, FORMATS)
     if color is not None:
@@ -91,7 +93,7 @@ def read_hints(
         raise UsageError(f"--cameras: {cameras}: a name twice; give each camera once")
     if fps is not None and not 0 < fps < float("inf"):
         raise UsageError(f"--fps: {fps}: give the frames per second of the training data")
-    return Hints(format, names, _size(image_size), heads, color, fps, dataset)
+    return Overrides(format, names, _size(image_size), heads, color, fps, dataset)
 
 
 def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:

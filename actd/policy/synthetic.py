@@ -37,12 +37,12 @@ def _draw(feature: Feature, statistics: Statistics, random: np.random.Generator)
         return (mean + std * random.standard_normal(size)).astype(np.float32)
     height, width, _ = feature.boundary_shape
     y, x = np.mgrid[0:height, 0:width].astype(np.float32) / max(height, width)
-    picture = np.zeros((height, width, 3), np.float32)
+    image = np.zeros((height, width, 3), np.float32)
     for _ in range(6):
         fx, fy = random.uniform(-25, 25, 2)
         phase = random.uniform(0, 2 * math.pi)
         colour = random.standard_normal(3, dtype=np.float32) * 0.5
-        picture += np.sin(fx * x + fy * y + phase)[..., None] * colour
-    picture += 0.25 * random.standard_normal(picture.shape, dtype=np.float32)
-    drawn: NDArray[np.uint8] = np.clip(255 * (mean + std * picture), 0, 255).astype(np.uint8)
+        image += np.sin(fx * x + fy * y + phase)[..., None] * colour
+    image += 0.25 * random.standard_normal(image.shape, dtype=np.float32)
+    drawn: NDArray[np.uint8] = np.clip(255 * (mean + std * image), 0, 255).astype(np.uint8)
     return drawn

@@ -17,7 +17,7 @@ from actd.control.controller import ControlSettings, Output
 from actd.control.limits import Flag, Vector
 from actd.flightlog.reader import Flight
 from actd.replay.decisions import Progress, nothing_to_judge, rerun
-from actd.replay.recorded_run import Tape
+from actd.replay.recorded_run import RecordedRun
 
 
 class Motion:
@@ -98,19 +98,19 @@ def compare(
     flight: Flight, others: ControlSettings, progress: Progress = lambda *_: None
 ) -> Change:
     """Decide a run again with other settings. Raises RecordingError where nothing can be judged."""
-    tape = Tape(flight)
-    joints = len(tape.settings.joints)
-    before, after = (_Tally(joints, tape.settings.period_ns) for _ in range(2))
+    recording = RecordedRun(flight)
+    joints = len(recording.settings.joints)
+    before, after = (_Tally(joints, recording.settings.period_ns) for _ in range(2))
     largest, squares = np.zeros(joints), np.zeros(joints)
     both = differing = compared = 0
     reproduced, last = True, -1
-    for index, (own, other) in rerun(tape, [tape.settings, others], progress):
+    for index, (own, other) in rerun(recording, [recording.settings, others], progress):
         together = index == last + 1
         last = index
         before.add(own, together)
         after.add(other, together)
         compared += 1
-        reproduced &= _equal(own.action, tape.output(index).action)
+        reproduced &= _equal(own.action, recording.output(index).action)
         differing += own.mode is not other.mode or not _equal(own.action, other.action)
         if own.action is not None and other.action is not None:
             difference = np.abs(own.action - other.action)
@@ -121,9 +121,9 @@ def compare(
         raise nothing_to_judge(flight)
     return Change(
         run=str(flight.settings["run"]),
-        joints=tape.settings.joints,
+        joints=recording.settings.joints,
         units=str(flight.settings["units"]),
-        ticks=len(tape),
+        ticks=len(recording),
         compared=compared,
         differing=differing,
         reproduced=reproduced,

@@ -19,7 +19,7 @@ from actd.control.controller import Controller, ControlSettings, Output
 from actd.errors import RecordingError
 from actd.flightlog.reader import Flight
 from actd.mode import Mode
-from actd.replay.recorded_run import Tape
+from actd.replay.recorded_run import RecordedRun
 
 Progress = Callable[[int, int], None]
 """Called now and then with how many ticks are done, and how many there are."""
@@ -60,7 +60,9 @@ class Verdict:
 
 
 def rerun(
-    tape: Tape, settings: Sequence[ControlSettings], progress: Progress = lambda *_: None
+    recording: RecordedRun,
+    settings: Sequence[ControlSettings],
+    progress: Progress = lambda *_: None,
 ) -> Iterator[tuple[int, tuple[Output, ...]]]:
     """Index and decisions of every tick that can be judged, one decision for each settings.
 
@@ -68,58 +70,58 @@ def rerun(
     """
     controllers: list[Controller] = []
     known_from_ns = 0
-    for index in range(len(tape)):
+    for index in range(len(recording)):
         if index % _PROGRESS_TICKS == 0:
-            progress(index, len(tape))
-        inputs = tape.inputs(index)
-        follows = tape.follows(index)
+            progress(index, len(recording))
+        inputs = recording.inputs(index)
+        follows = recording.follows(index)
         if inputs is None or not follows:
             controllers = []
         if inputs is None:
             continue
-        fresh = tape.number(index) == 1 or (follows and tape.entered_idle(index - 1))
+        fresh = recording.number(index) == 1 or (follows and recording.entered_idle(index - 1))
         if not controllers or (fresh and known_from_ns):
             keeps = any("gripper" in each.kinds for each in settings)  # over IDLE, a command
-            if not fresh and (keeps or not _is_within_idle(tape, index)):
+            if not fresh and (keeps or not _is_within_idle(recording, index)):
                 continue
             controllers = [Controller(each) for each in settings]
-            command = tape.command_before(index) if keeps else None
+            command = recording.command_before(index) if keeps else None
             if command is not None:
                 for controller in controllers:
                     controller.remember(command)
             known_from_ns = 0 if fresh else inputs.due_ns + _chunk_ns(settings)
         outputs = tuple(controller.tick(inputs) for controller in controllers)
         if known_from_ns:
-            if tape.mode(index) is not Mode.IDLE:
+            if recording.mode(index) is not Mode.IDLE:
                 controllers = []
                 continue
-            if inputs.due_ns < known_from_ns or not _same(tape.output(index), outputs[0]):
+            if inputs.due_ns < known_from_ns or not _same(recording.output(index), outputs[0]):
                 continue
             known_from_ns = 0
         yield index, outputs
-    progress(len(tape), len(tape))
+    progress(len(recording), len(recording))
 
 
 def verify(flight: Flight, progress: Progress = lambda *_: None) -> Verdict:
     """Replay with the recorded settings. Raises RecordingError where nothing can be judged."""
-    tape = Tape(flight)
+    recording = RecordedRun(flight)
     compared = differing = 0
     first_tick: int | None = None
     first: Difference | None = None
-    for index, (output,) in rerun(tape, [tape.settings], progress):
+    for index, (output,) in rerun(recording, [recording.settings], progress):
         compared += 1
-        first_tick = tape.number(index) if first_tick is None else first_tick
-        recorded = tape.output(index)
+        first_tick = recording.number(index) if first_tick is None else first_tick
+        recorded = recording.output(index)
         if not _same(recorded, output):
             differing += 1
-            first = first or _difference(tape.number(index), recorded, output)
+            first = first or _difference(recording.number(index), recorded, output)
     if first_tick is None:
         raise nothing_to_judge(flight)
     return Verdict(
         run=str(flight.settings["run"]),
-        ticks=len(tape),
+        ticks=len(recording),
         compared=compared,
-        skipped=len(tape) - compared,
+        skipped=len(recording) - compared,
         first_tick=first_tick,
         differing=differing,
         first_difference=first,
@@ -134,10 +136,10 @@ def nothing_to_judge(flight: Flight) -> RecordingError:
     )
 
 
-def _is_within_idle(tape: Tape, index: int) -> bool:
+def _is_within_idle(recording: RecordedRun, index: int) -> bool:
     """Whether the mode was IDLE before this tick already."""
-    return tape.mode(index) is Mode.IDLE and (
-        index == 0 or not tape.follows(index) or tape.mode(index - 1) is Mode.IDLE
+    return recording.mode(index) is Mode.IDLE and (
+        index == 0 or not recording.follows(index) or recording.mode(index - 1) is Mode.IDLE
     )
 
 

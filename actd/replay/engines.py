@@ -22,7 +22,7 @@ from actd.datasets.reader import Dataset
 from actd.engine.base import Engine
 from actd.engine.load import load_engine
 from actd.errors import RecordingError
-from actd.evaluation.compatibility import check_fits
+from actd.evaluation.compatibility import check_compatible
 
 Vector = NDArray[np.float64]
 
@@ -113,7 +113,7 @@ def compare_engines(
     with ExitStack() as stack:
         engines = [stack.enter_context(closing(load_engine(folder))) for folder in folders]
         for engine, folder in zip(engines, folders, strict=True):
-            check_fits(dataset, engine.spec, str(folder))
+            check_compatible(dataset, engine.spec, str(folder))
         inferences = _Inferences(dataset, engines, lambda done: progress(done, total))
         chunks, consecutive = inferences.at(spread_rows), inferences.at(run_rows)
         coeff = engines[0].spec.temporal_ensemble_coeff

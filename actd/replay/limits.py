@@ -26,7 +26,7 @@ from actd.errors import RecordingError
 from actd.flightlog.reader import Flight
 from actd.mode import Mode
 from actd.replay.decisions import Progress
-from actd.replay.recorded_run import Tape
+from actd.replay.recorded_run import RecordedRun
 from actd.runtime.settings import joint_limits
 
 PERCENTILE = 99.9
@@ -106,8 +106,8 @@ def check_flight(
     flight: Flight, settings: ControlSettings, progress: Progress = lambda *_: None
 ) -> LimitReport:
     """The limits of `settings` on what the plans of a recorded run wanted while armed."""
-    tape = Tape(flight)
-    stretches = list(_wanted(tape, settings, progress))
+    recording = RecordedRun(flight)
+    stretches = list(_wanted(recording, settings, progress))
     if not stretches:
         raise RecordingError(
             f"{flight.folder}: no armed tick in it: record a run in which the policy drives"
@@ -219,22 +219,24 @@ def _fired(stretches: Iterable[Vector], bounds: Bounds) -> Vector:
     return fired
 
 
-def _wanted(tape: Tape, settings: ControlSettings, progress: Progress) -> Iterator[Vector]:
+def _wanted(
+    recording: RecordedRun, settings: ControlSettings, progress: Progress
+) -> Iterator[Vector]:
     """What the plans wanted, a stretch for every time of being armed without a missed slot."""
     buffer = ChunkBuffer(settings.chunk)
     stretch: list[Vector] = []
     last_due_ns = 0
-    for index in range(len(tape)):
+    for index in range(len(recording)):
         if index % 500 == 0:
-            progress(index, len(tape))
-        for chunk in tape.chunks(index) or ():
+            progress(index, len(recording))
+        for chunk in recording.chunks(index) or ():
             buffer.add(chunk)
-        due_ns = tape.due_ns(index)
+        due_ns = recording.due_ns(index)
         sample = buffer.at(due_ns)
-        if tape.entered_idle(index):
+        if recording.entered_idle(index):
             buffer.clear()
-        armed = sample is not None and tape.mode(index) is Mode.ARMED
-        whole = tape.follows(index) and due_ns - last_due_ns < 1.5 * settings.period_ns
+        armed = sample is not None and recording.mode(index) is Mode.ARMED
+        whole = recording.follows(index) and due_ns - last_due_ns < 1.5 * settings.period_ns
         if stretch and not (armed and whole):
             yield np.array(stretch)
             stretch = []
@@ -243,4 +245,4 @@ def _wanted(tape: Tape, settings: ControlSettings, progress: Progress) -> Iterat
         last_due_ns = due_ns
     if stretch:
         yield np.array(stretch)
-    progress(len(tape), len(tape))
+    progress(len(recording), len(recording))

@@ -29,7 +29,7 @@ class Motion:
 
     def __init__(self, ticks: NDArray[Any], limits: Mapping[str, Any], period_ns: int) -> None:
         self._limits = {key: np.array(value, dtype=np.float64) for key, value in limits.items()}
-        self._action, self._pose = ticks["action"], ticks["pose"]
+        self._action, self._positions = ticks["action"], ticks["positions"]
         period_s = period_ns / 1e9
         joined = (np.diff(ticks["seq"]) == 1)[:, None]
         none = np.full((1, self._action.shape[1]), np.nan)
@@ -51,7 +51,7 @@ class Motion:
         action = self._action[:, j]
         if not np.isfinite(action).any():
             return (name, *["-"] * 8)
-        error = action - self._pose[:, j]
+        error = action - self._positions[:, j]
         error = error[np.isfinite(error)]
         rms = float(np.sqrt(np.mean(error**2))) if len(error) else float("nan")
         speed, acceleration = _largest(self._speed[:, j]), _largest(self._acceleration[:, j])

@@ -22,7 +22,7 @@ from actd.replay.timeline import FLAG_WORDS, moments
 from actd.report import formatting, plots
 from actd.report.page import Figure, Section, Table, page
 from actd.report.plots import Clock, Line
-from actd.timing import tails
+from actd.timing import percentiles
 
 _MOST_MOMENTS = 200
 
@@ -45,8 +45,8 @@ class _Page:
         self.period_ns = int(flight.settings["tick"]["period_ns"])
         self.start_ns = int(self.ticks["due_ns"][0])
         self.clock = Clock(self.seconds(self.ticks["due_ns"]), self.ticks["mode"])
-        self.late = tails(self.ticks["late_ns"])
-        self.work = tails(self.ticks["sent_ns"] - self.ticks["wake_ns"])
+        self.late = percentiles(self.ticks["late_ns"])
+        self.work = percentiles(self.ticks["sent_ns"] - self.ticks["wake_ns"])
 
     def seconds(self, times_ns: NDArray[Any]) -> NDArray[np.float64]:
         """From the first tick."""
@@ -102,11 +102,11 @@ class _Page:
             ("recorded", f"{formatting.duration(self.span_s)}, {len(self.ticks)} ticks"),
             ("rate", f"{self.rate_hz:.3f} Hz of {1e9 / self.period_ns:g}"),
             ("missed slots", str(self.missed)),
-            ("lateness", formatting.tails(self.late)),
-            ("work", formatting.tails(self.work)),
+            ("lateness", formatting.percentiles(self.late)),
+            ("work", formatting.percentiles(self.work)),
             ("modes", ", ".join(f"{m.name} {share:.2%}" for m, share in self.mode_shares())),
             ("chunks", f"{len(self.chunks)}" + self.chunk_rate()),
-            ("waiting for plans", f"{self.count(Flag.STARVED)} ticks"),
+            ("waiting for plans", f"{self.count(Flag.UNDERRUN)} ticks"),
             ("not recorded", ", ".join(f"{g.lost} {g.stream}" for g in self.gaps) or "nothing"),
         ]
         return Section("Summary", [Table(rows, numeric=False)])
@@ -139,7 +139,7 @@ class _Page:
         )
 
     def joint_section(self) -> Section:
-        action, pose = self.ticks["action"], self.ticks["pose"]
+        action, positions = self.ticks["action"], self.ticks["positions"]
         motion = Motion(self.ticks, self.settings["control"]["limits"], self.period_ns)
         parts: list[Table | Figure] = []
         for j, name in enumerate(self.joints):
@@ -148,7 +148,7 @@ class _Page:
                 name,
                 self.settings["units"],
                 action[:, j],
-                pose[:, j],
+                positions[:, j],
                 motion.limited[:, j],
             )
             parts.append(Figure(chart, "", wide=False))
@@ -199,10 +199,10 @@ class _Page:
         times = [Line("inference", done, chunks["infer_ns"] / 1e6)]
         times += [Line("skew of the observation", done, chunks["skew_ns"] / 1e6)]
         blended = [Line("chunks", self.clock.t, self.ticks["n"].astype(np.float64))]
-        limit_ms = self.settings["control"]["max_age"]["plan_ns"] / 1e6
+        limit_ms = self.settings["control"]["max_age"]["chunk_ns"] / 1e6
         caption = f"Age of the newest plan's observation; {limit_ms:g} ms are allowed."
-        rows = [("inference", *formatting.cells(tails(chunks["infer_ns"])))]
-        rows += [("skew of the observation", *formatting.cells(tails(chunks["skew_ns"])))]
+        rows = [("inference", *formatting.cells(percentiles(chunks["infer_ns"])))]
+        rows += [("skew of the observation", *formatting.cells(percentiles(chunks["skew_ns"])))]
         yield Section(
             "Plans",
             [
@@ -215,7 +215,7 @@ class _Page:
                     plots.over_time(self.clock, blended, "plans blended"),
                     "How many plans each command was blended from.",
                 ),
-                Table(rows, header=formatting.TAILS_MS),
+                Table(rows, header=formatting.PERCENTILES_MS),
             ],
         )
 
@@ -255,10 +255,10 @@ class _Page:
                 continue
             lines.append(Line(name, self.clock.t[seen], ages[seen] / 1e6))
             still_ms = float(self.ticks["camera_unchanged_ns"][:, place].max()) / 1e6
-            rows.append((name, *formatting.cells(tails(ages[seen])), f"{still_ms:.0f}"))
+            rows.append((name, *formatting.cells(percentiles(ages[seen])), f"{still_ms:.0f}"))
         limit_ms = self.settings["control"]["max_age"]["camera_ns"] / 1e6
         parts: list[Table | Figure] = [
-            Table(rows, header=(*formatting.TAILS_MS, "same picture, ms"))
+            Table(rows, header=(*formatting.PERCENTILES_MS, "same image, ms"))
         ]
         if lines:
             caption = f"Age of the newest frame at each tick; {limit_ms:g} ms are allowed."

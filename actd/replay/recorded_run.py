@@ -21,7 +21,7 @@ from actd.policy.spec import PolicySpec
 from actd.runtime.settings import control_job, control_settings
 
 
-class Tape:
+class RecordedRun:
     """Ticks by index, oldest first."""
 
     def __init__(self, flight: Flight) -> None:
@@ -87,14 +87,14 @@ class Tape:
         if chunks is None:
             return None
         fields = self._fields
-        pose = fields["pose"][index].copy()
+        positions = fields["positions"][index].copy()
         ages = fields["camera_ages_ns"][index].tolist()
         unchanged = fields["camera_unchanged_ns"][index].tolist()
         numbered = zip(fields["commands"][index].tolist(), fields["events"][index], strict=True)
         events = [(number, self._events[event]) for number, event in numbered]
         return Inputs(
             due_ns=self.due_ns(index),
-            pose=None if np.isnan(pose).any() else pose,
+            positions=None if np.isnan(positions).any() else positions,
             state_age_ns=_age(int(fields["state_age_ns"][index])),
             camera_ages_ns=dict(zip(self._cameras, map(_age, ages), strict=True)),
             camera_unchanged_ns=dict(zip(self._cameras, unchanged, strict=True)),

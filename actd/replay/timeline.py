@@ -21,7 +21,7 @@ FLAG_WORDS: Mapping[Flag, str] = {
     Flag.ACCELERATION: "acceleration limit",
     Flag.NON_FINITE: "not finite",
     Flag.EASING: "easing in",
-    Flag.STARVED: "waiting for plans",
+    Flag.UNDERRUN: "waiting for plans",
     Flag.STATE_STALE: "robot state stale",
     Flag.CAMERA_STALE: "camera stale",
     Flag.CAMERA_FROZEN: "camera frozen",
@@ -38,9 +38,9 @@ _CAUSES: Mapping[Flag, str] = {
     Flag.SILENCE: "no command was sent for longer than one lives",
     Flag.CONTROLLER_LOST: "the robot acknowledged no action",
     Flag.STATE_STALE: "the robot's state was stale",
-    Flag.CAMERA_FROZEN: "a camera showed the same picture for too long",
+    Flag.CAMERA_FROZEN: "a camera showed the same image for too long",
     Flag.CAMERA_STALE: "a camera was stale",
-    Flag.STARVED: "plans ran out",
+    Flag.UNDERRUN: "plans ran out",
 }
 
 

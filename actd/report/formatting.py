@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from actd.timing import Tails
+from actd.timing import Percentiles
 
-TAILS_MS = ("", "p50, ms", "p99, ms", "p99.9, ms", "max, ms")
+PERCENTILES_MS = ("", "p50, ms", "p99, ms", "p99.9, ms", "max, ms")
 
 
-def cells(figures: Tails) -> tuple[str, ...]:
+def cells(figures: Percentiles) -> tuple[str, ...]:
     values = (figures.p50_ms, figures.p99_ms, figures.p999_ms, figures.max_ms)
     return tuple(f"{value:.1f}" for value in values)
 
 
-def marks(figures: Tails) -> dict[str, float]:
+def marks(figures: Percentiles) -> dict[str, float]:
     return {
         "p50": figures.p50_ms * 1e3,
         "p99": figures.p99_ms * 1e3,
@@ -24,7 +24,7 @@ def marks(figures: Tails) -> dict[str, float]:
     }
 
 
-def tails(figures: Tails) -> str:
+def percentiles(figures: Percentiles) -> str:
     return ", ".join(f"{name} {value:.0f}" for name, value in marks(figures).items()) + " us"
 
 

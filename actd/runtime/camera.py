@@ -20,9 +20,9 @@ from actd.cameras.make import make_camera
 from actd.errors import CameraError
 from actd.runtime import process_entry
 from actd.runtime.channels import FRAME_SLOTS, frame_dtype
-from actd.runtime.debounce import Outage
+from actd.runtime.debounce import Debounce
 from actd.runtime.shm import Ring
-from actd.runtime.wakeup import Doorbell
+from actd.runtime.wakeup import WakeUp
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 5.0
@@ -43,7 +43,7 @@ def run(job: Mapping[str, Any]) -> None:
     name = str(job["camera"])
     config = CameraConfig.model_validate(job["config"])
     ring = Ring(frame_dtype(*job["size"]), FRAME_SLOTS, crc=False, fd=job["fds"][f"frame:{name}"])
-    outlet = Outlet(name, config, ring, Doorbell(job["fds"]["doorbell"]), tuple(job["size"]))
+    outlet = FrameWriter(name, config, ring, WakeUp(job["fds"]["wakeup"]), tuple(job["size"]))
     camera = make_camera(name, config)
     pause_s = _FIRST_PAUSE_S
     process_entry.report(state="opening")
@@ -62,7 +62,7 @@ def run(job: Mapping[str, Any]) -> None:
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
-class Outlet:
+class FrameWriter:
     """Puts the frames of one camera where the others see them, and says how it does."""
 
     def __init__(
@@ -70,13 +70,13 @@ class Outlet:
         name: str,
         config: CameraConfig,
         ring: Ring,
-        doorbell: Doorbell,
+        wakeup: WakeUp,
         size: tuple[int, ...],
     ) -> None:
         self._name = name
         self._config = config
         self._ring = ring
-        self._doorbell = doorbell
+        self._wakeup = wakeup
         self._size = size
         self._health = Health(config.fps)
         self._freeze = Freeze() if config.detects_freeze else None
@@ -93,7 +93,7 @@ class Outlet:
         first = camera.read()
         self._publish(first)
         process_entry.report(state="ok")
-        slow = Outage(_SLOW_NS, _SLOW_NS)
+        slow = Debounce(_SLOW_NS, _SLOW_NS)
         while True:
             frame = camera.read()
             self._publish(frame)
@@ -113,7 +113,7 @@ class Outlet:
         late_ns = self._latency_ns
         times_ns = (t_ns - late_ns, changed_ns - late_ns)
         self._ring.write((*times_ns, self._health.drops, self._openings, frame.data))
-        self._doorbell.ring()
+        self._wakeup.ring()
 
     def _check_size(self, frame: Frame) -> None:
         height, width = self._size

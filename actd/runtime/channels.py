@@ -21,7 +21,7 @@ import numpy as np
 
 from actd.control.state import Event
 from actd.runtime.shm import Ring
-from actd.runtime.wakeup import Doorbell
+from actd.runtime.wakeup import WakeUp
 
 NOTICE_BYTES = 1000
 EVENTS: tuple[Event | None, ...] = (None, *Event)
@@ -33,7 +33,7 @@ FRAME_SLOTS = 8
 
 
 def frame_dtype(height: int, width: int) -> np.dtype[Any]:
-    """One RGB picture and the camera's running count of dropped frames.
+    """One RGB image and the camera's running count of dropped frames.
 
     `t_changed_ns` is the capture time of the first frame that shows these pixels; where a
     frozen camera is not looked for it equals `t_capture_ns`. `openings` counts how often the
@@ -77,7 +77,7 @@ def tick_dtype(action_dim: int, cameras: int) -> np.dtype[Any]:
     """One tick, whole: when it was due and ran, everything it saw, what it sent.
 
     `late_ns` is the wake-up minus the slot waited for, which lies before `due_ns` when slots
-    were missed. Ages are -1 where there is none, `missed` counts from the start; `pose` and
+    were missed. Ages are -1 where there is none, `missed` counts from the start; `positions` and
     `action` are NaN where there is none. Bit k of `chunks_taken` says that plan
     `newest_chunk - k` was taken in at this tick. `events` are indices into EVENTS, 0 for none,
     in order, each with the number of the operator's command (0: the tick's own).
@@ -107,7 +107,7 @@ def tick_dtype(action_dim: int, cameras: int) -> np.dtype[Any]:
             ("suspended_ns", "<i8"),
             ("camera_ages_ns", "<i8", (cameras,)),
             ("camera_unchanged_ns", "<i8", (cameras,)),
-            ("pose", "<f8", (action_dim,)),
+            ("positions", "<f8", (action_dim,)),
             ("action", "<f8", (action_dim,)),
         ]
     )
@@ -115,8 +115,8 @@ def tick_dtype(action_dim: int, cameras: int) -> np.dtype[Any]:
 
 PULSE = np.dtype([("t_ns", "<i8")])
 FAULT = np.dtype([("t_ns", "<i8")])
-NOTICE = np.dtype([("t_ns", "<i8"), ("refused", "<i8"), ("text", f"S{NOTICE_BYTES}")])
-"""`refused`: how many of the robot's messages, by now; 0: `text` is about the mode."""
+NOTICE = np.dtype([("t_ns", "<i8"), ("rejected", "<i8"), ("text", f"S{NOTICE_BYTES}")])
+"""`rejected`: how many of the robot's messages, by now; 0: `text` is about the mode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +131,11 @@ class Shapes:
 
 
 @dataclass(frozen=True, slots=True)
-class Blocks:
+class Channels:
     """All rings of one daemon."""
 
     frames: Mapping[str, Ring]
-    doorbell: Doorbell
+    wakeup: WakeUp
     pulse: Ring
     chunks: Ring
     states: Ring
@@ -145,9 +145,9 @@ class Blocks:
 
     @property
     def fds(self) -> dict[str, int]:
-        """Descriptor of each ring by stream name: what `open_blocks` in a child takes."""
+        """Descriptor of each ring by stream name: what `open_channels` in a child takes."""
         fixed = {
-            "doorbell": self.doorbell.fd,
+            "wakeup": self.wakeup.fd,
             "pulse": self.pulse.fd,
             "chunk": self.chunks.fd,
             "state": self.states.fd,
@@ -158,20 +158,20 @@ class Blocks:
         return fixed | {f"frame:{name}": ring.fd for name, ring in self.frames.items()}
 
 
-def open_blocks(shapes: Shapes, fds: Mapping[str, int] | None = None) -> Blocks:
+def open_channels(shapes: Shapes, fds: Mapping[str, int] | None = None) -> Channels:
     """Create the rings, or with `fds` map the ones a parent created."""
     fds = fds or {}
 
     def ring(stream: str, dtype: np.dtype[Any], slots: int, *, crc: bool = True) -> Ring:
         return Ring(dtype, slots, crc=crc, fd=fds.get(stream, -1))
 
-    return Blocks(
+    return Channels(
         # A CRC would cost more than the copy, and a reader has frame times to make one.
         frames={
             name: ring(f"frame:{name}", frame_dtype(*size), FRAME_SLOTS, crc=False)
             for name, size in shapes.cameras.items()
         },
-        doorbell=Doorbell(fds.get("doorbell", -1)),
+        wakeup=WakeUp(fds.get("wakeup", -1)),
         pulse=ring("pulse", PULSE, 2, crc=False),
         chunks=ring("chunk", chunk_dtype(shapes.chunk_size, shapes.action_dim), 128),
         states=ring("state", state_dtype(shapes.state_dim, shapes.env_dim), 1024),

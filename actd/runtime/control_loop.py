@@ -27,9 +27,9 @@ from actd.runtime.channels import (
     EVENTS,
     EVENTS_PER_TICK,
     NOTICE_BYTES,
-    Blocks,
+    Channels,
     Shapes,
-    open_blocks,
+    open_channels,
 )
 from actd.runtime.clock import boottime_ns, now_ns, sleep_until_ns, unix_s
 from actd.runtime.control_server import ControlServer
@@ -50,7 +50,7 @@ def run(job: Mapping[str, Any]) -> None:
     """Tick until a signal, then brake to rest, announce STOP and return."""
     settings = TickSettings(**job["tick"])
     control = control_settings(job["control"])
-    blocks = open_blocks(Shapes(**job["shapes"]), job["fds"])
+    channels = open_channels(Shapes(**job["shapes"]), job["fds"])
     granted = realtime.request(settings.realtime, settings.priority, settings.cores)
     context: zmq.Context[Any] = zmq.Context()
     if realtime.is_fifo():
@@ -62,9 +62,9 @@ def run(job: Mapping[str, Any]) -> None:
         realtime.step_down(settings.priority - 1)
     try:
         states, actions, orders = open_sockets(context, settings)
-        robot = RobotIO(states, actions, settings, control.limits, blocks.states)
+        robot = RobotIO(states, actions, settings, control.limits, channels.states)
         server = ControlServer(orders, settings.robot, settings.boot)
-        loop = Loop(Controller(control), robot, server, blocks, settings)
+        loop = Loop(Controller(control), robot, server, channels, settings)
         for number in _SIGNALS:
             if number not in process_entry.IGNORED:
                 signal.signal(number, loop.ask_to_stop)
@@ -82,13 +82,13 @@ class Loop:
         controller: Controller,
         robot: RobotIO,
         server: ControlServer,
-        blocks: Blocks,
+        channels: Channels,
         settings: TickSettings,
     ) -> None:
         self._controller = controller
         self._robot = robot
         self._server = server
-        self._blocks = blocks
+        self._channels = channels
         self._settings = settings
         self._joints = settings.joints
         self._ttl_ms = settings.ttl_ns / 1e6
@@ -99,8 +99,8 @@ class Loop:
         self._schedule = Schedule(period_of(settings.rate_hz), first_ns)
         self._boot_offset_ns = boottime_ns() - now_ns()
         self._seq = 0
-        self._last_chunk = blocks.chunks.newest
-        self._last_fault = blocks.faults.newest
+        self._last_chunk = channels.chunks.newest
+        self._last_fault = channels.faults.newest
         self._infer_ms = 0.0
         self._said = ("", "")
         self._nothing = [math.nan] * len(settings.joints)
@@ -141,13 +141,13 @@ class Loop:
         robot.send(self._seq, message, now_ns())
         sent_ns = now_ns()
         self._server.answer(output.mode, output.answers)
-        self._blocks.ticks.write_flat(*self._record(inputs, output, wake_ns, late_ns, sent_ns))
-        self._tell(output.reason, robot.refusal if inputs.state_problem else "", sent_ns)
+        self._channels.ticks.write_flat(*self._record(inputs, output, wake_ns, late_ns, sent_ns))
+        self._tell(output.reason, robot.rejection if inputs.state_problem else "", sent_ns)
         schedule.advance()
 
     def _faults(self) -> tuple[Event, ...]:
         """FAULT, where a process has died since the last tick."""
-        before, self._last_fault = self._last_fault, self._blocks.faults.newest
+        before, self._last_fault = self._last_fault, self._channels.faults.newest
         return (Event.FAULT,) if self._last_fault > before else ()
 
     def _inputs(self, now: int, boot_ns: int, commands: tuple[tuple[int, Event], ...]) -> Inputs:
@@ -155,7 +155,7 @@ class Loop:
         ages: dict[str, int | None] = {}
         unchanged: dict[str, int] = {}
         openings = 0
-        for name, ring in self._blocks.frames.items():
+        for name, ring in self._channels.frames.items():
             captured_ns = ring.peek("t_capture_ns")
             changed_ns = ring.peek("t_changed_ns")
             # A frame may be stamped after this tick woke.
@@ -168,7 +168,7 @@ class Loop:
         self._boot_offset_ns = offset_ns
         return Inputs(
             due_ns=self._schedule.due_ns,
-            pose=robot.pose,
+            positions=robot.positions,
             state_age_ns=robot.state_age_ns(now),
             camera_ages_ns=ages,
             camera_unchanged_ns=unchanged,
@@ -185,7 +185,7 @@ class Loop:
     def _new_chunks(self) -> tuple[ActionChunk, ...]:
         """The plans that have come; a tick's record has room for the newest few."""
         chunks = []
-        for number, record in self._blocks.chunks.since(self._last_chunk):
+        for number, record in self._channels.chunks.since(self._last_chunk):
             self._last_chunk = number
             self._infer_ms = int(record["infer_ns"]) / 1e6
             observed_ns, usable_ns = int(record["t_observation_ns"]), int(record["usable_ns"])
@@ -247,21 +247,21 @@ class Loop:
             inputs.suspended_ns,
             *[_age(age_ns) for age_ns in inputs.camera_ages_ns.values()],
             *inputs.camera_unchanged_ns.values(),
-            *(self._nothing if inputs.pose is None else inputs.pose.tolist()),
+            *(self._nothing if inputs.positions is None else inputs.positions.tolist()),
             *(self._nothing if output.action is None else output.action.tolist()),
         )
 
-    def _tell(self, reason: str, refusal: str, now: int) -> None:
+    def _tell(self, reason: str, rejection: str, now: int) -> None:
         """Let the supervisor know of what is new in words."""
         said_reason, said_refusal = self._said
-        if refusal and refusal != said_refusal:
-            self._notice(refusal, self._robot.refused, now)
+        if rejection and rejection != said_refusal:
+            self._notice(rejection, self._robot.rejected, now)
         if reason != said_reason:
             self._notice(reason, 0, now)
-        self._said = (reason, refusal)
+        self._said = (reason, rejection)
 
-    def _notice(self, text: str, refused: int, now: int) -> None:
-        self._blocks.notices.write((now, refused, text.encode()[:NOTICE_BYTES]))
+    def _notice(self, text: str, rejected: int, now: int) -> None:
+        self._channels.notices.write((now, rejected, text.encode()[:NOTICE_BYTES]))
 
 
 def _age(age_ns: int | None) -> int:

@@ -2,8 +2,8 @@
 
 Reads frames, states and ticks (shared memory) at the dataset's fps and writes rows of what
 a tick saw and sent, from the first armed tick until it is asked to end, the daemon no
-longer drives, or the disk is nearly full. It is never in the path of a command. Pictures
-are encoded by a thread of their own; where that cannot keep up, older pictures come again
+longer drives, or the disk is nearly full. It is never in the path of a command. Images
+are encoded by a thread of their own; where that cannot keep up, older images come again
 and are counted. Where the disk fails, this episode is lost and every finished one is whole.
 """
 
@@ -26,7 +26,7 @@ from actd.datasets.writer import DatasetWriter, Episode
 from actd.errors import RecordingError
 from actd.mode import Mode
 from actd.runtime import process_entry
-from actd.runtime.channels import Shapes, open_blocks
+from actd.runtime.channels import Shapes, open_channels
 from actd.runtime.clock import now_ns, sleep_until_ns
 from actd.runtime.dataset_rows import Row, Sampler
 
@@ -44,7 +44,7 @@ def run(job: Mapping[str, Any]) -> None:
     """Record one episode."""
     end = End()
     signal.signal(signal.SIGTERM, end.ask)
-    blocks = open_blocks(Shapes(**job["shapes"]), job["fds"])
+    channels = open_channels(Shapes(**job["shapes"]), job["fds"])
     sizes = job["shapes"]["cameras"]
     form = Form(
         fps=job["fps"],
@@ -54,7 +54,7 @@ def run(job: Mapping[str, Any]) -> None:
     try:
         with DatasetWriter(Path(job["path"]), form) as writer:
             _tell(state="waiting", why="nothing is commanded yet: arm", notes=writer.notes)
-            sampler = Sampler(blocks, job["cameras"], job["tick_period_ns"])
+            sampler = Sampler(channels, job["cameras"], job["tick_period_ns"])
             Recorder(writer, sampler, job["task"], job["frames_max"], end).run()
     except OSError as error:
         raise RecordingError(_in_words(Path(job["path"]), error)) from None
@@ -137,7 +137,7 @@ class Recorder:
             why = self._reason_to_end(tick, t_ns)
             if why or tick is None:
                 return why
-            row = self._sampler.row(tick, new_pictures=encoder.backlog < self._backlog_max)
+            row = self._sampler.row(tick, new_images=encoder.backlog < self._backlog_max)
             encoder.put(row)
             self._counts["frames"] += 1
             self._counts["repeated"] += row.repeated
@@ -191,7 +191,7 @@ class Encoder:
         while (row := self._rows.get()) is not None:
             if self._error is None:
                 try:
-                    self._episode.add(row.vectors, row.pictures)
+                    self._episode.add(row.vectors, row.images)
                 except (OSError, RecordingError) as error:
                     self._error = error
 

@@ -17,7 +17,7 @@ from actd.datasets.paths import ACTION, ENVIRONMENT, STATE
 from actd.engine.manifest import Manifest
 from actd.errors import RecordingError
 from actd.runtime import settings
-from actd.runtime.channels import Blocks, Shapes
+from actd.runtime.channels import Channels, Shapes
 from actd.runtime.cores import Share
 from actd.runtime.process import Child
 
@@ -30,11 +30,11 @@ class Recording:
     """The recordings of one daemon, one after the other."""
 
     def __init__(
-        self, config: Config, manifest: Manifest, shapes: Shapes, blocks: Blocks, share: Share
+        self, config: Config, manifest: Manifest, shapes: Shapes, channels: Channels, share: Share
     ) -> None:
         self._rate_hz = config.control.rate_hz
         self._policy_hz = config.policy_hz(manifest.policy_spec().trained_hz)
-        self._job = _job(config, manifest, shapes, blocks, share)
+        self._job = _job(config, manifest, shapes, channels, share)
         self._asked: dict[str, Any] = {}
         self._child: Child | None = None
         self._running: asyncio.Task[Any] | None = None
@@ -112,7 +112,7 @@ class Recording:
 
 
 def _job(
-    config: Config, manifest: Manifest, shapes: Shapes, blocks: Blocks, share: Share
+    config: Config, manifest: Manifest, shapes: Shapes, channels: Channels, share: Share
 ) -> dict[str, Any]:
     """What every recorder is told, besides what was asked for."""
     spec = manifest.policy_spec()
@@ -121,7 +121,7 @@ def _job(
         vectors[ENVIRONMENT] = [str(number) for number in range(shapes.env_dim)]
     return {
         "shapes": asdict(shapes),
-        "fds": blocks.fds,
+        "fds": channels.fds,
         "placement": settings.placement(config, share, "recorder"),
         "vectors": vectors,
         "tick_period_ns": round(1e9 / config.control.rate_hz),

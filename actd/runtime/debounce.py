@@ -6,7 +6,7 @@ Pure: keeps what flickers from being announced at every turn.
 from __future__ import annotations
 
 
-class Outage:
+class Debounce:
     """Begins after `begin_ns` of wrong without a break, ends after `end_ns` of right."""
 
     def __init__(self, begin_ns: int, end_ns: int) -> None:

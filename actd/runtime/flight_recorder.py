@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from actd.errors import RecordingError
-from actd.flightlog.writer import FlightLog
+from actd.flightlog.writer import FlightLogWriter
 from actd.runtime import process_entry
-from actd.runtime.channels import Shapes, open_blocks
+from actd.runtime.channels import Shapes, open_channels
 from actd.runtime.clock import now_ns
 from actd.runtime.shm import Ring
 
@@ -32,16 +32,16 @@ _REPORT_NS = 1_000_000_000
 
 def run(job: Mapping[str, Any]) -> None:
     """Record until asked to end and the last tick is on disk."""
-    blocks = open_blocks(Shapes(**job["shapes"]), job["fds"])
-    log = FlightLog(Path(job["run"]), job["settings"], job["max_bytes"])
-    rings = {"ticks": blocks.ticks, "chunks": blocks.chunks}
+    channels = open_channels(Shapes(**job["shapes"]), job["fds"])
+    log = FlightLogWriter(Path(job["run"]), job["settings"], job["max_bytes"])
+    rings = {"ticks": channels.ticks, "chunks": channels.chunks}
     Recorder(log, rings, job["settings"]["tick"]["period_ns"]).run()
 
 
 class Recorder:
     """Carries records from the rings to the log."""
 
-    def __init__(self, log: FlightLog, rings: Mapping[str, Ring], period_ns: int) -> None:
+    def __init__(self, log: FlightLogWriter, rings: Mapping[str, Ring], period_ns: int) -> None:
         self._log = log
         self._rings = rings
         self._silence_ns = max(_SILENCE_NS_MIN, _SILENCE_PERIODS * period_ns)

@@ -33,7 +33,7 @@ class Histogram:
         if other._values.get_total_count():
             self._values.add(other._values)
 
-    def tails(self, unit_ns: float) -> dict[str, float]:
+    def percentiles(self, unit_ns: float) -> dict[str, float]:
         """p50, p99, p999 and max in `unit_ns`; zeros while empty."""
         if not self._values.get_total_count():
             return {"p50": 0.0, "p99": 0.0, "p999": 0.0, "max": 0.0}

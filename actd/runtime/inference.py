@@ -23,10 +23,10 @@ from actd.engine.load import load_engine
 from actd.engine.observations import blank
 from actd.errors import EngineError
 from actd.runtime import process_entry
-from actd.runtime.channels import Blocks, Shapes, open_blocks
+from actd.runtime.channels import Channels, Shapes, open_channels
 from actd.runtime.clock import now_ns
-from actd.runtime.debounce import Outage
-from actd.runtime.observation import Missing, Observer, Rules, TimedObservation
+from actd.runtime.debounce import Debounce
+from actd.runtime.observation import MissingInput, Observer, Rules, TimedObservation
 
 # New frames ring; only what must be seen without them waits for this.
 _LOOK_S = 0.002
@@ -46,15 +46,15 @@ def run(job: Mapping[str, Any]) -> None:
     """Make plans until the process is ended. Raises EngineError."""
     process_entry.report(state="loading")
     engine = load_engine(Path(job["engine"]), threads=job["threads"])
-    blocks = open_blocks(Shapes(**job["shapes"]), job["fds"])
+    channels = open_channels(Shapes(**job["shapes"]), job["fds"])
     usable_ns = warm_up(engine)
     process_entry.report(state="warm", usable_ms=usable_ns / 1e6)
     rules = Rules(**{**job["rules"], "max_age": MaxAge(**job["rules"]["max_age"])})
-    maker = ChunkMaker(engine, blocks, job["joints"], usable_ns)
-    observer = Observer(engine.spec, blocks, rules)
+    maker = ChunkMaker(engine, channels, job["joints"], usable_ns)
+    observer = Observer(engine.spec, channels, rules)
     while True:
-        blocks.pulse.write((now_ns(),))
-        blocks.doorbell.wait(_LOOK_S)
+        channels.pulse.write((now_ns(),))
+        channels.wakeup.wait(_LOOK_S)
         taken = observer.take(now_ns())
         if isinstance(taken, TimedObservation):
             maker.make(taken)
@@ -83,14 +83,14 @@ class ChunkMaker:
     """Turns observations into plans, and says how that goes: each condition once."""
 
     def __init__(
-        self, engine: Engine, blocks: Blocks, joints: Sequence[str], usable_ns: int
+        self, engine: Engine, channels: Channels, joints: Sequence[str], usable_ns: int
     ) -> None:
         self._engine = engine
         self._usable_ns = usable_ns
-        self._chunks = blocks.chunks
+        self._chunks = channels.chunks
         self._joints = joints
-        self._refused = 0
-        self._trouble = Outage(0, _WELL_AGAIN_NS)
+        self._rejected = 0
+        self._trouble = Debounce(0, _WELL_AGAIN_NS)
         self._said: tuple[str, ...] = ()
 
     def make(self, observation: TimedObservation) -> None:
@@ -100,28 +100,28 @@ class ChunkMaker:
         infer_ns = now_ns() - started_ns
         wrong = np.flatnonzero(~np.isfinite(actions).all(axis=0))
         if wrong.size:
-            self._refuse(self._joints[wrong[0]])
+            self._reject(self._joints[wrong[0]])
             return
         self._chunks.write(
             (observation.t_ns, started_ns, infer_ns, observation.skew_ns, self._usable_ns, actions)
         )
-        self._trouble.look(bool(observation.complaint), started_ns)
-        if observation.complaint:
-            self._say("skewed", why=observation.complaint)
+        self._trouble.look(bool(observation.diagnostic), started_ns)
+        if observation.diagnostic:
+            self._say("skewed", why=observation.diagnostic)
         elif not self._trouble.lasts:
             self._say("running")
 
-    def report_missing(self, missing: Missing) -> None:
+    def report_missing(self, missing: MissingInput) -> None:
         """There is no observation to make a plan from."""
         self._trouble.look(True, now_ns())
-        self._say("waiting", missing.stream, missing.complaint)
+        self._say("waiting", missing.stream, missing.diagnostic)
 
-    def _refuse(self, joint: str) -> None:
+    def _reject(self, joint: str) -> None:
         self._trouble.look(True, now_ns())
-        self._refused += 1
+        self._rejected += 1
         self._said = ()
         why = f"the engine gave a non-finite action for joint {joint}: its plan is not used"
-        process_entry.report(state="refusing", why=why, refused=self._refused)
+        process_entry.report(state="refusing", why=why, rejected=self._rejected)
 
     def _say(self, state: str, about: str = "", why: str = "") -> None:
         # Once per outage: the numbers in a complaint change with every look.

@@ -51,7 +51,7 @@ class Cadence:
         self._since["work"].add(int(record["sent_ns"] - record["wake_ns"]))
         self._modes[Mode(int(record["mode"])).name] += 1
         flags = int(record["flags"])
-        self._starved += bool(flags & Flag.STARVED)
+        self._starved += bool(flags & Flag.UNDERRUN)
         self._flags.update(flag.name for flag in Flag if flags & flag and flag.name)
         if record["chunk_age_ns"] >= 0:
             self._since["chunk_age"].add(int(record["chunk_age_ns"]))
@@ -71,10 +71,10 @@ class Cadence:
             "rate_hz": _rate(self._ticks, self._last_due_ns - self._first_due_ns),
             "ticks": self._ticks,
             "missed": self._missed_total - self._missed_before,
-            "starved": self._starved,
-            "lateness_us": self._since["lateness"].tails(1e3),
-            "work_us": self._since["work"].tails(1e3),
-            "chunk_age_ms": self._since["chunk_age"].tails(1e6),
+            "underruns": self._starved,
+            "lateness_us": self._since["lateness"].percentiles(1e3),
+            "work_us": self._since["work"].percentiles(1e3),
+            "chunk_age_ms": self._since["chunk_age"].percentiles(1e6),
             "mode_counts": {mode.name: self._modes[mode.name] for mode in Mode},
             "flags": dict(self._flags),
         }
@@ -84,7 +84,7 @@ class Cadence:
         return {
             "chunks": self._chunks,
             "rate_hz": _rate(self._chunks, self._last_chunk_ns - self._first_chunk_ns),
-            "ms": self._since["inference"].tails(1e6),
+            "ms": self._since["inference"].percentiles(1e6),
         }
 
     def histograms(self) -> dict[str, dict[str, str]]:

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from actd.control.staleness import MaxAge, camera_complaint, complaint, is_stale
+from actd.control.staleness import MaxAge, camera_diagnostic, diagnostic, is_stale
 from actd.control.synchronization import ANY_SKEW_NS, Pairing, Times, pair
 from actd.policy.spec import PolicySpec
-from actd.runtime.channels import Blocks
+from actd.runtime.channels import Channels
 from actd.runtime.shm import Ring
 
 
@@ -22,8 +22,8 @@ class Rules:
     """What an observation must keep.
 
     Parts that lie further apart than `max_skew_ns` are waited for until `max_delay_ns` have
-    passed; then the newest of each are taken, or with `refuse` never. `picture_age_ns`: how much
-    older than the state beside them the pictures of the training data were.
+    passed; then the newest of each are taken, or with `refuse` never. `image_age_ns`: how much
+    older than the state beside them the images of the training data were.
     """
 
     max_age: MaxAge
@@ -32,46 +32,46 @@ class Rules:
     refuse: bool
     interval_ns: int
     """Shortest time between two observations."""
-    picture_age_ns: int = 0
+    image_age_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class TimedObservation:
     """One observation and the moment that its first action is for: the capture time of its newest
-    frame, plus what the pictures of the training data were older than their rows.
+    frame, plus what the images of the training data were older than their rows.
 
-    `complaint` is "" when its parts fit together.
+    `diagnostic` is "" when its parts fit together.
     """
 
     t_ns: int
     skew_ns: int
     values: Mapping[str, Any]
-    complaint: str
+    diagnostic: str
 
 
-class Missing(NamedTuple):
+class MissingInput(NamedTuple):
     """The stream that keeps an observation from being made, and the sentence that says so."""
 
     stream: str
-    complaint: str
+    diagnostic: str
 
 
 class Observer:
     """Watches the rings for the next observation."""
 
-    def __init__(self, spec: PolicySpec, blocks: Blocks, rules: Rules) -> None:
+    def __init__(self, spec: PolicySpec, channels: Channels, rules: Rules) -> None:
         self._spec = spec
         self._rules = rules
-        self._frames = blocks.frames
-        self._states = blocks.states
-        self._rings = [blocks.frames[feature.camera] for feature in spec.cameras]
+        self._frames = channels.frames
+        self._states = channels.states
+        self._rings = [channels.frames[feature.camera] for feature in spec.cameras]
         self._names = [f"camera {feature.camera}" for feature in spec.cameras] + ["robot state"]
         self._looked_at = self._newest()
         self._last_t_ns = 0
         self._last_taken_ns = 0
         self._unfit_since_ns: int | None = None
 
-    def take(self, now: int) -> TimedObservation | Missing | None:
+    def take(self, now: int) -> TimedObservation | MissingInput | None:
         """The next observation, or what is missing; None while merely nothing is new."""
         missing = self._stale(now)
         if missing is not None:
@@ -103,11 +103,11 @@ class Observer:
         frames = [_younger(r, "t_capture_ns", now - max_age.camera_ns) for r in self._rings]
         states = _younger(self._states, "t_ns", now - max_age.state_ns)
         if self._rings:
-            states = states._replace(t_ns=states.t_ns - self._rules.picture_age_ns)
+            states = states._replace(t_ns=states.t_ns - self._rules.image_age_ns)
         found = pair(frames, states, max_skew_ns)
         return found if found is not None and found.t_ns > self._last_t_ns else None
 
-    def _unfit(self, now: int) -> TimedObservation | Missing | None:
+    def _unfit(self, now: int) -> TimedObservation | MissingInput | None:
         pairing = self._pair(now, ANY_SKEW_NS)
         if pairing is None:
             return None
@@ -120,7 +120,9 @@ class Observer:
             f"{late} is {pairing.skew_ns / 1e6:.0f} ms behind {early} "
             f"(observation.max_skew_ms is {self._rules.max_skew_ns / 1e6:g})"
         )
-        return Missing(late, words) if self._rules.refuse else self._observe(pairing, now, words)
+        return (
+            MissingInput(late, words) if self._rules.refuse else self._observe(pairing, now, words)
+        )
 
     def _observe(self, pairing: Pairing, now: int, words: str) -> TimedObservation | None:
         rings = (*self._rings, self._states)
@@ -135,23 +137,23 @@ class Observer:
         if any(value is None for value in values.values()):
             return None  # overwritten while it was copied: the next one is there already
         self._last_t_ns, self._last_taken_ns = pairing.t_ns, now
-        t_ns = pairing.t_ns + (self._rules.picture_age_ns if self._rings else 0)
+        t_ns = pairing.t_ns + (self._rules.image_age_ns if self._rings else 0)
         return TimedObservation(min(t_ns, now), pairing.skew_ns, values, words)
 
-    def _stale(self, now: int) -> Missing | None:
+    def _stale(self, now: int) -> MissingInput | None:
         max_age = self._rules.max_age
         for name, ring in self._frames.items():
             t_ns = ring.peek("t_capture_ns")
             age_ns = None if t_ns is None else now - t_ns
             changed_ns = ring.peek("t_changed_ns")
             unchanged_ns = t_ns - changed_ns if t_ns and changed_ns else 0
-            words = camera_complaint(name, age_ns, unchanged_ns, max_age)
+            words = camera_diagnostic(name, age_ns, unchanged_ns, max_age)
             if words is not None:
-                return Missing(f"camera {name}", words)
+                return MissingInput(f"camera {name}", words)
         t_ns = self._states.peek("t_ns")
         age_ns = None if t_ns is None else now - t_ns
         if is_stale(age_ns, max_age.state_ns):
-            return Missing("robot state", complaint("robot state", age_ns, max_age.state_ns))
+            return MissingInput("robot state", diagnostic("robot state", age_ns, max_age.state_ns))
         return None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from actd.config import Config
 from actd.engine.manifest import Manifest
 from actd.runtime import settings
-from actd.runtime.channels import Blocks, Shapes
+from actd.runtime.channels import Channels, Shapes
 from actd.runtime.clock import now_ns
 from actd.runtime.cores import Share
 from actd.runtime.process import Child
@@ -17,7 +17,7 @@ from actd.runtime.run_info import flight_job
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class Processes:
     """One child per process; `cameras` by name, `flight` None where nothing is recorded."""
 
     tick: Child
@@ -43,22 +43,22 @@ def shapes_of(manifest: Manifest) -> Shapes:
     )
 
 
-def make_family(
+def make_processes(
     config: Config,
     manifest: Manifest,
     shapes: Shapes,
-    blocks: Blocks,
+    channels: Channels,
     share: Share,
     *,
     boot: str,
-) -> Family:
+) -> Processes:
     """All children of one daemon, not yet started. `boot` names this run of it."""
 
     def disengage() -> None:
         """A process died: motion ends here, and its restart must not bring it back."""
-        blocks.faults.write((now_ns(),))
+        channels.faults.write((now_ns(),))
 
-    rings = {"shapes": asdict(shapes), "fds": blocks.fds}
+    rings = {"shapes": asdict(shapes), "fds": channels.fds}
     spec = manifest.policy_spec()
     tick = {
         "tick": settings.tick_job(config, spec, share, boot),
@@ -68,7 +68,7 @@ def make_family(
     inference["placement"] = settings.placement(config, share, "inference")
     flight = flight_job(config, manifest, shapes, share, boot=boot)
     flight["placement"] = settings.placement(config, share, "recorder")
-    return Family(
+    return Processes(
         tick=Child("tick", "tick", tick | rings, restart=False),
         inference=Child(
             "inference", "inference", inference | rings, restart=True, on_death=disengage
@@ -77,7 +77,7 @@ def make_family(
             name: Child(
                 f"camera {name}",
                 "camera",
-                _camera_job(config, name, size, blocks, share),
+                _camera_job(config, name, size, channels, share),
                 restart=True,
                 on_death=disengage,
             )
@@ -90,7 +90,7 @@ def make_family(
 
 
 def _camera_job(
-    config: Config, name: str, size: tuple[int, int], blocks: Blocks, share: Share
+    config: Config, name: str, size: tuple[int, int], channels: Channels, share: Share
 ) -> dict[str, Any]:
     stream = f"frame:{name}"
     return {
@@ -98,5 +98,5 @@ def _camera_job(
         "placement": settings.placement(config, share, "cameras"),
         "size": size,
         "config": config.cameras[name].model_dump(),
-        "fds": {key: blocks.fds[key] for key in (stream, "doorbell")},
+        "fds": {key: channels.fds[key] for key in (stream, "wakeup")},
     }

@@ -32,7 +32,7 @@ _NAMES_SHOWN = 4
 
 
 class RobotIO:
-    """What is known of the robot: `pose` (action_dim,) and when it was measured, who sends it,
+    """What is known of the robot: `positions` (action_dim,) and when it was measured, who sends it,
     and how far it follows.
     """
 
@@ -58,14 +58,14 @@ class RobotIO:
         self._seq = 0
         self._sent_ns = [0] * _SENT
         self._acknowledged_ns: int | None = None
-        self._refused_ns = 0
-        self.pose: Vector | None = None
+        self._rejected_ns = 0
+        self.positions: Vector | None = None
         self.state_ns: int | None = None
         self.source = 0
         """How many programs have sent the state, one after the other."""
-        self.refused = 0
+        self.rejected = 0
         """Messages that did not fit."""
-        self.refusal = ""
+        self.rejection = ""
         """What was wrong with the newest of them."""
 
     def read(self, now: int, boot_ns: int) -> None:
@@ -78,8 +78,8 @@ class RobotIO:
             try:
                 self._take(messages.parse_state(data), now, boot_ns)
             except LinkError as error:
-                self.refused += 1
-                self.refusal, self._refused_ns = str(error), now
+                self.rejected += 1
+                self.rejection, self._rejected_ns = str(error), now
 
     def send(self, seq: int, message: bytes, now: int) -> None:
         """Publish one command; never waits."""
@@ -100,9 +100,9 @@ class RobotIO:
 
     def problem(self, now: int) -> str:
         """Why the newest messages were refused, in a sentence; "" when there were none."""
-        if not self.refused or now - self._refused_ns > _RECENT_NS:
+        if not self.rejected or now - self._rejected_ns > _RECENT_NS:
             return ""
-        return f"robot state: {self.refused} messages refused: {self.refusal}"
+        return f"robot state: {self.rejected} messages refused: {self.rejection}"
 
     def _take(self, message: messages.State, now: int, boot_ns: int) -> None:
         settings = self._settings
@@ -131,7 +131,7 @@ class RobotIO:
             self._ring.write_flat(measured_ns, *state, *message.env)
         except OverflowError:
             raise LinkError("a value is too large for a 32-bit number") from None
-        self.pose, self.state_ns = np.array(values), measured_ns
+        self.positions, self.state_ns = np.array(values), measured_ns
 
     def _identify(self, source: str, now: int) -> None:
         """Whether it is the program that has sent the state so far. Raises LinkError."""

@@ -139,7 +139,7 @@ def step_job(config: Config, share: Share, boot: str, rows: int, rows_hz: float)
             "trained_low": ["-inf"] * count,
             "trained_high": ["inf"] * count,
             # The chunk says itself for how long it is.
-            "max_age": _max_age(config) | {"plan_ns": 0},
+            "max_age": _max_age(config) | {"chunk_ns": 0},
             "ease_in_ns": 0,
         },
     }
@@ -190,7 +190,7 @@ def inference_job(config: Config, threads: int) -> dict[str, Any]:
             "max_skew_ns": round(observation.max_skew_ms * 1e6),
             "max_delay_ns": round(observation.max_delay_ms * 1e6),
             "refuse": observation.on_skew == "refuse",
-            "picture_age_ns": round(observation.picture_age_ms * 1e6),
+            "image_age_ns": round(observation.image_age_ms * 1e6),
             "interval_ns": round(1e9 / config.control.rate_hz),
         },
     }
@@ -202,7 +202,7 @@ def _max_age(config: Config) -> dict[str, int]:
     return {
         "state_ns": round(stale.state_ms * 1e6),
         "camera_ns": round(stale.camera_ms * 1e6),
-        "plan_ns": round((stale.chunk_ms or 0) * 1e6),
+        "chunk_ns": round((stale.chunk_ms or 0) * 1e6),
         "controller_ns": round(config.controller_ms * 1e6),
         "frozen_ns": round(stale.frozen_ms * 1e6),
         "fault_after_ns": round(stale.fault_after_ms * 1e6),

@@ -25,13 +25,13 @@ from actd.engine.manifest import Manifest
 from actd.errors import ActdError
 from actd.link import sockets
 from actd.runtime import cores, realtime, settings
-from actd.runtime.channels import open_blocks
+from actd.runtime.channels import open_channels
 from actd.runtime.clock import now_ns
 from actd.runtime.dataset_recording import Recording
 from actd.runtime.notify import Notifier
-from actd.runtime.processes import make_family, shapes_of
+from actd.runtime.processes import make_processes, shapes_of
 from actd.runtime.status_server import StatusServer
-from actd.runtime.telemetry import Overview
+from actd.runtime.telemetry import Telemetry
 
 log = logging.getLogger("actd")
 
@@ -59,7 +59,7 @@ class Supervisor:
     def __init__(self, config: Config, manifest: Manifest) -> None:
         self._config = config
         shapes = shapes_of(manifest)
-        self._blocks = open_blocks(shapes)
+        self._channels = open_channels(shapes)
         self._notifier = Notifier.from_env()
         process = config.process
         fifo = realtime.fifo_can_be_had(process.realtime, process.tick.priority)
@@ -67,14 +67,14 @@ class Supervisor:
         settled = realtime.settle(**settings.placement(config, share, "supervisor"))
         log.info("supervisor: %s", realtime.in_words(settled))
         boot = secrets.token_hex(8)
-        self._family = make_family(config, manifest, shapes, self._blocks, share, boot=boot)
-        self._overview = Overview(config, manifest, self._blocks, self._family, settled)
-        self._recording = Recording(config, manifest, shapes, self._blocks, share)
+        self._processes = make_processes(config, manifest, shapes, self._channels, share, boot=boot)
+        self._telemetry = Telemetry(config, manifest, self._channels, self._processes, settled)
+        self._recording = Recording(config, manifest, shapes, self._channels, share)
         self._server = StatusServer(
             {
-                "hello": lambda _: self._overview.hello(),
+                "hello": lambda _: self._telemetry.hello(),
                 "status": lambda _: self._status(),
-                "histograms": lambda _: dict(self._overview.histograms()),
+                "histograms": lambda _: dict(self._telemetry.histograms()),
                 "clear": lambda _: self._clear(),
                 "record": self._recording.answer,
             },
@@ -97,8 +97,8 @@ class Supervisor:
             work = (
                 self._watch_tick(),
                 self._watch_inference(),
-                *(camera.run() for camera in self._family.cameras.values()),
-                *([self._family.flight.run()] if self._family.flight else []),
+                *(camera.run() for camera in self._processes.cameras.values()),
+                *([self._processes.flight.run()] if self._processes.flight else []),
                 self._server.serve(requests),
                 self._observe(),
                 self._keep_alive(),
@@ -110,10 +110,10 @@ class Supervisor:
         finally:
             self._notifier.stopping()
             log.info("stopping: ramping to rest")
-            await self._family.tick.end(_TICK_END_S)
+            await self._processes.tick.end(_TICK_END_S)
             await asyncio.gather(
                 self._recording.end(),
-                *(child.end(_OTHERS_END_S) for child in self._family.others),
+                *(child.end(_OTHERS_END_S) for child in self._processes.others),
             )
             for task in tasks:
                 task.cancel()
@@ -134,56 +134,56 @@ class Supervisor:
             self._finish(task.exception())
 
     async def _watch_tick(self) -> None:
-        why = await self._family.tick.run()
+        why = await self._processes.tick.run()
         if why:
             raise ActdError(f"the tick process ended: {why}")
 
     async def _watch_inference(self) -> None:
-        why = await self._family.inference.run()
-        if why and "warm" not in self._family.inference.ever:
+        why = await self._processes.inference.run()
+        if why and "warm" not in self._processes.inference.ever:
             raise ActdError(f"the engine could not be started: {why}")
 
     def _status(self) -> dict[str, Any]:
-        return self._overview.status() | {"recording": self._recording.status()}
+        return self._telemetry.status() | {"recording": self._recording.status()}
 
     def _clear(self) -> dict[str, Any]:
-        self._overview.clear()
+        self._telemetry.clear()
         return {}
 
     async def _observe(self) -> None:
-        overview, notifier = self._overview, self._notifier
+        telemetry, notifier = self._telemetry, self._notifier
         notified_ns = silent_looks = 0
         while True:
-            overview.drain()
+            telemetry.drain()
             # Looks are counted, not time: the whole daemon may have been stopped meanwhile.
-            silent_looks = silent_looks + 1 if overview.inference_silent_ns > _SILENT_NS else 0
+            silent_looks = silent_looks + 1 if telemetry.inference_silent_ns > _SILENT_NS else 0
             if silent_looks >= _STUCK_LOOKS:
-                self._family.inference.kill("stuck")
+                self._processes.inference.kill("stuck")
                 silent_looks = 0
-            if not overview.ready and self._is_ready():
-                overview.ready = True
-                overview.clear()
-                notifier.ready(overview.line())
-                log.info("ready: %s", overview.line())
+            if not telemetry.ready and self._is_ready():
+                telemetry.ready = True
+                telemetry.clear()
+                notifier.ready(telemetry.line())
+                log.info("ready: %s", telemetry.line())
             if now_ns() - notified_ns >= _NOTIFY_S * 1e9:
                 notified_ns = now_ns()
-                if overview.ready:
-                    notifier.status(overview.line())
-                elif overview.uptime_ns < self._start_limit_s() * 1e9:
+                if telemetry.ready:
+                    notifier.status(telemetry.line())
+                elif telemetry.uptime_ns < self._start_limit_s() * 1e9:
                     notifier.extend_timeout(2 * _START_LIMIT_S)
-                    notifier.status(f"starting; {overview.line()}")
+                    notifier.status(f"starting; {telemetry.line()}")
             await asyncio.sleep(_DRAIN_S)
 
     def _start_limit_s(self) -> float:
         """How long the service manager is asked to wait."""
-        warm = "warm" in self._family.inference.ever
+        warm = "warm" in self._processes.inference.ever
         return _START_LIMIT_S if warm else _LOAD_LIMIT_S
 
     def _is_ready(self) -> bool:
         return (
-            self._blocks.ticks.newest > 0
-            and "warm" in self._family.inference.ever
-            and all(ring.newest for ring in self._blocks.frames.values())
+            self._channels.ticks.newest > 0
+            and "warm" in self._processes.inference.ever
+            and all(ring.newest for ring in self._channels.frames.values())
         )
 
     async def _keep_alive(self) -> None:
@@ -193,7 +193,7 @@ class Supervisor:
             return
         last = -1
         while True:
-            newest = self._blocks.ticks.newest
+            newest = self._channels.ticks.newest
             # Before the first tick there is nothing to watch yet; starting has its own limit.
             if newest > last:
                 self._notifier.watchdog()

@@ -16,11 +16,11 @@ from actd.engine.manifest import Manifest
 from actd.link import messages
 from actd.mode import Mode
 from actd.runtime import settings
-from actd.runtime.channels import Blocks
+from actd.runtime.channels import Channels
 from actd.runtime.clock import now_ns
 from actd.runtime.loop_timing import Cadence
 from actd.runtime.process import describe
-from actd.runtime.processes import Family
+from actd.runtime.processes import Processes
 from actd.runtime.realtime import Outcome
 
 log = logging.getLogger("actd")
@@ -30,28 +30,28 @@ _ENCODE_NS = 900_000_000
 _WORKING = {"running", "waiting", "skewed", "refusing"}
 
 
-class Overview:
+class Telemetry:
     """Live statistics of one daemon. `ready` is set by the supervisor."""
 
     def __init__(
         self,
         config: Config,
         manifest: Manifest,
-        blocks: Blocks,
-        family: Family,
+        channels: Channels,
+        processes: Processes,
         settled: Outcome,
     ) -> None:
         self._settled = settled
         self._config = config
         self._manifest = manifest
-        self._blocks = blocks
-        self._family = family
+        self._channels = channels
+        self._processes = processes
         self._cadence = Cadence(config.control.rate_hz)
         self._started_ns = now_ns()
         self._seen = {"tick": 0, "chunk": 0, "notice": 0}
         self._mode = Mode.IDLE
         self._reason = ""
-        self._refused: tuple[int, str] = (0, "")
+        self._rejected: tuple[int, str] = (0, "")
         self._frames_from: dict[str, tuple[int, int, int]] = {}
         self._histograms: dict[str, dict[str, str]] = {}
         self._encoded_ns = 0
@@ -64,24 +64,24 @@ class Overview:
 
     def drain(self) -> None:
         """Take in the ticks and plans since the last call; often enough loses none."""
-        for number, record in self._blocks.ticks.since(self._seen["tick"]):
+        for number, record in self._channels.ticks.since(self._seen["tick"]):
             self._seen["tick"] = number
             self._cadence.tick(record)
             mode = Mode(int(record["mode"]))
             if mode is not self._mode:
                 log.info("mode %s", mode.name)
                 self._mode = mode
-        for number, record in self._blocks.chunks.since(self._seen["chunk"]):
+        for number, record in self._channels.chunks.since(self._seen["chunk"]):
             self._seen["chunk"] = number
             self._cadence.chunk(record)
-        for number, record in self._blocks.notices.since(self._seen["notice"]):
+        for number, record in self._channels.notices.since(self._seen["notice"]):
             self._seen["notice"] = number
-            self._hear(int(record["refused"]), bytes(record["text"]).decode(errors="replace"))
+            self._hear(int(record["rejected"]), bytes(record["text"]).decode(errors="replace"))
 
-    def _hear(self, refused: int, text: str) -> None:
+    def _hear(self, rejected: int, text: str) -> None:
         """A notice of the tick process: why the mode is what it is, or what was refused."""
-        if refused:
-            self._refused = (refused, text)
+        if rejected:
+            self._rejected = (rejected, text)
             log.warning("robot state: message refused: %s", text)
             return
         self._reason = text
@@ -94,7 +94,7 @@ class Overview:
         self._cadence.clear()
         self._frames_from = {
             name: (ring.newest, ring.peek("t_capture_ns") or 0, ring.peek("drops") or 0)
-            for name, ring in self._blocks.frames.items()
+            for name, ring in self._channels.frames.items()
         }
 
     def hello(self) -> dict[str, Any]:
@@ -121,7 +121,7 @@ class Overview:
     def status(self) -> dict[str, Any]:
         """Everything an operator asks for; statistics since ready or the last `clear`."""
         self.drain()
-        latest = self._blocks.ticks.latest()
+        latest = self._channels.ticks.latest()
         mode, state_age_ms, acknowledged_ms = "STARTING", None, None
         if latest is not None:
             record = latest[1]
@@ -130,7 +130,7 @@ class Overview:
                 acknowledged_ms = int(record["controller_age_ns"]) / 1e6
             if record["state_age_ns"] >= 0:
                 state_age_ms = int(record["state_age_ns"]) / 1e6
-        inference = self._family.inference
+        inference = self._processes.inference
         return {
             "mode": mode,
             "reason": self._reason if mode not in ("IDLE", "ARMED") else "",
@@ -141,21 +141,21 @@ class Overview:
                 "engine": self._manifest.engine,
                 "state": self._inference_state(),
                 "restarts": inference.restarts,
-                "refused": inference.condition.get("refused", 0),
-                "skew_ms": (self._blocks.chunks.peek("skew_ns") or 0) / 1e6,
+                "rejected": inference.condition.get("rejected", 0),
+                "skew_ms": (self._channels.chunks.peek("skew_ns") or 0) / 1e6,
                 **self._cadence.inference(),
             },
-            "cameras": {name: self._camera(name) for name in self._family.cameras},
+            "cameras": {name: self._camera(name) for name in self._processes.cameras},
             "state_age_ms": state_age_ms,
             "acknowledged_ms": acknowledged_ms,
-            "state_refused": {"count": self._refused[0], "newest": self._refused[1]},
+            "state_refused": {"count": self._rejected[0], "newest": self._rejected[1]},
             "flight": self._flight(),
-            "realtime": self._family.tick.condition.get("realtime", {}),
-            "processes": self._processes(),
+            "realtime": self._processes.tick.condition.get("realtime", {}),
+            "processes": self._process_facts(),
         }
 
     def _flight(self) -> str:
-        recorder = self._family.flight
+        recorder = self._processes.flight
         return "off" if recorder is None else describe(recorder.condition)
 
     def histograms(self) -> dict[str, dict[str, str]]:
@@ -183,9 +183,9 @@ class Overview:
             f"{cameras}"
         )
 
-    def _processes(self) -> dict[str, Any]:
+    def _process_facts(self) -> dict[str, Any]:
         """What the kernel granted to each process."""
-        children = (self._family.tick, *self._family.others)
+        children = (self._processes.tick, *self._processes.others)
         return {"supervisor": self._settled} | {
             child.name: child.condition.get("realtime", {}) for child in children
         }
@@ -193,19 +193,19 @@ class Overview:
     @property
     def inference_silent_ns(self) -> int:
         """Since inference, which had begun to work, gave its last sign of life; 0 before."""
-        if self._family.inference.condition.get("state") not in _WORKING:
+        if self._processes.inference.condition.get("state") not in _WORKING:
             return 0
-        return now_ns() - (self._blocks.pulse.peek("t_ns") or 0)
+        return now_ns() - (self._channels.pulse.peek("t_ns") or 0)
 
     def _inference_state(self) -> str:
         """The condition it reported, unless it has come to a stop since."""
         silent_ns = self.inference_silent_ns
         if silent_ns > _SILENT_NS:
             return f"stuck: one inference, or a stopped process, for {silent_ns / 1e9:.1f} s"
-        return describe(self._family.inference.condition)
+        return describe(self._processes.inference.condition)
 
     def _camera(self, name: str) -> dict[str, Any]:
-        ring, camera = self._blocks.frames[name], self._family.cameras[name]
+        ring, camera = self._channels.frames[name], self._processes.cameras[name]
         t_ns = ring.peek("t_capture_ns")
         count, since_ns, drops = self._frames_from.get(name, (0, 0, 0))
         fps = 0.0
@@ -216,7 +216,7 @@ class Overview:
         state = describe(camera.condition)
         limit_ns = round(self._config.staleness.frozen_ms * 1e6)
         if state == "ok" and is_frozen(unchanged_ns, limit_ns):
-            state = f"frozen: the same picture for {unchanged_ns / 1e6:.0f} ms"
+            state = f"frozen: the same image for {unchanged_ns / 1e6:.0f} ms"
         return {
             "state": state,
             "fps": round(fps, 2),

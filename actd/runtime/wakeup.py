@@ -11,7 +11,7 @@ import os
 import select
 
 
-class Doorbell:
+class WakeUp:
     """Any number may ring, one process waits. `fd` is what a child needs."""
 
     def __init__(self, fd: int = -1) -> None:

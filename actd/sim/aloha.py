@@ -1,6 +1,6 @@
 """The robot itself: MuJoCo's bimanual ViperX on a table, as the ALOHA task has it.
 
-Owns the physics and the camera pictures. Reads the model files of the gym-aloha package,
+Owns the physics and the camera images. Reads the model files of the gym-aloha package,
 which stay there, and drives them with plain MuJoCo. Gives joint positions by name, in the
 units of the ALOHA datasets: radians, and grippers from 0 (closed) to 1 (open). Not thread-safe.
 A missing package or OpenGL library raises ActdError with the command that installs it.
@@ -47,7 +47,7 @@ class AlohaSim:
             raise gl.unusable(error) from None
         self._mujoco: Any = mujoco
         self._model = mujoco.MjModel.from_xml_path(str(model_path()))
-        # Both are read when the drawing context is made; shadows cost more than the picture.
+        # Both are read when the drawing context is made; shadows cost more than the image.
         self._model.vis.quality.shadowsize = 0
         self._model.vis.quality.offsamples = 0
         self._data = mujoco.MjData(self._model)
@@ -99,8 +99,8 @@ class AlohaSim:
         if self._renderer is None:
             self._renderer = self._make_renderer()
         self._renderer.update_scene(self._data, camera=CAMERAS[camera], scene_option=self._options)
-        picture: NDArray[np.uint8] = self._renderer.render()
-        return picture
+        image: NDArray[np.uint8] = self._renderer.render()
+        return image
 
     def close(self) -> None:
         """Free the drawing context. Safe to call twice."""

@@ -32,7 +32,7 @@ def collect(frames: int, seed: int = 0) -> dict[str, NDArray[Any]]:
     when the machine cannot draw.
     """
     random = np.random.Generator(np.random.PCG64(seed))
-    pictures: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in CAMERAS}
+    images: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in CAMERAS}
     states = []
     with AlohaSim() as sim:
         start = sim.state()
@@ -42,10 +42,10 @@ def collect(frames: int, seed: int = 0) -> dict[str, NDArray[Any]]:
             for _ in range(10):
                 sim.step(targets, SECONDS_BETWEEN / 10)
             states.append(list(sim.state().values()))
-            for name, taken in pictures.items():
+            for name, taken in images.items():
                 taken.append(sim.render(name).copy())
     stacked: dict[str, NDArray[Any]] = {
-        f"observation.images.{name}": np.stack(taken) for name, taken in pictures.items()
+        f"observation.images.{name}": np.stack(taken) for name, taken in images.items()
     }
     return stacked | {"observation.state": np.asarray(states, dtype=np.float32)}
 

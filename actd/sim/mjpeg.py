@@ -2,7 +2,7 @@
 
 Owns one listening socket and a thread per viewer; takes JPEG bytes from `publish` and serves
 them at `/<name>`, the way a network camera does. The publisher never waits for a viewer: a slow
-one skips to the newest picture. A viewer that goes away ends its own thread and nothing else.
+one skips to the newest image. A viewer that goes away ends its own thread and nothing else.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SEND_TIMEOUT_S = 5.0
 _WAKE_S = 0.5
 
 
-class _Picture(NamedTuple):
+class _Image(NamedTuple):
     number: int
     jpeg: bytes
 
@@ -29,7 +29,7 @@ class MjpegServer:
     """
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        self._pictures: dict[str, _Picture] = {}
+        self._images: dict[str, _Image] = {}
         self._changed = threading.Condition()
         self._closing = False
         self._http = _Http((host, port), _handler(self))
@@ -48,19 +48,19 @@ class MjpegServer:
         return f"http://{self._http.server_address[0]!s}:{self.port}/{name}"
 
     def publish(self, name: str, jpeg: bytes) -> None:
-        """Make `jpeg` the newest picture of `name`. Never waits for a viewer."""
+        """Make `jpeg` the newest image of `name`. Never waits for a viewer."""
         with self._changed:
-            old = self._pictures.get(name)
-            self._pictures[name] = _Picture(old.number + 1 if old else 1, jpeg)
+            old = self._images.get(name)
+            self._images[name] = _Image(old.number + 1 if old else 1, jpeg)
             self._changed.notify_all()
 
-    def next_picture(self, name: str, after: int) -> _Picture | None:
-        """The newest picture with a number above `after`, waiting for it; None once closed."""
+    def next_image(self, name: str, after: int) -> _Image | None:
+        """The newest image with a number above `after`, waiting for it; None once closed."""
         with self._changed:
             while not self._closing:
-                picture = self._pictures.get(name)
-                if picture is not None and picture.number > after:
-                    return picture
+                image = self._images.get(name)
+                if image is not None and image.number > after:
+                    return image
                 self._changed.wait(_WAKE_S)
         return None
 
@@ -101,10 +101,10 @@ def _handler(server: MjpegServer) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
             self.send_header("Cache-Control", "no-store")
             self.end_headers()
-            picture = server.next_picture(name, after=0)
-            while picture is not None:
-                self.wfile.write(_part(picture.jpeg))
-                picture = server.next_picture(name, after=picture.number)
+            image = server.next_image(name, after=0)
+            while image is not None:
+                self.wfile.write(_part(image.jpeg))
+                image = server.next_image(name, after=image.number)
 
         def log_message(self, format: str, *args: object) -> None:
             """Stay silent: the simulator's terminal is not an access log."""

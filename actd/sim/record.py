@@ -1,7 +1,7 @@
 """What the robot's cameras saw, kept as JPEG and written when the run ends.
 
-Owns the newest minute of pictures of every camera. Writes an MP4 with the cameras side by
-side, and a picture sheet: moments spread over the run, labelled with camera and time. Both
+Owns the newest minute of images of every camera. Writes an MP4 with the cameras side by
+side, and a contact sheet: moments spread over the run, labelled with camera and time. Both
 need cv2 and the MP4 needs PyAV; a missing one raises ActdError with the install command.
 """
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from actd.errors import ActdError
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 
 KEEP_S = 60
 SHEET_MOMENTS = 8
@@ -27,14 +27,14 @@ FRAME_PX, FRAME_GREY = 2, 160
 
 
 class Shot(NamedTuple):
-    """One camera's picture: seconds since the recording began, and the JPEG."""
+    """One camera's image: seconds since the recording began, and the JPEG."""
 
     t_s: float
     jpeg: bytes
 
 
 class Recording:
-    """The newest `keep_s` seconds of each of `cameras`, at `fps` pictures a second."""
+    """The newest `keep_s` seconds of each of `cameras`, at `fps` images a second."""
 
     def __init__(self, cameras: Sequence[str], fps: int, keep_s: float = KEEP_S) -> None:
         self._fps = fps
@@ -44,7 +44,7 @@ class Recording:
         }
 
     def add(self, camera: str, t_s: float, jpeg: bytes) -> None:
-        """Keep one picture, taken `t_s` seconds into the run."""
+        """Keep one image, taken `t_s` seconds into the run."""
         self._shots[camera].append(Shot(t_s - self._begin_s, jpeg))
 
     def begin_at(self, t_s: float) -> None:
@@ -102,12 +102,12 @@ class Recording:
             for start in range(0, len(columns), SHEET_COLUMNS)
         ]
         if not cv2.imwrite(str(path), np.vstack(rows)):
-            raise ActdError(f"{path}: cannot write the picture sheet: is the folder writable?")
+            raise ActdError(f"{path}: cannot write the contact sheet: is the folder writable?")
 
     def _some_moments(self, path: Path) -> list[tuple[Shot, ...]]:
         moments = self.moments()
         if not moments:
-            raise ActdError(f"{path}: not written: the cameras delivered no picture")
+            raise ActdError(f"{path}: not written: the cameras delivered no image")
         return moments
 
 
@@ -115,23 +115,23 @@ def _codec(av: object) -> str:
     return "libx264" if "libx264" in getattr(av, "codecs_available", ()) else "mpeg4"
 
 
-def _row(moment: Sequence[Shot]) -> Picture:
+def _row(moment: Sequence[Shot]) -> Image:
     return np.hstack([_decoded(shot) for shot in moment])
 
 
-def _decoded(shot: Shot) -> Picture:
+def _decoded(shot: Shot) -> Image:
     import cv2
 
     decoded: Any = cv2.imdecode(np.frombuffer(shot.jpeg, np.uint8), cv2.IMREAD_COLOR)
-    picture: Picture = decoded
-    return picture
+    image: Image = decoded
+    return image
 
 
-def _labelled(name: str, shot: Shot) -> Picture:
+def _labelled(name: str, shot: Shot) -> Image:
     import cv2
 
-    picture = _decoded(shot)
-    picture[-FRAME_PX:], picture[:, -FRAME_PX:] = FRAME_GREY, FRAME_GREY
+    image = _decoded(shot)
+    image[-FRAME_PX:], image[:, -FRAME_PX:] = FRAME_GREY, FRAME_GREY
     white, font = (255, 255, 255), cv2.FONT_HERSHEY_SIMPLEX
-    cv2.putText(picture, f"{name}  {shot.t_s:.1f} s", (8, 18), font, 0.45, white, 1, cv2.LINE_AA)
-    return picture
+    cv2.putText(image, f"{name}  {shot.t_s:.1f} s", (8, 18), font, 0.45, white, 1, cv2.LINE_AA)
+    return image

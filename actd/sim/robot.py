@@ -27,10 +27,10 @@ from actd.errors import ActdError
 from actd.link.sockets import Ports
 from actd.sim.aloha import CAMERAS, GRIPPERS, JOINTS, AlohaSim
 from actd.sim.mjpeg import MjpegServer
-from actd.sim.record import Picture, Recording
+from actd.sim.record import Image, Recording
 
 CAMERA_HZ = 30
-# One loop does everything: arm and state every cycle, and at most one picture, since the
+# One loop does everything: arm and state every cycle, and at most one image, since the
 # cameras take turns. 120 Hz holds both periods in whole cycles.
 CYCLE_HZ = 120
 CYCLES_PER_FRAME = CYCLE_HZ // CAMERA_HZ
@@ -115,7 +115,7 @@ class RobotProcess:
             state = sim.state()
             robot.send_state(state)
             self._note_motion(start_pose, state)
-            self._take_pictures(sim, server, cycle)
+            self._take_images(sim, server, cycle)
             due_ns = start_ns + (cycle + 1) * CYCLE_NS
             time.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
         return cycle / CYCLE_HZ
@@ -124,35 +124,35 @@ class RobotProcess:
         farthest = max(abs(state[name] - start[name]) for name in JOINTS if name not in GRIPPERS)
         self._moved_rad = max(self._moved_rad, farthest)
 
-    def _take_pictures(self, sim: AlohaSim, server: MjpegServer, cycle: int) -> None:
+    def _take_images(self, sim: AlohaSim, server: MjpegServer, cycle: int) -> None:
         for name, due in self._next_frame.items():
             if cycle < due:
                 continue
-            picture = sim.render(name)
-            jpeg = _jpeg(picture)
+            image = sim.render(name)
+            jpeg = _jpeg(image)
             server.publish(name, jpeg)
             self._recording.add(name, cycle / CYCLE_HZ, jpeg)
             self._frames[name] += 1
             missed_frames = (cycle - due) // CYCLES_PER_FRAME
             self._next_frame[name] = due + (missed_frames + 1) * CYCLES_PER_FRAME
             if self._window is not None:
-                self._window.show(name, picture)
+                self._window.show(name, image)
 
 
 class _Window:
     """Both cameras side by side on the display, as long as that works."""
 
     def __init__(self) -> None:
-        self._pictures: dict[str, Picture] = {}
+        self._images: dict[str, Image] = {}
         self._works = True
 
-    def show(self, name: str, picture: Picture) -> None:
+    def show(self, name: str, image: Image) -> None:
         import cv2
 
-        self._pictures[name] = picture
-        if not self._works or len(self._pictures) < len(CAMERAS):
+        self._images[name] = image
+        if not self._works or len(self._images) < len(CAMERAS):
             return
-        side_by_side = np.hstack([self._pictures[camera] for camera in CAMERAS])
+        side_by_side = np.hstack([self._images[camera] for camera in CAMERAS])
         try:
             cv2.imshow("actd demo", side_by_side[..., ::-1])
             cv2.waitKey(1)
@@ -183,16 +183,16 @@ def _parse(arguments: Sequence[str] | None) -> Settings:
     parser.add_argument("--actions-port", type=int, default=Ports().actions)
     parser.add_argument("--window", action="store_true", help="show the cameras on the display")
     parser.add_argument("--record", type=Path, help="MP4 to write at the end")
-    parser.add_argument("--sheet", type=Path, help="PNG picture sheet to write at the end")
+    parser.add_argument("--sheet", type=Path, help="PNG contact sheet to write at the end")
     given = parser.parse_args(arguments)
     ports = Ports(state=given.state_port, actions=given.actions_port)
     return Settings(ports, given.window, given.record, given.sheet)
 
 
-def _jpeg(picture: Picture) -> bytes:
+def _jpeg(image: Image) -> bytes:
     import cv2
 
-    _, encoded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    _, encoded = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return encoded.tobytes()
 
 

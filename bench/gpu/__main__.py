@@ -33,7 +33,7 @@ from actd.engine.verify import compare
 from actd.errors import ActdError, EngineError
 from actd.evaluation.engine_cache import Source, built, default_source
 from actd.host import gpu_used_mb
-from actd.timing import interleave, tails
+from actd.timing import interleave, percentiles
 from bench import harness
 from bench.gpu.rivals import TORCH, Infer, lerobot, torch_policy
 
@@ -185,7 +185,7 @@ def _report(
     engines: Sequence[str],
     options: harness.Options,
 ) -> int:
-    timings = {name: tails(taken) for name, taken in samples.items()}
+    timings = {name: percentiles(taken) for name, taken in samples.items()}
     metrics: dict[str, float] = {}
     slowest = next((name for name in (LEROBOT, REFERENCE) if name in samples), None)
     for name, timing in timings.items():

@@ -2,7 +2,7 @@
 
 A bar lies somewhere on the table, turned some way. The right gripper comes over it, goes down
 beside it, closes and lifts; the left one comes to where the bar will be. Where both go depends
-on the pictures alone: the arms begin every episode in the same pose. Writes a dataset with
+on the images alone: the arms begin every episode in the same pose. Writes a dataset with
 `actd.datasets`: joint positions, the targets sent, and both cameras. Seeded: the same episodes
 every time. A failure is one line on stderr and exit code 1.
 """
@@ -58,10 +58,10 @@ def collect(out: Path, episodes: int, seed: int = 0) -> int:
             try:
                 for target in targets:
                     state = np.array(list(table.state().values()))
-                    pictures = {
+                    images = {
                         f"observation.images.{name}": table.render(name).copy() for name in CAMERAS
                     }
-                    episode.add({"observation.state": state, "action": target}, pictures)
+                    episode.add({"observation.state": state, "action": target}, images)
                     table.step(dict(zip(JOINTS, target.tolist(), strict=True)), 1 / FPS)
             except BaseException:
                 episode.discard()
@@ -113,9 +113,9 @@ def _track(start: Pose, poses: Sequence[tuple[float, Pose]], random: Random) -> 
     """Targets (frames, 14) from `start` through each pose in about the seconds given with it."""
     here = np.array(list(start.values()))
     parts = [here[None]]
-    for seconds, pose in poses:
+    for seconds, positions in poses:
         there = here.copy()
-        for name, value in pose.items():
+        for name, value in positions.items():
             noise = 0.0 if name in GRIPPERS else random.normal(scale=POSE_NOISE_RAD)
             there[JOINTS.index(name)] = value + noise
         frames = max(1, round(FPS * seconds * random.uniform(1 - PACE_NOISE, 1 + PACE_NOISE)))

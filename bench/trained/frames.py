@@ -1,7 +1,7 @@
 """A whole dataset in memory, so that a training step decodes no video.
 
-Owns the pictures (uint8), states and actions of some episodes. Gives batches as LeRobot's own
-data loader would: pictures as float 0 to 1, and the chunk of actions from each frame on, with
+Owns the images (uint8), states and actions of some episodes. Gives batches as LeRobot's own
+data loader would: images as float 0 to 1, and the chunk of actions from each frame on, with
 its padding past the episode's end. Reads with `actd.datasets`; RecordingError where that fails.
 """
 
@@ -41,7 +41,7 @@ class Frames:
         return numbers[::every]
 
     def batch(self, numbers: NDArray[np.intp]) -> dict[str, Tensor]:
-        """Frames by number: states (B, dim), pictures (B, 3, H, W), actions (B, chunk, dim)."""
+        """Frames by number: states (B, dim), images (B, 3, H, W), actions (B, chunk, dim)."""
         ahead = numbers[:, None] + self._steps
         last = self._last[numbers][:, None]
         batch = {

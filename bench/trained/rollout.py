@@ -2,7 +2,7 @@
 
 Each engine drives the simulated arms over the same new bar places, replanning every half chunk,
 and the bars that it lifts are counted. As a control the first engine does it once more with the
-pictures of another episode: a policy that looks fails then. A failure is one line on stderr and
+images of another episode: a policy that looks fails then. A failure is one line on stderr and
 exit code 1.
 """
 
@@ -25,31 +25,31 @@ from bench.trained.table import Table
 
 PLANS = 4
 
-Pictures = list[Observation]
+Images = list[Observation]
 
 
 def episode(
-    table: Table, engine: Engine, place: Sequence[int], shown: Pictures | None = None
-) -> tuple[bool, Pictures]:
-    """Whether the bar laid by the seed `place` was lifted, and the pictures at each plan.
+    table: Table, engine: Engine, place: Sequence[int], shown: Images | None = None
+) -> tuple[bool, Images]:
+    """Whether the bar laid by the seed `place` was lifted, and the images at each plan.
 
     `shown` are given to the engine in place of what the cameras see.
     """
     demonstration(table, np.random.default_rng(tuple(place)))
-    seen: Pictures = []
+    seen: Images = []
     rows = engine.spec.chunk_size // 2
     for number in range(PLANS):
         seen.append({f"observation.images.{name}": table.render(name).copy() for name in CAMERAS})
         state = np.array(list(table.state().values()), np.float32)
-        pictures = seen[-1] if shown is None else shown[number]
-        chunk = engine.infer({"observation.state": state, **pictures})
+        images = seen[-1] if shown is None else shown[number]
+        chunk = engine.infer({"observation.state": state, **images})
         for action in chunk[:rows].tolist():
             table.step(dict(zip(JOINTS, action, strict=True)), 1 / FPS)
     return bool(table.bar()[2] > LIFTED_M), seen
 
 
 def rollout(folders: Sequence[Path], episodes: int, seed: int) -> dict[str, int]:
-    """Bars lifted by each engine, and by the first one with other episodes' pictures."""
+    """Bars lifted by each engine, and by the first one with other episodes' images."""
     lifted: dict[str, int] = {}
     places = [(seed, number) for number in range(episodes)]
     with closing(Table(HEIGHT, WIDTH)) as table:
@@ -63,7 +63,7 @@ def rollout(folders: Sequence[Path], episodes: int, seed: int) -> dict[str, int]
                         episode(table, engine, place, shown)[0]
                         for place, shown in zip(places, others, strict=True)
                     ]
-                    lifted[f"{folder}, another episode's pictures"] = sum(blind)
+                    lifted[f"{folder}, another episode's images"] = sum(blind)
     return lifted
 
 

@@ -1,6 +1,6 @@
 """The table of the scripted task: the simulator's two arms, and a bar that lies anywhere.
 
-Owns where the bar is and where the grippers can go. Joints, units and pictures are those of
+Owns where the bar is and where the grippers can go. Joints, units and images are those of
 `actd.sim.aloha`. A place that an arm cannot reach raises UnreachableError: draw another.
 """
 
@@ -43,7 +43,7 @@ class Place(NamedTuple):
 
 
 class Table(AlohaSim):
-    """The simulator with its cube made a bar, so that a picture shows which way it lies."""
+    """The simulator with its cube made a bar, so that an image shows which way it lies."""
 
     def __init__(self, height: int, width: int) -> None:
         super().__init__(height, width)

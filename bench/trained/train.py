@@ -155,9 +155,9 @@ class Training:
         count = min(CALIBRATION_FRAMES, len(self._train))
         some = self._random.choice(len(self._train), size=count, replace=False)
         batch = self._before(self._train.batch(some))
-        pictures = torch.cat([batch[key] for key in self._policy.config.image_features])
+        images = torch.cat([batch[key] for key in self._policy.config.image_features])
         with torch.no_grad():
-            self._policy.model.backbone(pictures)
+            self._policy.model.backbone(images)
         for hook in hooks:
             hook.remove()
 

@@ -91,7 +91,7 @@ def test_a_chunk_is_compared_within_its_turn() -> None:
     assert slower(own, alone) == pytest.approx(0.04)
     assert np.isnan(slower(own, [turn(ticks([], []))] * 2))
     found = chunk_row("actd", 100.0, own)
-    assert (found["n"], found["infer_p50_ms"], found["plans_per_s"]) == (4, 61.0, 2.0)
+    assert (found["n"], found["infer_p50_ms"], found["chunks_per_s"]) == (4, 61.0, 2.0)
     assert chunk_row("actd", 100.0, [turn(ticks([], []))])["n"] == 0
 
 
@@ -170,14 +170,14 @@ def test_a_paused_process_does_nothing_and_its_end_is_the_end_of_all_it_started(
     while not (tmp_path / "log").read_text().strip():
         assert time.monotonic() < deadline_s
         time.sleep(0.02)
-    family = [psutil.Process(int((tmp_path / "log").read_text()))]
-    family.append(family[0].parent())
+    processes = [psutil.Process(int((tmp_path / "log").read_text()))]
+    processes.append(processes[0].parent())
     process.pause()
-    while any(member.status() != psutil.STATUS_STOPPED for member in family):
+    while any(member.status() != psutil.STATUS_STOPPED for member in processes):
         assert time.monotonic() < deadline_s
         time.sleep(0.02)
     process.end()
-    assert psutil.wait_procs(family, timeout=10)[1] == []
+    assert psutil.wait_procs(processes, timeout=10)[1] == []
 
 
 @pytest.mark.slow
@@ -202,11 +202,11 @@ def test_all_loops_run_and_an_interrupted_bench_leaves_nothing(tmp_path: Path, l
     assert result == json.loads((tmp_path / "tick.json").read_text())
 
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as bench:
-        family: list[psutil.Process] = []
-        while len(family) < 5 and bench.poll() is None:  # the daemon is up, and its arm
+        processes: list[psutil.Process] = []
+        while len(processes) < 5 and bench.poll() is None:  # the daemon is up, and its arm
             time.sleep(0.05)
-            family = psutil.Process(bench.pid).children(recursive=True)
+            processes = psutil.Process(bench.pid).children(recursive=True)
         os.kill(bench.pid, signal.SIGINT)
         bench.wait(60)
-    assert family
-    assert psutil.wait_procs(family, timeout=10)[1] == []
+    assert processes
+    assert psutil.wait_procs(processes, timeout=10)[1] == []

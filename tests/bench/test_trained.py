@@ -69,7 +69,7 @@ def test_a_place_out_of_reach_is_refused(table: Table) -> None:
         table.reach("left", Place(1.5, 0.5, 0.2))
 
 
-def test_only_the_pictures_tell_where_to_go(dataset: Dataset) -> None:
+def test_only_the_images_tell_where_to_go(dataset: Dataset) -> None:
     first = [next(iter(dataset.frames(episode, [0]))) for episode in dataset.episodes]
     states = [frame["observation.state"] for frame in first]
     goals = [dataset.actions(episode)[-1] for episode in dataset.episodes]
@@ -149,8 +149,8 @@ def test_lerobot_trains_on_it_and_actd_loads_the_result(folder: Path, tmp_path: 
     assert load_checkpoint(out).spec.chunk_size == CHUNK
 
 
-def _is_red(picture: np.ndarray) -> np.ndarray:
-    red, green, blue = (picture[..., channel].astype(int) for channel in range(3))
+def _is_red(image: np.ndarray) -> np.ndarray:
+    red, green, blue = (image[..., channel].astype(int) for channel in range(3))
     return (red > 120) & (green < 80) & (blue < 80)
 
 
@@ -191,7 +191,7 @@ def test_a_rollout_tells_who_lifts_the_bar(tmp_path: Path) -> None:
         replayed = Replayed(targets, load_checkpoint(untrained).spec)
         done, seen = rollout.episode(table, replayed, (77, 0))
         assert done
-        assert len(seen) == len(replayed.seen) == rollout.PLANS
+        assert len(seen) == len(replayed.seen) == rollout.CHUNKS
         again = Replayed(targets, load_checkpoint(untrained).spec)
         rollout.episode(table, again, (77, 0), seen[::-1])
     for given, shown in zip(again.seen, seen[::-1], strict=True):

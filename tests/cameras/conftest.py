@@ -18,15 +18,15 @@ WriteVideo = Callable[..., str]
 
 @pytest.fixture
 def write_video(tmp_path: Path) -> WriteVideo:
-    """`write_video(pictures, fps=200)` -> path of a Motion-JPEG file."""
+    """`write_video(images, fps=200)` -> path of a Motion-JPEG file."""
 
-    def write(pictures: Sequence[NDArray[np.uint8]], fps: float = 200.0) -> str:
+    def write(images: Sequence[NDArray[np.uint8]], fps: float = 200.0) -> str:
         path = tmp_path / "clip.avi"
-        height, width = pictures[0].shape[:2]
+        height, width = images[0].shape[:2]
         code: Any = cv2.VideoWriter.fourcc(*"MJPG")
         writer = cv2.VideoWriter(str(path), code, fps, (width, height))
-        for picture in pictures:
-            writer.write(picture)
+        for image in images:
+            writer.write(image)
         writer.release()
         return str(path)
 

@@ -1,6 +1,6 @@
 """The smallest RTSP camera: JPEG over RTP (RFC 2435), interleaved in the RTSP connection.
 
-Enough of RFC 2326 for one viewer on loopback; `publish` is called for each picture.
+Enough of RFC 2326 for one viewer on loopback; `publish` is called for each image.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _REPLIES = {
 
 
 class RtspCamera:
-    """Sends `picture(0)`, `picture(1)`, ... (JPEG, at most 60 kB) at some 50 Hz to each viewer."""
+    """Sends `image(0)`, `image(1)`, ... (JPEG, at most 60 kB) at some 50 Hz to each viewer."""
 
-    def __init__(self, picture: Callable[[int], bytes]) -> None:
-        self._picture = picture
+    def __init__(self, image: Callable[[int], bytes]) -> None:
+        self._image = image
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._serve)
@@ -66,7 +66,7 @@ class RtspCamera:
 
     def _play(self, viewer: socket.socket) -> None:
         for number in count():
-            packet = _rtp(number, self._picture(number))
+            packet = _rtp(number, self._image(number))
             try:
                 viewer.sendall(b"$\0" + struct.pack(">H", len(packet)) + packet)
             except OSError:
@@ -81,12 +81,12 @@ def _header(text: str) -> tuple[str, str]:
 
 
 def _rtp(number: int, jpeg: bytes) -> bytes:
-    """One picture as one packet: marker set, type 26 (JPEG), a 90 kHz stamp."""
+    """One image as one packet: marker set, type 26 (JPEG), a 90 kHz stamp."""
     stamp = int(time.monotonic() * 90_000) & 0xFFFFFFFF
     tables, width, height, scan = _parts(jpeg)
     head = struct.pack(">BBHII", 0x80, 0x80 | 26, number & 0xFFFF, stamp, 1)
-    picture = struct.pack(">IBBBB", 0, 1, 255, width // 8, height // 8)
-    return head + picture + struct.pack(">BBH", 0, 0, len(tables)) + tables + scan
+    image = struct.pack(">IBBBB", 0, 1, 255, width // 8, height // 8)
+    return head + image + struct.pack(">BBH", 0, 0, len(tables)) + tables + scan
 
 
 def _parts(jpeg: bytes) -> tuple[bytes, int, int, bytes]:

@@ -18,7 +18,7 @@ from actd.cameras.config import CameraConfig
 from actd.cameras.device import DeviceSource, capture_time_ns, check_device, set_up
 from actd.cameras.opencv import OpenCVCamera
 from actd.errors import CameraError
-from tests.cameras.pictures import number_of, numbered
+from tests.cameras.images import number_of, numbered
 
 FOURCC, WIDTH, HEIGHT, FPS = (
     cv2.CAP_PROP_FOURCC,
@@ -172,12 +172,12 @@ def test_a_wrong_mode_releases_the_device(camera_with: Callable[..., OpenCVCamer
     assert webcam.released
 
 
-def test_a_raw_picture_is_refused(camera_with: Callable[..., OpenCVCamera]) -> None:
+def test_a_raw_image_is_refused(camera_with: Callable[..., OpenCVCamera]) -> None:
     class Infrared(Webcam):
         def retrieve(self) -> tuple[bool, Any]:
             return True, np.zeros((480, 640), np.uint16)
 
-    with pytest.raises(CameraError, match=r"found a uint16 picture of shape \(480, 640\)"):
+    with pytest.raises(CameraError, match=r"found a uint16 image of shape \(480, 640\)"):
         camera_with(Infrared()).open()
 
 

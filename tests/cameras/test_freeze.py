@@ -13,13 +13,13 @@ HEIGHT, WIDTH = 48, 8
 
 
 @given(st.lists(st.integers(0, 2), min_size=1, max_size=40))
-def test_it_is_the_first_of_the_frames_that_are_alike(pictures: list[int]) -> None:
+def test_it_is_the_first_of_the_frames_that_are_alike(images: list[int]) -> None:
     freeze = Freeze()
-    for t_ns, picture in enumerate(pictures):
+    for t_ns, image in enumerate(images):
         first = t_ns
-        while first and pictures[first - 1] == picture:
+        while first and images[first - 1] == image:
             first -= 1
-        data = np.full((HEIGHT, WIDTH, 3), picture, np.uint8)
+        data = np.full((HEIGHT, WIDTH, 3), image, np.uint8)
         assert freeze.changed_ns(Frame(data, t_ns, t_ns + 1)) == first
 
 

@@ -13,7 +13,7 @@ from actd.cameras.config import CameraConfig
 from actd.cameras.opencv import OpenCVCamera
 from actd.errors import CameraError
 from actd.sim.mjpeg import MjpegServer
-from tests.cameras.pictures import HEIGHT, WIDTH, halves, jpeg, number_of, numbered
+from tests.cameras.images import HEIGHT, WIDTH, halves, jpeg, number_of, numbered
 from tests.cameras.rtsp import RtspCamera
 
 
@@ -29,13 +29,13 @@ def read_on(camera: OpenCVCamera) -> None:
 
 
 @contextmanager
-def publishing(server: MjpegServer, name: str, picture: Callable[[int], bytes]) -> Iterator[None]:
-    """Publish `picture(0)`, `picture(1)`, ... at some 100 Hz while the block runs."""
+def publishing(server: MjpegServer, name: str, image: Callable[[int], bytes]) -> Iterator[None]:
+    """Publish `image(0)`, `image(1)`, ... at some 100 Hz while the block runs."""
     done = threading.Event()
 
     def run() -> None:
         for number in count():
-            server.publish(name, picture(number))
+            server.publish(name, image(number))
             if done.wait(0.01):
                 return
 
@@ -52,7 +52,7 @@ def burnt_in(number: int) -> bytes:
     return jpeg(numbered(number % 256))
 
 
-def test_pictures_arrive_in_order_each_at_most_once(server: MjpegServer) -> None:
+def test_images_arrive_in_order_each_at_most_once(server: MjpegServer) -> None:
     camera = camera_of(server.url("top"), width=WIDTH, height=HEIGHT)
     with publishing(server, "top", burnt_in):
         camera.open()
@@ -65,7 +65,7 @@ def test_pictures_arrive_in_order_each_at_most_once(server: MjpegServer) -> None
     assert [f.seq for f in frames] == list(range(1, 61))
 
 
-def test_a_slow_reader_gets_the_newest_picture(server: MjpegServer) -> None:
+def test_a_slow_reader_gets_the_newest_image(server: MjpegServer) -> None:
     camera = camera_of(server.url("top"), timeout_s=2)
     with publishing(server, "top", lambda _: burnt_in(0)):
         camera.open()
@@ -101,7 +101,7 @@ def test_a_change_of_size_is_an_error(server: MjpegServer) -> None:
         camera.open()
 
 
-def test_a_torn_picture_is_left_out(server: MjpegServer) -> None:
+def test_a_torn_image_is_left_out(server: MjpegServer) -> None:
     whole = burnt_in(5)
     camera = camera_of(server.url("top"), width=WIDTH, height=HEIGHT)
     with publishing(server, "top", lambda _: whole):
@@ -135,7 +135,7 @@ def test_a_server_that_falls_silent_is_an_error(server: MjpegServer) -> None:
     camera = camera_of(server.url("top"))
     with publishing(server, "top", burnt_in):
         camera.open()
-    with pytest.raises(CameraError, match=r"no picture for 0.5 s|stopped delivering"):
+    with pytest.raises(CameraError, match=r"no image for 0.5 s|stopped delivering"):
         read_on(camera)
     camera.close()
 

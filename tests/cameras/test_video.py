@@ -9,7 +9,7 @@ from actd.cameras.config import CameraConfig
 from actd.cameras.opencv import OpenCVCamera
 from actd.errors import CameraError
 from tests.cameras.conftest import WriteVideo
-from tests.cameras.pictures import HEIGHT, WIDTH, halves, number_of, numbered
+from tests.cameras.images import HEIGHT, WIDTH, halves, number_of, numbered
 
 BLUE, GREEN, RED = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -18,7 +18,7 @@ def camera_of(path: str, **settings: object) -> OpenCVCamera:
     return OpenCVCamera("top", CameraConfig.model_validate({"index_or_path": path, **settings}))
 
 
-def test_every_picture_comes_once_in_order_and_the_file_loops(write_video: WriteVideo) -> None:
+def test_every_image_comes_once_in_order_and_the_file_loops(write_video: WriteVideo) -> None:
     camera = camera_of(write_video([numbered(n) for n in range(5)]))
     camera.open()
     frames = [camera.read() for _ in range(12)]
@@ -95,7 +95,7 @@ def test_rotation_turns_clockwise(
     assert data[-5, -5].argmax() == channel[bottom_right]
 
 
-def test_resize_is_the_last_step_and_keeps_the_picture(write_video: WriteVideo) -> None:
+def test_resize_is_the_last_step_and_keeps_the_image(write_video: WriteVideo) -> None:
     camera = camera_of(write_video([numbered(0b10110101)]), width=WIDTH, resize=[80, 48])
     camera.open()
     data = camera.read().data

@@ -29,7 +29,7 @@ COMMANDS += ["stop", "reset", "config", "inspect", "report", "measure"]
 
 
 def actd(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    repo = Path(__file__).parent.parent
+    repo = Path(__file__).parents[2]
     return subprocess.run(
         [sys.executable, "-m", "actd", *map(str, words)],
         capture_output=True,

@@ -24,7 +24,7 @@ class Answering:
         self.control: list[dict[str, Any]] = []
         self.status: list[dict[str, Any]] = []
         self.silent: set[str] = set()
-        self.refusal = ""
+        self.rejection = ""
         self._ports = {
             sockets.request_server(context, sockets.endpoint("127.0.0.1", number)): asked
             for number, asked in ((ports.control, self.control), (ports.status, self.status))
@@ -44,8 +44,8 @@ class Answering:
                 if request["cmd"] in self.silent:
                     continue
                 answer = {"ok": True, "robot": "aloha", "stamp_ns": STAMP_NS, "mode": "IDLE"}
-                if self.refusal and request["cmd"] != "ping":
-                    answer |= {"ok": False, "error": self.refusal}
+                if self.rejection and request["cmd"] != "ping":
+                    answer |= {"ok": False, "error": self.rejection}
                 socket.send_multipart([*route, messages.pack_map(answer)])
 
     def end(self) -> None:
@@ -137,7 +137,7 @@ def test_a_status_of_another_robot_is_not_taken_for_this_ones(
 
 
 def test_a_refusal_is_told(daemon: Answering, ports: sockets.Ports) -> None:
-    daemon.refusal = "too far"
+    daemon.rejection = "too far"
     with Operator(ports=ports) as operator:
         for act in (operator.arm, operator.stop, operator.status):
             with pytest.raises(LinkError, match="refused: too far"):

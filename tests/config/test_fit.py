@@ -42,7 +42,7 @@ def read(tmp_path: Path, text: str) -> Config:
     return load(file)
 
 
-def refusal(config: Config, spec: PolicySpec) -> str:
+def rejection(config: Config, spec: PolicySpec) -> str:
     with pytest.raises(ConfigError) as caught:
         check_policy(config, spec, "actd.yaml")
     return str(caught.value)
@@ -62,7 +62,7 @@ def refusal(config: Config, spec: PolicySpec) -> str:
 def test_a_file_that_does_not_fit_the_policy(
     tmp_path: Path, old: str, new: str, words: str
 ) -> None:
-    assert words in refusal(read(tmp_path, GOOD.replace(old, new, 1)), SPEC)
+    assert words in rejection(read(tmp_path, GOOD.replace(old, new, 1)), SPEC)
 
 
 def test_resize_makes_another_size_fit(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_the_policy_plays_at_the_rate_of_its_data_whatever_the_ticks_do(tmp_path
 )
 def test_another_rate_is_refused(tmp_path: Path, hz: int, words: str) -> None:
     config = read(tmp_path, GOOD + f"control: {{policy_hz: {hz}}}\n")
-    said = refusal(config, SPEC)
+    said = rejection(config, SPEC)
     assert said.startswith(f"actd.yaml: control.policy_hz: {hz}, but the engine was trained on 30")
     assert words in said
     assert f"export it again with --fps {hz}" in said
@@ -95,7 +95,7 @@ def test_a_rate_that_nobody_knows_must_be_given(tmp_path: Path) -> None:
     unknown = replace(SPEC, trained_hz=None)
     config = read(tmp_path, GOOD)
     words = "control.policy_hz: missing, and the engine does not know it: write the fps of the data"
-    assert words in refusal(config, unknown)
+    assert words in rejection(config, unknown)
     with pytest.raises(ConfigError, match="does not know it"):
         config.policy_hz(unknown.trained_hz)
     given = read(tmp_path, GOOD + "control: {policy_hz: 25}\n")

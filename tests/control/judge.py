@@ -60,8 +60,17 @@ class Judge:
         self._low = np.where(self._turning, -np.inf, np.minimum(self._low, inside.min(axis=0)))
         self._high = np.where(self._turning, np.inf, np.maximum(self._high, inside.max(axis=0)))
 
-    def judge(self, output: Output, pose: Vector | None, *, silent: bool = False) -> None:
-        """Assert all that every command promises; `silent`: the last one had expired."""
+    def judge(
+        self,
+        output: Output,
+        positions: Vector | None,
+        *,
+        silent: bool = False,
+        replaced: bool = False,
+    ) -> None:
+        """Assert all that every command promises. `silent`: the last one had expired; `replaced`: the
+        positions are another program's since, and perhaps another arm's.
+        """
         assert bool(output.flags & Flag.SILENCE) == silent
         action = output.action
         if action is None:
@@ -74,10 +83,10 @@ class Judge:
         assert output.mode is not Mode.IDLE
         assert np.isfinite(action).all()
         assert (np.abs(action)[self._turning] <= self._turn[self._turning] / 2 + 1e-9).all()
-        if silent or self._begins_anew(output, pose):
-            assert pose is not None
-            kept = pose if self._grip is None else self._grip
-            self._begin(np.where(self._gripper, kept, pose))
+        if silent or self._begins_anew(output, positions, replaced):
+            assert positions is not None
+            kept = positions if self._grip is None else self._grip
+            self._begin(np.where(self._gripper, kept, positions))
         self._judge_motion(action)
         self._judge_rest(output, action)
         self._ramping = 0 if output.mode is Mode.ARMED else self._ramping + 1
@@ -89,19 +98,23 @@ class Judge:
         """After a reset nothing that was planned before may be followed."""
         self._low, self._high = np.full_like(self._low, np.inf), np.full_like(self._low, -np.inf)
 
-    def _begins_anew(self, output: Output, pose: Vector | None) -> bool:
+    def _begins_anew(self, output: Output, positions: Vector | None, replaced: bool) -> bool:
         if self._last is None:
             return True
-        if output.mode is Mode.ARMED or pose is None or self.moving or output.action is None:
+        if output.mode is Mode.ARMED or positions is None or output.action is None:
             return False
-        away = np.abs(self._near(pose, self._last) - self._last) > self._follow
-        there = np.where(self._gripper | self._speeds, self._last, self._near(pose, self._last))
+        if self.moving and not replaced:
+            return False
+        away = np.abs(self._near(positions, self._last) - self._last) > self._follow
+        there = np.where(
+            self._gripper | self._speeds, self._last, self._near(positions, self._last)
+        )
         action = self._near(output.action, self._last)
         return bool(away.any() and np.allclose(action, there, rtol=0, atol=1e-9))
 
-    def _begin(self, pose: Vector) -> None:
+    def _begin(self, positions: Vector) -> None:
         self.anchors += 1
-        self._last = np.where(self._speeds, 0.0, pose)
+        self._last = np.where(self._speeds, 0.0, positions)
         self._speed = np.zeros_like(self._speed)
         self._low = np.minimum(self._low, self._last)
         self._high = np.maximum(self._high, self._last)

@@ -73,14 +73,14 @@ class Rig:
     def __init__(
         self,
         settings: ControlSettings,
-        pose: Any = 0.0,
+        positions: Any = 0.0,
         body: Callable[[Vector, Vector | None], Vector] | None = None,
     ) -> None:
         self.settings = settings
         self.controller = Controller(settings)
-        self.body = body or (lambda pose, command: pose if command is None else command)
-        self.pose: Vector = np.broadcast_to(
-            np.asarray(pose, dtype=float), (len(settings.joints),)
+        self.body = body or (lambda positions, command: positions if command is None else command)
+        self.positions: Vector = np.broadcast_to(
+            np.asarray(positions, dtype=float), (len(settings.joints),)
         ).copy()
         self.due_ns = 10**9
         self.number = 0
@@ -104,7 +104,7 @@ class Rig:
         self.due_ns += self.settings.period_ns + late_ns
         inputs = Inputs(
             due_ns=self.due_ns,
-            pose=self.pose.copy(),
+            positions=self.positions.copy(),
             state_age_ns=5 * MS,
             camera_ages_ns={"top": 30 * MS},
             camera_unchanged_ns={"top": 0},
@@ -112,7 +112,7 @@ class Rig:
             commands=tuple((k + 1, event) for k, event in enumerate(events)),
         )
         output = self.controller.tick(inputs._replace(**{**self.held, **changes}))
-        self.pose = self.body(self.pose, output.action)
+        self.positions = self.body(self.positions, output.action)
         self.outputs.append(output)
         return output
 
@@ -137,15 +137,15 @@ def lagging(seconds: float, period_ns: int) -> Callable[[Vector, Vector | None],
     """A body that follows as a first-order lag."""
     share = 1 - np.exp(-period_ns / 1e9 / seconds)
 
-    def move(pose: Vector, command: Vector | None) -> Vector:
-        return pose if command is None else pose + share * (command - pose)
+    def move(positions: Vector, command: Vector | None) -> Vector:
+        return positions if command is None else positions + share * (command - positions)
 
     return move
 
 
-def blocked(pose: Vector, _: Vector | None) -> Vector:
+def blocked(positions: Vector, _: Vector | None) -> Vector:
     """A body that nothing moves."""
-    return pose
+    return positions
 
 
 def with_age(settings_: ControlSettings, **changes: int) -> ControlSettings:

@@ -14,7 +14,7 @@ from actd.mode import Mode
 from tests.control.rig import MS, Rig, settings
 
 
-def refusal(rig: Rig, **changes: Any) -> str:
+def rejection(rig: Rig, **changes: Any) -> str:
     output = rig.tick(Event.ARM, **changes)
     assert output.mode is Mode.IDLE
     return output.answers[0].error
@@ -36,19 +36,19 @@ def refusal(rig: Rig, **changes: Any) -> str:
         ({"rivals": True}, "two programs send the robot's state"),
         (
             {"camera_unchanged_ns": {"top": 1500 * MS}},
-            "camera top has shown the same picture for 1500 ms (limit 500 ms)",
+            "camera top has shown the same image for 1500 ms (limit 500 ms)",
         ),
-        ({"pose": np.array([0.0, -0.9])}, "joint j1: the policy's first command is 0.9"),
+        ({"positions": np.array([0.0, -0.9])}, "joint j1: the policy's first command is 0.9"),
     ],
 )
 def test_arming_is_refused_by_name(changes: dict[str, Any], reason: str) -> None:
     rig = Rig(settings())
     rig.tick(chunks=(rig.chunk(0.0),))
-    assert reason in refusal(rig, **changes)
+    assert reason in rejection(rig, **changes)
 
 
 def test_all_reasons_come_at_once() -> None:
-    error = refusal(Rig(settings()), state_age_ns=None, controller_age_ns=None)
+    error = rejection(Rig(settings()), state_age_ns=None, controller_age_ns=None)
     assert error.count(";") == 2
     assert "the plan has not delivered" in error
 
@@ -57,13 +57,13 @@ def test_a_first_command_in_another_unit_is_measured_as_it_is() -> None:
     """45 degrees for an arm in radians, near its limit: clipped, it was close enough."""
     rig = Rig(settings(1), 2.9)
     rig.tick(chunks=(rig.chunk([3.6]),))
-    assert "first command is 0.7" in refusal(rig)
+    assert "first command is 0.7" in rejection(rig)
 
 
 def test_values_far_outside_the_limits_are_no_plan() -> None:
     rig = Rig(settings(2), 0.0)
     rig.tick(chunks=(rig.chunk([0.0, 45.0]),))
-    error = refusal(rig)
+    error = rejection(rig)
     assert "joint j1: the policy commands 45 to 45, far outside its limits" in error
     assert "units" in error
 

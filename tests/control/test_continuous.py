@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actd.control.continuous import Turns
+from actd.control.continuous import ContinuousJoints
 from actd.control.state import Event
 from tests.control.rig import Rig, settings
 
 TURN = 2 * np.pi
-ONE = Turns(np.array([TURN, 0.0]))
+ONE = ContinuousJoints(np.array([TURN, 0.0]))
 
 
 @given(value=st.floats(-50, 50), reference=st.floats(-50, 50))

@@ -57,7 +57,7 @@ def test_the_first_action_after_arming_is_the_first_row_however_long_one_waited(
         ({"state_age_ns": 300 * MS}, Flag.STATE_STALE, "robot state is 300 ms old"),
         ({"controller_age_ns": 400 * MS}, Flag.CONTROLLER_LOST, "acknowledgement is 400 ms"),
         ({"camera_ages_ns": {"top": 400 * MS}}, Flag.CAMERA_STALE, "camera top is 400 ms old"),
-        ({"camera_unchanged_ns": {"top": 600 * MS}}, Flag.CAMERA_FROZEN, "the same picture"),
+        ({"camera_unchanged_ns": {"top": 600 * MS}}, Flag.CAMERA_FROZEN, "the same image"),
     ],
 )
 def test_what_is_stale_holds_in_the_tick_that_knows_it(
@@ -69,7 +69,7 @@ def test_what_is_stale_holds_in_the_tick_that_knows_it(
     output = rig.tick(**changes)
     assert output.mode is Mode.HOLD
     assert output.flags & flag
-    assert output.flags & Flag.STARVED
+    assert output.flags & Flag.UNDERRUN
     assert reason in output.reason
     modes = [rig.tick(**changes).mode for _ in range(120)]
     assert set(modes[:95]) == {Mode.HOLD}
@@ -138,8 +138,8 @@ def test_after_a_silence_motion_begins_from_rest_where_the_arm_is(
     """It was +1.24 rad/s in the first step from rest, ARMED."""
     rig = Rig(settings(1, **LONG)).armed(WAVE)
     rig.run(30)
-    where = rig.pose + 0.2
-    rig.pose = where.copy()
+    where = rig.positions + 0.2
+    rig.positions = where.copy()
     silence = {"suspended_ns": silence_ms * MS} if suspended else {"late_ns": silence_ms * MS}
     output = rig.tick(**silence)
     assert output.flags & Flag.SILENCE
@@ -163,13 +163,13 @@ def test_a_silence_with_a_stale_state_commands_nothing_until_the_arm_is_seen() -
     output = rig.tick(late_ns=500 * MS, state_age_ns=600 * MS)
     assert output.mode is Mode.HOLD
     assert output.action is None
-    rig.pose = rig.pose - 0.3
+    rig.positions = rig.positions - 0.3
     output = rig.tick()
     assert output.action is not None
-    assert abs(output.action[0] - (rig.pose[0])) < 0.01
+    assert abs(output.action[0] - (rig.positions[0])) < 0.01
 
 
-@pytest.mark.parametrize("unseen", [{"pose": None, "state_age_ns": None}, {}])
+@pytest.mark.parametrize("unseen", [{"positions": None, "state_age_ns": None}, {}])
 def test_stop_in_idle_commands_nothing(unseen: dict[str, Any]) -> None:
     """It commanded 0 to every joint, wherever they were; later on, where an arm that somebody
     else moves had just been.
@@ -195,7 +195,7 @@ def test_a_plan_from_before_a_silence_is_not_followed_after_it(suspended: bool) 
     assert rig.tick(chunks=(before._replace(number=900),)).mode is Mode.HOLD
     rig.run(2)
     assert rig.outputs[-1].mode is Mode.HOLD
-    here = 0.0 if rig.pose is None else rig.pose
+    here = 0.0 if rig.positions is None else rig.positions
     rig.tick(chunks=(rig.chunk(here),))
     assert rig.tick().mode is Mode.ARMED
 
@@ -226,7 +226,7 @@ def test_a_latched_fault_is_left_by_reset_and_arm_alone() -> None:
     assert rig.outputs[-1].mode is Mode.FAULT
     assert "reset first" in rig.tick(Event.ARM).answers[0].error
     assert rig.tick(Event.RESET).mode is Mode.IDLE
-    rig.tick(chunks=(rig.chunk(rig.pose[0]),))
+    rig.tick(chunks=(rig.chunk(rig.positions[0]),))
     assert rig.tick(Event.ARM).mode is Mode.ARMED
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from actd.control.controller import Output
-from actd.control.following_error import Following
+from actd.control.following_error import FollowingError
 from actd.control.limits import Flag
 from actd.control.state import Event
 from actd.mode import Mode
@@ -49,7 +49,7 @@ def test_a_moment_away_is_no_fault() -> None:
     rig = Rig(settings(1, **LONG), 0.0).armed(WAVE)
     rig.run(20)
     for _ in range(8):
-        rig.tick(pose=rig.pose + 0.8)
+        rig.tick(positions=rig.positions + 0.8)
     assert rig.tick().mode is Mode.ARMED
 
 
@@ -66,10 +66,10 @@ def test_what_is_held_follows_an_arm_that_is_moved_by_hand(event: Event | None) 
         rig.run(30)
     rig.body = blocked  # without torque; a hand moves it
     for k in range(300):
-        rig.pose = rig.pose + (0.01 if k < 150 else 0.0)
+        rig.positions = rig.positions + (0.01 if k < 150 else 0.0)
         output = rig.tick()
     assert output.action is not None
-    assert abs(output.action[0] - rig.pose[0]) <= 0.5
+    assert abs(output.action[0] - rig.positions[0]) <= 0.5
     # With torque again it goes where the command is: no further than follow_distance.
     assert output.rest is not None
     assert output.rest.tolist() == output.action.tolist()
@@ -88,7 +88,7 @@ def test_a_gap_ends_by_itself_where_nothing_changed() -> None:
 
 
 def elsewhere(rig: Rig) -> Output:
-    rig.pose = rig.pose - 1.2
+    rig.positions = rig.positions - 1.2
     rig.body = blocked
     return rig.tick()
 
@@ -140,11 +140,11 @@ def test_an_arm_that_was_moved_by_hand_and_then_stands_still_goes_on_being_comma
     rig.tick(Event.STOP)
     rig.run(30)
     rig.body = blocked
-    rig.pose = rig.pose - 1.2
+    rig.positions = rig.positions - 1.2
     outputs = rig.run(60)
     for output in outputs[11:]:
         assert output.action is not None
-        assert output.action.tolist() == rig.pose.tolist()
+        assert output.action.tolist() == rig.positions.tolist()
         assert output.flags == 0
 
 
@@ -155,8 +155,8 @@ def test_another_controller_finds_what_is_held_where_its_arm_is(event: Event) ->
     rig.run(20)
     rig.tick(event)
     rig.run(30)
-    rig.pose = rig.pose - 1.2
-    where = rig.pose.copy()
+    rig.positions = rig.positions - 1.2
+    where = rig.positions.copy()
     rig.held = {"source": 2}
     for output in rig.run(20):
         assert output.action is None or output.action.tolist() == where.tolist()
@@ -186,8 +186,8 @@ def test_another_arm_that_is_elsewhere_is_not_sent_to_where_this_one_was(
     rig.run(20)
     leave(rig)
     assert not rig.controller.at_rest
-    rig.pose = rig.pose - 1.2
-    where = rig.pose.copy()
+    rig.positions = rig.positions - 1.2
+    where = rig.positions.copy()
     rig.held = {"source": 2}
     for output in rig.run(30):
         assert output.mode in (Mode.FAULT, Mode.HOLD)
@@ -216,7 +216,7 @@ def test_after_a_reset_another_controller_may_be_armed() -> None:
 def test_positions_that_stand_still_while_the_command_moves_are_stale() -> None:
     rig = Rig(with_age(settings(1, **LONG), frozen_ns=300 * MS), 0.0).armed(WAVE)
     rig.run(5)
-    rig.held = {"pose": rig.pose.copy()}
+    rig.held = {"positions": rig.positions.copy()}
     modes = [output.mode for output in rig.run(40)]
     assert modes[5] is Mode.ARMED
     assert Mode.HOLD in modes[:25]
@@ -226,7 +226,7 @@ def test_positions_that_stand_still_while_the_command_moves_are_stale() -> None:
 
 
 def test_an_arm_that_rests_with_its_command_is_not_frozen() -> None:
-    following = Following(np.array([0.5]), 200 * MS, 300 * MS)
+    following = FollowingError(np.array([0.5]), 200 * MS, 300 * MS)
     for tick in range(100):
         following.look(tick * 20 * MS, np.array([0.3]), np.array([0.3]))
         assert not following.frozen
@@ -234,11 +234,11 @@ def test_an_arm_that_rests_with_its_command_is_not_frozen() -> None:
 
 def test_an_arm_that_begins_to_move_after_a_long_rest_is_not_frozen() -> None:
     """Its dead time counts from when the command moved, not from its own last change."""
-    following = Following(np.array([0.5]), 200 * MS, 300 * MS)
+    following = FollowingError(np.array([0.5]), 200 * MS, 300 * MS)
     for tick in range(200):
         command = max(0.0, (tick - 100) * 0.02)
-        pose = max(0.0, (tick - 106) * 0.02)
-        following.look(tick * 20 * MS, np.array([pose]), np.array([command]))
+        positions = max(0.0, (tick - 106) * 0.02)
+        following.look(tick * 20 * MS, np.array([positions]), np.array([command]))
         assert not following.frozen
 
 
@@ -263,8 +263,8 @@ def mixed() -> Rig:
 def test_a_gripper_that_an_object_keeps_open_is_no_fault_and_keeps_its_grip() -> None:
     rig = mixed()
 
-    def holding(pose: Vector, command: Vector | None) -> Vector:
-        return pose if command is None else np.array([command[0], max(command[1], 0.8), 0.0])
+    def holding(positions: Vector, command: Vector | None) -> Vector:
+        return positions if command is None else np.array([command[0], max(command[1], 0.8), 0.0])
 
     rig.body = holding
     rig.run(300)
@@ -278,7 +278,7 @@ def test_a_gripper_that_an_object_keeps_open_is_no_fault_and_keeps_its_grip() ->
     assert held is not None
     rig.tick(Event.RESET)
     assert rig.run(20)[-1].action is None
-    rig.tick(chunks=(rig.chunk([rig.pose[0], held[1], 0.0]),))
+    rig.tick(chunks=(rig.chunk([rig.positions[0], held[1], 0.0]),))
     output = rig.tick(Event.ARM)
     assert output.mode is Mode.ARMED, output.answers
     assert output.action is not None
@@ -309,11 +309,11 @@ def test_a_robot_that_was_away_is_found_where_it_is() -> None:
     """It stopped by itself when commands did not reach it: no jump to where they went."""
     rig = Rig(settings(1, **LONG), 0.0).armed(WAVE)
     rig.run(30)
-    away = rig.pose.copy()
+    away = rig.positions.copy()
     rig.body = blocked
     rig.run(20, controller_age_ns=10**9)
     assert rig.outputs[-1].mode is Mode.HOLD
-    rig.body = lambda pose, command: pose if command is None else command
+    rig.body = lambda positions, command: positions if command is None else command
     output = rig.tick()
     assert output.mode is Mode.ARMED
     assert output.action is not None

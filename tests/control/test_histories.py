@@ -65,7 +65,7 @@ def test_no_history_leads_beyond_what_was_planned_or_over_a_limit(  # noqa: PLR0
     )
     chance = np.random.default_rng(seed)
     rig = Rig(arm, chance.uniform(-0.5, 0.5, 2))
-    low, high = rig.pose.copy(), rig.pose.copy()
+    low, high = rig.positions.copy(), rig.positions.copy()
     last: Vector | None = None
     speed = np.zeros(2)
     dt = arm.period_ns / 1e9
@@ -87,8 +87,8 @@ def test_no_history_leads_beyond_what_was_planned_or_over_a_limit(  # noqa: PLR0
             if new == "new":
                 low, high = np.minimum(low, values.min(0)), np.maximum(high, values.max(0))
         if rig.outputs and rig.outputs[-1].mode is Mode.IDLE:
-            rig.pose = np.clip(rig.pose + moved, -3, 3)  # by hand
-        found = rig.pose.copy()
+            rig.positions = np.clip(rig.positions + moved, -3, 3)  # by hand
+        found = rig.positions.copy()
         low, high = np.minimum(low, found), np.maximum(high, found)
         output = rig.tick(
             commands=() if event is None else ((1, event),),

@@ -259,10 +259,10 @@ def test_an_arm_found_outside_its_limits_only_moves_inwards() -> None:
 
 
 def test_reset_copies_the_pose() -> None:
-    pose = np.array([0.5])
+    positions = np.array([0.5])
     subject = JointLimiter(limits(), PERIOD_NS)
-    subject.reset(pose)
-    pose[0] = 0.9
+    subject.reset(positions)
+    positions[0] = 0.9
     assert subject.command[0] == 0.5
 
 

@@ -54,7 +54,7 @@ class Seams(RuleBasedStateMachine):
         self.policy_ns = round(1e9 / policy_hz)
         self.max_age = MaxAge(
             camera_ns=500_000_000,
-            plan_ns=1_000_000_000,
+            chunk_ns=1_000_000_000,
             controller_ns=500_000_000,
             fault_after_ns=1_000_000_000,
         )
@@ -99,7 +99,7 @@ class Seams(RuleBasedStateMachine):
         self.away_since_ns: int | None = None
         self.overdue = 0
         self.ticked_ns = 0
-        self.tape: list[tuple[Inputs, Output]] = []
+        self.recording: list[tuple[Inputs, Output]] = []
 
     # What the world does.
 
@@ -260,7 +260,7 @@ class Seams(RuleBasedStateMachine):
         if not hasattr(self, "settings"):
             return
         again = Controller(self.settings)
-        for inputs, before in self.tape:
+        for inputs, before in self.recording:
             now = again.tick(inputs)
             same = (before.action, before.rest), (now.action, now.rest)
             one, other = ([None if v is None else v.tobytes() for v in each] for each in same)
@@ -278,7 +278,7 @@ class Seams(RuleBasedStateMachine):
     def tick(self) -> Output:
         inputs = Inputs(
             due_ns=self.due_ns,
-            pose=self.place.copy(),
+            positions=self.place.copy(),
             chunks=tuple(self.chunks),
             commands=tuple(enumerate(self.events, start=1)),
             **self.inputs,
@@ -287,11 +287,12 @@ class Seams(RuleBasedStateMachine):
             self.judge.took(chunk.actions)
         asked, self.chunks, self.events = self.events, [], []
         output = self.controller.tick(inputs)
-        self.tape.append((inputs, output))
+        self.recording.append((inputs, output))
         elapsed_ns = self.due_ns - self.ticked_ns + inputs.suspended_ns
         silent = bool(self.ticked_ns) and elapsed_ns > self.settings.ttl_ns
         self.ticked_ns = self.due_ns
-        self.judge.judge(output, inputs.pose, silent=silent)
+        replaced = self.source != inputs.source
+        self.judge.judge(output, inputs.positions, silent=silent, replaced=replaced)
         self.check_modes(output, asked)
         self.check_distance(output)
         if output.action is not None:
@@ -334,7 +335,7 @@ class Seams(RuleBasedStateMachine):
             unfit = Flag.STATE_STALE | Flag.CONTROLLER_LOST | Flag.CAMERA_STALE | Flag.CAMERA_FROZEN
             assert not output.flags & (unfit | Flag.NON_FINITE)
             assert output.chunk_age_ns is not None
-            assert output.chunk_age_ns <= self.max_age.plan_ns
+            assert output.chunk_age_ns <= self.max_age.chunk_ns
         assert len(output.answers) == len(asked)
         assert bool(output.reason) == (mode in (Mode.HOLD, Mode.FAULT, Mode.STOP))
         self.last_mode = mode

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from actd.control.staleness import (
     GapBudget,
     MaxAge,
-    camera_complaint,
-    camera_complaints,
-    complaint,
+    camera_diagnostic,
+    camera_diagnostics,
+    diagnostic,
     is_frozen,
     is_stale,
 )
@@ -40,24 +40,24 @@ def test_a_camera_is_frozen_past_its_limit_and_never_with_the_limit_off() -> Non
         (
             30_000_000,
             1_200_000_000,
-            "camera top has shown the same picture for 1200 ms (limit 1000 ms)",
+            "camera top has shown the same image for 1200 ms (limit 1000 ms)",
         ),
     ],
 )
 def test_a_camera_that_may_not_be_used_is_named_with_its_reason(
     age_ns: int | None, unchanged_ns: int, words: str | None
 ) -> None:
-    assert camera_complaint("top", age_ns, unchanged_ns, LIMITS) == words
+    assert camera_diagnostic("top", age_ns, unchanged_ns, LIMITS) == words
 
 
 def test_every_bad_camera_is_named() -> None:
     ages, unchanged = {"a": 10**9, "b": 0, "c": 0}, {"a": 0, "b": 2 * 10**9, "c": 0}
-    sentences = camera_complaints(ages, unchanged, LIMITS)
+    sentences = camera_diagnostics(ages, unchanged, LIMITS)
     assert [sentence.split()[1] for sentence in sentences] == ["a", "b"]
 
 
 def test_a_complaint_gives_age_and_limit() -> None:
-    assert complaint("robot state", 300_000_000, 200_000_000) == (
+    assert diagnostic("robot state", 300_000_000, 200_000_000) == (
         "robot state is 300 ms old (limit 200 ms)"
     )
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actd.control.state import MODE, TRANSITIONS, Event, Phase, after, refusal
+from actd.control.state import MODE, TRANSITIONS, Event, Phase, after, rejection
 from actd.mode import Mode
 
 OPERATOR = (Event.ARM, Event.HOLD, Event.STOP, Event.RESET)
@@ -50,7 +50,7 @@ def test_a_gap_never_outlives_an_operators_hold() -> None:
 @pytest.mark.parametrize("phase", Phase)
 @pytest.mark.parametrize("event", OPERATOR)
 def test_what_is_refused_changes_nothing_and_says_why(phase: Phase, event: Event) -> None:
-    why = refusal(phase, event)
+    why = rejection(phase, event)
     if why is None:
         assert (phase, event) in TRANSITIONS
     else:

@@ -47,13 +47,13 @@ def read(folder, out):
     np.savez(out, **found)
 
 
-def picture(row, height, width):
+def image(row, height, width):
     shades = np.linspace(0, 90, width)[None, :, None] + np.linspace(0, 50, height)[:, None, None]
     return np.broadcast_to(shades + 4 * row, (height, width, 3)).astype(np.uint8)
 
 
 def fill(dataset, lengths, seed):
-    """Record episodes of random numbers and smooth pictures; returns what went in."""
+    """Record episodes of random numbers and smooth images; returns what went in."""
     chance = np.random.default_rng(seed)
     rows = []
     for length in lengths:
@@ -61,8 +61,8 @@ def fill(dataset, lengths, seed):
             frame = {
                 "observation.state": chance.normal(size=3).astype(np.float32),
                 "action": chance.normal(size=3).astype(np.float32),
-                TOP: picture(row, 96, 128),
-                WRIST: picture(row, 64, 64),
+                TOP: image(row, 96, 128),
+                WRIST: image(row, 64, 64),
             }
             rows.append(frame)
             dataset.add_frame({**frame, "task": "write"})

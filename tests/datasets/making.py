@@ -19,8 +19,8 @@ FORM = Form(
 )
 
 
-def picture(height: int, width: int, row: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """A smooth picture whose brightness says which row it belongs to."""
+def image(height: int, width: int, row: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """A smooth image whose brightness says which row it belongs to."""
     shades = np.linspace(0, 80, width)[None, :, None] + np.linspace(0, 40, height)[:, None, None]
     made: np.ndarray[Any, np.dtype[np.uint8]] = np.broadcast_to(
         shades + 5 * (row % 25), (height, width, 3)
@@ -29,12 +29,12 @@ def picture(height: int, width: int, row: int) -> np.ndarray[Any, np.dtype[np.ui
 
 
 def rows(count: int, seed: int) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Vectors and pictures of an episode, the same for the same seed."""
+    """Vectors and images of an episode, the same for the same seed."""
     numbers = np.random.default_rng(seed).normal(size=(2, count, len(NAMES))).astype(np.float32)
     return [
         (
             {"observation.state": numbers[0, row], "action": numbers[1, row]},
-            {key: picture(*size, row) for key, size in FORM.cameras.items()},
+            {key: image(*size, row) for key, size in FORM.cameras.items()},
         )
         for row in range(count)
     ]
@@ -45,6 +45,6 @@ def write(folder: Path, lengths: list[int], task: str = "wave", first_seed: int 
     with DatasetWriter(folder, FORM) as writer:
         for seed, length in enumerate(lengths, first_seed):
             episode = writer.begin(task)
-            for vectors, pictures in rows(length, seed):
-                episode.add(vectors, pictures)
+            for vectors, images in rows(length, seed):
+                episode.add(vectors, images)
             episode.save()

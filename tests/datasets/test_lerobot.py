@@ -64,7 +64,7 @@ def test_lerobot_loads_our_rows(loaded: Any) -> None:
     states = np.array([vectors["observation.state"] for vectors, _ in written])
     assert np.array_equal(loaded["observation.state"], states)
     for key in (TOP, WRIST):
-        shown = np.array([pictures[key] for _, pictures in written]).transpose(0, 3, 1, 2)
+        shown = np.array([images[key] for _, images in written]).transpose(0, 3, 1, 2)
         assert np.abs(loaded[key] * 255 - shown).max() <= 6
 
 

@@ -17,7 +17,7 @@ import pytest
 from actd.datasets import open_dataset
 from actd.datasets.video import VideoFile
 from actd.errors import RecordingError
-from tests.datasets.making import TOP, picture, write
+from tests.datasets.making import TOP, image, write
 
 STATE, ACTION = "observation.state", "action"
 
@@ -70,7 +70,7 @@ def write_v21(root: Path, lengths: list[int]) -> dict[str, Any]:
         video.parent.mkdir(parents=True, exist_ok=True)
         file = VideoFile(video, 20, 64, 96)
         for row in number:
-            file.add(picture(64, 96, row))
+            file.add(image(64, 96, row))
         file.close()
         lines.append(json.dumps({"episode_index": episode, "tasks": ["x"], "length": length}))
     (root / "meta/episodes.jsonl").write_text("\n".join(lines) + "\n")
@@ -86,7 +86,7 @@ def test_v21_is_read_by_the_paths_it_states(tmp_path: Path) -> None:
     assert dataset.cameras == (TOP,), "depth is no colour camera"
     assert dataset.states(2).tolist() == [[2, row] for row in range(5)]
     for row, frame in enumerate(dataset.frames(2)):
-        assert np.abs(frame[TOP].astype(int) - picture(64, 96, row)).max() <= 6
+        assert np.abs(frame[TOP].astype(int) - image(64, 96, row)).max() <= 6
         assert frame[ACTION].tolist() == [row, -row]
 
 
@@ -106,7 +106,7 @@ def test_images_may_lie_in_the_table(tmp_path: Path) -> None:
         assert np.array_equal(frame[TOP], image)
 
 
-def complaint(action: Any) -> str:
+def diagnostic(action: Any) -> str:
     with pytest.raises(RecordingError) as raised:
         action()
     assert "\n" not in str(raised.value)
@@ -114,7 +114,7 @@ def complaint(action: Any) -> str:
 
 
 def test_what_is_no_dataset_is_said_in_one_line(tmp_path: Path) -> None:
-    assert "not a LeRobotDataset" in complaint(lambda: open_dataset(tmp_path / "nowhere"))
+    assert "not a LeRobotDataset" in diagnostic(lambda: open_dataset(tmp_path / "nowhere"))
     write(tmp_path / "set", [3])
     info_file = tmp_path / "set/meta/info.json"
     info = json.loads(info_file.read_text())
@@ -126,26 +126,26 @@ def test_what_is_no_dataset_is_said_in_one_line(tmp_path: Path) -> None:
         (json.dumps(info | {"fps": 0}), "fps is not usable"),
     ):
         info_file.write_text(text)
-        assert words in complaint(lambda: open_dataset(tmp_path / "set"))
+        assert words in diagnostic(lambda: open_dataset(tmp_path / "set"))
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     root = tmp_path / "set"
     write(root, [3, 3])
     dataset = open_dataset(root)
-    assert "no episode 2: the dataset has 0 to 1" in complaint(lambda: dataset.actions(2))
-    assert "effort: no such feature" in complaint(lambda: dataset.vectors(0, "effort"))
+    assert "no episode 2: the dataset has 0 to 1" in diagnostic(lambda: dataset.actions(2))
+    assert "effort: no such feature" in diagnostic(lambda: dataset.vectors(0, "effort"))
     video = root / f"videos/{TOP}/chunk-000/file-001.mp4"
     data = root / "data/chunk-000/file-001.parquet"
     shutil.copy(root / f"videos/{TOP}/chunk-000/file-000.mp4", tmp_path / "good.mp4")
     video.write_bytes(video.read_bytes()[:200])
-    assert f"{video}: not a readable video" in complaint(lambda: list(dataset.frames(1)))
+    assert f"{video}: not a readable video" in diagnostic(lambda: list(dataset.frames(1)))
     video.unlink()
-    assert f"{video}: no such file" in complaint(lambda: list(dataset.frames(1)))
+    assert f"{video}: no such file" in diagnostic(lambda: list(dataset.frames(1)))
     data.write_bytes(data.read_bytes()[:-100])
-    assert f"{data}: not readable" in complaint(lambda: dataset.actions(1))
+    assert f"{data}: not readable" in diagnostic(lambda: dataset.actions(1))
     data.unlink()
-    assert f"{data}: no such file" in complaint(lambda: dataset.actions(1))
+    assert f"{data}: no such file" in diagnostic(lambda: dataset.actions(1))
     assert len(list(dataset.frames(0))) == 3
 
 
@@ -153,8 +153,8 @@ def test_a_video_that_ends_early_is_noticed(tmp_path: Path) -> None:
     write(tmp_path / "set", [3, 8])
     videos = tmp_path / f"set/videos/{TOP}/chunk-000"
     shutil.copy(videos / "file-000.mp4", videos / "file-001.mp4")
-    words = complaint(lambda: list(open_dataset(tmp_path / "set").frames(1)))
-    assert "has no picture at 0.100 s" in words
+    words = diagnostic(lambda: list(open_dataset(tmp_path / "set").frames(1)))
+    assert "has no image at 0.100 s" in words
 
 
 def test_a_missing_extra_says_how_to_get_it(
@@ -163,8 +163,8 @@ def test_a_missing_extra_says_how_to_get_it(
     write(tmp_path / "set", [2])
     dataset = open_dataset(tmp_path / "set")
     monkeypatch.setitem(sys.modules, "av", None)
-    assert "av, which is not installed: pip install 'actd[record]'" in complaint(
+    assert "av, which is not installed: pip install 'actd[record]'" in diagnostic(
         lambda: list(dataset.frames(0))
     )
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    assert "pip install 'actd[record]'" in complaint(lambda: open_dataset(tmp_path / "set"))
+    assert "pip install 'actd[record]'" in diagnostic(lambda: open_dataset(tmp_path / "set"))

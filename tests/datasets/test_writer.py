@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from actd.datasets import DatasetWriter, Form, open_dataset
-from actd.datasets.stats import PictureStats, combine, vector_stats
+from actd.datasets.stats import ImageStats, combine, vector_stats
 from actd.errors import RecordingError
 from tests.datasets.making import FORM, NAMES, TOP, WRIST, rows, write
 
@@ -65,7 +65,7 @@ def test_odd_sizes_and_single_joints_can_be_recorded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "complaint"),
+    ("form", "diagnostic"),
     [
         (replace(FORM, fps=50), "fps: the dataset has 30, this recording 50: give --fps 30"),
         (replace(FORM, cameras={TOP: (96, 128)}), f"features.{WRIST}: only the dataset has it"),
@@ -80,12 +80,12 @@ def test_odd_sizes_and_single_joints_can_be_recorded(tmp_path: Path) -> None:
     ],
 )
 def test_another_kind_of_recording_is_not_mixed_in(
-    tmp_path: Path, form: Form, complaint: str
+    tmp_path: Path, form: Form, diagnostic: str
 ) -> None:
     write(tmp_path / "set", [3])
     with pytest.raises(RecordingError) as raised:
         DatasetWriter(tmp_path / "set", form)
-    assert complaint in str(raised.value)
+    assert diagnostic in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
@@ -173,14 +173,14 @@ def test_statistics_of_the_parts_add_up_to_those_of_the_whole() -> None:
     assert np.allclose(parts["q90"], whole["q90"], atol=0.3)
 
 
-def test_pictures_are_counted_per_channel() -> None:
-    pictures = np.random.default_rng(2).integers(0, 256, (6, 20, 30, 3)).astype(np.uint8)
-    pictures[..., 1] //= 4
-    stats = PictureStats()
-    for shown in pictures:
+def test_images_are_counted_per_channel() -> None:
+    images = np.random.default_rng(2).integers(0, 256, (6, 20, 30, 3)).astype(np.uint8)
+    images[..., 1] //= 4
+    stats = ImageStats()
+    for shown in images:
         stats.add(shown)
     found = stats.result()
-    flat = pictures.reshape(-1, 3) / 255
+    flat = images.reshape(-1, 3) / 255
     for name, expected in {
         "min": flat.min(axis=0),
         "max": flat.max(axis=0),

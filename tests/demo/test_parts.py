@@ -24,7 +24,7 @@ STATUS: dict[str, Any] = {
         "rate_hz": 49.99,
         "ticks": 250,
         "missed": 0,
-        "starved": 1,
+        "underruns": 1,
         "lateness_us": {"p50": 50.0, "p99": 90.0, "p999": 110.0, "max": 120.0},
         "mode_counts": {"IDLE": 0, "ARMED": 250},
         "chunk_age_ms": {"p50": 60.0, "p99": 90.0},
@@ -103,7 +103,7 @@ def test_what_the_first_run_lacks_is_named_with_the_command(
 
 def test_the_line_and_the_table_show_the_figures() -> None:
     line = report.line(STATUS)
-    for part in ("ARMED", "49.99/50 Hz", "late p99 90 us", "infer 20 ms", "plan 60 ms", "fps 30"):
+    for part in ("ARMED", "49.99/50 Hz", "late p99 90 us", "infer 20 ms", "chunk 60 ms", "fps 30"):
         assert part in line
     console = Console(width=120)
     with console.capture() as capture:

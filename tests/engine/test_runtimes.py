@@ -398,4 +398,4 @@ def test_compile_without_a_compiler_names_it(
 @pytest.mark.timeout(900)
 def test_torch_compile_answers_as_torch_does(checkpoint: Path, tmp_path: Path) -> None:
     (result,) = export_checkpoint(checkpoint, tmp_path, ["torch-compile"], "synthetic")
-    assert result.judged.parity.max_std < 1e-4
+    assert result.validation.parity.max_std < 1e-4

@@ -17,7 +17,7 @@ VECTORS = {"observation.state": JOINTS, "action": JOINTS}
 
 
 def write_dataset(folder: Path, form: Form, lengths: tuple[int, ...] = (8, 30)) -> Dataset:
-    """Random states and actions, grey pictures; the last joint never moves."""
+    """Random states and actions, grey images; the last joint never moves."""
     chance = np.random.default_rng(0)
     with DatasetWriter(folder, form) as writer:
         for length in lengths:

@@ -274,7 +274,7 @@ def test_the_stride_bounds_the_frames(dataset: Dataset, tmp_path: Path) -> None:
         (Form(50, VECTORS, {}), ("cam_high", "takes observation.state", "the dataset has")),
         (
             Form(50, VECTORS, dict.fromkeys(CAMERAS, (48, 64))),
-            ("cam_high", "pictures of 64x48", "takes 128x96"),
+            ("cam_high", "images of 64x48", "takes 128x96"),
         ),
         (
             Form(50, VECTORS | {"action": JOINTS[:6]}, CAMERAS),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from actd.errors import RecordingError, UsageError
-from actd.evaluation.result_cache import EpisodeRun, Kept, kept_stride
+from actd.evaluation.result_cache import EpisodeRun, Kept, cached_stride
 
 SETTINGS: dict[str, Any] = {
     "dataset": "waving",
@@ -28,12 +28,12 @@ def run(number: int) -> EpisodeRun:
 
 def test_what_was_kept_comes_back(tmp_path: Path) -> None:
     kept = Kept(tmp_path, SETTINGS)
-    assert kept_stride(tmp_path) is None
+    assert cached_stride(tmp_path) is None
     assert not kept.has(7, "as it was")
     kept.write(run(7))
     kept.check()
     assert kept.has(7, "as it was")
-    assert kept_stride(tmp_path) == 2
+    assert cached_stride(tmp_path) == 2
     found = kept.read(7)
     assert np.array_equal(found.recorded, run(7).recorded)
     for label in LABELS:

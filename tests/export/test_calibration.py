@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from actd.datasets import DatasetWriter, Form, open_dataset
 from actd.errors import EngineError
-from actd.export.calibration import calibration_frames, verdict_frames
+from actd.export.calibration import calibration_frames, validation_frames
 from actd.export.frames import evenly
 from actd.policy.checkpoint import Checkpoint, load_checkpoint
 from actd.policy.synthetic import synthetic
@@ -41,7 +41,7 @@ def write_dataset(
     size: tuple[int, int] = SIZE,
     joints: tuple[str, ...] = JOINTS,
 ) -> Path:
-    """Episode k, row r has the state (k, r, 0) and a picture of one shade of red."""
+    """Episode k, row r has the state (k, r, 0) and an image of one shade of red."""
     form = Form(30, {STATE: joints, "action": joints}, {camera: size})
     with DatasetWriter(folder, form) as writer:
         for number, length in enumerate(lengths):
@@ -49,9 +49,9 @@ def write_dataset(
             for row in range(length):
                 state = np.zeros(len(joints), np.float32)
                 state[:2] = number, row
-                picture = np.zeros((*size, 3), np.uint8)
-                picture[..., 0] = 5 * row
-                episode.add({STATE: state, "action": state}, {camera: picture})
+                image = np.zeros((*size, 3), np.uint8)
+                image[..., 0] = 5 * row
+                episode.add({STATE: state, "action": state}, {camera: image})
             episode.save()
     return folder
 
@@ -66,7 +66,7 @@ def test_dataset_frames_are_spread_and_those_that_judge_are_others(
 ) -> None:
     folder = write_dataset(tmp_path / "set", [20, 30, 20, 40, 20, 20])
     calibration = calibration_frames(folder, policy, 12)
-    verdict = verdict_frames(folder, policy, 48)
+    verdict = validation_frames(folder, policy, 48)
     taken = {episode for episode, _ in places(calibration.observations)}
     judging = {episode for episode, _ in places(verdict.observations)}
     assert len(calibration) == 12
@@ -75,14 +75,14 @@ def test_dataset_frames_are_spread_and_those_that_judge_are_others(
     assert "3 episodes" in calibration.source
     assert "which do not calibrate" in verdict.source
     assert calibration.runs == ()
-    # the picture is the row's own
+    # the image is the row's own
     for observation in verdict.observations:
         assert abs(float(observation[TOP][..., 0].mean()) - 5 * observation[STATE][1]) < 3
 
 
 def test_verdict_runs_are_consecutive(policy: Checkpoint, tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "set", [20, 40, 12])
-    verdict = verdict_frames(folder, policy, 64)
+    verdict = validation_frames(folder, policy, 64)
     assert verdict.runs[0][0] == 0
     assert verdict.runs[-1][1] == len(verdict)
     for start, stop in verdict.runs:
@@ -97,13 +97,13 @@ def test_verdict_runs_are_consecutive(policy: Checkpoint, tmp_path: Path) -> Non
 
 def test_verdict_sees_whole_episodes(policy: Checkpoint, tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "set", [50] * 20)
-    verdict = verdict_frames(folder, policy, 96)
+    verdict = validation_frames(folder, policy, 96)
     shown = places(verdict.observations)
     assert (len(verdict.runs), len({episode for episode, _ in shown})) == (8, 8)
     rows = {row for _, row in shown}
     assert {0, 49} <= rows
     assert len(rows) > 40
-    one = verdict_frames(write_dataset(tmp_path / "one", [40]), policy, 96)
+    one = validation_frames(write_dataset(tmp_path / "one", [40]), policy, 96)
     assert [row for _, row in places(one.observations)] == [
         *range(12),
         *range(14, 26),
@@ -113,7 +113,7 @@ def test_verdict_sees_whole_episodes(policy: Checkpoint, tmp_path: Path) -> None
 
 def test_a_single_episode_does_both_and_says_so(policy: Checkpoint, tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "set", [30])
-    verdict = verdict_frames(folder, policy, 16)
+    verdict = validation_frames(folder, policy, 16)
     assert len(calibration_frames(folder, policy, 200)) == 30
     assert verdict.runs == ((0, 16),)
     assert "which also calibrate" in verdict.source
@@ -123,10 +123,10 @@ def test_another_rate_is_noted(policy: Checkpoint, tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "set", [4, 4])
     fast = replace(policy, spec=replace(policy.spec, trained_hz=50.0))
     same = replace(policy, spec=replace(policy.spec, trained_hz=30.0))
-    (note,) = verdict_frames(folder, fast, 8).notes
+    (note,) = validation_frames(folder, fast, 8).notes
     assert "30 frames per second" in note
     assert "50" in note
-    assert verdict_frames(folder, same, 8).notes == ()
+    assert validation_frames(folder, same, 8).notes == ()
 
 
 @pytest.mark.parametrize(
@@ -153,26 +153,26 @@ def test_dataset_without_episodes(policy: Checkpoint, tmp_path: Path) -> None:
         file.unlink()
     assert open_dataset(folder).episodes == []
     with pytest.raises(EngineError, match="no episode"):
-        verdict_frames(folder, policy, 4)
+        validation_frames(folder, policy, 4)
 
 
-def write_pictures(folder: Path, count: int, name: str = "top") -> NDArray[np.float32]:
-    """Pictures that are red by 5 times their number, and the states beside them."""
+def write_images(folder: Path, count: int, name: str = "top") -> NDArray[np.float32]:
+    """Images that are red by 5 times their number, and the states beside them."""
     (folder / name).mkdir(parents=True)
     for i in range(count):
-        picture = np.zeros((*SIZE, 3), np.uint8)
-        picture[..., 2] = 5 * i  # OpenCV writes BGR
-        cv2.imwrite(str(folder / name / f"frame_{i}.png"), picture)
+        image = np.zeros((*SIZE, 3), np.uint8)
+        image[..., 2] = 5 * i  # OpenCV writes BGR
+        cv2.imwrite(str(folder / name / f"frame_{i}.png"), image)
     states = np.arange(count * 3, dtype=np.float32).reshape(count, 3)
     np.save(folder / "states.npy", states)
     return states
 
 
 @pytest.mark.parametrize("name", ["top", TOP])
-def test_pictures_and_states(name: str, policy: Checkpoint, tmp_path: Path) -> None:
-    states = write_pictures(tmp_path / "f", 20, name)
+def test_images_and_states(name: str, policy: Checkpoint, tmp_path: Path) -> None:
+    states = write_images(tmp_path / "f", 20, name)
     calibration = calibration_frames(tmp_path / "f", policy, 100)
-    verdict = verdict_frames(tmp_path / "f", policy, 100)
+    verdict = validation_frames(tmp_path / "f", policy, 100)
     assert (len(calibration), len(verdict)) == (16, 4)
     shown = [*calibration.observations, *verdict.observations]
     # in order of the numbers, not of the letters, and red is first
@@ -183,7 +183,7 @@ def test_pictures_and_states(name: str, policy: Checkpoint, tmp_path: Path) -> N
 
 
 def test_states_as_csv_and_npz(policy: Checkpoint, tmp_path: Path) -> None:
-    states = write_pictures(tmp_path / "f", 5)
+    states = write_images(tmp_path / "f", 5)
     (tmp_path / "f/states.npy").unlink()
     file = tmp_path / "f/states.csv"
     np.savetxt(file, states, delimiter=",", header="a_pos,b_pos,c_pos", comments="")
@@ -212,8 +212,8 @@ def spoil(folder: Path, what: str) -> None:
         np.savez(folder / "states.npz", **{STATE: np.full((5, 3), "left")})
     elif what == "size":
         cv2.imwrite(str(folder / "top/frame_0.png"), np.zeros((48, 64, 3), np.uint8))
-    elif what == "picture":
-        (folder / "top/frame_0.png").write_bytes(b"no picture")
+    elif what == "image":
+        (folder / "top/frame_0.png").write_bytes(b"no image")
     elif what == "empty":
         for file in (folder / "top").iterdir():
             file.unlink()
@@ -222,21 +222,21 @@ def spoil(folder: Path, what: str) -> None:
 @pytest.mark.parametrize(
     ("what", "words"),
     [
-        ("row", ("top 5", f"{STATE} 4", "one row per picture")),
+        ("row", ("top 5", f"{STATE} 4", "one row per image")),
         ("dimension", ("states.npy", STATE, "(5, 2)", "(frames, 3)")),
         ("states", ("no states", "states.csv")),
         ("text", ("states.csv", "not readable as numbers")),
         ("nothing", ("states.npy", "not readable as numbers")),
         ("words", ("states.npz", "not readable as numbers")),
         ("size", ("frame_0.png", "48x64", "64x96", "mogrify -resize '96x64!'")),
-        ("picture", ("frame_0.png", "not a readable picture")),
-        ("empty", ("top", "no picture")),
+        ("image", ("frame_0.png", "not a readable image")),
+        ("empty", ("top", "no image")),
     ],
 )
-def test_pictures_that_do_not_fit(
+def test_images_that_do_not_fit(
     what: str, words: tuple[str, ...], policy: Checkpoint, tmp_path: Path
 ) -> None:
-    write_pictures(tmp_path / "f", 5)
+    write_images(tmp_path / "f", 5)
     spoil(tmp_path / "f", what)
     with pytest.raises(EngineError) as caught:
         calibration_frames(tmp_path / "f", policy, 5)
@@ -249,7 +249,7 @@ def test_npz_files_part_into_calibration_and_verdict(policy: Checkpoint, tmp_pat
     file = tmp_path / "seen.npz"
     np.savez(file, **{key: np.stack([o[key] for o in drawn]) for key in drawn[0]})
     calibration = calibration_frames(file, policy, 200)
-    verdict = verdict_frames(file, policy, 200)
+    verdict = validation_frames(file, policy, 200)
     states = [o[STATE] for o in (*calibration.observations, *verdict.observations)]
     assert (len(calibration), len(verdict)) == (16, 4)
     np.testing.assert_array_equal(np.stack(states), np.stack([o[STATE] for o in drawn]))
@@ -262,18 +262,18 @@ def test_a_folder_of_something_else(policy: Checkpoint, tmp_path: Path) -> None:
         calibration_frames(tmp_path, policy, 5)
     with pytest.raises(EngineError, match=r"absent: no such file or folder.*LeRobotDataset"):
         calibration_frames(tmp_path / "absent", policy, 5)
-    write_pictures(tmp_path / "f", 5)
+    write_images(tmp_path / "f", 5)
     (tmp_path / "f/states.npy").rename(tmp_path / "f/states.npz")
     (tmp_path / "f/top").rename(tmp_path / "f/front")
-    with pytest.raises(EngineError, match="pictures in top"):
+    with pytest.raises(EngineError, match="images in top"):
         calibration_frames(tmp_path / "f", policy, 5)
 
 
-@pytest.mark.parametrize("frames", [calibration_frames, verdict_frames])
+@pytest.mark.parametrize("frames", [calibration_frames, validation_frames])
 def test_a_state_that_is_no_number_is_told(
     frames: Callable[..., Any], policy: Checkpoint, tmp_path: Path
 ) -> None:
-    states = write_pictures(tmp_path / "f", 5)
+    states = write_images(tmp_path / "f", 5)
     states[3, 1] = np.nan
     np.save(tmp_path / "f/states.npy", states)
     with pytest.raises(EngineError, match=f"{STATE}: a value that is not finite in frame 3 of"):
@@ -290,7 +290,7 @@ def test_a_damaged_info_file_is_told(policy: Checkpoint, tmp_path: Path) -> None
 
 def test_synthetic_only_by_name(policy: Checkpoint) -> None:
     calibration = calibration_frames("synthetic", policy, 3)
-    verdict = verdict_frames("synthetic", policy, 3)
+    verdict = validation_frames("synthetic", policy, 3)
     assert calibration.source == verdict.source == "synthetic"
     assert not np.array_equal(calibration.observations[0][TOP], verdict.observations[0][TOP])
 

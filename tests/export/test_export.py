@@ -24,7 +24,7 @@ from actd.export.export import export_checkpoint
 from actd.export.publish import publish, scratch_folder
 from actd.policy.checkpoint import load_checkpoint
 from actd.policy.network import Policy
-from actd.policy.overrides import Hints
+from actd.policy.overrides import Overrides
 from actd.policy.synthetic import synthetic
 from tests import layouts
 from tests.engine.recipes import recipes_with
@@ -178,14 +178,14 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
 
 def test_an_engine_knows_how_to_be_built_again(tmp_path: Path) -> None:
     checkpoint = layouts.write_original(tmp_path / "the run")
-    hints = layouts.ORIGINAL_HINTS
-    (built,) = export_checkpoint(checkpoint, tmp_path / "out", ["ort-fp32"], hints=hints)
+    overrides = layouts.ORIGINAL_HINTS
+    (built,) = export_checkpoint(checkpoint, tmp_path / "out", ["ort-fp32"], overrides=overrides)
     source = read_manifest(built.folder).source
-    assert Hints.again(source.hints) == hints
+    assert Overrides.again(source.overrides) == overrides
     words = shlex.split(built.manifest.rebuild)
     assert words[:2] == ["actd", "export"]
-    assert words[3 : 3 + len(hints.options())] == list(hints.options())
-    assert load_checkpoint(words[2], hints).identity() == source.identity
+    assert words[3 : 3 + len(overrides.options())] == list(overrides.options())
+    assert load_checkpoint(words[2], overrides).identity() == source.identity
     lineup = line_up([str(built.folder)], tmp_path)
     assert lineup.torch is not None
     assert lineup.notes == ()

@@ -21,7 +21,7 @@ from actd.engine.verify import compare
 from actd.errors import EngineError, UsageError
 from actd.export import export
 from actd.export.export import export_checkpoint
-from actd.export.parity import EngineVerdict
+from actd.export.parity import ParityReport
 from actd.export.parity_files import forget_refusal, publish_refusal, publish_verdict
 from actd.export.parity_page import engine_page
 from actd.export.parity_table import render
@@ -37,19 +37,19 @@ def manifest(small_engine: Path) -> Manifest:
 
 
 @pytest.fixture
-def verdict(manifest: Manifest) -> EngineVerdict:
+def verdict(manifest: Manifest) -> ParityReport:
     """The largest error in units is the elbow's 3, in std the waist's 1 at frame 1, step 2."""
     reference = np.random.default_rng(0).normal(size=(4, 5, 3)).astype(np.float32)
     found = reference.copy()
     found[1, 2, 0] += 1.0
     found[0, 3, 1] -= 3.0
     parity = compare(found, reference, STD)
-    return EngineVerdict(
+    return ParityReport(
         manifest, found, reference, parity, None, "ort", "somewhere", JOINTS, refused=""
     )
 
 
-def test_the_figures_by_hand(verdict: EngineVerdict) -> None:
+def test_the_figures_by_hand(verdict: ParityReport) -> None:
     found = json.loads(json.dumps(verdict.to_dict(), default=lambda array: array.tolist()))
     waist, elbow = found["error"]["per_joint"]["waist"], found["error"]["per_joint"]["elbow"]
     assert waist["max"] == pytest.approx(1, rel=1e-6)
@@ -68,7 +68,7 @@ def test_the_figures_by_hand(verdict: EngineVerdict) -> None:
     assert verdict.worst_first() == [0, 1, 2]
 
 
-def test_the_page_shows_all_of_it(verdict: EngineVerdict, manifest: Manifest) -> None:
+def test_the_page_shows_all_of_it(verdict: ParityReport, manifest: Manifest) -> None:
     html = engine_page(verdict)
     assert html.count("<svg") == 4
     assert "grip &amp; &lt;hold&gt;" in html
@@ -79,7 +79,7 @@ def test_the_page_shows_all_of_it(verdict: EngineVerdict, manifest: Manifest) ->
     assert not re.search(r' d="[^"]*\.\d{3}', html)
 
 
-def test_the_table_begins_with_the_worst_joint(verdict: EngineVerdict) -> None:
+def test_the_table_begins_with_the_worst_joint(verdict: ParityReport) -> None:
     console = Console(width=80, record=True)
     console.print(render([verdict]))
     text = console.export_text()
@@ -143,7 +143,7 @@ def test_a_refusal_says_why_and_is_forgotten_by_a_build_that_passes(
     assert [file.name for file in tmp_path.iterdir()] == ["ort-fp32"]
 
 
-def test_notes_of_the_user_stay(verdict: EngineVerdict, tmp_path: Path) -> None:
+def test_notes_of_the_user_stay(verdict: ParityReport, tmp_path: Path) -> None:
     notes = tmp_path / "ort-fp32.refused.json"
     notes.write_text("mine")
     with pytest.raises(UsageError, match=r"refused\.json: exists and is not of actd export"):
@@ -153,7 +153,7 @@ def test_notes_of_the_user_stay(verdict: EngineVerdict, tmp_path: Path) -> None:
 
 
 def test_without_the_report_extra_there_is_no_page(
-    verdict: EngineVerdict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    verdict: ParityReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
     for name in ("actd.report.page", "actd.export.parity_page"):

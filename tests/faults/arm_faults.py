@@ -144,12 +144,12 @@ def _arm() -> Iterator[Fault]:
 
 
 def _state() -> Iterator[Fault]:
-    refused = held(STATE_MS, "messages refused")
+    rejected = held(STATE_MS, "messages refused")
     for name, how, injection, outcome in (
-        ("joints of other names", "left_j0 ...", mishaps.says(mishaps.renamed), refused),
-        ("state of another robot", "its name", mishaps.says(mishaps.another_robot), refused),
-        ("degrees for radians", "times 57.3", mishaps.degrees, refused),
-        ("state of 1e6", "every joint", mishaps.says(mishaps.everywhere(1e6)), refused),
+        ("joints of other names", "left_j0 ...", mishaps.says(mishaps.renamed), rejected),
+        ("state of another robot", "its name", mishaps.says(mishaps.another_robot), rejected),
+        ("degrees for radians", "times 57.3", mishaps.degrees, rejected),
+        ("state of 1e6", "every joint", mishaps.says(mishaps.everywhere(1e6)), rejected),
         (
             "state that is none",
             "in turn NaN, words, one joint, 1e300, no msgpack",
@@ -185,14 +185,14 @@ def _state() -> Iterator[Fault]:
 
 
 def _orders() -> Iterator[Fault]:
-    refused = {mode: replace(unmoved(mode), promise="refused") for mode in Mode}
+    rejected = {mode: replace(unmoved(mode), promise="rejected") for mode in Mode}
     arm_late = orders.late("arm", "old (limit 1000 ms)")
     for mode in (IDLE, HOLD):
         yield Fault(
             "arm, delivered late",
             "sent in time, the tick process stopped for 1.3 s",
             mode,
-            refused[mode],
+            rejected[mode],
             arm_late,
         )
     yield Fault(
@@ -207,22 +207,22 @@ def _orders() -> Iterator[Fault]:
         "arm for another robot",
         "its name in the order",
         IDLE,
-        refused[IDLE],
-        orders.refused("the order is for another-arm", "arm", **other),
+        rejected[IDLE],
+        orders.rejected("the order is for another-arm", "arm", **other),
     )
     yield Fault(
         "arm without a stamp",
         "a bare order, as a script may send it",
         IDLE,
-        refused[IDLE],
-        orders.refused("stamp_ns of an answer", "arm", stamp_ns=None),
+        rejected[IDLE],
+        orders.rejected("stamp_ns of an answer", "arm", stamp_ns=None),
     )
     yield Fault(
         "stop for another robot",
         "its name in the order",
         ARMED,
         replace(UNDISTURBED, promise="refused, motion goes on"),
-        orders.refused("the order is for another-arm", "stop", **other),
+        orders.rejected("the order is for another-arm", "stop", **other),
     )
 
 

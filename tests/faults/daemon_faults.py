@@ -1,4 +1,4 @@
-"""What befalls the daemon and its computer: processes, pictures, plans, load, clocks, its end."""
+"""What befalls the daemon and its computer: processes, images, plans, load, clocks, its end."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tests.faults import injections as inject
 from tests.faults import mishaps, orders, scribbles
 from tests.faults.deployment import (
     CAMERA_MS,
+    CHUNK_MS,
     FAULT_AFTER_MS,
     FROZEN_MS,
     LATE_MS,
-    PLAN_MS,
     Setup,
 )
 from tests.faults.fault import (
@@ -61,7 +61,7 @@ def _processes() -> Iterator[Fault]:
 
     yield fault(kill, "flight", UNDISTURBED, 0.8)
     yield fault(stop, "flight", UNDISTURBED, 0.8)
-    yield fault(stop, "inference", latched(PLAN_MS, "the plan is"), 0.3)
+    yield fault(stop, "inference", latched(CHUNK_MS, "the plan is"), 0.3)
     for camera in ("camera cam_high", "camera cam_low"):
         yield fault(stop, camera, held(CAMERA_MS, camera), CAMERA_MS / 1e3 + 0.6)
     yield fault(kill, "inference", DIED, 0.3)
@@ -141,24 +141,24 @@ def _ends() -> Iterator[Fault]:
     )
 
 
-def _pictures() -> Iterator[Fault]:
+def _images() -> Iterator[Fault]:
     def fault(
         name: str, how: str, outcome: Outcome, injection: Injection, lasts_s: float = 0.3
     ) -> Fault:
         return Fault(name, how, ARMED, outcome, injection, lasts_s=lasts_s)
 
-    stale, frozen = held(CAMERA_MS, "camera cam_low is"), held(FROZEN_MS, "the same picture")
+    stale, frozen = held(CAMERA_MS, "camera cam_low is"), held(FROZEN_MS, "the same image")
     gone = latched(CAMERA_MS, "camera cam_low is")
-    yield fault("camera freezes", "the same picture", frozen, inject.show(inject.frozen), 1.1)
-    yield fault("camera stops", "no pictures", stale, inject.show(lambda _: None), 1.0)
+    yield fault("camera freezes", "the same image", frozen, inject.show(inject.frozen), 1.1)
+    yield fault("camera stops", "no images", stale, inject.show(lambda _: None), 1.0)
     yield fault("camera unplugged", "its server goes, and comes back", gone, inject.unplug)
     yield fault("camera of another size", "another height", gone, inject.replace_camera)
     yield fault(
-        "camera drops", "2 of 3 pictures missing", UNDISTURBED, inject.show(inject.every(3)), 1.5
+        "camera drops", "2 of 3 images missing", UNDISTURBED, inject.show(inject.every(3)), 1.5
     )
     yield fault(
         "camera comes and goes",
-        "a picture every 700 ms",
+        "an image every 700 ms",
         replace(
             faulted(4 * 700 + FAULT_AFTER_MS, "gaps again and again"),
             promise="HOLD in every gap, and FAULT when they add up",
@@ -166,7 +166,7 @@ def _pictures() -> Iterator[Fault]:
         ),
         inject.show(inject.every(21)),
     )
-    refusing = held(PLAN_MS, "the plan is|the policy commands")
+    refusing = held(CHUNK_MS, "the plan is|the policy commands")
     for name, how, mood, outcome in (
         ("inference gives NaN", "no plan", "nan", refusing),
         ("inference gives 1e30", "an unusable plan", "huge", refusing),
@@ -174,7 +174,7 @@ def _pictures() -> Iterator[Fault]:
         ("inference gives another shape", "3 rows too few", "shape", DIED),
         ("inference throws", "an index that is not there", "throw", DIED),
     ):
-        lasts_s = 0.3 if outcome is DIED else PLAN_MS / 1e3 + 0.6
+        lasts_s = 0.3 if outcome is DIED else CHUNK_MS / 1e3 + 0.6
         injection = inject.engine_fails(mood)
         yield fault(name, f"an ONNX model that does: {how}", outcome, injection, lasts_s)
 
@@ -256,7 +256,7 @@ def _others() -> Iterator[Fault]:
         "inference hangs",
         "an ONNX loop without end",
         ARMED,
-        latched(PLAN_MS, "the plan is"),
+        latched(CHUNK_MS, "the plan is"),
         inject.engine_fails("hang"),
         spends=True,
     )
@@ -275,7 +275,7 @@ def _no_mount() -> str:
 def daemon_faults() -> Iterator[Fault]:
     """All of them; those that end the daemon come last."""
     yield from _processes()
-    yield from _pictures()
+    yield from _images()
     yield from _chunks()
     yield from _world()
     yield from _others()

@@ -19,7 +19,7 @@ from tests.faults.life import Bounds, Life, Vector
 
 RATE_HZ = 50
 STATE_MS, CAMERA_MS, CONTROLLER_MS = 200, 400, 300
-FROZEN_MS, PLAN_MS, FAULT_AFTER_MS = 500, 500, 2000
+FROZEN_MS, CHUNK_MS, FAULT_AFTER_MS = 500, 500, 2000
 FOLLOW_MS = 200
 FLIGHT_MB = 16
 LATE_MS = 450
@@ -37,7 +37,7 @@ class Setup:
     """What a daemon is started with, besides the usual.
 
     `velocity` and `acceleration` of every joint, and `turn_s`, the period of the policy's motion.
-    `late`: `cam_low` is known to deliver its pictures late. `clock`: the wall clock and the time
+    `late`: `cam_low` is known to deliver its images late. `clock`: the wall clock and the time
     that goes on in suspend are what `rig.clock` says. `small_disk`: the flight recorder has a disk
     of its own.
     """
@@ -118,7 +118,7 @@ def write_config(
         f"control: {{rate_hz: {RATE_HZ}, policy_hz: 50, ease_in_ms: 300, "
         f"follow_after_ms: {FOLLOW_MS}}}",
         f"staleness: {{state_ms: {STATE_MS}, camera_ms: {CAMERA_MS + setup.late * LATE_MS}, "
-        f"plan_ms: {PLAN_MS}, controller_ms: {CONTROLLER_MS}, frozen_ms: {FROZEN_MS}, "
+        f"chunk_ms: {CHUNK_MS}, controller_ms: {CONTROLLER_MS}, frozen_ms: {FROZEN_MS}, "
         f"fault_after_ms: {FAULT_AFTER_MS}}}",
         f"flight: {{folder: '{flights}', max_mb: {FLIGHT_MB}}}",
         f"link: {{ttl_ms: {bounds.ttl_ns / 1e6:g}, state_port: {ports.state}, "

@@ -214,7 +214,7 @@ def _shape(out: str) -> Nodes:
 
 
 def _throw(out: str) -> Nodes:
-    """An index that only the picture decides: nothing can see before the run that it is wrong."""
+    """An index that only the image decides: nothing can see before the run that it is wrong."""
     return [
         helper.make_node("Cast", ["low"], ["index"], to=TensorProto.INT64),
         helper.make_node("Gather", ["well", "index"], ["row"], axis=0),

@@ -1,7 +1,7 @@
 """The ways to break a running daemon: each breaks it on entry and mends it on exit.
 
 Nothing here is a hook in the product: signals, bytes written into the shared memory or the pipes
-of a running process, pictures, load, clocks and a disk. What the arm does is in `mishaps`, what
+of a running process, images, load, clocks and a disk. What the arm does is in `mishaps`, what
 is ordered in `orders`.
 """
 
@@ -132,15 +132,15 @@ def shout(rig: Rig) -> Iterator[None]:
     yield
 
 
-# --- pictures: what inference fails at, and what cameras do
+# --- images: what inference fails at, and what cameras do
 
 
-def show(picture: Show) -> Injection:
+def show(image: Show) -> Injection:
     """Have the camera show something else."""
 
     @contextmanager
     def inject(rig: Rig) -> Iterator[None]:
-        rig.webcam.show = picture
+        rig.webcam.show = image
         try:
             yield
         finally:
@@ -155,12 +155,12 @@ def engine_fails(how: str) -> Injection:
 
 
 def frozen(number: int) -> bytes:
-    """The same picture for ever."""
+    """The same image for ever."""
     return jpeg(60)
 
 
 def every(period: int) -> Show:
-    """Only every so many-th picture arrives."""
+    """Only every so many-th image arrives."""
     return lambda number: lively()(number // period) if number % period == 0 else None
 
 
@@ -176,7 +176,7 @@ def unplug(rig: Rig) -> Iterator[None]:
 
 @contextmanager
 def replace_camera(rig: Rig) -> Iterator[None]:
-    """Another camera at the same address, with pictures of another height, until the end."""
+    """Another camera at the same address, with images of another height, until the end."""
     with unplug(rig), show(lambda number: jpeg(60 + number % 3, height=96))(rig):
         rig.webcam.replug()
         yield

@@ -32,17 +32,17 @@ _BATCH = 100
 def bodies(seed: int = 1) -> Iterator[bytes]:
     """Endless messages that are nobody's."""
     chance = random.Random(seed)
-    pose = {f"j{index}": 0.1 for index in range(6)}
+    positions = {f"j{index}": 0.1 for index in range(6)}
     state: dict[str, Any] = {"v": 1, "robot": "", "source": "junk", "clock": "", "seq": 1, "t": 0.0}
-    state |= {"t_boot_ns": 0, "state": pose, "ack_boot": "", "ack_seq": 0}
+    state |= {"t_boot_ns": 0, "state": positions, "ack_boot": "", "ack_seq": 0}
     near = [
         b"",
         b"\x01",
         b"\x00nobody",
         b"\x02" + bytes(100),
         msgpack.packb({**state, "v": 2}),
-        msgpack.packb({**state, "state": {**pose, "j0": float("nan")}}),
-        msgpack.packb({**state, "state": {**pose, "j0": "up"}}),
+        msgpack.packb({**state, "state": {**positions, "j0": float("nan")}}),
+        msgpack.packb({**state, "state": {**positions, "j0": "up"}}),
         msgpack.packb({**state, "robot": "another"}),
         msgpack.packb({**state, "source": ""}),
         msgpack.packb({**state, "seq": "1", "t": None, "state": [1, 2]}),

@@ -329,8 +329,13 @@ def not_acting(state: State) -> State:
 def no_state(state: State) -> bytes:
     """In turn: not a number, words, one joint only, a number beyond all, and no msgpack."""
     body: dict[str, Any] = {"v": 1, **{name: getattr(state, name) for name in _FIELDS}}
-    pose = dict(state.state)
-    wrong = ({**pose, "j0": float("nan")}, {**pose, "j0": "up"}, {"j0": 0.0}, {**pose, "j0": 1e300})
+    positions = dict(state.state)
+    wrong = (
+        {**positions, "j0": float("nan")},
+        {**positions, "j0": "up"},
+        {"j0": 0.0},
+        {**positions, "j0": 1e300},
+    )
     turn = state.seq % (len(wrong) + 1)
     if turn == len(wrong):
         return b"\xc1"
@@ -363,7 +368,7 @@ def _arming_fails(rig: Rig, words: str) -> None:
 
 @contextmanager
 def no_plan(rig: Rig) -> Iterator[None]:
-    """Pictures that do not fit together; an operator arms."""
+    """Images that do not fit together; an operator arms."""
     rig.wait(lambda: "waiting" in _inference(rig), "inference to say what it waits for")
     time.sleep(1)
     rig.notes.append(f"inference {_inference(rig)}")

@@ -111,19 +111,19 @@ def flood_and_ask(rig: Rig) -> Iterator[None]:
         yield
 
 
-def refused(words: str, command: str, **fields: Any) -> Injection:
+def rejected(words: str, command: str, **fields: Any) -> Injection:
     """An order that must be refused with these words; without `stamp_ns` it has a fresh one."""
 
     @contextmanager
     def inject(rig: Rig) -> Iterator[None]:
         fresh = {"robot": ROBOT, "stamp_ns": rig.order("ping")["stamp_ns"]} | fields
-        _refused(rig, words, command, **{k: v for k, v in fresh.items() if v is not None})
+        _rejected(rig, words, command, **{k: v for k, v in fresh.items() if v is not None})
         yield
 
     return inject
 
 
-def _refused(rig: Rig, words: str, command: str, **fields: Any) -> None:
+def _rejected(rig: Rig, words: str, command: str, **fields: Any) -> None:
     try:
         rig.order(command, **fields)
     except LinkError as error:

@@ -15,7 +15,7 @@ from tests.faults.promise import RESTING, distance
 _SILENT_NS = 300_000_000
 _STILL = 0.05  # rad/s: an arm that has come to rest
 MARGIN_MS = 100
-"""Added to every deadline that ticks decide: some periods, and pictures on their way."""
+"""Added to every deadline that ticks decide: some periods, and images on their way."""
 SLOW_MARGIN_MS = 1000
 """The same where the supervisor must first notice something: it runs when it gets a turn."""
 

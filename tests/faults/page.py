@@ -15,11 +15,11 @@ from tests.faults.body import Servo
 from tests.faults.deployment import (
     BOUNDS,
     CAMERA_MS,
+    CHUNK_MS,
     CONTROLLER_MS,
     FAULT_AFTER_MS,
     FOLLOW_MS,
     FROZEN_MS,
-    PLAN_MS,
     RATE_HZ,
     STATE_MS,
 )
@@ -69,8 +69,8 @@ without torque, and lie about itself. Commands and arm are judged by the daemon'
   client's gentle stop, and then the arm rests;
 - **nothing left**: no process, port, file descriptor, shared memory or temporary file.
 
-Limits of age in these runs: state {STATE_MS} ms, camera {CAMERA_MS} ms, plan {PLAN_MS} ms,
-acknowledgement {CONTROLLER_MS} ms, frozen picture {FROZEN_MS} ms, gap until FAULT
+Limits of age in these runs: state {STATE_MS} ms, camera {CAMERA_MS} ms, plan {CHUNK_MS} ms,
+acknowledgement {CONTROLLER_MS} ms, frozen image {FROZEN_MS} ms, gap until FAULT
 {FAULT_AFTER_MS} ms. A promise in ms has a margin of {MARGIN_MS} ms, or {SLOW_MARGIN_MS / 1e3:g} s
 where the supervisor must first notice that a process died. "Reaction" is from the fault to the
 first message that does not drive the arm, or to the expiry of the last one. The arm's peak speed is

@@ -259,7 +259,7 @@ class Rig:
                 raise AssertionError(f"the daemon ended: {self.said()[-1500:]}")
             return False
         cameras, inference = status["cameras"], status["inference"]
-        roles = [role for _, role in self.family()]
+        roles = [role for _, role in self.processes()]
         return (
             all(roles.count(role) == count for role, count in _ROLES.items())
             and all(camera["state"] == "ok" for camera in cameras.values())
@@ -277,7 +277,7 @@ class Rig:
 
     # --- processes
 
-    def family(self) -> list[tuple[psutil.Process, str]]:
+    def processes(self) -> list[tuple[psutil.Process, str]]:
         """The children that run, each with its role."""
         found = []
         with suppress(psutil.NoSuchProcess):
@@ -298,7 +298,7 @@ class Rig:
         if target == "supervisor":
             return psutil.Process(self.daemon.pid)
         role, _, name = target.partition(" ")
-        for child, found in self.family():
+        for child, found in self.processes():
             if found == role and (not name or (name == "cam_high") == _reads_video(child)):
                 return child
         raise AssertionError(f"no process {target}; {self.said()[-1500:]}")
@@ -307,7 +307,7 @@ class Rig:
 
     def end(self) -> list[str]:
         """End the daemon and everything round it; what went wrong or was left behind, in words."""
-        self.family()
+        self.processes()
         if self.daemon.poll() is None:
             self.daemon.send_signal(signal.SIGTERM)
         try:

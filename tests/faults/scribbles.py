@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from actd.runtime.channels import Blocks, Shapes, open_blocks
+from actd.runtime.channels import Channels, Shapes, open_channels
 from actd.runtime.shm import Ring
 from tests.faults.engine import CHUNK, JOINTS
 from tests.faults.injections import Injection
@@ -91,18 +91,18 @@ def from_the_future(ring: Ring, chance: random.Random) -> None:
 def _plan_ring(rig: Rig) -> Ring:
     """The daemon's own plan ring, through a file of the inference process."""
     shapes = Shapes(cameras={}, chunk_size=CHUNK, action_dim=len(JOINTS), state_dim=0, env_dim=0)
-    like = _keep_plans(open_blocks(shapes)).fd
+    like = _keep_plans(open_channels(shapes)).fd
     size = os.fstat(like).st_size
     os.close(like)
     for link in Path(f"/proc/{rig.process('inference').pid}/fd").iterdir():
         with suppress(OSError):
             if "memfd:actd" in str(link.readlink()) and link.stat().st_size == size:
-                return _keep_plans(open_blocks(shapes, {"chunk": os.open(link, os.O_RDWR)}))
+                return _keep_plans(open_channels(shapes, {"chunk": os.open(link, os.O_RDWR)}))
     raise AssertionError("the plan ring was not found among the files of the inference process")
 
 
-def _keep_plans(blocks: Blocks) -> Ring:
+def _keep_plans(channels: Channels) -> Ring:
     """Give back the descriptors of all rings but that of the plans."""
-    for fd in set(blocks.fds.values()) - {blocks.chunks.fd}:
+    for fd in set(channels.fds.values()) - {channels.chunks.fd}:
         os.close(fd)
-    return blocks.chunks
+    return channels.chunks

@@ -1,4 +1,4 @@
-"""A network camera whose pictures, rate and presence a test decides."""
+"""A network camera whose images, rate and presence a test decides."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from actd.sim.mjpeg import MjpegServer
 from tests.faults.engine import HEIGHT, WELL, WIDTH
 
 Show = Callable[[int], bytes | None]
-"""From the number of the picture to its JPEG; None: none is sent."""
+"""From the number of the image to its JPEG; None: none is sent."""
 
 _RATE_HZ = 30
 _NAME = "cam_low"
@@ -23,15 +23,15 @@ _NAME = "cam_low"
 
 @cache
 def jpeg(level: int, height: int = HEIGHT, width: int = WIDTH) -> bytes:
-    """A grey picture."""
+    """A grey image."""
     done, data = cv2.imencode(".jpg", np.full((height, width, 3), level, np.uint8))
     if not done:
-        raise RuntimeError("OpenCV could not encode a picture")
+        raise RuntimeError("OpenCV could not encode an image")
     return data.tobytes()
 
 
 def lively(level: int = WELL) -> Show:
-    """Pictures about one grey level, no two in a row alike."""
+    """Images about one grey level, no two in a row alike."""
     return lambda number: jpeg(level + number % 3)
 
 
@@ -73,6 +73,6 @@ class Webcam:
         for number in itertools.count():
             if self._over.wait(max(0.0, begun_s + number / _RATE_HZ - time.monotonic())):
                 return
-            picture, server = self.show(number), self._server
-            if picture is not None and server is not None:
-                server.publish(_NAME, picture)
+            image, server = self.show(number), self._server
+            if image is not None and server is not None:
+                server.publish(_NAME, image)

@@ -20,17 +20,17 @@ from hypothesis import strategies as st
 from actd.errors import RecordingError
 from actd.flightlog.format import HEADER_BYTES, Segment, file_dtype, mend, read_segment
 from actd.flightlog.reader import Gap, default_flights, read_flight, segment_files
-from actd.flightlog.writer import FlightLog
+from actd.flightlog.writer import FlightLogWriter
 
-FIELDS = [("t_ns", "<i8"), ("pose", "<f8", (3,))]
+FIELDS = [("t_ns", "<i8"), ("positions", "<f8", (3,))]
 BODY = np.dtype(FIELDS)
 RECORD = file_dtype(FIELDS)
-PLAN_FIELDS = [("t_observation_ns", "<i8"), ("actions", "<f4", (2, 3))]
-PLAN_BODY = np.dtype(PLAN_FIELDS)
+CHUNK_FIELDS = [("t_observation_ns", "<i8"), ("actions", "<f4", (2, 3))]
+CHUNK_BODY = np.dtype(CHUNK_FIELDS)
 SETTINGS: dict[str, Any] = {
     "schema": 1,
     "run": "test",
-    "dtypes": {"ticks": FIELDS, "chunks": PLAN_FIELDS},
+    "dtypes": {"ticks": FIELDS, "chunks": CHUNK_FIELDS},
 }
 MAX_BYTES = 32 * 1024  # segments of 1 KiB
 
@@ -39,8 +39,8 @@ def body(number: int) -> bytes:
     return np.array((number * 10, [number, 0.5, -number]), BODY).tobytes()
 
 
-def plan_body(number: int) -> bytes:
-    return np.array((number * 10, np.full((2, 3), number)), PLAN_BODY).tobytes()
+def chunk_body(number: int) -> bytes:
+    return np.array((number * 10, np.full((2, 3), number)), CHUNK_BODY).tobytes()
 
 
 def write_segment(path: Path, count: int) -> Segment:
@@ -50,13 +50,13 @@ def write_segment(path: Path, count: int) -> Segment:
     return segment
 
 
-def new_log(flights: Path, run: str = "a") -> FlightLog:
-    log = FlightLog(flights / run, SETTINGS, MAX_BYTES)
+def new_log(flights: Path, run: str = "a") -> FlightLogWriter:
+    log = FlightLogWriter(flights / run, SETTINGS, MAX_BYTES)
     log.begin()
     return log
 
 
-def append_ticks(log: FlightLog, numbers: range) -> None:
+def append_ticks(log: FlightLogWriter, numbers: range) -> None:
     for number in numbers:
         log.append("ticks", number, body(number))
 
@@ -69,7 +69,7 @@ def test_a_segment_reads_while_open_and_after_sealing(tmp_path: Path) -> None:
     segment.seal()
     records = read_segment(path, RECORD)
     assert records["t_ns"].tolist() == [n * 10 for n in range(1, 8)]
-    assert records["pose"][2].tolist() == [3, 0.5, -3]
+    assert records["positions"][2].tolist() == [3, 0.5, -3]
     assert path.stat().st_size == HEADER_BYTES + 7 * RECORD.itemsize < open_size
 
 
@@ -123,7 +123,7 @@ def test_a_run_is_read_whole_across_segments(tmp_path: Path) -> None:
     for number in range(1, 101):
         log.append("ticks", number, body(number))
         if number % 10 == 0:
-            log.append("chunks", number // 10, plan_body(number // 10))
+            log.append("chunks", number // 10, chunk_body(number // 10))
     running = read_flight(tmp_path)
     log.close()
     flight = read_flight(tmp_path / "a")
@@ -196,7 +196,7 @@ def test_all_runs_together_stay_within_the_size(tmp_path: Path) -> None:
         for number in range(1, 600):
             log.append("ticks", number, body(number))
             if number % 10 == 0:
-                log.append("chunks", number // 10, plan_body(number // 10))
+                log.append("chunks", number // 10, chunk_body(number // 10))
             assert folder_bytes(tmp_path) <= MAX_BYTES
         log.close()
     assert not (tmp_path / "a").exists()
@@ -211,7 +211,7 @@ def test_the_newest_stretch_keeps_its_plans_when_the_run_outgrows_the_size(tmp_p
     for number in range(1, 3000):
         log.append("ticks", number, body(number))
         if number % 100 == 0:
-            log.append("chunks", number // 100, plan_body(number // 100))
+            log.append("chunks", number // 100, chunk_body(number // 100))
     flight = read_flight(tmp_path)
     first = int(flight.ticks["number"][0])
     assert first > 1

@@ -24,7 +24,7 @@ class LateArm(threading.Thread):
         super().__init__(daemon=True)
         self._ports = ports
         self._dead_s = dead_s
-        self.pose = dict(JOINTS)
+        self.positions = dict(JOINTS)
         self.received: list[Action] = []
         self.env: tuple[float, ...] = ()
         self.acting = True
@@ -37,7 +37,7 @@ class LateArm(threading.Thread):
         with Robot(ROBOT, ports=self._ports) as robot:
             while not self._over.is_set():
                 if self.alive:
-                    robot.send_state(self.pose, self.env, acting=self.acting)
+                    robot.send_state(self.positions, self.env, acting=self.acting)
                 action = robot.receive(0.004)
                 now = time.monotonic()
                 if action is not None and (
@@ -48,7 +48,7 @@ class LateArm(threading.Thread):
                 while due and due[0][0] <= now:
                     told = due.pop(0)[1]
                     if told.moves and not self.stubborn:
-                        self.pose.update(told.action)
+                        self.positions.update(told.action)
 
     @property
     def modes(self) -> set[str]:

@@ -39,7 +39,7 @@ def recording(seconds: float, late_s: float) -> np.ndarray:
     commands = [lambda s: np.sin(2.1 * s) + 0.3 * np.sin(5 * s), lambda s: np.cos(3.3 * s)]
     for j, command in enumerate(commands):
         ticks["action"][:, j] = command(ticks["sent_ns"] / 1e9)
-        ticks["pose"][:, j] = command(ticks["wake_ns"] / 1e9 - late_s)
+        ticks["positions"][:, j] = command(ticks["wake_ns"] / 1e9 - late_s)
     return ticks
 
 
@@ -49,11 +49,11 @@ def test_every_joint_that_moved_is_measured_and_the_other_refused_by_name() -> N
     for joint in found[:2]:
         assert joint.delay is not None
         assert joint.delay.delay_ns == pytest.approx(57e6, abs=1e6)
-    assert "less than 1% of its range" in found[2].refused
+    assert "less than 1% of its range" in found[2].rejected
     assert latency_ms(found) == 57
     assert lines(found)[-1] == "control: {actuation_latency_ms: 57}"
     assert "gripper   not measured" in "\n".join(lines(found))
-    assert as_json(found)["joints"]["gripper"] == {"refused": found[2].refused}
+    assert as_json(found)["joints"]["gripper"] == {"rejected": found[2].rejected}
 
 
 def test_breaks_are_not_measured_across() -> None:
@@ -71,7 +71,7 @@ def test_breaks_are_not_measured_across() -> None:
 def test_states_slower_than_ticks_keep_their_own_times() -> None:
     ticks = recording(20, 0.04)
     for first in range(0, len(ticks), 3):
-        ticks["pose"][first : first + 3] = ticks["pose"][first]
+        ticks["positions"][first : first + 3] = ticks["positions"][first]
         ages = ticks["wake_ns"][first : first + 3] - ticks["wake_ns"][first]
         ticks["state_age_ns"][first : first + 3] = ages
     found = joint_delays(ticks, CONTROL, JOINTS)[0]
@@ -89,7 +89,7 @@ def test_a_recording_without_commands_says_so() -> None:
 
 def test_no_measurement_is_no_number() -> None:
     with pytest.raises(ActdError, match="j: it rested"):
-        lines([JointDelay("j", refused="it rested")])
+        lines([JointDelay("j", rejected="it rested")])
 
 
 def test_a_joint_of_its_own_delay_gets_a_line_of_its_own() -> None:
@@ -103,7 +103,7 @@ def test_a_joint_of_its_own_delay_gets_a_line_of_its_own() -> None:
 
 def test_a_continuous_joint_goes_on_where_a_turn_ends() -> None:
     ticks = recording(20, 0.04)
-    for field in ("action", "pose"):
+    for field in ("action", "positions"):
         beyond = ticks[field][:, 0] + np.pi
         ticks[field][:, 0] = (beyond + np.pi) % (2 * np.pi) - np.pi
     limits = {"lower": [-1e9, -3.0, 0.0], "upper": [1e9, 3.0, 1.0]}

@@ -115,7 +115,7 @@ def test_a_known_delay_is_measured(config_file: Path, arm: LateArm, ports: Ports
 
 
 def test_a_continuous_joint_is_measured_where_a_turn_ends(config_file: Path, arm: LateArm) -> None:
-    arm.pose["wrist"] = np.pi - 0.03
+    arm.positions["wrist"] = np.pi - 0.03
     found = measure_steps(load(config_file), "wrist", 0.06, 1, lambda _: None)
     assert found.delay is not None
     assert 0.095 < found.delay.delay_ns / 1e9 < 0.2
@@ -233,7 +233,7 @@ def test_nothing_moves_unasked(config_file: Path, arm: LateArm) -> None:
 
 def test_an_arm_that_was_moved_while_asked_is_left_alone(config_file: Path, arm: LateArm) -> None:
     def move(_: str) -> None:
-        arm.pose["elbow"] = 0.4
+        arm.positions["elbow"] = 0.4
         time.sleep(0.2)
 
     with pytest.raises(ActdError, match=r"moved from -0\.2 to 0\.4 while you were asked"):
@@ -251,7 +251,7 @@ def test_a_running_daemon_is_not_disturbed(config_file: Path, ports: Ports) -> N
 
 
 @pytest.mark.parametrize(
-    ("pose", "env", "reason"),
+    ("positions", "env", "reason"),
     [
         ({"left": 0.1}, (), "shoulder, elbow, wrist, gripper, … missing; they name left"),
         (JOINTS, (1.0,), "env: found 1 values, expected 0"),
@@ -261,11 +261,11 @@ def test_a_running_daemon_is_not_disturbed(config_file: Path, ports: Ports) -> N
 def test_a_state_that_does_not_fit_is_told(
     config_file: Path,
     arm: LateArm,
-    pose: dict[str, float],
+    positions: dict[str, float],
     env: tuple[float, ...],
     reason: str,
 ) -> None:
-    arm.pose, arm.env = dict(pose), env
+    arm.positions, arm.env = dict(positions), env
     with (
         session(load(config_file), 8, 1.0) as subject,
         pytest.raises(LinkError, match=f"robot state: .* messages refused: {reason}"),
@@ -339,9 +339,9 @@ def test_the_chunk_holds_every_target_and_ends_at_rest(config_file: Path) -> Non
 
 def test_who_is_outside_the_limits_is_told_to_move(config_file: Path) -> None:
     config = load(config_file)
-    pose = np.array([1.05, 0.999, 4.0, -0.0001, 0.3])
-    assert held(config, pose).tolist() == [1.0, 0.999, 4.0, 0.0, 0.0]
-    words = sentence(config, joint_plan(config, "elbow", 0.1, 1), pose)
+    positions = np.array([1.05, 0.999, 4.0, -0.0001, 0.3])
+    assert held(config, positions).tolist() == [1.0, 0.999, 4.0, 0.0, 0.0]
+    words = sentence(config, joint_plan(config, "elbow", 0.1, 1), positions)
     assert words.endswith(
         "all other joints hold their pose; shoulder goes from 1.05 back to its limit 1"
     )

@@ -35,7 +35,7 @@ def test_everything_is_told_in_json(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["inspect", str(folder), "--json"])
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
-    assert told["generation"] == "lerobot-0.1"
+    assert told["checkpoint_format"] == "lerobot-0.1"
     assert told["inputs"][1] == {
         "key": "observation.environment_state",
         "type": "ENV",

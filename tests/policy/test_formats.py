@@ -15,7 +15,7 @@ import torch
 from actd.errors import ActdError, CheckpointError, UsageError
 from actd.policy.checkpoint import Checkpoint, load_checkpoint, open_checkpoint
 from actd.policy.normalization import affine
-from actd.policy.overrides import Hints
+from actd.policy.overrides import Overrides
 from tests import golden, layouts
 from tests.policy.edit import edit_json, edit_tensors, forget, put
 
@@ -24,9 +24,9 @@ STATE_MIN = "normalize_inputs.buffer_observation_state.min"
 ACTION_MAX = "unnormalize_outputs.buffer_action.max"
 
 
-def refused(folder: Path, hints: Hints | None = None) -> str:
+def refused(folder: Path, overrides: Overrides | None = None) -> str:
     with pytest.raises(ActdError) as caught:
-        load_checkpoint(folder, hints)
+        load_checkpoint(folder, overrides)
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -52,7 +52,7 @@ def test_every_layout_is_recognised_and_says_the_same(
     name: str, modern: Checkpoint, tmp_path: Path
 ) -> None:
     folder = layouts.LAYOUTS[name](CASE, tmp_path / "again")
-    assert open_checkpoint(folder).generation.name == name
+    assert open_checkpoint(folder).checkpoint_format.name == name
     found = load_checkpoint(folder)
     assert found.recognised.startswith(f"{folder.resolve()}: LeRobot ")
     assert found.spec == modern.spec
@@ -143,9 +143,9 @@ def test_several_datasets_must_be_told_apart(tmp_path: Path) -> None:
     edit_tensors(folder / "model.safetensors", other)
     message = refused(folder)
     assert all(word in message for word in ("buffer_action", "so100, so101", "--dataset"))
-    chosen = load_checkpoint(folder, Hints(dataset="so101"))
+    chosen = load_checkpoint(folder, Overrides(dataset="so101"))
     np.testing.assert_array_equal(chosen.statistics["action"]["max"], [9.0] * 6)
-    message = refused(folder, Hints(dataset="lab"))
+    message = refused(folder, Overrides(dataset="lab"))
     assert all(word in message for word in ("--dataset", "'lab'", "so100, so101"))
 
 
@@ -217,22 +217,22 @@ def test_a_single_image_is_a_camera_too(oldest: Path) -> None:
 
 
 def test_options_of_the_original_do_not_fit_lerobot(old: Path) -> None:
-    message = refused(old, Hints(heads=8))
+    message = refused(old, Overrides(heads=8))
     assert "--heads" in message
     assert "LeRobot 0.1" in message
     with pytest.raises(UsageError):
-        load_checkpoint(old, Hints(cameras=("top",)))
+        load_checkpoint(old, Overrides(cameras=("top",)))
 
 
 def test_a_dataset_is_chosen_only_where_there_are_some(old: Path, tmp_path: Path) -> None:
-    assert "only statistics without" in refused(old, Hints(dataset="lab"))
+    assert "only statistics without" in refused(old, Overrides(dataset="lab"))
     modern = golden.write_checkpoint(CASE, tmp_path / "modern")
-    assert "--dataset" in refused(modern, Hints(dataset="lab"))
+    assert "--dataset" in refused(modern, Overrides(dataset="lab"))
 
 
 def test_format_original_looks_for_nothing_else(old: Path) -> None:
     with pytest.raises(CheckpointError, match=r"policy_best\.ckpt"):
-        load_checkpoint(old, Hints(format="original"))
+        load_checkpoint(old, Overrides(format="original"))
 
 
 def test_steps_are_found_by_name_and_files_by_state_file(tmp_path: Path) -> None:

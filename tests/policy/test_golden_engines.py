@@ -14,7 +14,7 @@ import pytest
 
 from actd.engine.load import load_engine
 from actd.export.export import export_checkpoint
-from actd.policy.overrides import Hints
+from actd.policy.overrides import Overrides
 from tests import golden, layouts
 
 EVERY_DAY = {("lerobot-2024", "odd_size_min_max")}
@@ -29,9 +29,13 @@ def cases() -> list[Any]:
     ]
 
 
-def agrees(checkpoint: Path, out: Path, case: str, observations: list[Any], hints: Hints) -> None:
+def agrees(
+    checkpoint: Path, out: Path, case: str, observations: list[Any], overrides: Overrides
+) -> None:
     lines: list[str] = []
-    (built,) = export_checkpoint(checkpoint, out, ["ort-fp32"], report=lines.append, hints=hints)
+    (built,) = export_checkpoint(
+        checkpoint, out, ["ort-fp32"], report=lines.append, overrides=overrides
+    )
     assert any(line.startswith("recognised ") for line in lines)
     engine = load_engine(built.folder)
     found = np.stack([engine.infer(observation) for observation in observations])
@@ -43,7 +47,7 @@ def agrees(checkpoint: Path, out: Path, case: str, observations: list[Any], hint
 def test_older_layouts_agree(layout: str, case: str, tmp_path: Path) -> None:
     checkpoint = layouts.LAYOUTS[layout](case, tmp_path / "checkpoint")
     observations = [golden.observation(case, i) for i in range(golden.OBSERVATIONS)]
-    agrees(checkpoint, tmp_path / "engines", case, observations, Hints())
+    agrees(checkpoint, tmp_path / "engines", case, observations, Overrides())
 
 
 def test_the_original_agrees(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_actions_are_the_originals(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.stack(found), expected, rtol=0, atol=1e-4)
 
 
-def test_a_policy_trained_on_bgr_sees_the_same_picture(tmp_path: Path) -> None:
+def test_a_policy_trained_on_bgr_sees_the_same_image(tmp_path: Path) -> None:
     """Said to be trained on BGR, it must answer to RGB as the RGB one does to BGR."""
     folder = layouts.write_original(tmp_path)
     rgb, bgr = (

@@ -112,7 +112,7 @@ def _reordered(order: tuple[int, ...]) -> Policy:
 @settings(max_examples=12, deadline=None)
 @given(order=st.permutations(range(3)), seed=st.integers(0, 2**32))
 def test_the_order_of_equal_cameras_does_not_matter(order: list[int], seed: int) -> None:
-    """Whichever camera shows which picture, and in whichever order the tokens stand."""
+    """Whichever camera shows which image, and in whichever order the tokens stand."""
     checkpoint, policy = _three_equal_cameras()
     (observation,) = synthetic(checkpoint, count=1, seed=seed)
     keys = [camera.key for camera in checkpoint.spec.cameras]

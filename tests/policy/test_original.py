@@ -16,7 +16,7 @@ import torch
 
 from actd.errors import ActdError, CheckpointError, UsageError
 from actd.policy.checkpoint import load_checkpoint, open_checkpoint
-from actd.policy.overrides import Hints, read_hints
+from actd.policy.overrides import Overrides, read_overrides
 from tests import layouts
 
 HINTS = layouts.ORIGINAL_HINTS
@@ -39,9 +39,9 @@ def edit_weights(folder: Path, change: Callable[[dict[str, Any]], object]) -> No
     torch.save(state, file)
 
 
-def refused(folder: Path, hints: Hints = HINTS) -> str:
+def refused(folder: Path, overrides: Overrides = HINTS) -> str:
     with pytest.raises(ActdError) as caught:
-        load_checkpoint(folder, hints)
+        load_checkpoint(folder, overrides)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -73,7 +73,10 @@ def test_what_is_said_is_not_assumed(original: Path) -> None:
 
 
 def test_it_is_recognised_without_being_told(original: Path) -> None:
-    assert open_checkpoint(original, replace(HINTS, format="auto")).generation.name == "original"
+    assert (
+        open_checkpoint(original, replace(HINTS, format="auto")).checkpoint_format.name
+        == "original"
+    )
 
 
 def test_any_of_its_checkpoints_can_be_named(original: Path) -> None:
@@ -83,19 +86,22 @@ def test_any_of_its_checkpoints_can_be_named(original: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hints", "words"),
+    ("overrides", "words"),
     [
-        (Hints(), ("--cameras", "--image-size", "--heads", "chunk 25", "14 joints", "resnet18")),
+        (
+            Overrides(),
+            ("--cameras", "--image-size", "--heads", "chunk 25", "14 joints", "resnet18"),
+        ),
         (replace(HINTS, heads=None), ("give --heads",)),
         (replace(HINTS, cameras=()), ("give --cameras",)),
         (replace(HINTS, heads=7), ("--heads: 7", "128")),
     ],
 )
 def test_what_no_file_says_is_asked_for(
-    hints: Hints, words: tuple[str, ...], original: Path
+    overrides: Overrides, words: tuple[str, ...], original: Path
 ) -> None:
     with pytest.raises(UsageError) as caught:
-        load_checkpoint(original, hints)
+        load_checkpoint(original, overrides)
     assert all(word in str(caught.value) for word in words), caught.value
 
 
@@ -192,7 +198,7 @@ def test_two_kinds_in_one_folder_are_not_guessed(original: Path, pristine: Path)
         shutil.copy(file, original)
     with pytest.raises(CheckpointError, match=r"--format lerobot or --format original"):
         load_checkpoint(original)
-    assert load_checkpoint(original, Hints(format="lerobot")).spec.chunk_size == 8
+    assert load_checkpoint(original, Overrides(format="lerobot")).spec.chunk_size == 8
     assert load_checkpoint(original, HINTS).spec.chunk_size == 25
 
 
@@ -208,15 +214,15 @@ def test_two_kinds_in_one_folder_are_not_guessed(original: Path, pristine: Path)
 )
 def test_bad_option_is_named(given: dict[str, Any], words: tuple[str, ...]) -> None:
     with pytest.raises(UsageError) as caught:
-        read_hints(**given)
+        read_overrides(**given)
     assert all(word in str(caught.value) for word in words)
 
 
 def test_options_read_back_as_given() -> None:
-    hints = read_hints(
+    overrides = read_overrides(
         format="original", cameras="a, b", image_size="480x640", heads=8, color="bgr", fps=50.0
     )
-    assert hints == Hints("original", ("a", "b"), (480, 640), 8, "bgr", 50.0)
-    assert " ".join(hints.options()) == (
+    assert overrides == Overrides("original", ("a", "b"), (480, 640), 8, "bgr", 50.0)
+    assert " ".join(overrides.options()) == (
         "--format original --cameras a,b --image-size 480x640 --heads 8 --color bgr --fps 50"
     )

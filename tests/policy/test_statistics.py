@@ -25,7 +25,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> PolicySpec:
     return load_checkpoint(folder).spec
 
 
-def test_every_vector_brings_its_statistics_and_no_picture_does(spec: PolicySpec) -> None:
+def test_every_vector_brings_its_statistics_and_no_image_does(spec: PolicySpec) -> None:
     keys = {feature.key for feature in (*spec.vectors, spec.action)}
     assert set(spec.statistics) == keys
     for feature in (*spec.vectors, spec.action):

@@ -13,7 +13,7 @@ from actd.control.controller import Controller, Inputs, Output
 from actd.control.state import Event
 from actd.flightlog.format import file_dtype
 from actd.flightlog.reader import Flight
-from actd.flightlog.writer import FlightLog
+from actd.flightlog.writer import FlightLogWriter
 from actd.runtime.channels import EVENTS, EVENTS_PER_TICK, chunk_dtype, tick_dtype
 from actd.runtime.settings import control_settings
 
@@ -75,7 +75,7 @@ def control_job(mode: str = "temporal") -> dict[str, Any]:
         "max_age": {
             "state_ns": 200_000_000,
             "camera_ns": 500_000_000,
-            "plan_ns": 1_000_000_000,
+            "chunk_ns": 1_000_000_000,
             "controller_ns": 500_000_000,
             "frozen_ns": 1_000_000_000,
             "fault_after_ns": 500_000_000,
@@ -111,7 +111,7 @@ class Invented:
 
     def __post_init__(self) -> None:
         self.controller = Controller(control_settings(control_job(self.mode)))
-        self.pose = np.zeros(DIM)
+        self.positions = np.zeros(DIM)
         self.chance = np.random.default_rng(7)
         self._listened = True
 
@@ -121,7 +121,7 @@ class Invented:
         new = self._new_chunks()
         inputs = Inputs(
             due_ns=self.due_ns,
-            pose=self.pose.copy(),
+            positions=self.positions.copy(),
             state_age_ns=state_age_ns,
             camera_ages_ns={CAMERA: 5_000_000},
             camera_unchanged_ns={CAMERA: 0},
@@ -132,7 +132,7 @@ class Invented:
         output = self.controller.tick(inputs)
         self._record(inputs, output)
         if output.action is not None:
-            self.pose = output.action.copy()
+            self.positions = output.action.copy()
         return output
 
     def run(self, count: int, **options: Any) -> None:
@@ -165,7 +165,7 @@ class Invented:
                 *(inputs.state_age_ns, inputs.controller_age_ns, inputs.source, inputs.rivals),
                 *(inputs.openings, inputs.suspended_ns),
                 *([*inputs.camera_ages_ns.values()], [*inputs.camera_unchanged_ns.values()]),
-                nothing if inputs.pose is None else inputs.pose,
+                nothing if inputs.positions is None else inputs.positions,
                 nothing if output.action is None else output.action,
             )
         )
@@ -211,7 +211,7 @@ def eventful(mode: str = "temporal") -> Invented:
 
 def save(flight: Flight, flights: Path) -> Path:
     """The recording on disk; returns the run's folder."""
-    log = FlightLog(flights / "run", flight.settings, 1 << 26)
+    log = FlightLogWriter(flights / "run", flight.settings, 1 << 26)
     log.begin()
     for stream in ("ticks", "chunks"):
         for record in getattr(flight, stream):

@@ -34,7 +34,7 @@ control:
   crossfade_ms: 100
   ease_in_ms: 200
   actuation_latency_ms: 15
-staleness: {{state_ms: 200, camera_ms: 500, plan_ms: 1000, controller_ms: 500, frozen_ms: 1000,
+staleness: {{state_ms: 200, camera_ms: 500, chunk_ms: 1000, controller_ms: 500, frozen_ms: 1000,
   fault_after_ms: 500}}
 """
 

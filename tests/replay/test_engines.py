@@ -118,12 +118,12 @@ def test_the_figures_are_those_of_the_chunks(
 
 def test_a_dataset_of_another_robot_is_refused(tmp_path: Path, small_engine: Path) -> None:
     state = {"observation.state": JOINTS}
-    for name, vectors, cameras, complaint in (
+    for name, vectors, cameras, diagnostic in (
         ("a", {**state, "action": JOINTS}, {}, "cam_high: .* needs it"),
         ("b", {**state, "action": JOINTS[:6]}, CAMERAS, "6 joints, .* commands 14"),
     ):
         dataset = recorded(tmp_path / name, Form(50, vectors, cameras))
-        with pytest.raises(RecordingError, match=complaint):
+        with pytest.raises(RecordingError, match=diagnostic):
             compare_engines(dataset, [small_engine, small_engine], samples=2)
 
 
@@ -137,5 +137,5 @@ def test_the_command_prints_and_reports(dataset: Dataset, small_engine: Path) ->
     report = json.loads(found.stdout)
     assert report["episodes"] == [0, 1]
     assert report["difference"]["max"] == dict.fromkeys(JOINTS, 0.0)
-    refused = CliRunner().invoke(app, ["replay", *options[:4], "x"])
-    assert isinstance(refused.exception, UsageError)
+    rejected = CliRunner().invoke(app, ["replay", *options[:4], "x"])
+    assert isinstance(rejected.exception, UsageError)

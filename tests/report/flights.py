@@ -12,7 +12,7 @@ from actd.control.chunks import ActionChunk
 from actd.control.controller import Controller, Inputs
 from actd.control.state import Event
 from actd.flightlog.reader import Flight, Gap
-from actd.flightlog.writer import FlightLog
+from actd.flightlog.writer import FlightLogWriter
 from actd.runtime.channels import EVENTS, chunk_dtype, tick_dtype
 from actd.runtime.settings import control_settings
 
@@ -68,7 +68,7 @@ def settings(hz: float) -> dict[str, Any]:
             "max_age": {
                 "state_ns": 200_000_000,
                 "camera_ns": 500_000_000,
-                "plan_ns": 1_000_000_000,
+                "chunk_ns": 1_000_000_000,
                 "controller_ns": 500_000_000,
                 "frozen_ns": 1_000_000_000,
                 "fault_after_ns": 2_000_000_000,
@@ -102,7 +102,7 @@ def fly(
     n = max(1, round(seconds * hz))
     ticks = np.zeros(n, [("number", "<u8"), *tick_dtype(len(JOINTS), len(CAMERAS)).descr])
     chunks = np.zeros(n, [("number", "<u8"), *chunk_dtype(CHUNK, len(JOINTS)).descr])
-    pose, count = np.zeros(len(JOINTS)), 0
+    positions, count = np.zeros(len(JOINTS)), 0
     for k in range(n):
         due_ns = START_NS + k * period_ns
         t_s = k * period_ns / 1e9
@@ -123,7 +123,7 @@ def fly(
         out = control.tick(
             Inputs(
                 due_ns,
-                pose,
+                positions,
                 4_000_000,
                 ages,
                 dict.fromkeys(CAMERAS, 0),
@@ -143,9 +143,11 @@ def fly(
         for place, (number, event) in enumerate(events):
             tick["events"][place], tick["commands"][place] = EVENTS.index(event), number
         tick["state_age_ns"], tick["camera_ages_ns"] = 4_000_000, list(ages.values())
-        tick["pose"], tick["action"] = pose, np.nan if out.action is None else out.action
+        tick["positions"], tick["action"] = positions, np.nan if out.action is None else out.action
         if out.action is not None:
-            pose = pose + 0.35 * (out.action - pose) + rng.normal(0, 1e-3, len(JOINTS))
+            positions = (
+                positions + 0.35 * (out.action - positions) + rng.normal(0, 1e-3, len(JOINTS))
+            )
     return Flight(Path("flights/run"), job, ticks, chunks[:count], ())
 
 
@@ -161,7 +163,7 @@ def record(flight: Flight, folder: Path) -> Path:
     run = folder / flight.settings["run"]
     # The number of a record is the log's own.
     dtypes = {"ticks": flight.ticks.dtype.descr[1:], "chunks": flight.chunks.dtype.descr[1:]}
-    log = FlightLog(run, {**flight.settings, "dtypes": dtypes}, 64 << 20)
+    log = FlightLogWriter(run, {**flight.settings, "dtypes": dtypes}, 64 << 20)
     log.begin()
     for stream, records in (("ticks", flight.ticks), ("chunks", flight.chunks)):
         for one in records:

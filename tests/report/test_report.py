@@ -160,7 +160,7 @@ def test_hardly_anything_recorded_is_a_page_too(subject: object) -> None:
 
 def test_no_camera_and_no_state() -> None:
     flight = fly(2.0)
-    flight.ticks["pose"] = np.nan
+    flight.ticks["positions"] = np.nan
     flight.ticks["camera_ages_ns"] = -1
     assert "never delivered" in flight_page(flight)
     bare = replace(flight, settings={**flight.settings, "cameras": {}})
@@ -212,7 +212,7 @@ def test_the_command(flight: Flight, tmp_path: Path) -> None:
     assert report(run, "--out", target).returncode == 0  # its own page is replaced
     mine = tmp_path / "thesis.html"
     mine.write_text("<p>mine")
-    refused = report(run, "--out", mine)
-    assert (refused.returncode, mine.read_text()) == (2, "<p>mine")
-    assert "not a page of actd" in refused.stderr
+    rejected = report(run, "--out", mine)
+    assert (rejected.returncode, mine.read_text()) == (2, "<p>mine")
+    assert "not a page of actd" in rejected.stderr
     assert report(tmp_path / "nothing").returncode == 1

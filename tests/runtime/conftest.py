@@ -31,7 +31,7 @@ class Daemon:
     config: Path
     ports: Ports
     process: subprocess.Popen[str]
-    family: list[psutil.Process] = field(default_factory=list)
+    processes: list[psutil.Process] = field(default_factory=list)
 
     def operator(self) -> Operator:
         return Operator(ports=self.ports)
@@ -41,11 +41,11 @@ class Daemon:
 
     def wait_ready(self, timeout_s: float = 30) -> None:
         wait_until(self._is_ready, "the daemon to be ready", timeout_s)
-        self.family = psutil.Process(self.process.pid).children(recursive=True)
+        self.processes = psutil.Process(self.process.pid).children(recursive=True)
 
     def child(self, role: str) -> psutil.Process:
         module = f"actd.runtime.{role}"
-        return next(p for p in self.family if p.is_running() and module in p.cmdline())
+        return next(p for p in self.processes if p.is_running() and module in p.cmdline())
 
     def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
         self.process.send_signal(number)
@@ -56,7 +56,7 @@ class Daemon:
         return self.process.returncode, output
 
     def leftovers(self) -> list[str]:
-        _, alive = psutil.wait_procs(self.family, timeout=5)
+        _, alive = psutil.wait_procs(self.processes, timeout=5)
         return [" ".join(process.cmdline()) for process in alive]
 
     def _is_ready(self) -> bool:
@@ -81,19 +81,19 @@ class Arm:
 
     def __init__(self, robot: Robot) -> None:
         self.robot = robot
-        self.pose = dict.fromkeys(JOINTS, 0.0)
+        self.positions = dict.fromkeys(JOINTS, 0.0)
         self.received: list[Action] = []
 
     def cycle(self, seconds: float, *, until: Callable[[Action], bool] | None = None) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            self.robot.send_state(self.pose)
+            self.robot.send_state(self.positions)
             action = self.robot.receive(0.02)
             if action is None or (self.received and action.seq == self.received[-1].seq):
                 continue
             self.received.append(action)
             if action.moves:
-                self.pose.update(action.action)
+                self.positions.update(action.action)
             if until is not None and until(action):
                 return
 
@@ -169,6 +169,6 @@ def daemon(
         if subject.process.poll() is None:
             subject.process.kill()
         subject.process.wait(5)
-        for process in subject.family:
+        for process in subject.processes:
             if process.is_running():
                 process.kill()

@@ -12,10 +12,10 @@ import pytest
 from actd.cameras.base import Frame
 from actd.cameras.config import CameraConfig
 from actd.errors import CameraError
-from actd.runtime.camera import Outlet
+from actd.runtime.camera import FrameWriter
 from actd.runtime.channels import FRAME_SLOTS, frame_dtype
 from actd.runtime.shm import Ring
-from actd.runtime.wakeup import Doorbell
+from actd.runtime.wakeup import WakeUp
 
 SIZE = (8, 12)
 MS = 1_000_000
@@ -40,10 +40,10 @@ class Script:
 
 
 def outlet_of(
-    ring: Ring, bell: Doorbell | None = None, size: tuple[int, int] = SIZE, **keys: object
-) -> Outlet:
+    ring: Ring, bell: WakeUp | None = None, size: tuple[int, int] = SIZE, **keys: object
+) -> FrameWriter:
     config = CameraConfig.model_validate({"index_or_path": 0, "fps": 30, **keys})
-    return Outlet("top", config, ring, bell or Doorbell(), size)
+    return FrameWriter("top", config, ring, bell or WakeUp(), size)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def ring() -> Ring:
     return Ring(frame_dtype(*SIZE), FRAME_SLOTS, crc=False)
 
 
-def deliver(outlet: Outlet, frames: Iterable[tuple[int, int]]) -> None:
+def deliver(outlet: FrameWriter, frames: Iterable[tuple[int, int]]) -> None:
     with pytest.raises(CameraError, match="unplugged"):
         outlet.deliver(Script(frames))
 
@@ -61,7 +61,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 
 def test_frames_are_published_with_the_time_they_last_changed(ring: Ring) -> None:
-    bell = Doorbell()
+    bell = WakeUp()
     deliver(outlet_of(ring, bell), [(0, 1), (33, 2), (66, 2), (100, 2)])
     assert bell.wait(0)
     records = [record for _, record in ring.since(0)]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actd.ranges import parse_ranges, share
-from actd.runtime.cores import Asked
+from actd.ranges import parse_ranges
+from actd.runtime.cores import Asked, share
 
 ALL = {n: tuple(range(n)) for n in (1, 2, 3, 4, 8, 16)}
 

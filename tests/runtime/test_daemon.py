@@ -52,7 +52,7 @@ def test_a_life_from_ready_to_stop(daemon: Daemon) -> None:
         arm = Arm(robot)
         armed(daemon, arm)
         arm.cycle(1.5)
-        moved = np.array(list(arm.pose.values()))
+        moved = np.array(list(arm.positions.values()))
         assert np.abs(moved).max() > 0.02
         status = operator.status()
         assert status["control"]["mode_counts"]["ARMED"] > 30
@@ -62,9 +62,9 @@ def test_a_life_from_ready_to_stop(daemon: Daemon) -> None:
         operator.hold()
         arm.cycle(5, until=lambda a: a.mode is Mode.HOLD)
         arm.cycle(0.5)
-        held = dict(arm.pose)
+        held = dict(arm.positions)
         arm.cycle(0.3)
-        assert arm.pose == held
+        assert arm.positions == held
 
         operator.arm()
         arm.cycle(5, until=lambda a: a.mode is Mode.ARMED)
@@ -294,9 +294,9 @@ def test_status_and_echo_as_commands(daemon: Daemon) -> None:
     messages = [json.loads(x) for x in run("echo", "--count", "3").stdout.splitlines()]
     assert [m["mode"] for m in messages] == [0, 0, 0]
     assert json.loads(run("echo", "status", "--count", "1").stdout)["mode"] == "IDLE"
-    refused = run("arm")
-    assert refused.returncode == 1
-    assert "arm refused: robot state has not delivered" in refused.stderr
+    rejected = run("arm")
+    assert rejected.returncode == 1
+    assert "arm refused: robot state has not delivered" in rejected.stderr
     assert run("stop").returncode == 0
     assert run("reset").returncode == 0
 

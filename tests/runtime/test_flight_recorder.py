@@ -54,7 +54,7 @@ def begin(tmp_path: Path, small_engine: Path, video: Path, free_ports: list[int]
     for daemon in begun:
         daemon.process.kill()
         daemon.process.communicate(timeout=5)
-        for process in daemon.family:
+        for process in daemon.processes:
             if process.is_running():
                 process.kill()
 
@@ -76,8 +76,8 @@ def kill(process: psutil.Process) -> None:
 
 
 def recorder_of(daemon: Daemon) -> list[psutil.Process]:
-    family = psutil.Process(daemon.process.pid).children()
-    return [p for p in family if "actd.runtime.flight_recorder" in p.cmdline()]
+    processes = psutil.Process(daemon.process.pid).children()
+    return [p for p in processes if "actd.runtime.flight_recorder" in p.cmdline()]
 
 
 def test_a_run_with_its_recorder_killed_replays_bit_for_bit(begin: Any, tmp_path: Path) -> None:
@@ -123,9 +123,9 @@ def _other_settings_differ(flown: Flown, folder: Path) -> None:
 def test_a_family_killed_at_once_leaves_a_recording(begin: Any, tmp_path: Path) -> None:
     flown = begin(tmp_path / "flights")
     arm = armed_for(flown, 0.5)
-    for process in [psutil.Process(flown.daemon.process.pid), *flown.daemon.family]:
+    for process in [psutil.Process(flown.daemon.process.pid), *flown.daemon.processes]:
         process.suspend()  # nobody gets to tidy up while the others die
-    for process in [*flown.daemon.family, psutil.Process(flown.daemon.process.pid)]:
+    for process in [*flown.daemon.processes, psutil.Process(flown.daemon.process.pid)]:
         process.kill()
     flown.daemon.process.wait(5)
     flight = flown.read()
@@ -199,7 +199,7 @@ def test_a_full_disk_stops_the_recording_and_nothing_else(begin: Any, small_disk
     assert code == 0
 
 
-def test_the_recorder_loads_neither_engine_nor_pictures() -> None:
+def test_the_recorder_loads_neither_engine_nor_images() -> None:
     program = (
         "import sys, actd.runtime.flight_recorder; "
         "print([m for m in ('onnxruntime', 'cv2', 'torch', 'pydantic', 'zmq') if m in sys.modules])"

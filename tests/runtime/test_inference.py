@@ -12,9 +12,9 @@ import pytest
 from actd.engine.base import Engine
 from actd.engine.load import load_engine
 from actd.errors import EngineError
-from actd.runtime.channels import Blocks, Shapes, open_blocks
+from actd.runtime.channels import Channels, Shapes, open_channels
 from actd.runtime.inference import ChunkMaker
-from actd.runtime.observation import Missing, TimedObservation
+from actd.runtime.observation import MissingInput, TimedObservation
 from tests.faults.engine import CHUNK, HEIGHT, HIGH, JOINTS, LEVELS, LOW, STATE, WELL, WIDTH
 from tests.faults.engine import write_engine as write_moody_engine
 
@@ -27,33 +27,33 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 
 @pytest.fixture
-def blocks() -> Blocks:
+def channels() -> Channels:
     size = (HEIGHT, WIDTH)
     shapes = Shapes({"cam_high": size, "cam_low": size}, CHUNK, len(JOINTS), len(JOINTS), 0)
-    return open_blocks(shapes)
+    return open_channels(shapes)
 
 
 @pytest.fixture
-def maker(engine: Engine, blocks: Blocks) -> ChunkMaker:
-    return ChunkMaker(engine, blocks, JOINTS, 300_000_000)
+def maker(engine: Engine, channels: Channels) -> ChunkMaker:
+    return ChunkMaker(engine, channels, JOINTS, 300_000_000)
 
 
-def seeing(level: int, complaint: str = "") -> TimedObservation:
+def seeing(level: int, diagnostic: str = "") -> TimedObservation:
     values = {
         STATE: np.zeros(len(JOINTS), np.float32),
         HIGH: np.full((HEIGHT, WIDTH, 3), 128, np.uint8),
         LOW: np.full((HEIGHT, WIDTH, 3), level, np.uint8),
     }
-    return TimedObservation(7 * SECOND, 3_000_000, values, complaint)
+    return TimedObservation(7 * SECOND, 3_000_000, values, diagnostic)
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_a_plan_carries_its_observation_and_its_cost(maker: ChunkMaker, blocks: Blocks) -> None:
+def test_a_plan_carries_its_observation_and_its_cost(maker: ChunkMaker, channels: Channels) -> None:
     maker.make(seeing(WELL))
-    latest = blocks.chunks.latest()
+    latest = channels.chunks.latest()
     assert latest is not None
     number, chunk = latest
     assert (number, chunk["t_observation_ns"], chunk["skew_ns"]) == (1, 7 * SECOND, 3_000_000)
@@ -64,17 +64,17 @@ def test_a_plan_carries_its_observation_and_its_cost(maker: ChunkMaker, blocks: 
 
 
 def test_a_plan_that_is_not_finite_is_refused_named_and_counted(
-    maker: ChunkMaker, blocks: Blocks, capsys: pytest.CaptureFixture[str]
+    maker: ChunkMaker, channels: Channels, capsys: pytest.CaptureFixture[str]
 ) -> None:
     maker.make(seeing(WELL))
     for _ in range(3):
         maker.make(seeing(LEVELS["nan"]))
-    assert blocks.chunks.newest == 1
+    assert channels.chunks.newest == 1
     maker.make(seeing(WELL))
-    assert blocks.chunks.newest == 2
+    assert channels.chunks.newest == 2
     reports = said(capsys)
     assert [report["state"] for report in reports] == ["running", *["refusing"] * 3]
-    assert [report.get("refused") for report in reports] == [None, 1, 2, 3]
+    assert [report.get("rejected") for report in reports] == [None, 1, 2, 3]
     assert reports[1]["why"] == (
         "the engine gave a non-finite action for joint j0: its plan is not used"
     )
@@ -88,20 +88,20 @@ def test_a_plan_that_is_not_finite_is_refused_named_and_counted(
     ],
 )
 def test_an_engine_that_fails_is_an_error_of_one_line(
-    maker: ChunkMaker, blocks: Blocks, mood: str, words: str
+    maker: ChunkMaker, channels: Channels, mood: str, words: str
 ) -> None:
     with pytest.raises(EngineError, match=words) as caught:
         maker.make(seeing(LEVELS[mood]))
     assert "\n" not in str(caught.value)
-    assert blocks.chunks.newest == 0
+    assert channels.chunks.newest == 0
 
 
 def test_what_is_missing_is_said_once_however_often_it_is_found(
     maker: ChunkMaker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for age in (501, 502, 503):
-        maker.report_missing(Missing("camera cam_low", f"camera cam_low is {age} ms old"))
-    maker.report_missing(Missing("robot state", "robot state has not delivered anything yet"))
+        maker.report_missing(MissingInput("camera cam_low", f"camera cam_low is {age} ms old"))
+    maker.report_missing(MissingInput("robot state", "robot state has not delivered anything yet"))
     reports = said(capsys)
     assert [report["state"] for report in reports] == ["waiting", "waiting"]
     assert "501 ms" in reports[0]["why"]
@@ -111,7 +111,7 @@ def test_what_comes_and_goes_is_said_once_and_that_it_is_over_when_it_is(
     maker: ChunkMaker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for _ in range(5):
-        maker.report_missing(Missing("camera cam_low", "camera cam_low is 501 ms old"))
+        maker.report_missing(MissingInput("camera cam_low", "camera cam_low is 501 ms old"))
         maker.make(seeing(WELL))
     assert [report["state"] for report in said(capsys)] == ["waiting"]
     deadline = time.monotonic() + 30
@@ -121,9 +121,9 @@ def test_what_comes_and_goes_is_said_once_and_that_it_is_over_when_it_is(
 
 
 def test_skew_that_comes_and_goes_is_said_once(
-    maker: ChunkMaker, blocks: Blocks, capsys: pytest.CaptureFixture[str]
+    maker: ChunkMaker, channels: Channels, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number in range(10):
         maker.make(seeing(WELL, f"cam_low is {number} ms behind" if number % 2 else ""))
-    assert blocks.chunks.newest == 10
+    assert channels.chunks.newest == 10
     assert [report["state"] for report in said(capsys)] == ["running", "skewed"]

@@ -38,15 +38,15 @@ def tick(number: int, *, late_ns: int = 50_000, missed: int = 0, flags: int = 0)
 def test_a_second_of_ticks() -> None:
     cadence = Cadence(50)
     for number in range(51):
-        flags = Flag.STARVED | Flag.VELOCITY if number < 3 else 0
+        flags = Flag.UNDERRUN | Flag.VELOCITY if number < 3 else 0
         cadence.tick(tick(number, missed=2, flags=int(flags)))
     control = cadence.control()
     assert control["rate_hz"] == pytest.approx(50)
-    assert (control["ticks"], control["missed"], control["starved"]) == (51, 2, 3)
+    assert (control["ticks"], control["missed"], control["underruns"]) == (51, 2, 3)
     assert control["lateness_us"]["p50"] == pytest.approx(50, rel=0.01)
     assert control["work_us"]["max"] == pytest.approx(100, rel=0.01)
     assert control["mode_counts"] == {"IDLE": 0, "ARMED": 51, "HOLD": 0, "FAULT": 0, "STOP": 0}
-    assert control["flags"] == {"STARVED": 3, "VELOCITY": 3}
+    assert control["flags"] == {"UNDERRUN": 3, "VELOCITY": 3}
 
     cadence.clear()
     cadence.tick(tick(60, missed=3))
@@ -71,11 +71,11 @@ def test_tails_are_those_of_the_values_to_one_percent(values: list[int]) -> None
     histogram = Histogram()
     for value in values:
         histogram.add(value)
-    tails = histogram.tails(1.0)
+    percentiles = histogram.percentiles(1.0)
     ordered = sorted(values)
-    assert tails["max"] == pytest.approx(ordered[-1], rel=1e-2, abs=1)
-    assert tails["p50"] <= tails["p99"] <= tails["p999"] <= tails["max"]
-    below = sum(value <= tails["p50"] * 1.01 + 1 for value in values)
+    assert percentiles["max"] == pytest.approx(ordered[-1], rel=1e-2, abs=1)
+    assert percentiles["p50"] <= percentiles["p99"] <= percentiles["p999"] <= percentiles["max"]
+    below = sum(value <= percentiles["p50"] * 1.01 + 1 for value in values)
     assert below * 2 >= len(values)
 
 
@@ -83,7 +83,7 @@ def test_what_is_out_of_range_is_clamped_not_lost() -> None:
     histogram = Histogram()
     for value in (-5, 0, 10**15):
         histogram.add(value)
-    assert histogram.tails(1e9)["max"] == pytest.approx(60, rel=1e-2)
+    assert histogram.percentiles(1e9)["max"] == pytest.approx(60, rel=1e-2)
 
 
 def decode(text: str) -> HdrHistogram:
@@ -127,7 +127,7 @@ def test_percentile_distributions_are_written_once(tmp_path: Path) -> None:
     assert sorted(file.name for file in files) == [
         "inference.hgrm",
         "lateness.hgrm",
-        "plan_age.hgrm",
+        "chunk_age.hgrm",
         "work.hgrm",
     ]
     text = (tmp_path / "new" / "lateness.hgrm").read_text()

@@ -11,8 +11,8 @@ import pytest
 
 from actd.control.staleness import MaxAge
 from actd.policy.spec import Architecture, Feature, PolicySpec
-from actd.runtime.channels import Blocks, Shapes, open_blocks
-from actd.runtime.observation import Missing, Observer, Rules, TimedObservation
+from actd.runtime.channels import Channels, Shapes, open_channels
+from actd.runtime.observation import MissingInput, Observer, Rules, TimedObservation
 
 MS = 1_000_000
 START = 10**12
@@ -27,9 +27,9 @@ RULES = Rules(
 
 
 def a_spec(cameras: list[str]) -> PolicySpec:
-    pictures = tuple(Feature(f"observation.images.{c}", "VISUAL", (3, *SIZE)) for c in cameras)
+    images = tuple(Feature(f"observation.images.{c}", "VISUAL", (3, *SIZE)) for c in cameras)
     return PolicySpec(
-        inputs=(*pictures, Feature("observation.state", "STATE", (2,))),
+        inputs=(*images, Feature("observation.state", "STATE", (2,))),
         action=Feature("action", "ACTION", (2,)),
         chunk_size=5,
         n_action_steps=5,
@@ -43,18 +43,18 @@ class Robot:
 
     def __init__(self, rules: Rules = RULES, cameras: tuple[str, ...] = ("high", "low")) -> None:
         shapes = Shapes(dict.fromkeys(cameras, SIZE), 5, 2, 2, 0)
-        self.blocks: Blocks = open_blocks(shapes)
-        self.observer = Observer(a_spec(list(cameras)), self.blocks, rules)
+        self.channels: Channels = open_channels(shapes)
+        self.observer = Observer(a_spec(list(cameras)), self.channels, rules)
 
     def frame(self, camera: str, t_ms: int, *, changed_ms: int | None = None) -> None:
         pixels = np.full((*SIZE, 3), t_ms % 256, np.uint8)
         changed_ns = START + MS * (t_ms if changed_ms is None else changed_ms)
-        self.blocks.frames[camera].write((START + t_ms * MS, changed_ns, 0, 1, pixels))
+        self.channels.frames[camera].write((START + t_ms * MS, changed_ns, 0, 1, pixels))
 
     def state(self, t_ms: int) -> None:
-        self.blocks.states.write((START + t_ms * MS, [t_ms, 0], []))
+        self.channels.states.write((START + t_ms * MS, [t_ms, 0], []))
 
-    def take(self, now_ms: int) -> TimedObservation | Missing | None:
+    def take(self, now_ms: int) -> TimedObservation | MissingInput | None:
         return self.observer.take(START + now_ms * MS)
 
 
@@ -63,7 +63,7 @@ def robot() -> Robot:
     return Robot()
 
 
-def observed(taken: TimedObservation | Missing | None) -> tuple[int, int, int, int]:
+def observed(taken: TimedObservation | MissingInput | None) -> tuple[int, int, int, int]:
     """Moment, and what of each part was seen: all in ms."""
     assert isinstance(taken, TimedObservation)
     high, low = (taken.values[f"observation.images.{c}"][0, 0, 0] for c in ("high", "low"))
@@ -78,7 +78,7 @@ def test_new_frames_are_taken_as_they_come(robot: Robot) -> None:
     taken = robot.take(101)
     assert observed(taken) == (100, 100, 83, 98)
     assert isinstance(taken, TimedObservation)
-    assert (taken.skew_ns, taken.complaint) == (17 * MS, "")
+    assert (taken.skew_ns, taken.diagnostic) == (17 * MS, "")
     robot.observer.let_pass()
     assert robot.take(110) is None
     robot.frame("low", 116)
@@ -138,7 +138,7 @@ def test_delay_waits_for_parts_that_fit_then_takes_the_newest_and_says_so(robot:
     first = moments[532]
     assert isinstance(first, TimedObservation)
     assert (first.t_ns, first.skew_ns) == (START + 532 * MS, 300 * MS)
-    assert first.complaint == (
+    assert first.diagnostic == (
         "camera low is 300 ms behind camera high (observation.max_skew_ms is 50)"
     )
     for t_ms in (610, 620):
@@ -155,9 +155,9 @@ def test_refuse_never_infers_from_parts_that_do_not_fit() -> None:
     assert all(answer is None for now, answer in answers.items() if now < 500)
     for now, answer in answers.items():
         if now >= 500:
-            assert isinstance(answer, Missing)
+            assert isinstance(answer, MissingInput)
             assert answer.stream == "camera low"
-            assert "300 ms behind camera high" in answer.complaint
+            assert "300 ms behind camera high" in answer.diagnostic
 
 
 def test_frames_too_old_to_use_are_not_paired_either(robot: Robot) -> None:
@@ -184,23 +184,25 @@ def test_a_stale_stream_is_named(robot: Robot, now: int, stream: str, words: str
     robot.state(110)
     if stream == "camera low":
         robot.frame("high", 590)
-    assert robot.take(now) == Missing(stream, words)
+    assert robot.take(now) == MissingInput(stream, words)
 
 
 def test_streams_that_never_came_are_named(robot: Robot) -> None:
-    assert robot.take(0) == Missing("camera high", "camera high has not delivered anything yet")
+    assert robot.take(0) == MissingInput(
+        "camera high", "camera high has not delivered anything yet"
+    )
 
 
-def test_a_camera_that_shows_one_picture_is_stale_until_it_changes() -> None:
+def test_a_camera_that_shows_one_image_is_stale_until_it_changes() -> None:
     robot = Robot()
     for t_ms in range(0, 1100, 20):
         robot.state(t_ms)
         robot.frame("high", t_ms)
         robot.frame("low", t_ms, changed_ms=0)
     taken = robot.take(1081)
-    assert isinstance(taken, Missing)
+    assert isinstance(taken, MissingInput)
     assert taken.stream == "camera low"
-    assert "camera low has shown the same picture for 1080 ms (limit 1000 ms)" in taken.complaint
+    assert "camera low has shown the same image for 1080 ms (limit 1000 ms)" in taken.diagnostic
     robot.frame("low", 1100)
     assert observed(robot.take(1101))[0] == 1100
 
@@ -225,22 +227,22 @@ def test_a_policy_without_cameras_observes_every_new_state() -> None:
     assert isinstance(robot.take(22), TimedObservation)
 
 
-def test_pictures_as_old_as_those_of_the_training_are_paired_with_the_state_of_then() -> None:
-    robot = Robot(replace(RULES, picture_age_ns=60 * MS))
+def test_images_as_old_as_those_of_the_training_are_paired_with_the_state_of_then() -> None:
+    robot = Robot(replace(RULES, image_age_ns=60 * MS))
     for t_ms in range(0, 200, 10):
         robot.state(t_ms)
     robot.frame("high", 100)
     robot.frame("low", 100)
     taken = robot.take(195)
     assert isinstance(taken, TimedObservation)
-    # A row of the training lay beside a picture that was 60 ms old then.
+    # A row of the training lay beside an image that was 60 ms old then.
     assert taken.values["observation.state"][0] == 160
     assert taken.t_ns == START + 160 * MS
     assert taken.skew_ns == 0
 
 
 def test_the_first_row_is_never_for_the_future() -> None:
-    robot = Robot(replace(RULES, picture_age_ns=60 * MS))
+    robot = Robot(replace(RULES, image_age_ns=60 * MS))
     robot.state(120)
     robot.frame("high", 100)
     robot.frame("low", 100)

@@ -17,18 +17,18 @@ from actd.errors import LinkError
 from actd.link.sockets import Ports
 from actd.mode import Mode
 from actd.sim.mjpeg import MjpegServer
-from tests.cameras.pictures import jpeg
+from tests.cameras.images import jpeg
 from tests.runtime.conftest import Arm, Daemon, start, wait_until, write_config
 
 
-def picture(number: int) -> bytes:
+def image(number: int) -> bytes:
     return jpeg(np.full((96, 128, 3), 8 * number % 256, np.uint8))
 
 
 class Webcam:
-    """A network camera whose rate and pictures the test decides."""
+    """A network camera whose rate and images the test decides."""
 
-    def __init__(self, period_s: float, show: Callable[[int], bytes] = picture) -> None:
+    def __init__(self, period_s: float, show: Callable[[int], bytes] = image) -> None:
         self.period_s = period_s
         self.show = show
         self._server = MjpegServer()
@@ -120,18 +120,18 @@ def test_a_camera_that_lags_is_waited_for_or_refused_as_configured(
 def test_a_frozen_camera_is_stale_by_name_and_recovers(watch: Watch) -> None:
     with watch(0.03, "staleness: {camera_ms: 2000, frozen_ms: 1000}") as watched:
         watched.wait_running()
-        watched.webcam.show = lambda _: picture(0)
-        said = "waiting: camera cam_low has shown the same picture for "
+        watched.webcam.show = lambda _: image(0)
+        said = "waiting: camera cam_low has shown the same image for "
         wait_until(lambda: watched.inference()["state"].startswith(said), "the freeze", 30)
         camera = watched.camera()
-        assert camera["state"].startswith("frozen: the same picture for ")
+        assert camera["state"].startswith("frozen: the same image for ")
         assert camera["unchanged_ms"] > 1000
         chunks = watched.inference()["chunks"]
         watched.arm.cycle(0.5)
         assert watched.inference()["chunks"] == chunks
-        with pytest.raises(LinkError, match="camera cam_low has shown the same picture"):
+        with pytest.raises(LinkError, match="camera cam_low has shown the same image"):
             watched.operator.arm()
-        watched.webcam.show = picture
+        watched.webcam.show = image
         watched.wait_running()
         assert watched.camera()["state"] == "ok"
 

@@ -31,7 +31,7 @@ def test_every_process_is_where_the_status_says(daemon: Daemon) -> None:
         assert sorted(process.cpu_affinity()) == cores, name
         if name != "tick":
             assert process.nice() == int(processes[name]["nice"]), name
-    cameras = [p for p in daemon.family if "actd.runtime.camera" in p.cmdline()]
+    cameras = [p for p in daemon.processes if "actd.runtime.camera" in p.cmdline()]
     assert [p.nice() for p in cameras] == [int(processes["camera cam_high"]["nice"])] * 2
     assert status["realtime"] == processes["tick"]
 
@@ -62,6 +62,6 @@ def test_histograms_are_told_on_request_and_written_for_plotters(
     shown = json.loads(done.stdout)["histograms"]
     again = HdrHistogram.decode(shown["since_start"]["lateness"].encode())
     assert again.get_total_count() >= whole.get_total_count()
-    refused = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert refused.returncode == 2
-    assert "exists already" in refused.stderr
+    rejected = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert rejected.returncode == 2
+    assert "exists already" in rejected.stderr

@@ -24,10 +24,10 @@ class MyArm:
 
 
 def test_the_controller_in_the_readme_moves_an_arm(daemon: Daemon) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
-    assert len(blocks) == 1
-    assert len(blocks[0].splitlines()) <= 13
-    code = MY_ARM + blocks[0].replace(
+    channels = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
+    assert len(channels) == 1
+    assert len(channels[0].splitlines()) <= 13
+    code = MY_ARM + channels[0].replace(
         'Robot("aloha")', f'Robot("{ROBOT}", ports=Ports(*{[*vars(daemon.ports).values()]}))'
     )
     code = "from actd.link.sockets import Ports\n" + code

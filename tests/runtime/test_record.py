@@ -96,7 +96,7 @@ def test_an_episode_is_what_the_arm_received(daemon: Daemon, tmp_path: Path) -> 
     assert greys.max() < 185
     assert (np.abs(np.diff(greys, axis=0)) > 0.5).any(axis=0).all()
     for frame in frames:
-        assert np.ptp(frame[CAMERAS[0]].astype(int)) <= 6  # each picture is of one grey
+        assert np.ptp(frame[CAMERAS[0]].astype(int)) <= 6  # each image is of one grey
     # An arm that is where it was told to be: the state is an earlier action.
     states = dataset.states(0)
     assert np.abs(states[10:-1] - actions[:-11]).max() < 0.5
@@ -166,8 +166,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 def test_a_request_that_cannot_be_met_is_refused(daemon: Daemon) -> None:
     with daemon.operator() as operator:
-        for request, complaint in REFUSED:
-            with pytest.raises(LinkError, match=complaint):
+        for request, diagnostic in REFUSED:
+            with pytest.raises(LinkError, match=diagnostic):
                 operator.record(**request)
         with pytest.raises(LinkError, match="nothing is being recorded"):
             operator.stop_recording()
@@ -243,8 +243,8 @@ def begin(operator: Operator, folder: Path) -> None:
 
 
 def recorder_of(daemon: Daemon) -> psutil.Process:
-    family = psutil.Process(daemon.process.pid).children()
-    return next(p for p in family if "actd.runtime.dataset_recorder" in p.cmdline())
+    processes = psutil.Process(daemon.process.pid).children()
+    return next(p for p in processes if "actd.runtime.dataset_recorder" in p.cmdline())
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")

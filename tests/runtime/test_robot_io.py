@@ -88,8 +88,8 @@ def wire() -> Iterator[Wire]:
 def test_a_state_is_as_old_as_it_says(wire: Wire) -> None:
     wire.say(age_ms=19.0)
     assert wire.io.state_age_ns(wire.now) == 19 * MS
-    assert wire.io.pose is not None
-    assert wire.io.pose.tolist() == [0.1, 0.2]
+    assert wire.io.positions is not None
+    assert wire.io.positions.tolist() == [0.1, 0.2]
     latest = wire.ring.latest()
     assert latest is not None
     assert latest[1]["t_ns"] == wire.now - 19 * MS
@@ -139,8 +139,8 @@ def test_a_second_program_is_a_rival_and_not_believed(wire: Wire) -> None:
     wire.wait(10)
     wire.say(source="arm-2", state={"waist": 1.5, "elbow": 1.5, "extra": 0.0})
     assert wire.io.rivals(wire.now)
-    assert wire.io.pose is not None
-    assert wire.io.pose.tolist() == [0.1, 0.2]
+    assert wire.io.positions is not None
+    assert wire.io.positions.tolist() == [0.1, 0.2]
     assert wire.io.source == 1
     wire.wait(600)
     assert not wire.io.rivals(wire.now)
@@ -153,8 +153,8 @@ def test_a_controller_that_was_started_again_is_another_source(wire: Wire) -> No
     wire.say(source="arm-2", state={"waist": 1.5, "elbow": 1.5, "extra": 0.0})
     assert wire.io.source == 2
     assert not wire.io.rivals(wire.now)
-    assert wire.io.pose is not None
-    assert wire.io.pose.tolist() == [1.5, 1.5]
+    assert wire.io.positions is not None
+    assert wire.io.positions.tolist() == [1.5, 1.5]
     assert wire.io.controller_age_ns(wire.now) is None
 
 
@@ -179,7 +179,7 @@ def test_what_does_not_fit_is_counted_and_told(
     for _ in range(3):
         wire.say(**changes)
     assert wire.io.state_age_ns(wire.now) is None
-    assert wire.io.refused == 3
+    assert wire.io.rejected == 3
     with pytest.raises(AssertionError, match=reason):
         raise AssertionError(wire.io.problem(wire.now))
     wire.wait(1500)
@@ -189,14 +189,14 @@ def test_what_does_not_fit_is_counted_and_told(
 def test_bytes_that_are_no_message_are_counted(wire: Wire) -> None:
     wire.peer.send(b"\xc1 nonsense")
     wire.look()
-    assert wire.io.refused == 1
+    assert wire.io.rejected == 1
 
 
 def test_a_flood_takes_no_more_than_a_bounded_time_a_tick(wire: Wire) -> None:
     for _ in range(500):
         wire.peer.send(b"nonsense")
     wire.look()
-    assert wire.io.refused == 16
+    assert wire.io.rejected == 16
 
 
 def test_over_real_sockets_the_newest_of_all_that_came_counts(free_ports: list[int]) -> None:

@@ -4,13 +4,13 @@ import os
 import subprocess
 import sys
 
-from actd.runtime.wakeup import Doorbell
+from actd.runtime.wakeup import WakeUp
 
 RINGER = "import sys; from actd.runtime.wakeup import Doorbell; Doorbell(int(sys.argv[1])).ring()"
 
 
 def test_another_process_is_heard_even_before_anyone_waits() -> None:
-    bell = Doorbell()
+    bell = WakeUp()
     for _ in range(2):
         subprocess.run([sys.executable, "-c", RINGER, str(bell.fd)], pass_fds=[bell.fd], check=True)
     assert bell.wait(0)
@@ -19,7 +19,7 @@ def test_another_process_is_heard_even_before_anyone_waits() -> None:
 
 
 def test_it_wakes_one_who_waits() -> None:
-    bell = Doorbell()
+    bell = WakeUp()
     child = subprocess.Popen([sys.executable, "-c", RINGER, str(bell.fd)], pass_fds=[bell.fd])
     assert bell.wait(30)
     assert child.wait(30) == 0

@@ -40,8 +40,8 @@ def test_has_the_fourteen_joints_of_the_task(sim: AlohaSim) -> None:
 
 def test_start_pose_is_that_of_the_task(sim: AlohaSim) -> None:
     arm = [0, -0.96, 1.16, 0, -0.3, 0]
-    pose = [value for name, value in sim.state().items() if name not in GRIPPERS]
-    np.testing.assert_allclose(pose, arm + arm)
+    positions = [value for name, value in sim.state().items() if name not in GRIPPERS]
+    np.testing.assert_allclose(positions, arm + arm)
 
 
 def test_limits_come_from_the_model(sim: AlohaSim) -> None:
@@ -91,7 +91,7 @@ def test_short_steps_add_up_to_the_same_time(sim: AlohaSim) -> None:
 
 
 @pytest.mark.parametrize("camera", CAMERAS)
-def test_a_picture_shows_the_scene_and_its_motion(drawing: AlohaSim, camera: str) -> None:
+def test_a_image_shows_the_scene_and_its_motion(drawing: AlohaSim, camera: str) -> None:
     before = drawing.render(camera).copy()
     assert before.shape == (HEIGHT, WIDTH, 3)
     assert before.dtype == np.uint8

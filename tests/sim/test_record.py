@@ -56,7 +56,7 @@ def test_only_the_newest_time_is_kept() -> None:
 
 
 def test_nothing_recorded_is_said(tmp_path: Path) -> None:
-    with pytest.raises(ActdError, match="delivered no picture"):
+    with pytest.raises(ActdError, match="delivered no image"):
         recording(0).write_sheet(tmp_path / "none.png")
 
 

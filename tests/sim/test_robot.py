@@ -133,11 +133,11 @@ def test_follows_only_modes_that_move_and_reports_its_run(peer: Peer) -> None:
 def test_cameras_are_ordinary_network_cameras(peer: Peer, camera: str) -> None:
     video = cv2.VideoCapture(peer.ready["cameras"][camera], cv2.CAP_FFMPEG)
     try:
-        pictures = [video.read() for _ in range(5)]
+        images = [video.read() for _ in range(5)]
     finally:
         video.release()
-    assert all(ok for ok, _ in pictures)
-    assert {picture.shape for _, picture in pictures} == {(HEIGHT, WIDTH, 3)}
+    assert all(ok for ok, _ in images)
+    assert {image.shape for _, image in images} == {(HEIGHT, WIDTH, 3)}
 
 
 def test_an_action_for_another_robot_ends_it_with_one_line(peer: Peer) -> None:

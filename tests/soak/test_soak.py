@@ -90,7 +90,7 @@ def test_nothing_grows(rig: Rig, tmp_path: Path) -> None:
 def _sample(rig: Rig, broken: list[str]) -> dict[str, list[dict[str, float]]]:
     """Look at every process now and then; `broken` gets the promises broken meanwhile."""
     processes = {"supervisor": rig.process("supervisor")}
-    for process, role in rig.family():
+    for process, role in rig.processes():
         name = f"{role} {sum(key.startswith(role) for key in processes) + 1}"
         processes[name if role == "camera" else role] = process
     series: dict[str, list[dict[str, float]]] = {name: [] for name in processes}

@@ -20,7 +20,7 @@ from actd.errors import EngineError
 _NETWORK = frozenset({"Gemm", "MatMul", "Conv", "Concat"})
 
 
-def to_half(model: Path, out: Path) -> None:
+def to_fp16(model: Path, out: Path) -> None:
     """Write the float16 form of `model` to `out`."""
     import onnx
 
@@ -101,7 +101,7 @@ def _physical(graph: Any) -> set[str]:
     from onnx import TensorProto
 
     outputs = {o.name for o in graph.output}
-    # pictures are bytes, and become float16 at once
+    # images are bytes, and become float16 at once
     after = {i.name for i in graph.input if i.type.tensor_type.elem_type == TensorProto.FLOAT}
     before, found = set(outputs), set(outputs)
     for node in graph.node:

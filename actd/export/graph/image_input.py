@@ -1,9 +1,9 @@
-"""Frames of a folder of pictures and states.
+"""Frames of a folder of images and states.
 
 One sub-folder per camera, called as the policy calls the camera (`observation.images.top`, or
-`top` for short), its picture files in order of their names; beside them `states.npy`,
-`states.csv` or `states.npz` with one row per picture. A `.npz` holds an array per feature name;
-the other two hold the policy's only vector. Numbers in file names count as numbers. Pictures are
+`top` for short), its image files in order of their names; beside them `states.npy`,
+`states.csv` or `states.npz` with one row per image. A `.npz` holds an array per feature name;
+the other two hold the policy's only vector. Numbers in file names count as numbers. Images are
 decoded when asked for. Raises EngineError that names the file, what was found and what is needed.
 """
 
@@ -21,26 +21,26 @@ from actd.engine.observations import read_npz
 from actd.errors import EngineError
 from actd.policy.spec import Feature, PolicySpec
 
-_PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".tif", ".tiff"})
+_IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".tif", ".tiff"})
 STATES = ("states.npz", "states.npy", "states.csv")
 
 
 def recognised(path: Path, spec: PolicySpec) -> bool:
-    """Whether a folder of pictures and states for this policy lies here."""
+    """Whether a folder of images and states for this policy lies here."""
     return any(_folder(path, camera) for camera in spec.cameras)
 
 
-class PictureFolder:
-    """A checked folder of pictures and states; `len` is its number of frames."""
+class ImageFolder:
+    """A checked folder of images and states; `len` is its number of frames."""
 
     def __init__(self, path: Path, spec: PolicySpec) -> None:
-        self._pictures = {camera: _files(path, camera) for camera in spec.cameras}
+        self._images = {camera: _files(path, camera) for camera in spec.cameras}
         self._states = _states(path, spec)
-        counts = {camera.camera: len(files) for camera, files in self._pictures.items()}
+        counts = {camera.camera: len(files) for camera, files in self._images.items()}
         counts |= {key: len(rows) for key, rows in self._states.items()}
         if len(set(counts.values())) > 1:
             found = ", ".join(f"{name} {count}" for name, count in counts.items())
-            raise EngineError(f"{path}: found {found}; give one row per picture of every camera")
+            raise EngineError(f"{path}: found {found}; give one row per image of every camera")
         self._length = next(iter(counts.values()))
 
     def __len__(self) -> int:
@@ -49,7 +49,7 @@ class PictureFolder:
     def take(self, indexes: Sequence[int]) -> list[Observation]:
         """These frames."""
         return [
-            {camera.key: _read(files[i], camera) for camera, files in self._pictures.items()}
+            {camera.key: _read(files[i], camera) for camera, files in self._images.items()}
             | {key: rows[i] for key, rows in self._states.items()}
             for i in indexes
         ]
@@ -61,17 +61,17 @@ def _folder(path: Path, camera: Feature) -> Path | None:
 
 
 def _files(path: Path, camera: Feature) -> list[Path]:
-    """A camera's picture files in order."""
+    """A camera's image files in order."""
     folder = _folder(path, camera)
     if folder is None:
         held = ", ".join(sorted(f.name for f in path.iterdir() if f.is_dir()))
         raise EngineError(
             f"{path}: {camera.camera}: no such folder, has {held or 'none'}; "
-            "give one folder of pictures per camera of the policy"
+            "give one folder of images per camera of the policy"
         )
-    files = [file for file in folder.iterdir() if file.suffix.lower() in _PICTURES]
+    files = [file for file in folder.iterdir() if file.suffix.lower() in _IMAGES]
     if not files:
-        raise EngineError(f"{folder}: no picture; give {', '.join(sorted(_PICTURES))} files")
+        raise EngineError(f"{folder}: no image; give {', '.join(sorted(_IMAGES))} files")
     return sorted(files, key=_by_number)
 
 
@@ -84,12 +84,12 @@ def _by_number(file: Path) -> list[tuple[int, str]]:
 
 
 def _read(file: Path, camera: Feature) -> NDArray[np.uint8]:
-    """One picture as RGB of the policy's size."""
+    """One image as RGB of the policy's size."""
     import cv2
 
     bgr = cv2.imread(str(file), cv2.IMREAD_COLOR)
     if bgr is None:
-        raise EngineError(f"{file}: not a readable picture; remove it or save it again")
+        raise EngineError(f"{file}: not a readable image; remove it or save it again")
     height, width, _ = camera.boundary_shape
     if bgr.shape[:2] != (height, width):
         raise EngineError(
@@ -107,7 +107,7 @@ def _states(path: Path, spec: PolicySpec) -> dict[str, NDArray[np.float32]]:
         return {}
     file = next((path / name for name in STATES if (path / name).is_file()), None)
     if file is None:
-        raise EngineError(f"{path}: no states; give {' or '.join(STATES)}, a row per picture")
+        raise EngineError(f"{path}: no states; give {' or '.join(STATES)}, a row per image")
     keys = [feature.key for feature in spec.vectors]
     if file.suffix != ".npz" and len(keys) > 1:
         raise EngineError(f"{file}: the policy takes {', '.join(keys)}; give them as states.npz")

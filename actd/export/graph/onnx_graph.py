@@ -1,4 +1,4 @@
-"""Writes a policy as one ONNX file: uint8 pictures and raw vectors in, physical actions out.
+"""Writes a policy as one ONNX file: uint8 images and raw vectors in, physical actions out.
 
 The graph is that of the lean form of the policy (see actd.export.graph.optimize). Takes a checkpoint, writes
 the file it is told. Fails only by torch's exporter's own errors.
@@ -24,10 +24,10 @@ _OPSET = 18
 
 def write_onnx(checkpoint: Checkpoint, file: Path) -> None:
     """Write the policy as one ONNX file whose inputs bear the feature names."""
-    from actd.export.graph.optimize import Lean
+    from actd.export.graph.optimize import OptimizedPolicy
     from actd.policy.network import Policy
 
-    write_module(Lean(Policy(checkpoint)), checkpoint.spec, file)
+    write_module(OptimizedPolicy(Policy(checkpoint)), checkpoint.spec, file)
 
 
 def write_module(module: nn.Module, spec: PolicySpec, file: Path) -> None:

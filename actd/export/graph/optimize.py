@@ -21,7 +21,7 @@ from actd.policy.resnet import FrozenBatchNorm, ResNet
 from actd.policy.spec import PolicySpec
 
 
-class Lean(nn.Module):
+class OptimizedPolicy(nn.Module):
     """The policy between raw inputs in the spec's order and (chunk, joints) in physical units."""
 
     latent: Tensor
@@ -53,27 +53,27 @@ class Lean(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         given = {f.kind: x for f, x in zip(self.spec.inputs, inputs, strict=True)}
-        pictures = [x for f, x in zip(self.spec.inputs, inputs, strict=True) if f.kind == "VISUAL"]
+        images = [x for f, x in zip(self.spec.inputs, inputs, strict=True) if f.kind == "VISUAL"]
         tokens = [self.latent]
         if "STATE" in given:
             tokens.append(self.encoder_robot_state_input_proj(self.state(given["STATE"])))
         if "ENV" in given:
             tokens.append(self.encoder_env_state_input_proj(self.env(given["ENV"])))
-        if pictures:
-            tokens.append(self.encoder_img_feat_input_proj(self._features(pictures)))
+        if images:
+            tokens.append(self.encoder_img_feat_input_proj(self._features(images)))
         decoded = self.decoder(self.encoder(torch.cat(tokens)))
         return torch.as_tensor(self.unscale(self.action_head(decoded)))
 
-    def _features(self, pictures: Sequence[Tensor]) -> Tensor:
+    def _features(self, images: Sequence[Tensor]) -> Tensor:
         """What the backbone sees (tokens, channels), camera by camera, row by row."""
         seen: dict[int, Tensor] = {}
         for eyes, cameras in zip(self.eyes, self.groups, strict=True):
-            maps = self.backbone(eyes([pictures[i] for i in cameras]))
+            maps = self.backbone(eyes([images[i] for i in cameras]))
             rows = maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1])
             if len(self.groups) == 1:
                 return torch.as_tensor(rows)
             seen.update(zip(cameras, rows.chunk(len(cameras)), strict=True))
-        return torch.cat([seen[i] for i in range(len(pictures))])
+        return torch.cat([seen[i] for i in range(len(images))])
 
 
 class Centred(nn.Module):
@@ -126,11 +126,11 @@ class Eyes(nn.Module):
             row = values[:1] if alike else values
             self.register_buffer(name, kept(row.repeat(1, width).unsqueeze(1)))
 
-    def forward(self, pictures: Sequence[Tensor]) -> Tensor:
+    def forward(self, images: Sequence[Tensor]) -> Tensor:
         """(H, W, 3) uint8 each -> (cameras, 3, H, W), centred."""
-        height, width, channels = pictures[0].shape
+        height, width, channels = images[0].shape
         # cast first: some runtimes let only a cast read bytes
-        pixels = torch.stack([picture.to(self.mean.dtype) for picture in pictures])
+        pixels = torch.stack([image.to(self.mean.dtype) for image in images])
         pixels = pixels.reshape(-1, height, width * channels) - self.mean
         if self.scales:
             pixels = pixels * self.gain

@@ -83,7 +83,7 @@ def _groups(model: Any) -> list[_Group]:
         if node.op_type in _HOMOGENEOUS:
             same.join([*node.input, *node.output])
         elif _is_convolution(node, constants):
-            # the same weights on pictures of another size: the same channels
+            # the same weights on images of another size: the same channels
             first = by_weights.setdefault(node.input[1], node)
             same.join([_data(first), _data(node)])
             same.join([first.output[0], node.output[0]])

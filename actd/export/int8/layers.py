@@ -87,6 +87,6 @@ def _layer_of(node: Any) -> str:
 
 
 def _macs(node: Any, weight: tuple[int, ...], output: tuple[int, ...]) -> int:
-    """Every weight is used once per output position: pixels of a picture, rows of a matrix."""
+    """Every weight is used once per output position: pixels of an image, rows of a matrix."""
     positions = output[:1] + output[2:] if node.op_type == "Conv" else output[:1]
     return math.prod(weight) * math.prod(positions)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 
-from actd.engine.manifest import KeptFloat
+from actd.engine.manifest import FloatLayers
 from actd.engine.recipe import Tolerance
 from actd.engine.reference import beyond
 from actd.engine.verify import Parity
@@ -20,9 +20,9 @@ Confirm = Callable[[Collection[str]], bool]
 """Whether the engine with these layers in 8 bits passes its verdict."""
 
 
-def keep_float(
+def choose_float_layers(
     costs: Mapping[str, int], measure: Measure, confirm: Confirm, tolerance: Tolerance
-) -> tuple[KeptFloat, ...] | None:
+) -> tuple[FloatLayers, ...] | None:
     """The layers to keep float, worst first; None if nothing passes with any layer in 8 bits.
 
     `costs` say of every layer that can be 8-bit how much slower it is in float. The last engine
@@ -37,7 +37,7 @@ def keep_float(
     if count is None:
         return None
     kept = _pruned(order, order[:count], costs, confirm)
-    return tuple(KeptFloat(layer=layer, error_std=alone[layer]) for layer in kept)
+    return tuple(FloatLayers(layer=layer, error_std=alone[layer]) for layer in kept)
 
 
 def _fewest(order: list[str], measure: Measure, tolerance: Tolerance) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 from actd.policy.files import WEIGHTS, TensorFile, open_tensors, refusal
 from actd.policy.locate import Place
 from actd.policy.normalization import Normalization
-from actd.policy.overrides import Hints
+from actd.policy.overrides import Overrides
 from actd.policy.spec import PolicySpec
 
 _MODEL = "model."
@@ -56,7 +56,7 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Generation:
+class CheckpointFormat:
     """One layout: `evidence` says by what it was recognised, or None; `read` reads it.
 
     `options` are those of the command line's particular options that it takes.
@@ -65,7 +65,7 @@ class Generation:
     name: str
     title: str
     evidence: Callable[[Place], str | None]
-    read: Callable[[Place, Hints], Stored]
+    read: Callable[[Place, Overrides], Stored]
     options: tuple[str, ...] = ()
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from actd.policy.files import TensorFile, refusal
 from actd.policy.formats.base import plain_name
 from actd.policy.normalization import MODE_STATISTICS, Normalization, Statistics, checked
-from actd.policy.overrides import DATASET_OPTION, Hints
+from actd.policy.overrides import DATASET_OPTION, Overrides
 from actd.policy.spec import Feature, PolicySpec
 
 _BUFFER = re.compile(
@@ -37,14 +37,14 @@ def has_buffers(tensors: TensorFile) -> bool:
 
 
 def read_buffers(
-    tensors: TensorFile, spec: PolicySpec, modes: Mapping[str, str], hints: Hints
+    tensors: TensorFile, spec: PolicySpec, modes: Mapping[str, str], overrides: Overrides
 ) -> Normalization:
     """The statistics of every feature of `spec`. Raises CheckpointError."""
     index = _index(tensors)
     known = {dataset for datasets in index.values() for dataset in datasets}
-    if hints.dataset is not None and hints.dataset not in known:
+    if overrides.dataset is not None and overrides.dataset not in known:
         names = ", ".join(sorted(known - {""})) or "only statistics without a dataset's name"
-        found = f"{hints.dataset!r} has no statistics in {tensors.path.name}"
+        found = f"{overrides.dataset!r} has no statistics in {tensors.path.name}"
         raise refusal(tensors.path.parent, DATASET_OPTION, found, f"it has {names}")
     statistics: dict[str, Statistics] = {}
     owner: dict[str, str] = {}
@@ -53,7 +53,7 @@ def read_buffers(
         if owner.setdefault(name, feature.key) != feature.key:
             found = f"buffer_{name} for both {owner[name]} and {feature.key}"
             raise refusal(tensors.path, feature.key, found, "train with names that differ")
-        statistics[feature.key] = _of(tensors, index, feature, modes[feature.key], hints)
+        statistics[feature.key] = _of(tensors, index, feature, modes[feature.key], overrides)
     return Normalization(modes=modes, statistics=statistics, eps_added=True)
 
 
@@ -67,7 +67,7 @@ def _index(tensors: TensorFile) -> _Index:
 
 
 def _of(
-    tensors: TensorFile, index: _Index, feature: Feature, mode: str, hints: Hints
+    tensors: TensorFile, index: _Index, feature: Feature, mode: str, overrides: Overrides
 ) -> Statistics:
     side = "unnormalize_outputs" if feature.kind == "ACTION" else "normalize_inputs"
     name = feature.key.replace(".", "_")
@@ -77,7 +77,7 @@ def _of(
     }
     if mode == "IDENTITY":
         return {}
-    chosen = _choose(tensors, f"{side}.buffer_{name}", datasets, mode, hints)
+    chosen = _choose(tensors, f"{side}.buffer_{name}", datasets, mode, overrides)
     prefix = f"{side}.{chosen}_buffer_{name}." if chosen else f"{side}.buffer_{name}."
     if not datasets:
         others = sorted({n for s, n in index if s == side})
@@ -89,12 +89,16 @@ def _of(
 
 
 def _choose(
-    tensors: TensorFile, key: str, datasets: Mapping[str, Statistics], mode: str, hints: Hints
+    tensors: TensorFile,
+    key: str,
+    datasets: Mapping[str, Statistics],
+    mode: str,
+    overrides: Overrides,
 ) -> str:
     """The dataset whose statistics to use; "" where there is but one, or none."""
     names = ", ".join(sorted(datasets))
-    if hints.dataset is not None and hints.dataset in datasets:
-        return hints.dataset
+    if overrides.dataset is not None and overrides.dataset in datasets:
+        return overrides.dataset
     first = next(iter(datasets), "")
     needed = MODE_STATISTICS[mode]
     for other in datasets.values():

@@ -7,23 +7,23 @@ from __future__ import annotations
 
 from actd.policy.config import read_spec
 from actd.policy.files import read_json, refusal
-from actd.policy.formats.base import Generation, Stored, lerobot_tensors, lerobot_weights
+from actd.policy.formats.base import CheckpointFormat, Stored, lerobot_tensors, lerobot_weights
 from actd.policy.formats.buffers import has_buffers, read_buffers
 from actd.policy.formats.lerobot_0_4 import PREPROCESSOR
 from actd.policy.locate import Place
 from actd.policy.normalization import filled, known_mode
-from actd.policy.overrides import DATASET_OPTION, Hints
+from actd.policy.overrides import DATASET_OPTION, Overrides
 
 _MAPPING = "normalization_mapping"
 
 
-def _evidence(place: Place) -> str | None:
+def _detect(place: Place) -> str | None:
     if place.is_original or (place.folder / PREPROCESSOR).is_file():
         return None
     return f"statistics among the weights, no {PREPROCESSOR}"
 
 
-def _read(place: Place, hints: Hints) -> Stored:
+def _read(place: Place, overrides: Overrides) -> Stored:
     file, data = place.main, read_json(place.main)
     spec, notes = read_spec(data, file)
     tensors = lerobot_tensors(place)
@@ -45,10 +45,12 @@ def _read(place: Place, hints: Hints) -> Stored:
     return Stored(
         folder=place.folder,
         spec=spec,
-        normalization=read_buffers(tensors, spec, modes, hints),
+        normalization=read_buffers(tensors, spec, modes, overrides),
         weights=lerobot_weights(tensors),
         notes=notes + silent,
     )
 
 
-GENERATION = Generation("lerobot-0.1", "LeRobot 0.1 to 0.3", _evidence, _read, (DATASET_OPTION,))
+GENERATION = CheckpointFormat(
+    "lerobot-0.1", "LeRobot 0.1 to 0.3", _detect, _read, (DATASET_OPTION,)
+)

@@ -16,7 +16,7 @@ from actd.policy.config import read_spec
 from actd.policy.files import TensorFile, open_tensors, read_json, refusal
 from actd.policy.formats.base import (
     STATISTICS_PREFIXES,
-    Generation,
+    CheckpointFormat,
     Stored,
     lerobot_tensors,
     lerobot_weights,
@@ -25,7 +25,7 @@ from actd.policy.formats.base import (
 )
 from actd.policy.locate import Place
 from actd.policy.normalization import EPS, Normalization, Statistics, checked, filled, known_mode
-from actd.policy.overrides import Hints
+from actd.policy.overrides import Overrides
 from actd.policy.spec import Feature, PolicySpec
 
 PREPROCESSOR = "policy_preprocessor.json"
@@ -36,13 +36,13 @@ _NEUTRAL_STEPS = ("to_batch_processor", "device_processor")
 _RENAME = "rename_observations_processor"
 
 
-def _evidence(place: Place) -> str | None:
+def _detect(place: Place) -> str | None:
     if place.is_original or not (place.folder / PREPROCESSOR).is_file():
         return None
     return f"has {PREPROCESSOR}"
 
 
-def _read(place: Place, hints: Hints) -> Stored:
+def _read(place: Place, overrides: Overrides) -> Stored:
     trained, notes = read_spec(read_json(place.main), place.main)
     tensors = lerobot_tensors(place)
     _refuse_buffers(tensors)
@@ -164,4 +164,4 @@ def _renamed(file: Path, rename: Mapping[str, str], spec: PolicySpec) -> dict[st
     return renamed
 
 
-GENERATION = Generation("lerobot-0.4", "LeRobot 0.4 or newer", _evidence, _read)
+GENERATION = CheckpointFormat("lerobot-0.4", "LeRobot 0.4 or newer", _detect, _read)

@@ -14,11 +14,11 @@ from typing import Any
 
 from actd.policy.config import read_spec
 from actd.policy.files import read_json, refusal
-from actd.policy.formats.base import Generation, Stored, lerobot_tensors, lerobot_weights
+from actd.policy.formats.base import CheckpointFormat, Stored, lerobot_tensors, lerobot_weights
 from actd.policy.formats.buffers import read_buffers
 from actd.policy.locate import Place
 from actd.policy.normalization import filled, known_mode
-from actd.policy.overrides import DATASET_OPTION, Hints
+from actd.policy.overrides import DATASET_OPTION, Overrides
 from actd.policy.spec import Feature
 
 _SHAPES = ("input_shapes", "output_shapes")
@@ -33,13 +33,13 @@ _KINDS = (
 )
 
 
-def _evidence(place: Place) -> str | None:
+def _detect(place: Place) -> str | None:
     if place.is_original or not set(_SHAPES) & set(read_json(place.main)):
         return None
     return f"{place.main.name} has {_SHAPES[0]}"
 
 
-def _read(place: Place, hints: Hints) -> Stored:
+def _read(place: Place, overrides: Overrides) -> Stored:
     file, data = place.main, read_json(place.main)
     translated, notes = _translate(data, file)
     spec, more = read_spec(translated, file)
@@ -49,7 +49,7 @@ def _read(place: Place, hints: Hints) -> Stored:
     return Stored(
         folder=place.folder,
         spec=spec,
-        normalization=read_buffers(tensors, spec, modes, hints),
+        normalization=read_buffers(tensors, spec, modes, overrides),
         weights=lerobot_weights(tensors),
         notes=notes + more + silent,
     )
@@ -117,4 +117,6 @@ def _modes(
     return filled(modes, file)
 
 
-GENERATION = Generation("lerobot-2024", "LeRobot before 2025", _evidence, _read, (DATASET_OPTION,))
+GENERATION = CheckpointFormat(
+    "lerobot-2024", "LeRobot before 2025", _detect, _read, (DATASET_OPTION,)
+)

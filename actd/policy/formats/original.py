@@ -20,11 +20,11 @@ import numpy as np
 from actd.errors import UsageError
 from actd.policy.config import ACTION_KEY, STATE_KEY
 from actd.policy.files import refusal
-from actd.policy.formats.base import Generation, Stored, Weights
+from actd.policy.formats.base import CheckpointFormat, Stored, Weights
 from actd.policy.formats.safe_pickle import DAMAGE, read_arrays
 from actd.policy.locate import Place
 from actd.policy.normalization import IMAGENET, Normalization, Statistics, checked
-from actd.policy.overrides import ORIGINAL_OPTIONS, Hints
+from actd.policy.overrides import ORIGINAL_OPTIONS, Overrides
 from actd.policy.spec import IMAGE_PREFIX, Architecture, Feature, PolicySpec
 
 STATISTICS = "dataset_stats.pkl"
@@ -68,14 +68,14 @@ class _Tensors:
         return tuple(tensor.shape)
 
 
-def _evidence(place: Place) -> str | None:
+def _detect(place: Place) -> str | None:
     return f"has {place.main.name}" if place.is_original else None
 
 
-def _read(place: Place, hints: Hints) -> Stored:
+def _read(place: Place, overrides: Overrides) -> Stored:
     tensors = _load(place.main)
-    spec = _spec(tensors, hints)
-    colour = hints.color or "rgb"
+    spec = _spec(tensors, overrides)
+    colour = overrides.color or "rgb"
     normalization = Normalization(
         modes={f.key: "MEAN_STD" for f in (*spec.inputs, spec.action)},
         statistics=_statistics(place.folder / STATISTICS, spec, colour),
@@ -91,7 +91,7 @@ def _read(place: Place, hints: Hints) -> Stored:
         shapes={name: tuple(value.shape) for name, value in values.items()},
         load=partial(dict, values),
     )
-    notes = _notes(place.main, spec, hints)
+    notes = _notes(place.main, spec, overrides)
     return Stored(place.folder, spec, normalization, weights, notes)
 
 
@@ -126,7 +126,7 @@ def _name(key: str) -> str | None:
     return next(found, None)
 
 
-def _spec(tensors: _Tensors, hints: Hints) -> PolicySpec:
+def _spec(tensors: _Tensors, overrides: Overrides) -> PolicySpec:
     chunk, dim = tensors.shape("decoder_pos_embed.weight")
     joints, _ = tensors.shape("action_head.weight")
     _, states = tensors.shape("encoder_robot_state_input_proj.weight")
@@ -134,7 +134,7 @@ def _spec(tensors: _Tensors, hints: Hints) -> PolicySpec:
     feedforward, _ = tensors.shape("encoder.layers.0.linear1.weight")
     backbone = _backbone(tensors)
     said = f"chunk {chunk}, {states} state values, {joints} joints, width {dim}, {backbone}"
-    cameras, (height, width), heads = _told(tensors.file, said, hints)
+    cameras, (height, width), heads = _told(tensors.file, said, overrides)
     if dim % heads:
         raise UsageError(f"--heads: {heads}: must divide the network's width {dim}; the original 8")
     return PolicySpec(
@@ -158,18 +158,20 @@ def _spec(tensors: _Tensors, hints: Hints) -> PolicySpec:
             n_decoder_layers=1,
             latent_dim=latent,
         ),
-        trained_hz=hints.fps or ORIGINAL_HZ,
+        trained_hz=overrides.fps or ORIGINAL_HZ,
     )
 
 
-def _told(file: Path, said: str, hints: Hints) -> tuple[tuple[str, ...], tuple[int, int], int]:
+def _told(
+    file: Path, said: str, overrides: Overrides
+) -> tuple[tuple[str, ...], tuple[int, int], int]:
     """What only the user knows, or a UsageError that asks for all of it at once."""
-    if hints.cameras and hints.image_size and hints.heads:
-        return hints.cameras, hints.image_size, hints.heads
+    if overrides.cameras and overrides.image_size and overrides.heads:
+        return overrides.cameras, overrides.image_size, overrides.heads
     asked = {
-        "--cameras A,B (camera_names of its task, in order)": hints.cameras,
-        "--image-size HxW": hints.image_size,
-        "--heads N (the original trains with 8)": hints.heads,
+        "--cameras A,B (camera_names of its task, in order)": overrides.cameras,
+        "--image-size HxW": overrides.image_size,
+        "--heads N (the original trains with 8)": overrides.heads,
     }
     missing = ", ".join(option for option, value in asked.items() if not value)
     raise UsageError(f"{file}: original ACT ({said}) says no more of itself; give {missing}")
@@ -215,18 +217,18 @@ def _statistics(file: Path, spec: PolicySpec, colour: str) -> dict[str, Statisti
     return statistics | {camera.key: image for camera in spec.cameras}
 
 
-def _notes(file: Path, spec: PolicySpec, hints: Hints) -> tuple[str, ...]:
+def _notes(file: Path, spec: PolicySpec, overrides: Overrides) -> tuple[str, ...]:
     cameras = ", ".join(camera.camera for camera in spec.cameras)
     notes = [
         f"cameras {cameras}, image size and {spec.architecture.n_heads} heads are as you said; "
         "no file can confirm them",
         "only decoder layer 0 is used, as the original does, and no dilation is assumed",
     ]
-    if hints.color is None:
+    if overrides.color is None:
         notes.append("colour order rgb is assumed, as its own tools do; else give --color bgr")
-    if hints.fps is None:
+    if overrides.fps is None:
         notes.append(f"{ORIGINAL_HZ:g} Hz is assumed, the original's DT; else give --fps")
     return tuple(f"{file}: {note}" for note in notes)
 
 
-GENERATION = Generation("original", "the original ACT", _evidence, _read, ORIGINAL_OPTIONS)
+GENERATION = CheckpointFormat("original", "the original ACT", _detect, _read, ORIGINAL_OPTIONS)

@@ -15,7 +15,7 @@ from actd.engine.ort import OUTPUT
 from actd.engine.recipe import load_recipe
 from actd.engine.verify import compare
 from actd.errors import EngineError
-from actd.export.graph.fp16 import to_half
+from actd.export.graph.fp16 import to_fp16
 from actd.export.graph.onnx_graph import write_onnx
 from actd.policy.checkpoint import Checkpoint, load_checkpoint
 from actd.policy.network import Policy
@@ -48,7 +48,7 @@ def far(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
 def half(far: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("half")
     write_onnx(far, folder / "model.onnx")
-    to_half(folder / "model.onnx", folder / "half.onnx")
+    to_fp16(folder / "model.onnx", folder / "half.onnx")
     return folder / "half.onnx"
 
 
@@ -108,8 +108,8 @@ def test_types_are_written_out(half: Path) -> None:
     for node in norms:
         assert {kinds[name] for name in (*node.input, *node.output)} == {TensorProto.FLOAT}
     # bytes become float16 at once, before they are moved
-    pictures = {name for name, kind in kinds_of(proto.graph.input) if kind == TensorProto.UINT8}
-    first = [node for node in proto.graph.node if pictures & set(node.input)]
+    images = {name for name, kind in kinds_of(proto.graph.input) if kind == TensorProto.UINT8}
+    first = [node for node in proto.graph.node if images & set(node.input)]
     assert [(n.op_type, n.attribute[0].i) for n in first] == [("Cast", TensorProto.FLOAT16)] * 2
     assert half.stat().st_size < 0.52 * half.with_name("model.onnx").stat().st_size
 
@@ -129,5 +129,5 @@ def test_a_weight_beyond_float16_is_refused(tmp_path: Path) -> None:
     opset = helper.make_opsetid("", 18)
     onnx.save(helper.make_model(graph, opset_imports=[opset]), str(tmp_path / "model.onnx"))
     with pytest.raises(EngineError, match=r"encoder\.weight: 100000 does not fit float16"):
-        to_half(tmp_path / "model.onnx", tmp_path / "half.onnx")
+        to_fp16(tmp_path / "model.onnx", tmp_path / "half.onnx")
     assert not (tmp_path / "half.onnx").exists()

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from actd.engine.ort import OUTPUT
 from actd.export.graph.onnx_graph import write_onnx
-from actd.export.graph.optimize import Lean
+from actd.export.graph.optimize import OptimizedPolicy
 from actd.policy.checkpoint import Checkpoint, load_checkpoint
 from actd.policy.network import Policy, tensor_shapes
 from actd.policy.spec import Architecture, Feature, PolicySpec
@@ -108,7 +108,7 @@ def test_the_lean_form_is_the_same_function(case: str, modes: str) -> None:
     plain.network.positions = lambda sizes: plain_positions(sizes).double()  # type: ignore[method-assign]
     expected = answers(plain, checkpoint, seed=3)
     np.testing.assert_allclose(
-        answers(Lean(plain), checkpoint, seed=3), expected, rtol=0, atol=1e-9
+        answers(OptimizedPolicy(plain), checkpoint, seed=3), expected, rtol=0, atol=1e-9
     )
     assert np.abs(expected - answers(plain, checkpoint, seed=4)).max() > 1e-3
 
@@ -117,7 +117,7 @@ def test_the_lean_form_is_the_same_function(case: str, modes: str) -> None:
 def test_the_lean_form_rounds_as_little(case: str, tmp_path: Path) -> None:
     checkpoint = load_checkpoint(golden.write_checkpoint(case, tmp_path))
     policy = Policy(checkpoint)
-    lean = Lean(policy)
+    lean = OptimizedPolicy(policy)
     for i in range(golden.OBSERVATIONS):
         observation = golden.observation(case, i)
         inputs = [torch.from_numpy(observation[f.key]) for f in checkpoint.spec.inputs]
@@ -130,7 +130,7 @@ def test_the_policy_is_left_as_it_was() -> None:
     checkpoint = checkpoint_of(*CASES["sizes that mix"], "MEAN_STD")
     policy = Policy(checkpoint)
     before = {key: tensor.clone() for key, tensor in policy.state_dict().items()}
-    Lean(policy)
+    OptimizedPolicy(policy)
     assert all(torch.equal(before[key], tensor) for key, tensor in policy.state_dict().items())
 
 
@@ -150,16 +150,14 @@ def test_nothing_constant_is_computed(graph: Any) -> None:
     # each skip of the backbone, positions and skips of the layers, the actions' middle
     assert counts["Add"] == 8 + 2 * 4 + 3 + 1
     # a layer has three beside the one for queries, keys and values, which the decoder's first
-    # needs for keys and values alone; then state, pictures and actions
+    # needs for keys and values alone; then state, images and actions
     assert counts["Gemm"] == 2 * 4 + 4 + 3
     # the decoder's first self-attention is a constant
     assert counts["Softmax"] == 3
     # bytes become floats before anything else
-    pictures = {
-        i.name for i in graph.input if i.type.tensor_type.elem_type == onnx.TensorProto.UINT8
-    }
-    assert len(pictures) == 2
-    readers = [node.op_type for node in graph.node if pictures & set(node.input)]
+    images = {i.name for i in graph.input if i.type.tensor_type.elem_type == onnx.TensorProto.UINT8}
+    assert len(images) == 2
+    readers = [node.op_type for node in graph.node if images & set(node.input)]
     assert readers == ["Cast", "Cast"]
 
 

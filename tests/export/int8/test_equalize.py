@@ -44,7 +44,7 @@ def test_a_policy_stays_the_same_function(
     drawn = synthetic(checkpoint, count=3, seed=4)
     expected = [run(model, observation) for observation in drawn]
     groups = _groups(model)
-    # all but the first one, which reads pictures, and the last stage's, whose sum is the outcome
+    # all but the first one, which reads images, and the last stage's, whose sum is the outcome
     readers = {node.input[1] for group in groups for node in group.readers}
     assert len(readers) == {"resnet18": 18, "resnet50": 50}[backbone]
     read = sorted({_data(node) for group in groups for node in group.readers})

@@ -87,7 +87,7 @@ def test_layers_are_the_modules_of_training(quantizer: Quantizer) -> None:
 def test_multiply_adds_are_counted(quantizer: Quantizer) -> None:
     # 7x7 over 3 colours, 64 kernels, half of 64x96
     assert quantizer.layers["backbone.conv1"].macs == 7 * 7 * 3 * 64 * 32 * 48
-    # one state, and six picture tokens with the latent's and the state's
+    # one state, and six image tokens with the latent's and the state's
     assert quantizer.layers["encoder_robot_state_input_proj"].macs == 3 * 64
     assert quantizer.layers["encoder.layers.0.linear1"].macs == 8 * 64 * 64
     assert quantizer.float_share(list(quantizer.layers)) == 0
@@ -231,10 +231,10 @@ def test_layers_are_kept_float_until_it_is_exact_enough(
     assert calibration is not None
     assert (calibration.form, calibration.source) == ("static", str(frames))
     assert built.manifest.rebuild.endswith(f" --calibration {frames}")
-    measured = [layer for layer in calibration.kept_float if layer.error_std is not None]
+    measured = [layer for layer in calibration.float_layers if layer.error_std is not None]
     assert measured
-    assert built.judged.parity.max_std <= 0.05
-    assert {k.layer for k in calibration.kept_float if k.error_std is None} == set(EDGES)
+    assert built.validation.parity.max_std <= 0.05
+    assert {k.layer for k in calibration.float_layers if k.error_std is None} == set(EDGES)
     (told,) = (line for line in lines if "stay float" in line)
     assert all(layer.layer in told for layer in measured)
     graph = onnx.load(str(tmp_path / "out/ort-int8/model.onnx")).graph
@@ -255,5 +255,5 @@ def test_synthetic_frames_judge_loosely_and_say_so(engines: Path) -> None:
     assert manifest.parity is not None
     assert manifest.parity.tolerance == {"max_std": 0.5, "p99_std": 0.5}
     assert manifest.calibration is not None
-    assert {layer.layer for layer in manifest.calibration.kept_float} == set(EDGES)
+    assert {layer.layer for layer in manifest.calibration.float_layers} == set(EDGES)
     assert read_manifest(engines / "ort-fp32").parity.tolerance["max_std"] < 0.01

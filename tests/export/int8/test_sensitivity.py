@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from actd.engine.recipe import Tolerance
 from actd.engine.verify import Parity, compare
-from actd.export.int8.sensitivity import keep_float
+from actd.export.int8.sensitivity import choose_float_layers
 
 TOLERANCE = Tolerance(max_std=0.1, p99_std=0.1)
 
@@ -41,14 +41,19 @@ class Network:
 
 def test_nothing_stays_float_where_everything_passes() -> None:
     network = Network({"a": 0.05, "b": 0.05})
-    assert keep_float(dict.fromkeys("ab", 1), network.measure, network.confirm, TOLERANCE) == ()
+    assert (
+        choose_float_layers(dict.fromkeys("ab", 1), network.measure, network.confirm, TOLERANCE)
+        == ()
+    )
     assert network.measured == 1
 
 
 def test_the_worst_layers_stay_float_and_say_what_they_cost() -> None:
     errors = {"mild": 0.02, "bad": 0.3, "worse": 0.5, "fair": 0.08}
     network = Network(errors)
-    kept = keep_float(dict.fromkeys(errors, 1), network.measure, network.confirm, TOLERANCE)
+    kept = choose_float_layers(
+        dict.fromkeys(errors, 1), network.measure, network.confirm, TOLERANCE
+    )
     assert kept is not None
     assert [layer.layer for layer in kept] == ["worse", "bad"]
     assert [round(layer.error_std or 0, 4) for layer in kept] == [0.5, 0.3]
@@ -58,18 +63,20 @@ def test_the_worst_layers_stay_float_and_say_what_they_cost() -> None:
 def test_of_two_equal_errors_the_cheaper_layer_stays_float() -> None:
     errors = {"large": 0.09, "small": 0.09}
     network = Network(errors)
-    kept = keep_float({"large": 1000, "small": 10}, network.measure, network.confirm, TOLERANCE)
+    kept = choose_float_layers(
+        {"large": 1000, "small": 10}, network.measure, network.confirm, TOLERANCE
+    )
     assert kept is not None
     assert [layer.layer for layer in kept] == ["small"]
 
 
 def test_a_verdict_stricter_than_the_search_keeps_more_float() -> None:
     errors = {f"layer{i}": 0.05 for i in range(8)}
-    kind = keep_float(
+    kind = choose_float_layers(
         dict.fromkeys(errors, 1), Network(errors).measure, Network(errors).confirm, TOLERANCE
     )
     strict = Network(errors, verdict_factor=1.5)
-    kept = keep_float(dict.fromkeys(errors, 1), strict.measure, strict.confirm, TOLERANCE)
+    kept = choose_float_layers(dict.fromkeys(errors, 1), strict.measure, strict.confirm, TOLERANCE)
     assert kind is not None
     assert kept is not None
     assert len(kept) > len(kind)
@@ -81,7 +88,9 @@ def test_a_verdict_stricter_than_the_search_keeps_more_float() -> None:
 def test_a_layer_that_only_seemed_bad_is_in_8_bits_again() -> None:
     seemed = Network({"unlucky": 0.5, "bad": 0.3, "mild": 0.02})
     real = Network({"unlucky": 0.01, "bad": 0.3, "mild": 0.02})
-    kept = keep_float(dict.fromkeys(real.errors, 1), seemed.measure, real.confirm, TOLERANCE)
+    kept = choose_float_layers(
+        dict.fromkeys(real.errors, 1), seemed.measure, real.confirm, TOLERANCE
+    )
     assert kept is not None
     assert [layer.layer for layer in kept] == ["bad"]
     assert real.confirmed[-1] == {"unlucky", "mild"}
@@ -91,7 +100,7 @@ def test_none_where_every_single_layer_is_too_far() -> None:
     errors = dict.fromkeys("abcde", 0.2)
     network = Network(errors)
     macs = dict.fromkeys(errors, 1)
-    assert keep_float(macs, network.measure, network.confirm, TOLERANCE) is None
+    assert choose_float_layers(macs, network.measure, network.confirm, TOLERANCE) is None
     assert network.confirmed
     assert all(network.confirmed)
 
@@ -106,7 +115,7 @@ def test_whatever_is_chosen_passes_and_is_affordable(
 ) -> None:
     macs = {layer: data.draw(st.integers(0, 10**9)) for layer in errors}
     network = Network(errors, factor)
-    kept = keep_float(macs, network.measure, network.confirm, TOLERANCE)
+    kept = choose_float_layers(macs, network.measure, network.confirm, TOLERANCE)
     if kept is None:
         assert not network.confirm(
             {min(errors, key=lambda layer: errors[layer] ** 2 / max(1, macs[layer]))}
