@@ -23,14 +23,14 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from actd.engine.candidate import TORCH, Candidate, OpenCandidate
 from actd.engine.load import missing
+from actd.engine.observations import random_observation
 from actd.engine.recipe import load_recipe, recipe_names
 from actd.errors import ActdError
 from actd.evaluation import memory
-from actd.evaluation.contender import TORCH, Contender, Opened
-from actd.evaluation.engine_cache import Source, built, default_source
+from actd.evaluation.engine_cache import CheckpointSource, built, default_source
 from actd.evaluation.inference_timing import SETTLE_S
-from actd.evaluation.observation import any_observation
 from actd.timing import interleave, percentiles
 from bench import harness
 from bench.lerobot_peer import VARIABLE, LeRobot, interpreter
@@ -69,13 +69,13 @@ def main(
 def bench(options: harness.Options, checkpoint: str | None, *, compiled: bool) -> int:
     """The whole run; returns the exit status."""
     tell = partial(print, file=sys.stderr)
-    source = default_source(tell) if checkpoint is None else Source(checkpoint)
+    source = default_source(tell) if checkpoint is None else CheckpointSource(checkpoint)
     engines = _engines(source, compiled, tell)
     work = _work(engines)
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-engines-")))
-        torch = Contender(TORCH, THREADS, checkpoint=source.path)
-        opened = [contender.open() for contender in (torch, *engines)]
+        torch = Candidate(TORCH, checkpoint=source.path, threads=THREADS)
+        opened = [candidate.open(spin=True) for candidate in (torch, *engines)]
         for each in opened:
             stack.callback(each.close)
         tell("loading each engine in a process of its own")
@@ -95,7 +95,9 @@ def _takes_part(name: str, compiled: bool) -> bool:
     return wanted and not missing(runtime)
 
 
-def _engines(source: Source, compiled: bool, tell: Callable[[str], None]) -> list[Contender]:
+def _engines(
+    source: CheckpointSource, compiled: bool, tell: Callable[[str], None]
+) -> list[Candidate]:
     """Those that can be had here, built where they are not in the cache."""
     wanted = [name for name in recipe_names() if _takes_part(name, compiled)]
     found = built(wanted, source, tell)
@@ -104,25 +106,27 @@ def _engines(source: Source, compiled: bool, tell: Callable[[str], None]) -> lis
         if isinstance(folder, ActdError):
             tell(f"{name} does not take part: {folder}")
         else:
-            engines.append(Contender(name, THREADS, str(folder)))
+            engines.append(Candidate(name, str(folder), threads=THREADS))
     return engines
 
 
-def _work(engines: list[Contender]) -> Work:
+def _work(engines: list[Candidate]) -> Work:
     """What one inference multiplies, by the plainest graph there is."""
-    for contender in engines:
-        if contender.name == PLAIN:
-            return count(Path(str(contender.folder)) / "model.onnx")
+    for candidate in engines:
+        if candidate.name == PLAIN:
+            return count(Path(str(candidate.folder)) / "model.onnx")
     raise ActdError(f"{PLAIN}: was not built, and the roofline counts its multiplications")
 
 
-def _lerobot(stack: ExitStack, checkpoint: Path, torch: Opened, scratch: Path) -> LeRobot | None:
+def _lerobot(
+    stack: ExitStack, checkpoint: Path, torch: OpenCandidate, scratch: Path
+) -> LeRobot | None:
     """LeRobot running the same checkpoint; it must say what our torch says."""
     python = interpreter()
     if python is None:
         print(f"without LeRobot: {VARIABLE} is not set", file=sys.stderr)
         return None
-    observation = any_observation(torch.spec)
+    observation = random_observation(torch.spec)
     peer = stack.enter_context(LeRobot(python, checkpoint, observation, THREADS, scratch))
     apart = float(np.abs(peer.actions - torch.infer(observation)).max())
     if not apart < 1e-3:
@@ -131,11 +135,11 @@ def _lerobot(stack: ExitStack, checkpoint: Path, torch: Opened, scratch: Path) -
 
 
 def _rounds(
-    opened: list[Opened], peer: LeRobot | None, products: Mapping[str, Probe], rounds: int
+    opened: list[OpenCandidate], peer: LeRobot | None, products: Mapping[str, Probe], rounds: int
 ) -> dict[str, list[int]]:
     """Every contestant's durations by round; LeRobot's is that of predict_action_chunk alone."""
     calls: dict[str, Callable[[], object]] = {
-        each.name: partial(each.infer, any_observation(each.spec)) for each in opened
+        each.name: partial(each.infer, random_observation(each.spec)) for each in opened
     }
     if peer is not None:
         calls[LEROBOT] = peer

@@ -65,3 +65,27 @@ def small_engine(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactor
     out = tmp_path_factory.mktemp("engines")
     export_checkpoint(small_checkpoint, out, ["ort-fp32"], None, lambda _: None)
     return out / "ort-fp32"
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_untrained(
+        tmp_path_factory.mktemp("checkpoint"),
+        cameras={"top": (64, 96)},
+        action_dim=3,
+        state_dim=3,
+        chunk_size=8,
+        dim_model=64,
+        n_heads=2,
+        dim_feedforward=64,
+        n_encoder_layers=1,
+        action_std=[0.1, 0.2, 0.3],
+    )
+
+
+@pytest.fixture(scope="session")
+def engines(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ort-fp32 and ort-int8, calibrated on synthetic observations."""
+    out = tmp_path_factory.mktemp("engines")
+    export_checkpoint(checkpoint, out, ["ort-fp32", "ort-int8"], "synthetic")
+    return out

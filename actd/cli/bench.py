@@ -58,13 +58,13 @@ def bench(
         raise UsageError(f"{overrides.options()[0]}: describes a checkpoint; give --checkpoint too")
     _check_rate(rate)
     _check_page(report)
-    from actd.evaluation.benchmark import Asked, Settings, run_benchmark
-    from actd.evaluation.engine_cache import Source
+    from actd.evaluation.benchmark import BenchRequest, TimingSettings, run_benchmark
+    from actd.evaluation.engine_cache import CheckpointSource
 
-    source = None if checkpoint is None else Source(checkpoint, overrides)
+    source = None if checkpoint is None else CheckpointSource(checkpoint, overrides)
     found = run_benchmark(
-        Asked(names(engine), folders or [], source, threads),
-        Settings(rounds, warmup, rate),
+        BenchRequest(names(engine), folders or [], source, threads),
+        TimingSettings(rounds, warmup, rate),
         lambda line: typer.echo(line, err=True),
     )
     if as_json:

@@ -71,10 +71,10 @@ def evaluate(
         raise ActdError(f"eval needs {error.name}: pip install 'actd[record,report]'") from None
     from actd.datasets.reader import open_dataset
     from actd.evaluation import evaluate as verdict
-    from actd.evaluation.candidates import line_up
+    from actd.evaluation.candidates import eval_candidates
 
     dataset = open_dataset(recording)
-    lineup = line_up(names(engine), engines, checkpoint, overrides, with_torch=torch)
+    candidates = eval_candidates(names(engine), engines, checkpoint, overrides, with_torch=torch)
     target = out or Path(f"eval-{recording.resolve().name}")
     chosen = verdict.choose_episodes(dataset, numbers("--episodes", episodes))
     step = stride or verdict.choose_stride(dataset, chosen, target, fresh=fresh)
@@ -85,7 +85,7 @@ def evaluate(
         with _progress() as progress:
             found = verdict.evaluate(
                 dataset,
-                lineup,
+                candidates,
                 target,
                 episodes=chosen,
                 stride=step,
@@ -96,8 +96,8 @@ def evaluate(
         typer.echo(f"finished episodes are kept in {target}; go on with: {_again()}", err=True)
         raise
     _publish(found, evaluation_page, target, as_json)
-    if not as_json and lineup.engines:
-        typer.echo(f"next: actd bench {' '.join(c.place for c in lineup.engines)}")
+    if not as_json and candidates.engines:
+        typer.echo(f"next: actd bench {' '.join(c.place for c in candidates.engines)}")
     raise typer.Exit(0 if found.passed else 1)
 
 
@@ -126,7 +126,7 @@ def _publish(found: Evaluation, draw: Draw, out: Path, as_json: bool) -> None:
         typer.echo(f"wrote {data} and {drawn}")
     for score in found.scores:
         if score.against_torch and score.against_torch.excess:
-            typer.echo(f"{score.contestant.label}: {score.against_torch.excess}", err=True)
+            typer.echo(f"{score.candidate.name}: {score.against_torch.excess}", err=True)
 
 
 def _again() -> str:

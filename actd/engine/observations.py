@@ -122,3 +122,14 @@ def gather(observation: Observation, spec: PolicySpec) -> dict[str, NDArray[Any]
 def blank(spec: PolicySpec) -> dict[str, NDArray[Any]]:
     """An observation of zeros."""
     return {f.key: np.zeros(f.boundary_shape, f.boundary_dtype) for f in spec.inputs}
+
+
+def random_observation(spec: PolicySpec) -> dict[str, NDArray[Any]]:
+    """Noise images and zero vectors: the time of an inference does not depend on values."""
+    random = np.random.Generator(np.random.PCG64(0))
+    return {
+        f.key: random.integers(0, 256, f.boundary_shape, np.uint8)
+        if f.kind == "VISUAL"
+        else np.zeros(f.shape, np.float32)
+        for f in spec.inputs
+    }

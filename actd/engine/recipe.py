@@ -36,7 +36,7 @@ class Tolerance(_Model):
 class Quantization(_Model):
     """What becomes 8-bit, and what the ranges are measured on.
 
-    Convolutions and linear layers do, less those named in `choose_float_layers` and those that are found
+    Convolutions and linear layers do, less those named in `float_layers` and those that are found
     to hurt. `frames` are used at most, `synthetic` where synthetic ones were asked for;
     `synthetic_max_std` is the largest error allowed on those.
     """
@@ -45,7 +45,7 @@ class Quantization(_Model):
     frames: int = Field(default=200, ge=1)
     synthetic: int = Field(default=24, ge=1)
     synthetic_max_std: float = Field(default=0.5, gt=0)
-    choose_float_layers: tuple[str, ...] = (
+    float_layers: tuple[str, ...] = (
         "encoder_robot_state_input_proj",
         "encoder_env_state_input_proj",
         "action_head",

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from actd.control.ensembling import DEFAULT_COEFF, ensemble
 from actd.datasets.paths import ACTION
 from actd.datasets.reader import Dataset
+from actd.engine.candidate import Candidate
 from actd.engine.reference import beyond
 from actd.engine.verify import Parity, compare
-from actd.evaluation.candidates import Contestant, Lineup
+from actd.evaluation.candidates import EvalCandidates
 from actd.evaluation.metrics import Distance, distance, targets
 from actd.evaluation.result_cache import EpisodeRun
 from actd.export.parity import figures
@@ -49,7 +50,7 @@ class AgainstTorch:
 class Score:
     """One engine. `shown` are its executed actions (T, joints) in the episode that is drawn."""
 
-    contestant: Contestant
+    candidate: Candidate
     chunk: Distance
     executed: Distance
     against_torch: AgainstTorch | None
@@ -98,12 +99,12 @@ class Evaluation:
             "joint_std_from": self.std_from,
             "notes": self.notes,
             "passed": self.passed,
-            "engines": {score.contestant.label: self._score(score) for score in self.scores},
+            "engines": {score.candidate.name: self._score(score) for score in self.scores},
         }
 
     def _score(self, score: Score) -> dict[str, Any]:
         return {
-            "place": score.contestant.place,
+            "place": score.candidate.place,
             "chunk": self._distance(score.chunk) | self._by_step(score.chunk),
             "executed": self._distance(score.executed),
             "against_torch": score.against_torch and self._torch(score.against_torch, score),
@@ -137,7 +138,7 @@ class Evaluation:
         }
 
     def _torch(self, found: AgainstTorch, score: Score) -> dict[str, Any]:
-        allowed = score.contestant.tolerance
+        allowed = score.candidate.tolerance
         return {
             "chunk": self._parity(found.chunk, found.std),
             "executed": self._parity(found.executed, found.std),
@@ -159,24 +160,24 @@ class Evaluation:
 
 
 def measure(
-    dataset: Dataset, lineup: Lineup, runs: Sequence[EpisodeRun], stride: int
+    dataset: Dataset, candidates: EvalCandidates, runs: Sequence[EpisodeRun], stride: int
 ) -> Evaluation:
-    """The figures of everyone in the lineup over these episodes."""
-    std, std_from = _std(lineup.everyone[0], runs)
-    coeff = lineup.everyone[0].spec.temporal_ensemble_coeff
+    """The figures of everyone in the candidates over these episodes."""
+    std, std_from = _std(candidates.everyone[0], runs)
+    coeff = candidates.everyone[0].spec.temporal_ensemble_coeff
     coeff = DEFAULT_COEFF if coeff is None else coeff
-    executed = {c.label: _executed(runs, c.label, coeff) for c in lineup.everyone}
+    executed = {c.name: _executed(runs, c.name, coeff) for c in candidates.everyone}
     shown = max(range(len(runs)), key=lambda place: len(runs[place].recorded))
     scores = []
-    for contestant in lineup.everyone:
-        label = contestant.label
+    for candidate in candidates.everyone:
+        label = candidate.name
         truth = [targets(r.recorded, r.rows.tolist(), _steps(r, label)) for r in runs]
         scores.append(
             Score(
-                contestant=contestant,
+                candidate=candidate,
                 chunk=distance(_chunks(runs, label), np.concatenate(truth)),
                 executed=_executed_distance(executed[label], runs),
-                against_torch=_against_torch(contestant, lineup, runs, executed),
+                against_torch=_against_torch(candidate, candidates, runs, executed),
                 shown=executed[label][shown],
             )
         )
@@ -191,7 +192,7 @@ def measure(
         frames={run.number: len(run.rows) for run in runs},
         ticks={run.number: len(run.recorded) for run in runs},
         scores=tuple(scores),
-        notes=(*lineup.notes, *_notes(dataset, lineup, stride)),
+        notes=(*candidates.notes, *_notes(dataset, candidates, stride)),
         shown=runs[shown].number,
         shown_recorded=runs[shown].recorded.astype(np.float64),
     )
@@ -207,22 +208,22 @@ def tail(error: Values) -> tuple[Values, Values]:
 
 
 def _against_torch(
-    contestant: Contestant,
-    lineup: Lineup,
+    candidate: Candidate,
+    candidates: EvalCandidates,
     runs: Sequence[EpisodeRun],
     executed: Mapping[str, Sequence[Values]],
 ) -> AgainstTorch | None:
-    torch, label = lineup.torch, contestant.label
-    if torch is None or contestant is torch or contestant.policy != torch.policy:
+    torch, label = candidates.torch, candidate.name
+    if torch is None or candidate is torch or candidate.policy != torch.policy:
         return None
-    std, _ = _std(contestant, runs)
-    found, expected = _chunks(runs, label), _chunks(runs, torch.label)
+    std, _ = _std(candidate, runs)
+    found, expected = _chunks(runs, label), _chunks(runs, torch.name)
     chunk = compare(found, expected, std.tolist())
-    both = [np.concatenate(executed[name]) for name in (label, torch.label)]
+    both = [np.concatenate(executed[name]) for name in (label, torch.name)]
     covered = ~np.isnan(both[1]).any(axis=1)
     arm = [part[covered][:, None, :].astype(np.float32) for part in both]
     error = np.abs(found.astype(np.float64) - expected) / std
-    allowed = contestant.tolerance
+    allowed = candidate.tolerance
     return AgainstTorch(
         chunk=chunk,
         executed=compare(arm[0], arm[1], std.tolist()),
@@ -258,28 +259,28 @@ def _executed_distance(executed: Sequence[Values], runs: Sequence[EpisodeRun]) -
     return distance(told[:, None, :], recorded[:, None, :])
 
 
-def _std(contestant: Contestant, runs: Sequence[EpisodeRun]) -> tuple[Values, str]:
+def _std(candidate: Candidate, runs: Sequence[EpisodeRun]) -> tuple[Values, str]:
     """What L1 is divided by in training, and whose it is; 1 for a joint that never moved."""
     std = np.nanstd(np.concatenate([run.recorded for run in runs]), axis=0, dtype=np.float64)
     source = "the recorded actions of these episodes"
-    if contestant.action_std is not None:
-        std = np.asarray(contestant.action_std, dtype=np.float64)
-        source = f"the policy of {contestant.label}"
+    if candidate.action_std is not None:
+        std = np.asarray(candidate.action_std, dtype=np.float64)
+        source = f"the policy of {candidate.name}"
     return np.where(std > 0, std, 1.0), source
 
 
-def _notes(dataset: Dataset, lineup: Lineup, stride: int) -> list[str]:
+def _notes(dataset: Dataset, candidates: EvalCandidates, stride: int) -> list[str]:
     notes = []
-    for contestant in lineup.engines:
-        spec = contestant.spec
+    for candidate in candidates.engines:
+        spec = candidate.spec
         if spec.trained_hz is not None and abs(spec.trained_hz - dataset.fps) > 0.01:
             notes.append(
-                f"{contestant.label}: trained at {spec.trained_hz:g} Hz, the dataset has "
+                f"{candidate.name}: trained at {spec.trained_hz:g} Hz, the dataset has "
                 f"{dataset.fps:g}: steps of a chunk are not those of the recording"
             )
         if stride > spec.chunk_size:
             notes.append(
-                f"{contestant.label}: a chunk of {spec.chunk_size} steps does not reach the next "
+                f"{candidate.name}: a chunk of {spec.chunk_size} steps does not reach the next "
                 f"frame at stride {stride}: ticks between them do not count as executed"
             )
     return notes

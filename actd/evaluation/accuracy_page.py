@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from actd.engine.candidate import TORCH
 from actd.evaluation.accuracy import Evaluation
 from actd.evaluation.accuracy_table import summary_row
-from actd.evaluation.candidates import TORCH
 from actd.report import charts
 from actd.report.page import Figure, Section, Table, page
 
@@ -33,7 +33,7 @@ _HEADER = (
 def evaluation_page(found: Evaluation, machine: Mapping[str, Any]) -> str:
     """The whole page as HTML text; `machine` is what the figures were taken on."""
     off = [score.executed.l1_std(found.std) for score in found.scores]
-    compared = {s.contestant.label: s.against_torch for s in found.scores if s.against_torch}
+    compared = {s.candidate.name: s.against_torch for s in found.scores if s.against_torch}
     beyond = [label for label, against in compared.items() if against.excess]
     frames, episodes = sum(found.frames.values()), len(found.frames)
     lead = (
@@ -67,8 +67,8 @@ def _summary(found: Evaluation) -> Section:
 
 def _torch(found: Evaluation) -> Section:
     compared = [(s, s.against_torch) for s in found.scores if s.against_torch is not None]
-    percentiles = {score.contestant.label: against.tail for score, against in compared}
-    labels = [score.contestant.label for score, _ in compared]
+    percentiles = {score.candidate.name: against.tail for score, against in compared}
+    labels = [score.candidate.name for score, _ in compared]
     rows = [
         [
             joint,
@@ -95,10 +95,10 @@ def _torch(found: Evaluation) -> Section:
 
 
 def _per_joint(found: Evaluation) -> Section:
-    series = {s.contestant.label: s.executed.l1 / found.std for s in found.scores}
+    series = {s.candidate.name: s.executed.l1 / found.std for s in found.scores}
     header = ["joint", "std"]
-    header += [f"{s.contestant.label}, L1" for s in found.scores]
-    header += [f"{s.contestant.label}, executed" for s in found.scores]
+    header += [f"{s.candidate.name}, L1" for s in found.scores]
+    header += [f"{s.candidate.name}, executed" for s in found.scores]
     rows = [
         [
             joint,
@@ -122,7 +122,7 @@ def _per_joint(found: Evaluation) -> Section:
 
 def _along(found: Evaluation) -> Section:
     by_step = {
-        s.contestant.label: (s.chunk.l1_by_step / found.std).mean(axis=1) for s in found.scores
+        s.candidate.name: (s.chunk.l1_by_step / found.std).mean(axis=1) for s in found.scores
     }
     torch = {TORCH: by_step.pop(TORCH)} if TORCH in by_step and len(by_step) > 1 else {}
     return Section(
@@ -143,7 +143,7 @@ def _episode(found: Evaluation) -> Section:
     figures = []
     for joint in drawn:
         chart = charts.curves(
-            {s.contestant.label: s.shown[:, joint] for s in found.scores},
+            {s.candidate.name: s.shown[:, joint] for s in found.scores},
             "tick",
             "",
             beneath={"recorded": found.shown_recorded[:, joint]},
@@ -167,7 +167,7 @@ def _origin(found: Evaluation, machine: Mapping[str, Any]) -> Section:
         ["dataset", found.dataset],
         ["episodes", ", ".join(map(str, found.frames))],
         ["temporal ensemble coefficient", f"{found.coeff:g}"],
-        *([s.contestant.label, f"{s.contestant.place}"] for s in found.scores),
+        *([s.candidate.name, f"{s.candidate.place}"] for s in found.scores),
         *([key, _text(value)] for key, value in machine.items() if value is not None),
     ]
     return Section("Where it came from", [Table(rows, numeric=False)])

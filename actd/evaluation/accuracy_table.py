@@ -50,8 +50,8 @@ def summary_row(found: Evaluation, score: Score) -> list[str]:
         score.executed.l1_std(found.std),
         score.chunk.logged(found.std),
     )
-    row = [score.contestant.label, *(f"{value:.4g}" for value in distances)]
-    torch, allowed = score.against_torch, score.contestant.tolerance
+    row = [score.candidate.name, *(f"{value:.4g}" for value in distances)]
+    torch, allowed = score.against_torch, score.candidate.tolerance
     if torch is None or allowed is None:
         return [*row, "-", "-", "-", "reference" if allowed is None else "not compared"]
     errors = (torch.chunk.p99_std, torch.chunk.max_std, torch.executed.max_std)
@@ -74,5 +74,5 @@ def _joints(found: Evaluation) -> Table:
         ]
         for joint in order[:_JOINTS]
     ]
-    headings = ["joint", "std", *(score.contestant.label for score in found.scores)]
+    headings = ["joint", "std", *(score.candidate.name for score in found.scores)]
     return _table("executed L1, physical units, furthest in std first", headings, rows)

@@ -12,37 +12,41 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from actd.engine.candidate import Candidate, OpenCandidate
 from actd.engine.load import version_note
+from actd.engine.observations import random_observation
 from actd.engine.reference import REFERENCE, beyond, parity_here
 from actd.engine.verify import Parity
 from actd.errors import ActdError, EngineError
 from actd.evaluation import memory
-from actd.evaluation.bench_candidates import Asked, Report, line_up
-from actd.evaluation.contender import Contender, Opened
-from actd.evaluation.inference_timing import Settings, time_all
-from actd.evaluation.observation import any_observation
+from actd.evaluation.candidates import BenchRequest, Report, bench_candidates
+from actd.evaluation.inference_timing import TimingSettings, time_all
 from actd.evaluation.speed import BenchReport, Error, Footprint, Row, Timing
 from actd.host import machine
 
-__all__ = ["Asked", "Settings", "run_benchmark"]
+__all__ = ["BenchRequest", "TimingSettings", "run_benchmark"]
 
 
 def run_benchmark(
-    asked: Asked, settings: Settings | None = None, report: Report = lambda line: None
+    request: BenchRequest,
+    settings: TimingSettings | None = None,
+    report: Report = lambda line: None,
 ) -> BenchReport:
     """Measure what was asked for; `report` is given one line per step that takes a while."""
-    settings = settings or Settings()
-    lineup = line_up(asked, report)
-    rows = lineup.rows
+    settings = settings or TimingSettings()
+    found = bench_candidates(request, report)
+    rows = found.rows
     with ExitStack() as stack:
         ready = []
-        for contender in lineup.contenders:
+        for candidate in found.candidates:
             try:
-                ready.append(_tried(contender, stack))
+                ready.append(_tried(candidate, stack))
             except ActdError as error:
-                lineup.refuse(contender.name, error, contender.runtime)
+                found.refuse(candidate.name, error, candidate.runtime)
         rows |= _measure(ready, settings, report)
-    threads = "as many threads as it takes" if asked.threads is None else f"{asked.threads} threads"
+    threads = (
+        "as many threads as it takes" if request.threads is None else f"{request.threads} threads"
+    )
     how = f"{settings.words}; {threads}"
     return BenchReport(tuple(rows.values()), how, machine())
 
@@ -51,7 +55,7 @@ def run_benchmark(
 class _Tried:
     """An engine that has answered before the clock runs, and how far from torch."""
 
-    opened: Opened
+    opened: OpenCandidate
     parity: Parity | None
 
     @property
@@ -59,13 +63,13 @@ class _Tried:
         return self.opened.name
 
 
-def _tried(contender: Contender, stack: ExitStack) -> _Tried:
+def _tried(candidate: Candidate, stack: ExitStack) -> _Tried:
     """Open it and let it answer; `stack` closes it. Raises ActdError, whatever went wrong."""
-    opened = contender.open()
+    opened = candidate.open(spin=True)
     stack.callback(opened.close)
     try:
         if (parity := _parity(opened)) is None:
-            opened.infer(any_observation(opened.spec))
+            opened.infer(random_observation(opened.spec))
     except ActdError:
         raise
     except Exception as error:  # the runtimes' errors share no base class
@@ -74,30 +78,30 @@ def _tried(contender: Contender, stack: ExitStack) -> _Tried:
     return _Tried(opened, parity)
 
 
-def _measure(ready: list[_Tried], settings: Settings, report: Report) -> Mapping[str, Row]:
+def _measure(ready: list[_Tried], settings: TimingSettings, report: Report) -> Mapping[str, Row]:
     """The rows of those that are ready."""
     if not ready:
         return {}
     for opened in (tried.opened for tried in ready):
-        if opened.manifest and (note := version_note(opened.manifest)):
+        if opened.candidate.manifest and (note := version_note(opened.candidate.manifest)):
             report(f"note: {note}")
-    costs = {tried.name: _footprint(tried.opened.contender, report) for tried in ready}
+    costs = {tried.name: _footprint(tried.opened.candidate, report) for tried in ready}
     report(f"timing {', '.join(tried.name for tried in ready)}")
     timings = time_all([tried.opened for tried in ready], settings)
     return {t.name: _row(t, timings[t.name], costs[t.name]) for t in ready}
 
 
-def _footprint(contender: Contender, report: Report) -> Footprint | None:
-    report(f"{contender.name}: loading it in a process of its own")
+def _footprint(candidate: Candidate, report: Report) -> Footprint | None:
+    report(f"{candidate.name}: loading it in a process of its own")
     try:
-        return memory.measure(contender)
+        return memory.measure(candidate)
     except ActdError as error:
         report(str(error))
         return None
 
 
 def _row(tried: _Tried, timing: Timing, cost: Footprint | None) -> Row:
-    manifest, parity = tried.opened.manifest, tried.parity
+    manifest, parity = tried.opened.candidate.manifest, tried.parity
     excess = beyond(parity, manifest.recipe.tolerance) if manifest and parity else ""
     return Row(
         engine=tried.name,
@@ -109,9 +113,9 @@ def _row(tried: _Tried, timing: Timing, cost: Footprint | None) -> Row:
     )
 
 
-def _parity(opened: Opened) -> Parity | None:
+def _parity(opened: OpenCandidate) -> Parity | None:
     """Measured now against torch's answers in the folder, or as recorded when it was built."""
-    manifest, engine, folder = opened.manifest, opened.engine, opened.contender.folder
+    manifest, engine, folder = opened.candidate.manifest, opened.engine, opened.candidate.folder
     if manifest is None or engine is None or folder is None:
         return None
     if (Path(folder) / REFERENCE).is_file():

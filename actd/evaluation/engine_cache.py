@@ -37,7 +37,7 @@ _PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime")
 
 
 @dataclass(frozen=True)
-class Source:
+class CheckpointSource:
     """The checkpoint that engines are built from."""
 
     path: str
@@ -58,7 +58,7 @@ def cache_dir() -> Path:
     return home / "actd" / "bench"
 
 
-def default_source(report: Report) -> Source:
+def default_source(report: Report) -> CheckpointSource:
     """An untrained ACT of LeRobot's default size, written into the cache if it is not there."""
     folder = cache_dir() / "untrained"
     if not (folder / WEIGHTS).is_file():
@@ -68,10 +68,12 @@ def default_source(report: Report) -> Source:
         with scratch_folder(cache_dir()) as scratch:
             write_untrained(scratch / folder.name, cameras=DEFAULT_CAMERAS).rename(folder)
     report(f"no checkpoint given: an untrained policy of the default size, {folder}")
-    return Source(str(folder))
+    return CheckpointSource(str(folder))
 
 
-def built(names: Sequence[str], source: Source, report: Report) -> Mapping[str, Path | ActdError]:
+def built(
+    names: Sequence[str], source: CheckpointSource, report: Report
+) -> Mapping[str, Path | ActdError]:
     """The folders of the engines `names`, from the cache or built now on synthetic frames.
 
     In place of a folder stands the error that there is none.
@@ -101,7 +103,9 @@ def built(names: Sequence[str], source: Source, report: Report) -> Mapping[str, 
     return found
 
 
-def _build(names: Sequence[str], source: Source, out: Path, report: Report) -> ActdError | None:
+def _build(
+    names: Sequence[str], source: CheckpointSource, out: Path, report: Report
+) -> ActdError | None:
     """Build engines until one fails; those before it stay."""
     try:
         from actd.export.calibration import SYNTHETIC

@@ -1,6 +1,6 @@
 """Runs engines over the episodes of a dataset and measures what they gave.
 
-Reads a dataset and a lineup; keeps every finished episode (actd.evaluation.result_cache) and gives an
+Reads a dataset and a candidates; keeps every finished episode (actd.evaluation.result_cache) and gives an
 Evaluation. What was finished stays when it is interrupted. Raises UsageError, RecordingError,
 EngineError.
 """
@@ -18,9 +18,10 @@ import numpy as np
 
 from actd.datasets.paths import ACTION
 from actd.datasets.reader import Dataset
+from actd.engine.candidate import OpenCandidate
 from actd.errors import RecordingError, UsageError
 from actd.evaluation.accuracy import Evaluation, measure
-from actd.evaluation.candidates import Lineup, Runner
+from actd.evaluation.candidates import EvalCandidates
 from actd.evaluation.compatibility import check_compatible
 from actd.evaluation.result_cache import EpisodeRun, Kept, cached_stride
 
@@ -50,7 +51,7 @@ def choose_stride(
 
 def evaluate(
     dataset: Dataset,
-    lineup: Lineup,
+    candidates: EvalCandidates,
     out: Path,
     *,
     episodes: Sequence[int],
@@ -59,9 +60,9 @@ def evaluate(
     progress: Progress = lambda done, total: None,
 ) -> Evaluation:
     """Run everyone on every `stride`-th frame of `episodes`; finished ones in `out` are kept."""
-    for contestant in lineup.everyone:
-        check_compatible(dataset, contestant.spec, contestant.place, episodes[0])
-    kept = Kept(out, _settings(dataset, lineup, stride))
+    for candidate in candidates.everyone:
+        check_compatible(dataset, candidate.spec, candidate.place, episodes[0])
+    kept = Kept(out, _settings(dataset, candidates, stride))
     if fresh:
         kept.clear()
     kept.check()
@@ -72,13 +73,13 @@ def evaluate(
         if not kept.has(episode, recording)
     }
     if missing:
-        _run(dataset, lineup, kept, missing, recordings, progress)
-    return measure(dataset, lineup, [kept.read(episode) for episode in episodes], stride)
+        _run(dataset, candidates, kept, missing, recordings, progress)
+    return measure(dataset, candidates, [kept.read(episode) for episode in episodes], stride)
 
 
 def _run(  # noqa: PLR0917
     dataset: Dataset,
-    lineup: Lineup,
+    candidates: EvalCandidates,
     kept: Kept,
     rows: Mapping[int, range],
     recordings: Mapping[int, str],
@@ -87,8 +88,8 @@ def _run(  # noqa: PLR0917
     """Answer the frames `rows` of each episode, and keep the answers."""
     total, done = sum(map(len, rows.values())), 0
     with ExitStack() as stack:
-        runners = {c.label: stack.enter_context(closing(c.open())) for c in lineup.everyone}
-        keys = {c.label: [feature.key for feature in c.spec.inputs] for c in lineup.everyone}
+        runners = {c.name: stack.enter_context(closing(c.open())) for c in candidates.everyone}
+        keys = {c.name: [feature.key for feature in c.spec.inputs] for c in candidates.everyone}
         for episode, chosen in rows.items():
             chunks: dict[str, list[Any]] = {label: [] for label in runners}
             for frame in dataset.frames(episode, chosen):
@@ -103,7 +104,9 @@ def _run(  # noqa: PLR0917
             )
 
 
-def _answer(runner: Runner, frame: Any, keys: Sequence[str], dataset: Dataset, episode: int) -> Any:
+def _answer(
+    engine: OpenCandidate, frame: Any, keys: Sequence[str], dataset: Dataset, episode: int
+) -> Any:
     observation = {key: frame[key] for key in keys}
     for key, values in observation.items():
         if not np.isfinite(values).all():
@@ -111,15 +114,15 @@ def _answer(runner: Runner, frame: Any, keys: Sequence[str], dataset: Dataset, e
                 f"{dataset.root}: episode {episode}: {key}: a value that is not finite: "
                 "choose --episodes without it"
             )
-    return runner.infer(observation)
+    return engine.infer(observation)
 
 
-def _settings(dataset: Dataset, lineup: Lineup, stride: int) -> dict[str, Any]:
+def _settings(dataset: Dataset, candidates: EvalCandidates, stride: int) -> dict[str, Any]:
     """Everything that an engine's answers to an episode depend on, as plain JSON data."""
     shape = {"fps": dataset.fps, "features": dataset.features, "action": dataset.names(ACTION)}
     text = json.dumps(shape, sort_keys=True, default=str)
     return {
         "dataset": f"{dataset.root.resolve().name} {hashlib.sha256(text.encode()).hexdigest()[:8]}",
         "stride": stride,
-        "engines": {c.label: c.identity for c in lineup.everyone},
+        "engines": {c.name: c.identity for c in candidates.everyone},
     }

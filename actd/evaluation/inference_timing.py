@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from actd.engine.base import Stages
-from actd.evaluation.contender import Opened
-from actd.evaluation.observation import any_observation
+from actd.engine.candidate import OpenCandidate
+from actd.engine.observations import random_observation
 from actd.evaluation.speed import Cadence, StageTimes, Timing
 from actd.timing import interleave, pace, percentiles
 
@@ -20,7 +20,7 @@ _COMPARED = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class TimingSettings:
     """How often each engine is timed, after how many runs that do not count, at what rate.
 
     `rate_hz` None: in interleaved rounds, back to back.
@@ -39,7 +39,7 @@ class Settings:
         return f"{often}, one engine after the other at {self.rate_hz:g} Hz"
 
 
-def time_all(ready: Sequence[Opened], settings: Settings) -> dict[str, Timing]:
+def time_all(ready: Sequence[OpenCandidate], settings: TimingSettings) -> dict[str, Timing]:
     """The timing of each by name."""
     watched = {opened.name: _Watched(opened) for opened in ready}
     rounds = settings.rounds if settings.rate_hz is None else min(_COMPARED, settings.rounds)
@@ -57,7 +57,7 @@ def time_all(ready: Sequence[Opened], settings: Settings) -> dict[str, Timing]:
     }
 
 
-def _paced(call: _Watched, settings: Settings, rate_hz: float, alone_ms: float) -> Timing:
+def _paced(call: _Watched, settings: TimingSettings, rate_hz: float, alone_ms: float) -> Timing:
     pace(call, rate_hz=rate_hz, count=settings.warmup)
     found = pace(call, rate_hz=rate_hz, count=settings.rounds)
     return Timing(
@@ -72,10 +72,10 @@ def _paced(call: _Watched, settings: Settings, rate_hz: float, alone_ms: float) 
 class _Watched:
     """Infers when called, and keeps where the time went."""
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: OpenCandidate) -> None:
         self._infer: Callable[..., object] = opened.infer
         self._engine = opened.engine
-        self._observation = any_observation(opened.spec)
+        self._observation = random_observation(opened.spec)
         self._stages: list[Stages] = []
 
     def __call__(self) -> None:

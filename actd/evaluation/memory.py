@@ -16,9 +16,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import actd
+from actd.engine.candidate import Candidate
+from actd.engine.observations import random_observation
 from actd.errors import EngineError
-from actd.evaluation.contender import Contender
-from actd.evaluation.observation import any_observation
 from actd.evaluation.speed import Footprint
 from actd.host import gpu_used_mb
 
@@ -27,9 +27,9 @@ _ON_GPU = ("cuda", "ort-trt", "trt")
 _STATM = Path("/proc/self/statm")
 
 
-def measure(contender: Contender) -> Footprint:
-    """The footprint of a contender in a fresh process."""
-    command = [sys.executable, "-m", "actd.evaluation.memory", json.dumps(asdict(contender))]
+def measure(candidate: Candidate) -> Footprint:
+    """The footprint of a candidate in a fresh process."""
+    command = [sys.executable, "-m", "actd.evaluation.memory", json.dumps(asdict(candidate))]
     root = str(Path(actd.__file__).parents[1])
     try:
         done = subprocess.run(
@@ -46,17 +46,17 @@ def measure(contender: Contender) -> Footprint:
         reason = said.strip().splitlines()[-1]
     except (OSError, ValueError, IndexError, TypeError) as error:
         reason = str(error)
-    raise EngineError(f"{contender.name}: its load time and memory were not measured ({reason})")
+    raise EngineError(f"{candidate.name}: its load time and memory were not measured ({reason})")
 
 
-def first_chunk(contender: Contender) -> Footprint:
-    """Open a contender in this process and infer once."""
-    on_gpu = contender.runtime in _ON_GPU
+def first_chunk(candidate: Candidate) -> Footprint:
+    """Open a candidate in this process and infer once."""
+    on_gpu = candidate.runtime in _ON_GPU
     before_mb, gpu_before_mb = _resident_mb(), gpu_used_mb() if on_gpu else None
     started_ns = time.perf_counter_ns()
-    opened = contender.open()
+    opened = candidate.open(spin=True)
     opened_ns = time.perf_counter_ns()
-    observation = any_observation(opened.spec)
+    observation = random_observation(opened.spec)
     resumed_ns = time.perf_counter_ns()
     opened.infer(observation)
     spent_ns = time.perf_counter_ns() - resumed_ns + opened_ns - started_ns
@@ -75,5 +75,5 @@ def _resident_mb() -> float:
 
 
 if __name__ == "__main__":
-    _found = first_chunk(Contender(**json.loads(sys.argv[1])))
+    _found = first_chunk(Candidate(**json.loads(sys.argv[1])))
     sys.stdout.write(f"{json.dumps(asdict(_found))}\n")

@@ -13,7 +13,8 @@ from contextlib import ExitStack, closing
 from functools import partial
 from typing import TYPE_CHECKING
 
-from actd.engine.load import load_engine, missing
+from actd.engine.candidate import Candidate
+from actd.engine.load import missing
 from actd.engine.recipe import Recipe, load_recipe, recipe_names
 from actd.errors import EngineError
 from actd.export.job import Job, Report
@@ -78,7 +79,8 @@ def _medians(built: Sequence[Result], job: Job) -> dict[str, float]:
     observation = job.verdict.observations[0]
     with ExitStack() as stack:
         engines = [
-            stack.enter_context(closing(load_engine(result.folder, spin=True))) for result in built
+            stack.enter_context(closing(Candidate(result.engine, str(result.folder)).open(spin=True)))
+            for result in built
         ]
         calls = {engine.name: partial(engine.infer, observation) for engine in engines}
         samples = interleave(calls, rounds=_ROUNDS)

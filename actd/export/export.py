@@ -34,7 +34,6 @@ from actd.export.parity_files import forget_refusal, publish_refusal, publish_ve
 from actd.export.publish import check_place, publish, scratch_folder
 from actd.export.validate import ParityError, Validation, require, validate
 from actd.policy.checkpoint import Checkpoint, load_checkpoint
-from actd.policy.normalization import moments
 from actd.policy.overrides import Overrides
 from actd.report.joints import joint_names
 
@@ -189,7 +188,7 @@ def _draft(recipe: Recipe, job: Job) -> Manifest:
         model=MODELS.get(recipe.graph, "model.onnx"),
         files=(),
         spec=checkpoint.spec.to_dict(),
-        action_std=action_std(checkpoint),
+        action_std=checkpoint.action_std(),
         recipe=recipe,
         source=Source(
             path=str(checkpoint.path),
@@ -211,12 +210,3 @@ def _draft(recipe: Recipe, job: Job) -> Manifest:
         calibration=None,
         parity=None,
     )
-
-
-def action_std(checkpoint: Checkpoint) -> tuple[float, ...] | None:
-    """Each joint's standard deviation in physical units, None when the checkpoint has none.
-
-    Where only a range is known, a quarter of it stands in.
-    """
-    known = moments(checkpoint.statistics[checkpoint.spec.action.key])
-    return None if known is None else tuple(float(v) for v in known[1])

@@ -127,7 +127,7 @@ def _search(
         return not beyond(verdicts[-1].parity, allowed)
 
     layers = {name: job.quantizer.layers[name].float_cost for name in plan.layers}
-    named = [name for name in layers if name in settings.choose_float_layers]
+    named = [name for name in layers if name in settings.float_layers]
     for name in named:
         del layers[name]
     strict = Tolerance(**{k: _MARGIN * v for k, v in recipe.tolerance.model_dump().items()})

@@ -23,7 +23,7 @@ from actd.policy.files import refusal
 from actd.policy.formats import lerobot_0_1, lerobot_0_4, lerobot_2024, original
 from actd.policy.formats.base import CheckpointFormat, Stored
 from actd.policy.locate import Place, locate
-from actd.policy.normalization import Statistics
+from actd.policy.normalization import Statistics, moments
 from actd.policy.overrides import Overrides
 from actd.policy.spec import STATISTICS, PolicySpec
 from actd.policy.training import Training, read_training
@@ -93,6 +93,14 @@ class Checkpoint:
         for key, tensor in sorted(self.tensors.items()):
             found.update(key.encode() + np.ascontiguousarray(tensor.numpy()).tobytes())
         return found.hexdigest()
+
+    def action_std(self) -> tuple[float, ...] | None:
+        """Each joint's standard deviation in physical units, None where none is recorded.
+
+        Where only a range is known, a quarter of it stands in.
+        """
+        known = moments(self.statistics[self.spec.action.key])
+        return None if known is None else tuple(float(v) for v in known[1])
 
 
 def load_checkpoint(path: str | Path, overrides: Overrides | None = None) -> Checkpoint:

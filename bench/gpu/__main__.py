@@ -31,7 +31,7 @@ from actd.engine.manifest import read_manifest
 from actd.engine.recipe import load_recipe, recipe_names
 from actd.engine.verify import compare
 from actd.errors import ActdError, EngineError
-from actd.evaluation.engine_cache import Source, built, default_source
+from actd.evaluation.engine_cache import CheckpointSource, built, default_source
 from actd.host import gpu_used_mb
 from actd.timing import interleave, percentiles
 from bench import harness
@@ -97,7 +97,7 @@ def main(
     out: Annotated[Path | None, typer.Option(help="File for the JSON result.")] = None,
 ) -> None:
     """Build, compare and time everything that this computer's GPU can run."""
-    source = Source(str(checkpoint)) if checkpoint else None
+    source = CheckpointSource(str(checkpoint)) if checkpoint else None
     try:
         status = bench(source, device, harness.Options(rounds, as_json, out))
     except ActdError as error:
@@ -106,7 +106,7 @@ def main(
     raise typer.Exit(status)
 
 
-def bench(source: Source | None, device: str, options: harness.Options) -> int:
+def bench(source: CheckpointSource | None, device: str, options: harness.Options) -> int:
     """The whole run; returns the exit status."""
     tell = partial(print, file=sys.stderr)
     source = source or default_source(tell)
@@ -132,9 +132,8 @@ def bench(source: Source | None, device: str, options: harness.Options) -> int:
     return _report(run, samples, source, names, options)
 
 
-def _start(source: Source, tell: Callable[[str], None]) -> Bench:
+def _start(source: CheckpointSource, tell: Callable[[str], None]) -> Bench:
     """The observations, and torch's answers in float32 on the CPU."""
-    from actd.export.export import action_std
     from actd.policy.checkpoint import load_checkpoint
     from actd.policy.synthetic import synthetic
 
@@ -143,7 +142,7 @@ def _start(source: Source, tell: Callable[[str], None]) -> Bench:
     observations = synthetic(checkpoint, count=4, seed=3)
     infer = torch_policy(Path(source.path), "float32", "cpu")
     expected = np.stack([infer(observation) for observation in observations])
-    return Bench(observations, expected, action_std(checkpoint))
+    return Bench(observations, expected, checkpoint.action_std())
 
 
 def _engine(run: Bench, name: str, folder: Path | ActdError, stack: ExitStack) -> Row:
@@ -166,11 +165,11 @@ def _engine(run: Bench, name: str, folder: Path | ActdError, stack: ExitStack) -
     }
 
 
-def _torch(run: Bench, name: str, source: Source, precision: str, device: str) -> Row:
+def _torch(run: Bench, name: str, source: CheckpointSource, precision: str, device: str) -> Row:
     return run.admit(name, torch_policy(Path(source.path), precision, device))
 
 
-def _lerobot(run: Bench, source: Source, device: str, scratch: Path, stack: ExitStack) -> Row:
+def _lerobot(run: Bench, source: CheckpointSource, device: str, scratch: Path, stack: ExitStack) -> Row:
     peer = lerobot(Path(source.path), run.observations[0], device, scratch)
     stack.callback(peer.close)
     run.calls[LEROBOT] = peer
@@ -181,7 +180,7 @@ def _lerobot(run: Bench, source: Source, device: str, scratch: Path, stack: Exit
 def _report(
     run: Bench,
     samples: dict[str, list[int]],
-    source: Source,
+    source: CheckpointSource,
     engines: Sequence[str],
     options: harness.Options,
 ) -> int:

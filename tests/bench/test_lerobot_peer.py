@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from actd.evaluation.contender import Contender
-from actd.evaluation.observation import any_observation
+from actd.engine.candidate import Candidate
+from actd.engine.observations import random_observation
 from bench.lerobot_peer import VARIABLE, LeRobot
 
 
 @pytest.mark.lerobot
 def test_it_infers_what_torch_does(small_checkpoint: Path, tmp_path: Path) -> None:
-    torch = Contender("torch", 1, checkpoint=str(small_checkpoint)).open()
-    observation = any_observation(torch.spec)
+    torch = Candidate("torch", threads=1, checkpoint=str(small_checkpoint)).open()
+    observation = random_observation(torch.spec)
     with LeRobot(os.environ[VARIABLE], small_checkpoint, observation, 1, tmp_path) as peer:
         peer()
         peer()

@@ -21,8 +21,8 @@ from actd.engine.ort import OrtEngine
 from actd.engine.reference import REFERENCE
 from actd.errors import UsageError
 from actd.evaluation import engine_cache
-from actd.evaluation.benchmark import Asked, Settings, run_benchmark
-from actd.evaluation.engine_cache import Source
+from actd.evaluation.benchmark import BenchRequest, TimingSettings, run_benchmark
+from actd.evaluation.engine_cache import CheckpointSource
 from actd.evaluation.speed import BenchReport
 from actd.evaluation.speed_page import bench_page
 from actd.evaluation.speed_table import tables
@@ -51,7 +51,9 @@ KEYS = {
 def both(engines: Path) -> BenchReport:
     """Both engines beside torch, two inferences each."""
     folders = [engines / "ort-fp32", engines / "ort-int8"]
-    return run_benchmark(Asked(folders=folders, threads=1), Settings(rounds=2, warmup=1))
+    return run_benchmark(
+        BenchRequest(folders=folders, threads=1), TimingSettings(rounds=2, warmup=1)
+    )
 
 
 def test_folders_with_torch(both: BenchReport) -> None:
@@ -85,8 +87,8 @@ def test_the_page_shows_every_engine_and_needs_nothing_else(both: BenchReport) -
 
 
 def test_a_rate_is_kept_and_compared_with_running_back_to_back(engines: Path) -> None:
-    asked = Asked(["ort-fp32"], [engines / "ort-fp32"])
-    report = run_benchmark(asked, Settings(rounds=4, warmup=1, rate_hz=20.0))
+    asked = BenchRequest(["ort-fp32"], [engines / "ort-fp32"])
+    report = run_benchmark(asked, TimingSettings(rounds=4, warmup=1, rate_hz=20.0))
     (row,) = report.to_dict()["rows"]
     assert row["n"] == 4
     assert row["cadence"]["rate_hz"] == 20
@@ -97,10 +99,14 @@ def test_a_rate_is_kept_and_compared_with_running_back_to_back(engines: Path) ->
 
 @pytest.mark.skipif(not missing("trt"), reason="this computer has TensorRT")
 def test_one_failure_leaves_the_others(engines: Path, tmp_path: Path) -> None:
-    report = run_benchmark(Asked(["trt", "ort-fp32"], [engines / "ort-fp32"]), Settings(rounds=2))
+    report = run_benchmark(
+        BenchRequest(["trt", "ort-fp32"], [engines / "ort-fp32"]), TimingSettings(rounds=2)
+    )
     assert [row.state for row in report.rows] == ["failed", "ok"]
     assert report.exit_code == 1
-    report = run_benchmark(Asked(["all"], [engines / "ort-fp32", tmp_path]), Settings(rounds=2))
+    report = run_benchmark(
+        BenchRequest(["all"], [engines / "ort-fp32", tmp_path]), TimingSettings(rounds=2)
+    )
     assert report.exit_code == 1
     assert any(row.engine == str(tmp_path) for row in report.rows)
     shown = Console(width=200, file=io.StringIO(), record=True)
@@ -122,7 +128,7 @@ def test_an_engine_that_fails_as_it_runs_leaves_the_others(
 
     monkeypatch.setattr(OrtEngine, "infer", failing)
     folders = [engines / "ort-int8", engines / "ort-fp32"]
-    report = run_benchmark(Asked(["ort"], folders), Settings(rounds=2))
+    report = run_benchmark(BenchRequest(["ort"], folders), TimingSettings(rounds=2))
     states = {row.engine: row.status for row in report.rows}
     assert states["ort-fp32"] == "ok"
     assert "failed in its first inference: out of memory on the second" in states["ort-int8"]
@@ -141,14 +147,14 @@ def test_an_engine_that_strays_from_torch_on_this_computer_fails(
     manifest = read_manifest(folder)
     files = tuple(record_file(folder / record.name) for record in manifest.files)
     write_manifest(folder, manifest.model_copy(update={"files": files}))
-    (row,) = run_benchmark(Asked(["ort-fp32"], [folder]), Settings(rounds=2)).rows
+    (row,) = run_benchmark(BenchRequest(["ort-fp32"], [folder]), TimingSettings(rounds=2)).rows
     assert row.status.startswith("failed: too far from torch on this computer: worst joint 1")
     assert row.timing is not None
 
 
 def test_a_runtime_stands_for_its_engines(engines: Path) -> None:
     folders = [engines / "ort-fp32", engines / "ort-int8"]
-    report = run_benchmark(Asked(["ort"], folders), Settings(rounds=1, warmup=0))
+    report = run_benchmark(BenchRequest(["ort"], folders), TimingSettings(rounds=1, warmup=0))
     assert [row.engine for row in report.rows] == ["ort-fp32", "ort-int8"]
 
 
@@ -156,10 +162,10 @@ def test_engines_are_built_again_only_when_what_they_are_made_of_changed(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    source = Source(str(checkpoint))
+    source = CheckpointSource(str(checkpoint))
     lines: list[str] = []
-    asked = Asked(["nothing", "ort-fp32"], source=source)
-    report = run_benchmark(asked, Settings(rounds=1, warmup=0), lines.append)
+    asked = BenchRequest(["nothing", "ort-fp32"], source=source)
+    report = run_benchmark(asked, TimingSettings(rounds=1, warmup=0), lines.append)
     # what cannot be built leaves what can be
     assert [row.state for row in report.rows] == ["failed", "ok"]
     assert "no such engine; use one of" in report.rows[0].status
@@ -187,7 +193,7 @@ def test_other_statistics_are_another_source(tmp_path: Path) -> None:
         write_untrained(folder, **size, **small, state_mean=[mean, 0.0])  # type: ignore[arg-type]
     weights = [(folder / "model.safetensors").read_bytes() for folder in folders]
     assert weights[0] == weights[1]
-    assert len({Source(str(folder)).fingerprint for folder in folders}) == 2
+    assert len({CheckpointSource(str(folder)).fingerprint for folder in folders}) == 2
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from actd.engine.manifest import read_manifest
 from actd.errors import CheckpointError, RecordingError, UsageError
 from actd.evaluation import evaluate as verdict
 from actd.evaluation.accuracy import Evaluation, tail
-from actd.evaluation.candidates import Lineup, line_up
+from actd.evaluation.candidates import EvalCandidates, eval_candidates
 from actd.evaluation.evaluate import evaluate
 from actd.export.export import export_checkpoint
 from actd.policy.checkpoint import load_checkpoint
@@ -30,14 +30,16 @@ Altered = Callable[[str, str, str], Path]
 
 
 @pytest.fixture(scope="module")
-def lineup(small_engine: Path) -> Lineup:
-    return line_up([str(small_engine)], NOWHERE)
+def candidates(small_engine: Path) -> EvalCandidates:
+    return eval_candidates([str(small_engine)], NOWHERE)
 
 
 @pytest.fixture(scope="module")
-def found(dataset: Dataset, lineup: Lineup, tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
+def found(
+    dataset: Dataset, candidates: EvalCandidates, tmp_path_factory: pytest.TempPathFactory
+) -> Evaluation:
     out = tmp_path_factory.mktemp("eval")
-    return evaluate(dataset, lineup, out, episodes=[0, 1], stride=3)
+    return evaluate(dataset, candidates, out, episodes=[0, 1], stride=3)
 
 
 def answers(dataset: Dataset, engine: Path | Policy, episode: int, stride: int) -> np.ndarray:
@@ -65,7 +67,7 @@ def test_distances_from_the_recording_by_hand(
             )
             first_step.append(apart[0])
     score = found.scores[0]
-    assert score.contestant.label == "ort-fp32"
+    assert score.candidate.name == "ort-fp32"
     assert score.chunk.l1 == pytest.approx(total / count)
     assert score.chunk.l2 == pytest.approx(squares / count)
     assert score.chunk.l1_by_step[0] == pytest.approx(np.mean(first_step, axis=0))
@@ -117,7 +119,7 @@ def test_errors_against_torch_by_hand(
     assert against.executed.max_std <= against.chunk.max_std * (1 + 1e-6)
     assert found.passed
     torch = found.scores[1]
-    assert torch.contestant.label == "torch"
+    assert torch.candidate.name == "torch"
     assert torch.against_torch is None
     assert torch.chunk.l1 == pytest.approx(found.scores[0].chunk.l1, rel=1e-4)
 
@@ -135,7 +137,9 @@ def test_an_engine_beyond_its_tolerance_fails(
 ) -> None:
     allowed = read_manifest(small_engine).recipe.tolerance.max_std
     strict = altered("strict", f'"max_std": {allowed}', '"max_std": 1e-12')
-    found = evaluate(dataset, line_up([str(strict)], NOWHERE), tmp_path, episodes=[0], stride=4)
+    found = evaluate(
+        dataset, eval_candidates([str(strict)], NOWHERE), tmp_path, episodes=[0], stride=4
+    )
     assert not found.passed
     against = found.scores[0].against_torch
     assert against is not None
@@ -158,8 +162,8 @@ def test_other_weights_are_not_compared_with_torch(
         seed=2,
     )
     (engine,) = export_checkpoint(other, tmp_path / "engines", ["ort-fp32"])
-    both = line_up([str(small_engine), str(engine.folder)], NOWHERE, small_checkpoint)
-    labels = [contestant.label for contestant in both.everyone]
+    both = eval_candidates([str(small_engine), str(engine.folder)], NOWHERE, small_checkpoint)
+    labels = [candidate.name for candidate in both.everyone]
     assert labels == [str(small_engine), str(engine.folder), "torch"]
     assert "other weights" in both.notes[0]
     found = evaluate(dataset, both, tmp_path / "out", episodes=[0], stride=4)
@@ -176,9 +180,9 @@ def test_other_statistics_are_another_policy(
     tensors = load_file(file)
     tensors["action.mean"] += 0.1
     save_file(tensors, file)
-    found = line_up([str(small_engine)], NOWHERE, other)
+    found = eval_candidates([str(small_engine)], NOWHERE, other)
     assert "other weights or statistics" in found.notes[0]
-    usual = line_up([str(small_engine)], NOWHERE)
+    usual = eval_candidates([str(small_engine)], NOWHERE)
     assert usual.torch is not None
     assert found.torch is not None
     assert found.torch.identity != usual.torch.identity
@@ -191,19 +195,19 @@ def test_other_statistics_are_another_policy(
 def test_torch_is_not_asked_for_and_left_out_at_once(small_engine: Path) -> None:
     for names, checkpoint in ((["torch"], None), ([], "somewhere")):
         with pytest.raises(UsageError, match="--no-torch"):
-            line_up([str(small_engine), *names], NOWHERE, checkpoint, with_torch=False)
+            eval_candidates([str(small_engine), *names], NOWHERE, checkpoint, with_torch=False)
 
 
 def test_a_recorded_action_that_is_no_number_does_not_count(
-    lineup: Lineup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    candidates: EvalCandidates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     holed = write_dataset(tmp_path / "waving", Form(50, VECTORS, CAMERAS), lengths=(9,))
-    whole = evaluate(holed, lineup, tmp_path / "a", episodes=[0], stride=4).scores[0].chunk
+    whole = evaluate(holed, candidates, tmp_path / "a", episodes=[0], stride=4).scores[0].chunk
     recorded = holed.actions(0)
     recorded[7] = np.nan
     monkeypatch.setattr(holed, "actions", lambda episode: recorded)
     for _ in range(2):  # run, and kept
-        found = evaluate(holed, lineup, tmp_path / "b", episodes=[0], stride=4).scores[0].chunk
+        found = evaluate(holed, candidates, tmp_path / "b", episodes=[0], stride=4).scores[0].chunk
         # frames 0 and 4 predict row 7
         assert found.counted == whole.counted - 2
         assert np.isfinite(found.l1).all()
@@ -212,7 +216,7 @@ def test_a_recorded_action_that_is_no_number_does_not_count(
 def test_a_finished_episode_is_not_run_again(
     dataset: Dataset, small_engine: Path, tmp_path: Path
 ) -> None:
-    lineup = line_up([str(small_engine)], NOWHERE, with_torch=False)
+    candidates = eval_candidates([str(small_engine)], NOWHERE, with_torch=False)
     calls: list[tuple[int, int]] = []
 
     def stop_in_the_second(done: int, total: int) -> None:
@@ -221,27 +225,29 @@ def test_a_finished_episode_is_not_run_again(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate(dataset, lineup, tmp_path, episodes=[0, 1], stride=4, progress=stop_in_the_second)
+        evaluate(
+            dataset, candidates, tmp_path, episodes=[0, 1], stride=4, progress=stop_in_the_second
+        )
     assert calls == [(1, 10), (2, 10), (3, 10), (4, 10)]
     assert [file.name for file in (tmp_path / "episodes").iterdir()] == ["0.npz"]
     assert verdict.choose_stride(dataset, [0, 1], tmp_path) == 4
     calls.clear()
     first = evaluate(
         dataset,
-        lineup,
+        candidates,
         tmp_path,
         episodes=[0, 1],
         stride=4,
         progress=lambda done, total: calls.append((done, total)),
     )
     assert calls == [(done, 8) for done in range(1, 9)]
-    second = evaluate(dataset, lineup, tmp_path, episodes=[0, 1], stride=4, progress=_never)
-    whole = evaluate(dataset, lineup, tmp_path / "whole", episodes=[0, 1], stride=4)
+    second = evaluate(dataset, candidates, tmp_path, episodes=[0, 1], stride=4, progress=_never)
+    whole = evaluate(dataset, candidates, tmp_path / "whole", episodes=[0, 1], stride=4)
     for other in (second, whole):
         assert np.array_equal(other.scores[0].chunk.l1, first.scores[0].chunk.l1)
     with pytest.raises(UsageError, match=r"stride 4, now 5"):
-        evaluate(dataset, lineup, tmp_path, episodes=[0], stride=5)
-    evaluate(dataset, lineup, tmp_path, episodes=[0], stride=5, fresh=True)
+        evaluate(dataset, candidates, tmp_path, episodes=[0], stride=5)
+    evaluate(dataset, candidates, tmp_path, episodes=[0], stride=5, fresh=True)
     assert [file.name for file in (tmp_path / "episodes").iterdir()] == ["0.npz"]
 
 
@@ -250,12 +256,12 @@ def _never(done: int, total: int) -> None:
 
 
 def test_recorded_actions_that_changed_are_noticed(
-    dataset: Dataset, lineup: Lineup, tmp_path: Path
+    dataset: Dataset, candidates: EvalCandidates, tmp_path: Path
 ) -> None:
-    evaluate(dataset, lineup, tmp_path / "out", episodes=[0], stride=4)
+    evaluate(dataset, candidates, tmp_path / "out", episodes=[0], stride=4)
     again = write_dataset(tmp_path / "waving", Form(50, VECTORS, CAMERAS), lengths=(9,))
     with pytest.raises(UsageError, match=r"the recording of episode 0 is another now"):
-        evaluate(again, lineup, tmp_path / "out", episodes=[0], stride=4)
+        evaluate(again, candidates, tmp_path / "out", episodes=[0], stride=4)
 
 
 def test_the_stride_bounds_the_frames(dataset: Dataset, tmp_path: Path) -> None:
@@ -287,29 +293,29 @@ def test_the_stride_bounds_the_frames(dataset: Dataset, tmp_path: Path) -> None:
     ],
 )
 def test_a_dataset_of_another_robot_is_refused(
-    form: Form, words: tuple[str, ...], lineup: Lineup, tmp_path: Path
+    form: Form, words: tuple[str, ...], candidates: EvalCandidates, tmp_path: Path
 ) -> None:
     other = write_dataset(tmp_path / "other", form, lengths=(3,))
     with pytest.raises(RecordingError) as caught:
-        evaluate(other, lineup, tmp_path / "out", episodes=[0], stride=1)
+        evaluate(other, candidates, tmp_path / "out", episodes=[0], stride=1)
     assert all(word in str(caught.value) for word in words)
     assert "\n" not in str(caught.value)
 
 
 def test_who_takes_part(small_engine: Path, small_checkpoint: Path, altered: Altered) -> None:
-    by_name = line_up(["ort-fp32"], small_engine.parent)
-    assert [c.label for c in by_name.everyone] == ["ort-fp32", "torch"]
-    assert line_up(["ort-fp32"], small_engine.parent, with_torch=False).torch is None
-    only_torch = line_up(["torch"], NOWHERE, small_checkpoint)
-    assert [c.label for c in only_torch.everyone] == ["torch"]
+    by_name = eval_candidates(["ort-fp32"], small_engine.parent)
+    assert [c.name for c in by_name.everyone] == ["ort-fp32", "torch"]
+    assert eval_candidates(["ort-fp32"], small_engine.parent, with_torch=False).torch is None
+    only_torch = eval_candidates(["torch"], NOWHERE, small_checkpoint)
+    assert [c.name for c in only_torch.everyone] == ["torch"]
     with pytest.raises(UsageError, match="which has ort-fp32"):
-        line_up(["ort-int8"], small_engine.parent)
+        eval_candidates(["ort-int8"], small_engine.parent)
     with pytest.raises(UsageError, match="give --checkpoint"):
-        line_up(["torch"], NOWHERE)
+        eval_candidates(["torch"], NOWHERE)
 
     moved = altered("moved", str(small_checkpoint), "/gone/checkpoint")
-    left_out = line_up([str(moved)], NOWHERE)
+    left_out = eval_candidates([str(moved)], NOWHERE)
     assert left_out.torch is None
     assert "not compared with torch: /gone/checkpoint" in left_out.notes[0]
     with pytest.raises(CheckpointError):
-        line_up([str(moved), "torch"], NOWHERE)
+        eval_candidates([str(moved), "torch"], NOWHERE)

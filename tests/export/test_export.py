@@ -18,7 +18,7 @@ from actd.engine.load import load_engine
 from actd.engine.manifest import read_manifest
 from actd.engine.recipe import Recipe, load_recipe, read_recipe, recipe_names
 from actd.errors import EngineError
-from actd.evaluation.candidates import line_up
+from actd.evaluation.candidates import eval_candidates
 from actd.export import export
 from actd.export.export import export_checkpoint
 from actd.export.publish import publish, scratch_folder
@@ -186,9 +186,9 @@ def test_an_engine_knows_how_to_be_built_again(tmp_path: Path) -> None:
     assert words[:2] == ["actd", "export"]
     assert words[3 : 3 + len(overrides.options())] == list(overrides.options())
     assert load_checkpoint(words[2], overrides).identity() == source.identity
-    lineup = line_up([str(built.folder)], tmp_path)
-    assert lineup.torch is not None
-    assert lineup.notes == ()
+    candidates = eval_candidates([str(built.folder)], tmp_path)
+    assert candidates.torch is not None
+    assert candidates.notes == ()
 
 
 @pytest.mark.parametrize("names", [[], ["ort-fp33"]])
