@@ -6,6 +6,7 @@ that cannot be read is None or unknown, never an error.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import subprocess
@@ -32,6 +33,8 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     "opencv": ("opencv-python", "opencv-python-headless", "opencv-contrib-python"),
 }
 
+_LIBC = ctypes.CDLL(None)  # loaded now: a forked child should load nothing
+_PR_SET_PDEATHSIG = 1
 _CPUINFO = Path("/proc/cpuinfo")
 _FREQUENCY = Path("/sys/devices/system/cpu/cpu0/cpufreq")
 _PRODUCT = Path("/sys/class/dmi/id")
@@ -89,6 +92,11 @@ def machine() -> dict[str, Any]:
         "git": _git_revision(),
         "utc": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
+
+
+def end_with_parent(number: int) -> None:
+    """Have the kernel send this process a signal when its parent ends."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(number), 0, 0, 0)
 
 
 def gpu_used_mb() -> float | None:

@@ -100,7 +100,7 @@ def _engines(
 ) -> list[Candidate]:
     """Those that can be had here, built where they are not in the cache."""
     wanted = [name for name in recipe_names() if _takes_part(name, compiled)]
-    found = built(wanted, source, tell)
+    found = built({name: name for name in wanted}, source, tell)
     engines = []
     for name, folder in sorted(found.items()):
         if isinstance(folder, ActdError):

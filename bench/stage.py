@@ -8,7 +8,6 @@ if the bench is killed the kernel ends them. What a process took of the processo
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import os
 import signal
@@ -23,6 +22,8 @@ from importlib import metadata
 from pathlib import Path
 
 import actd
+from actd.engine.cache import cache_root
+from actd.host import end_with_parent
 from actd.link.sockets import Ports
 from actd.resources import resource_dir
 
@@ -34,16 +35,12 @@ _DROPPED = "-sys_nice,-ipc_lock"
 DROP = ("setpriv", f"--bounding-set={_DROPPED}", f"--inh-caps={_DROPPED}")
 """Before a command: run it, as root, without what an ordinary user has not."""
 
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
-
 
 def engine(name: str = ENGINE) -> Path:
     """The default ACT for two cameras of 480x640, untrained, as the engine of this recipe."""
     recipe = (resource_dir("engines") / f"{name}.yaml").read_text(encoding="utf-8")
     built_from = f"{actd.__version__} {CAMERAS} {recipe} {metadata.version('onnxruntime')}"
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "actd" / "bench"
-    folder = cache / hashlib.sha256(built_from.encode()).hexdigest()[:12]
+    folder = cache_root() / "bench" / hashlib.sha256(built_from.encode()).hexdigest()[:12]
     if not (folder / name / "manifest.json").is_file():
         from actd.export.export import export_checkpoint
         from actd.policy.untrained import write_untrained
@@ -152,4 +149,4 @@ def cpu_s(pid: int) -> float:
 
 def _die_with_parent() -> None:
     # SIGKILL: a stopped process would never hear anything gentler.
-    _libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0)
+    end_with_parent(signal.SIGKILL)

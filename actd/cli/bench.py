@@ -29,7 +29,10 @@ def bench(
         typer.Argument(help="Engine folders; default: engines of a default-size untrained ACT."),
     ] = None,
     engine: Annotated[
-        str, typer.Option(help="Engines or runtimes by comma, or all that can run here.")
+        str,
+        typer.Option(
+            help="Engines, runtimes or recipe.yaml files by comma, or all that can run here."
+        ),
     ] = "all",
     checkpoint: Annotated[
         OptionalText, typer.Option(help="Build from this checkpoint: folder, .ckpt or hub id.")

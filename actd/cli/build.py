@@ -49,12 +49,12 @@ def export(
     checkpoint: CheckpointArgument,
     out: Annotated[Path, typer.Option(help="Engines are written to OUT/<engine>.")],
     engine: Annotated[
-        str, typer.Option(help="Engines to build, by comma; auto: the fastest.")
+        str, typer.Option(help="Engines or recipe.yaml files, by comma; auto: the fastest.")
     ] = "ort-fp32,ort-int8",
     calibration: Annotated[
         OptionalPath,
         typer.Option(
-            help="Frames for int8 and the verdict: LeRobotDataset, images, .npz or synthetic."
+            help="Frames to calibrate int8 and to validate on: LeRobotDataset, images, .npz or synthetic."
         ),
     ] = None,
     *,

@@ -19,8 +19,6 @@ from actd.cli.shared import (
     ConfigOption,
     HostOption,
     OptionalPath,
-    names,
-    numbers,
     operator,
     show,
 )
@@ -130,33 +128,22 @@ def replay(
         OptionalPath,
         typer.Option("--config", "-c", help="Decide with this deployment file's settings."),
     ] = None,
-    guard: Annotated[
-        bool, typer.Option("--guard", help="How often each limit fires on the recorded motion.")
+    limits: Annotated[
+        bool, typer.Option("--limits", help="How often each limit fires on the recorded motion.")
     ] = False,
-    engine: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="Compare two engine folders, by comma, on a dataset's frames."),
-    ] = None,
-    episodes: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="--engine: episodes such as 0-3,7; default: all."),
-    ] = None,
-    samples: Annotated[int, typer.Option(min=1, help="--engine: observations to use.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Run a recording again: the same decisions, other settings, or two engines."""
+    """Run a recording again: the same decisions, or those of other settings."""
     from actd.flightlog.reader import default_flights
 
     source = recording or default_flights()
     is_dataset = (source / "meta" / "info.json").is_file()
-    if engine is not None:
-        _replay_engines(source, names(engine), episodes, samples, as_json)
-    elif guard:
-        _replay_guard(source, is_dataset, config, as_json)
+    if limits:
+        _replay_limits(source, is_dataset, config, as_json)
     elif is_dataset:
         raise UsageError(
-            f"{source}: a dataset holds no decisions: give --guard --config actd.yaml, "
-            "or --engine ENGINE_A,ENGINE_B"
+            f"{source}: a dataset holds no decisions: give --limits --config actd.yaml, "
+            "or compare engines on it with actd eval"
         )
     elif config is not None:
         _replay_settings(source, config, as_json)
@@ -198,10 +185,10 @@ def _replay_settings(source: Path, config: Path, as_json: bool) -> None:
         show(change_tables(change))
         if not change.reproduced:
             typer.echo(f"the recorded settings differ too: see actd replay {flight.folder}")
-        typer.echo(f"next: actd replay {flight.folder} --guard --config {config}")
+        typer.echo(f"next: actd replay {flight.folder} --limits --config {config}")
 
 
-def _replay_guard(source: Path, is_dataset: bool, config: Path | None, as_json: bool) -> None:
+def _replay_limits(source: Path, is_dataset: bool, config: Path | None, as_json: bool) -> None:
     from actd.replay.limits import check_dataset, check_flight, deployed_bounds
     from actd.replay.tables import limits_table
 
@@ -238,27 +225,3 @@ def _progress(what: str) -> Iterator[Progress]:
     with Bar(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _replay_engines(
-    folder: Path, engines: list[str], episodes: str | None, samples: int, as_json: bool
-) -> None:
-    from actd.datasets import open_dataset
-    from actd.replay.engines import compare_engines
-    from actd.replay.engines_table import render
-
-    chosen = numbers("--episodes", episodes)
-    dataset = open_dataset(folder)
-    with _progress("inferences") as progress:
-        found = compare_engines(
-            dataset,
-            [Path(name) for name in engines],
-            episodes=chosen,
-            samples=samples,
-            progress=progress,
-        )
-    if as_json:
-        typer.echo(json.dumps(found.to_dict()))
-    else:
-        show(render(found))
-        typer.echo(f"next: actd bench {' '.join(engines)}")

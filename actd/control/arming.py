@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.control.limits import Limits, Vector
+from actd.arrays import Vector
+from actd.control.limits import Limits
 from actd.control.staleness import MaxAge, camera_diagnostics, diagnostic, is_stale
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def outside_training(
         margin = np.nan_to_num(_UNLIKE * (high - low), nan=0.0, posinf=0.0)
     outside = (positions < low - margin) | (positions > high + margin)
     return tuple(
-        f"joint {joints[j]} is at {positions[j]:.3g}, training never left {low[j]:.3g} to {high[j]:.3g}"
+        f"joint {joints[j]} is at {positions[j]:.3g}, training never left {low[j]:.3g} to "
+        f"{high[j]:.3g}"
         for j in np.flatnonzero(outside).tolist()
     )
 

@@ -6,9 +6,8 @@ The arithmetic of the limiter, in steps of one period: no limits, no joints, no 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Vector = NDArray[np.float64]
+from actd.arrays import Vector
 
 
 def first_step(total: Vector) -> Vector:

@@ -29,10 +29,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from actd.arrays import Vector
 from actd.control.interpolation import Interpolation, Interpolator
 
 ChunkMode = Literal["temporal", "queue", "latest"]
-Vector = NDArray[np.float64]
+ACT_COEFF = 0.01
+"""The ensembling coefficient of the original ACT, for a policy that was given none."""
 
 # Due times are whole nanoseconds and policy periods need not be: a row that is due within
 # this fraction of a period counts as due.
@@ -52,7 +54,7 @@ class ChunkSettings:
     chunk_size: int
     action_dim: int
     n_action_steps: int
-    temporal_coeff: float = 0.01
+    temporal_coeff: float = ACT_COEFF
     crossfade_ns: int = 200_000_000
     interpolation: tuple[Interpolation, ...] = ()
     latency_ns: tuple[int, ...] = ()
@@ -110,7 +112,7 @@ class _Chunk(NamedTuple):
 
 
 class _Group(NamedTuple):
-    """Chunks that are read together and how much each counts, as `ChunkBuffer._ahead_of` wants it."""
+    """Chunks that are read together, and the weight of each."""
 
     slots: NDArray[np.intp]
     starts_ns: NDArray[np.int64]

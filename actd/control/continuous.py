@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.control.limits import Vector
+from actd.arrays import Vector
 
 
 class ContinuousJoints:

@@ -13,13 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from actd.arrays import Vector
 from actd.control import state
 from actd.control.arming import ArmingChecks, outside_training
 from actd.control.chunks import ActionChunk, ChunkBuffer, ChunkSettings, Cursor, Sample, ease
 from actd.control.continuous import ContinuousJoints
 from actd.control.following_error import FollowingError
 from actd.control.limiter import JointLimiter
-from actd.control.limits import Flag, Kind, Limits, Vector
+from actd.control.limits import Flag, Kind, Limits
 from actd.control.staleness import GapBudget, MaxAge, diagnostic, is_frozen, is_stale
 from actd.control.state import Event, Phase
 from actd.control.time_scaling import ScaledClock

@@ -10,14 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.control.chunks import ensemble_weights
-
-DEFAULT_COEFF = 0.01
+from actd.control.chunks import ACT_COEFF, ensemble_weights
 
 
 def ensemble(
     chunks: NDArray[np.float32],
-    coeff: float = DEFAULT_COEFF,
+    coeff: float = ACT_COEFF,
     *,
     made_at: Sequence[int] | NDArray[np.int64] | None = None,
     ticks: int | None = None,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from actd.control.limits import Vector
+from actd.arrays import Vector
 
 # A command that moved by this share of the distance moves a real arm, if only by its last digit.
 _SHARE = 0.1

@@ -16,9 +16,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Interpolation = Literal["hold", "linear", "smooth"]
-Vector = NDArray[np.float64]
+from actd.arrays import Vector
 
+Interpolation = Literal["hold", "linear", "smooth"]
 # How much the rows before, at, after and second after the moment count, as polynomials in the
 # fraction x of a row that has passed: one line per power of x.
 _ROWS_AROUND = (-1, 0, 1, 2)

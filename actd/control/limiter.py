@@ -19,8 +19,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from actd.arrays import Vector
 from actd.control.braking import first_step
-from actd.control.limits import LIMIT_FLAGS, Flag, Kind, Limits, Vector
+from actd.control.limits import LIMIT_FLAGS, Flag, Kind, Limits
 
 _BITS = np.array(LIMIT_FLAGS)
 

@@ -6,10 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-Vector = NDArray[np.float64]
+from actd.arrays import Vector
 
 Kind = Literal["position", "velocity", "gripper", "continuous"]
 """How a joint's command is meant.

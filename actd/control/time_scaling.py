@@ -25,7 +25,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.control.limits import Limits, Vector
+from actd.arrays import Vector
+from actd.control.limits import Limits
 
 # A command this far behind its plan, in time at full speed, slows the plan; this much more
 # stops it.

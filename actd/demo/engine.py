@@ -12,7 +12,6 @@ import hashlib
 import importlib
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import actd
+from actd.engine.cache import cache_root
 from actd.errors import ActdError
 from actd.resources import resource_dir
 from actd.sim.aloha import CAMERAS, HEIGHT, WIDTH
@@ -110,8 +110,7 @@ def cache_folder() -> Path:
     runtime = metadata.version("onnxruntime") if _installed("onnxruntime") else ""
     built_from = json.dumps([actd.__version__, POLICY, FRAMES, HEIGHT, WIDTH, recipe, runtime])
     name = hashlib.sha256(built_from.encode()).hexdigest()[:12]
-    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(cache) / "actd" / "demo" / name
+    return cache_root() / "demo" / name
 
 
 def _collect(file: Path) -> None:

@@ -6,7 +6,6 @@ does not, killed with its group; the kernel asks for us if the demo itself is ki
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import selectors
@@ -19,9 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from actd.errors import ActdError
-
-PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None)  # loaded before the fork: little is safe between fork and exec
+from actd.host import end_with_parent
 
 
 class Child:
@@ -102,7 +99,7 @@ class Child:
 
 
 def _end_with_parent() -> None:
-    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    end_with_parent(signal.SIGTERM)
 
 
 def _ending(code: int) -> str:

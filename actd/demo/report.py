@@ -25,7 +25,7 @@ def line(status: Status) -> str:
         f"late p99 {_number(_section(control, 'lateness_us').get('p99'), '.0f')} us  "
         f"missed {_number(control.get('missed'), 'd')}  "
         f"infer {_number(_section(inference, 'ms').get('p50'), '.0f')} ms  "
-        f"plan {_number(_section(control, 'chunk_age_ms').get('p50'), '.0f')} ms  fps {cameras}"
+        f"chunk {_number(_section(control, 'chunk_age_ms').get('p50'), '.0f')} ms  fps {cameras}"
     )
 
 
@@ -71,9 +71,12 @@ def table(result: Mapping[str, Any]) -> Table:
     rows = {
         "control rate": f"{_number(result['rate_hz'], '.3f')} Hz of "
         f"{_number(result['target_hz'], 'g')}",
-        "ticks": f"{result['ticks']}, missed {result['missed']}, starved {result['underruns']}",
+        "ticks": f"{result['ticks']}, missed {result['missed']}",
+        "chunk underruns": str(result["underruns"]),
         "tick lateness": _listed(late, ".0f", "us"),
-        "inference": f"{_listed(infer, '.1f', 'ms')}, {result['chunks']} plans ({result['engine']})",
+        "inference": (
+            f"{_listed(infer, '.1f', 'ms')}, {result['chunks']} chunks ({result['engine']})"
+        ),
         "chunk age": _listed(age, ".0f", "ms"),
     }
     for name, camera in result["cameras"].items():

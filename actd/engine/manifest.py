@@ -40,8 +40,8 @@ class FileRecord(_Model):
 class Source(_Model):
     """The checkpoint that the engine was built from.
 
-    `path` and `overrides`, what was said of it, load it again. `identity` is a SHA-256 of everything
-    that its answers depend on, weights and statistics.
+    `path` and `overrides`, what was said of it, load it again. `identity` is a SHA-256 of
+    everything that its answers depend on, weights and statistics.
     """
 
     path: str

@@ -6,6 +6,7 @@ model. A recipe that cannot be read is an EngineError naming file and key.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,10 @@ Method = Literal["minmax", "percentile", "entropy"]
 Runtime = Literal["torch", "ort", "openvino", "cuda", "ort-trt", "trt"]
 Precision = Literal["fp32", "bf16", "fp16", "int8"]
 Graph = Literal["fp32", "fp16", "u8s8", "s8s8", "pt2"]
+
+# An engine of such a name could not be asked for.
+_RESERVED = ("all", "auto", "torch", "trt")
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 
 
 class _Model(BaseModel):
@@ -91,18 +96,32 @@ class Recipe(_Model):
 
 
 def recipe_names() -> list[str]:
-    """Every engine that can be asked for."""
+    """The names of the shipped recipes."""
     return sorted(file.stem for file in resource_dir("engines").glob("*.yaml"))
 
 
-def load_recipe(name: str) -> Recipe:
-    """The recipe called `name`. Raises EngineError."""
-    if name not in recipe_names():
+def load_recipe(reference: str) -> Recipe:
+    """A shipped recipe by its name, or anyone's by the path of its .yaml. Raises EngineError."""
+    return read_recipe(recipe_file(reference))
+
+
+def recipe_file(reference: str) -> Path:
+    """Where the recipe that `reference` names is. Raises EngineError."""
+    shipped = recipe_names()
+    if reference in shipped:
+        return resource_dir("engines") / f"{reference}.yaml"
+    path = Path(reference)
+    if path.suffix not in (".yaml", ".yml"):
         raise EngineError(
-            f"engine {name!r}: no such recipe; use one of {', '.join(recipe_names())}, "
-            "or auto or trt for the best of them"
+            f"engine {reference!r}: no such recipe: use one of {', '.join(shipped)}, auto or trt "
+            "for the best of them, or the path of a recipe.yaml"
         )
-    return read_recipe(resource_dir("engines") / f"{name}.yaml")
+    if path.stem in (*shipped, *_RESERVED) or not _NAME.fullmatch(path.stem):
+        raise EngineError(
+            f"{reference}: an engine is named after its recipe's file, and {path.stem!r} is taken "
+            "or no plain name: rename the file"
+        )
+    return path
 
 
 def read_recipe(file: Path) -> Recipe:
@@ -111,9 +130,9 @@ def read_recipe(file: Path) -> Recipe:
         data = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
     except (OSError, YAMLError) as error:
         reason = " ".join(str(error).split())
-        raise EngineError(f"{file}: not readable YAML ({reason}); mend the recipe") from None
+        raise EngineError(f"{file}: not readable YAML ({reason}): correct the recipe") from None
     if not isinstance(data, dict):
-        raise EngineError(f"{file}: a YAML {type(data).__name__}, not a map; mend the recipe")
+        raise EngineError(f"{file}: a YAML {type(data).__name__}, not a map: correct the recipe")
     try:
         recipe = Recipe.model_validate({"name": file.stem, **data})
     except ValidationError as error:
@@ -121,8 +140,8 @@ def read_recipe(file: Path) -> Recipe:
         first = max(error.errors(), key=lambda e: e["type"] == "extra_forbidden")
         key = ".".join(map(str, first["loc"]))
         raise EngineError(
-            f"{file}: {key}: {first['msg'].lower()}, found {first['input']!r}; mend the recipe"
+            f"{file}: {key}: {first['msg'].lower()}, found {first['input']!r}: correct the recipe"
         ) from None
     if recipe.precision == "int8" and recipe.quantization is None:
-        raise EngineError(f"{file}: quantization: missing; precision int8 needs it")
+        raise EngineError(f"{file}: quantization: missing, precision int8 needs it: add it")
     return recipe

@@ -8,13 +8,15 @@ the arm would execute (the temporal ensemble at every tick): how far from the re
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.control.ensembling import DEFAULT_COEFF, ensemble
+from actd.arrays import Vector
+from actd.control.chunks import ACT_COEFF
+from actd.control.ensembling import ensemble
 from actd.datasets.paths import ACTION
 from actd.datasets.reader import Dataset
 from actd.engine.candidate import Candidate
@@ -25,36 +27,39 @@ from actd.evaluation.metrics import Distance, distance, targets
 from actd.evaluation.result_cache import EpisodeRun
 from actd.export.parity import figures
 
-Values = NDArray[np.float64]
-
 _TAIL_POINTS = 240
 
 
 @dataclass(frozen=True, slots=True)
-class AgainstTorch:
-    """Errors against torch, in chunks and executed.
+class Against:
+    """Differences from a reference, in chunks and executed.
 
     `std` (joints,) is the policy's own. `tail`: rising |error| / std over all values, and the
     share of values beyond each, both (n,).
-    `excess` says how the recipe's tolerance is exceeded; empty when it is not.
+    `excess` says how the recipe's tolerance is exceeded; empty when it is not, or where the
+    reference is not torch.
     """
 
     chunk: Parity
     executed: Parity
-    std: Values
-    tail: tuple[Values, Values]
+    std: Vector
+    tail: tuple[Vector, Vector]
     excess: str
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One engine. `shown` are its executed actions (T, joints) in the episode that is drawn."""
+    """One engine; `against_first`: the engine that was named first.
+
+    `shown` are its executed actions (T, joints) in the episode that is drawn.
+    """
 
     candidate: Candidate
     chunk: Distance
     executed: Distance
-    against_torch: AgainstTorch | None
-    shown: Values
+    against_torch: Against | None
+    against_first: Against | None
+    shown: Vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +75,14 @@ class Evaluation:
     joints: tuple[str, ...]
     stride: int
     coeff: float
-    std: Values
+    std: Vector
     std_from: str
     frames: Mapping[int, int]
     ticks: Mapping[int, int]
     scores: tuple[Score, ...]
     notes: tuple[str, ...]
     shown: int
-    shown_recorded: Values
+    shown_recorded: Vector
 
     @property
     def passed(self) -> bool:
@@ -108,6 +113,7 @@ class Evaluation:
             "chunk": self._distance(score.chunk) | self._by_step(score.chunk),
             "executed": self._distance(score.executed),
             "against_torch": score.against_torch and self._torch(score.against_torch, score),
+            "against_first": score.against_first and self._against(score.against_first),
         }
 
     def _distance(self, found: Distance) -> dict[str, Any]:
@@ -137,17 +143,22 @@ class Evaluation:
             }
         }
 
-    def _torch(self, found: AgainstTorch, score: Score) -> dict[str, Any]:
-        allowed = score.candidate.tolerance
+    def _against(self, found: Against) -> dict[str, Any]:
         return {
             "chunk": self._parity(found.chunk, found.std),
             "executed": self._parity(found.executed, found.std),
+        }
+
+    def _torch(self, found: Against, score: Score) -> dict[str, Any]:
+        allowed = score.candidate.tolerance
+        return {
+            **self._against(found),
             "tolerance": allowed and allowed.model_dump(),
             "passed": not found.excess,
             "excess": found.excess or None,
         }
 
-    def _parity(self, parity: Parity, std: Values) -> dict[str, Any]:
+    def _parity(self, parity: Parity, std: Vector) -> dict[str, Any]:
         return {
             "worst_joint": self.joints[parity.worst_joint],
             "p99_std": parity.p99_std,
@@ -165,7 +176,7 @@ def measure(
     """The figures of everyone in the candidates over these episodes."""
     std, std_from = _std(candidates.everyone[0], runs)
     coeff = candidates.everyone[0].spec.temporal_ensemble_coeff
-    coeff = DEFAULT_COEFF if coeff is None else coeff
+    coeff = ACT_COEFF if coeff is None else coeff
     executed = {c.name: _executed(runs, c.name, coeff) for c in candidates.everyone}
     shown = max(range(len(runs)), key=lambda place: len(runs[place].recorded))
     scores = []
@@ -178,6 +189,7 @@ def measure(
                 chunk=distance(_chunks(runs, label), np.concatenate(truth)),
                 executed=_executed_distance(executed[label], runs),
                 against_torch=_against_torch(candidate, candidates, runs, executed),
+                against_first=_against_first(candidate, candidates, runs, executed),
                 shown=executed[label][shown],
             )
         )
@@ -198,7 +210,7 @@ def measure(
     )
 
 
-def tail(error: Values) -> tuple[Values, Values]:
+def tail(error: Vector) -> tuple[Vector, Vector]:
     """Rising values of `error`, and the share of all values that is beyond each; both (n,)."""
     rising = np.sort(error, axis=None)
     count = rising.size
@@ -211,25 +223,47 @@ def _against_torch(
     candidate: Candidate,
     candidates: EvalCandidates,
     runs: Sequence[EpisodeRun],
-    executed: Mapping[str, Sequence[Values]],
-) -> AgainstTorch | None:
-    torch, label = candidates.torch, candidate.name
+    executed: Mapping[str, Sequence[Vector]],
+) -> Against | None:
+    torch = candidates.torch
     if torch is None or candidate is torch or candidate.policy != torch.policy:
         return None
-    std, _ = _std(candidate, runs)
-    found, expected = _chunks(runs, label), _chunks(runs, torch.name)
-    chunk = compare(found, expected, std.tolist())
-    both = [np.concatenate(executed[name]) for name in (label, torch.name)]
+    found, allowed = _against(candidate, torch, runs, executed), candidate.tolerance
+    return replace(found, excess=beyond(found.chunk, allowed) if allowed else "")
+
+
+def _against_first(
+    candidate: Candidate,
+    candidates: EvalCandidates,
+    runs: Sequence[EpisodeRun],
+    executed: Mapping[str, Sequence[Vector]],
+) -> Against | None:
+    first, *others = candidates.engines or (None,)
+    if first is None or candidate not in others:
+        return None
+    if _steps(runs[0], candidate.name) != _steps(runs[0], first.name):
+        return None
+    return _against(candidate, first, runs, executed)
+
+
+def _against(
+    candidate: Candidate,
+    reference: Candidate,
+    runs: Sequence[EpisodeRun],
+    executed: Mapping[str, Sequence[Vector]],
+) -> Against:
+    std, _ = _std(reference, runs)
+    found, expected = _chunks(runs, candidate.name), _chunks(runs, reference.name)
+    both = [np.concatenate(executed[each.name]) for each in (candidate, reference)]
     covered = ~np.isnan(both[1]).any(axis=1)
     arm = [part[covered][:, None, :].astype(np.float32) for part in both]
     error = np.abs(found.astype(np.float64) - expected) / std
-    allowed = candidate.tolerance
-    return AgainstTorch(
-        chunk=chunk,
+    return Against(
+        chunk=compare(found, expected, std.tolist()),
         executed=compare(arm[0], arm[1], std.tolist()),
         std=std,
         tail=tail(np.where(np.isfinite(error), error, np.inf)),
-        excess=beyond(chunk, allowed) if allowed else "",
+        excess="",
     )
 
 
@@ -241,7 +275,7 @@ def _steps(run: EpisodeRun, label: str) -> int:
     return int(run.chunks[label].shape[1])
 
 
-def _executed(runs: Sequence[EpisodeRun], label: str, coeff: float) -> list[Values]:
+def _executed(runs: Sequence[EpisodeRun], label: str, coeff: float) -> list[Vector]:
     """Per episode what the arm would be told at every tick, (T, joints)."""
     actions = []
     for run in runs:
@@ -251,7 +285,7 @@ def _executed(runs: Sequence[EpisodeRun], label: str, coeff: float) -> list[Valu
     return actions
 
 
-def _executed_distance(executed: Sequence[Values], runs: Sequence[EpisodeRun]) -> Distance:
+def _executed_distance(executed: Sequence[Vector], runs: Sequence[EpisodeRun]) -> Distance:
     """From the recorded action at every tick that a chunk reaches."""
     told = np.concatenate(executed)
     recorded = np.concatenate([run.recorded for run in runs]).astype(np.float64)
@@ -259,7 +293,7 @@ def _executed_distance(executed: Sequence[Values], runs: Sequence[EpisodeRun]) -
     return distance(told[:, None, :], recorded[:, None, :])
 
 
-def _std(candidate: Candidate, runs: Sequence[EpisodeRun]) -> tuple[Values, str]:
+def _std(candidate: Candidate, runs: Sequence[EpisodeRun]) -> tuple[Vector, str]:
     """What L1 is divided by in training, and whose it is; 1 for a joint that never moved."""
     std = np.nanstd(np.concatenate([run.recorded for run in runs]), axis=0, dtype=np.float64)
     source = "the recorded actions of these episodes"

@@ -12,7 +12,7 @@ import numpy as np
 
 from actd.engine.candidate import TORCH
 from actd.evaluation.accuracy import Evaluation
-from actd.evaluation.accuracy_table import summary_row
+from actd.evaluation.accuracy_table import FIRST_HEADER, first_rows, summary_row
 from actd.report import charts
 from actd.report.page import Figure, Section, Table, page
 
@@ -60,6 +60,9 @@ def _summary(found: Evaluation) -> Section:
         "Executed is the temporal ensemble, tick by tick. The tolerance is the recipe's."
     )
     parts = [Table([summary_row(found, score) for score in found.scores], _HEADER)]
+    if pairs := first_rows(found):
+        title = f"difference from {found.scores[0].candidate.name}, in std"
+        parts.append(Table(pairs, FIRST_HEADER, title=title))
     if found.notes:
         parts.append(Table([[text] for text in found.notes], ["note"], numeric=False))
     return Section("Engines", parts, note)

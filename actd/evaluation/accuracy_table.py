@@ -11,6 +11,7 @@ from rich.table import Table
 from actd.evaluation.accuracy import Evaluation, Score
 
 _JOINTS = 6
+FIRST_HEADER = ("engine", "p99", "max", "executed max", "worst joint")
 
 
 def render(found: Evaluation) -> Group:
@@ -28,8 +29,14 @@ def render(found: Evaluation) -> Group:
         ("engine", "p99", "max", "executed max", "tolerance"),
         [[row[0], *row[5:]] for row in rows],
     )
+    pairs = first_rows(found)
+    between = (
+        [_table(f"difference from {found.scores[0].candidate.name}, in std", FIRST_HEADER, pairs)]
+        if pairs
+        else []
+    )
     notes = [f"note: {note}" for note in found.notes]
-    return Group(title, recorded, torch, _joints(found), *notes)
+    return Group(title, recorded, torch, *between, _joints(found), *notes)
 
 
 def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -58,6 +65,20 @@ def summary_row(found: Evaluation, score: Score) -> list[str]:
     limits = f"p99 {allowed.p99_std:g}, max {allowed.max_std:g}"
     verdict = "beyond" if torch.excess else "within"
     return [*row, *(f"{value:.2g}" for value in errors), f"{verdict} {limits}"]
+
+
+def first_rows(found: Evaluation) -> list[list[str]]:
+    """How far every other engine is from the first, in std, as text; empty with one engine."""
+    compared = [(score, score.against_first) for score in found.scores if score.against_first]
+    return [
+        [
+            score.candidate.name,
+            *(f"{value:.2g}" for value in (between.chunk.p99_std, between.chunk.max_std)),
+            f"{between.executed.max_std:.2g}",
+            found.joints[between.chunk.worst_joint],
+        ]
+        for score, between in compared
+    ]
 
 
 def _joints(found: Evaluation) -> Table:

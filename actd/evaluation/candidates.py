@@ -185,13 +185,16 @@ def _from_folders(request: BenchRequest) -> Makers:
 
 def _from_checkpoint(request: BenchRequest, report: Report) -> Makers:
     """Torch, and the engines built from the checkpoint."""
-    recipes = recipe_names()
-    runtimes = {name: load_recipe(name).runtime for name in recipes}
-    names = [TORCH, *(n for n in recipes if n != TORCH)] if request.everything else request.engines
-    names = _expanded(names, runtimes)
+    shipped = recipe_names()
+    own = {load_recipe(e).name: e for e in request.engines if Path(e).suffix in (".yaml", ".yml")}
+    recipes = {name: name for name in shipped} | own
+    runtimes = {name: load_recipe(recipe).runtime for name, recipe in recipes.items()}
+    names = [TORCH, *(n for n in shipped if n != TORCH)] if request.everything else request.engines
+    paths = {path: name for name, path in own.items()}
+    names = _expanded([paths.get(name, name) for name in names], runtimes)
     source = request.source or _default(report)
     engines = [n for n in names if n != TORCH and n in runtimes and not missing(runtimes[n])]
-    found = built(engines, source, report)
+    found = built({name: recipes[name] for name in engines}, source, report)
 
     def engine(name: str) -> Candidate:
         if name not in runtimes:

@@ -9,7 +9,6 @@ Raises CheckpointError when there is nothing to build from.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,14 +17,15 @@ from pathlib import Path
 
 import actd
 from actd import host
+from actd.engine.cache import cache_root
 from actd.engine.manifest import read_manifest
+from actd.engine.recipe import recipe_file
 from actd.errors import ActdError, EngineError
 from actd.export.publish import scratch_folder
 from actd.hashing import sha256
 from actd.policy.files import WEIGHTS
 from actd.policy.locate import locate
 from actd.policy.overrides import Overrides
-from actd.resources import resource_dir
 
 Report = Callable[[str], None]
 
@@ -54,8 +54,7 @@ class CheckpointSource:
 
 def cache_dir() -> Path:
     """Where engines built for a benchmark are kept."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return home / "actd" / "bench"
+    return cache_root() / "bench"
 
 
 def default_source(report: Report) -> CheckpointSource:
@@ -72,17 +71,18 @@ def default_source(report: Report) -> CheckpointSource:
 
 
 def built(
-    names: Sequence[str], source: CheckpointSource, report: Report
+    recipes: Mapping[str, str], source: CheckpointSource, report: Report
 ) -> Mapping[str, Path | ActdError]:
-    """The folders of the engines `names`, from the cache or built now on synthetic frames.
+    """The folders of engines by name, from the cache or built now on synthetic frames.
 
-    In place of a folder stands the error that there is none.
+    `recipes`: what each name's recipe is called or where it is. In place of a folder stands the
+    error that there is none.
     """
     out = cache_dir() / source.fingerprint
     found: dict[str, Path | ActdError] = {}
     wanted = []
-    for name in names:
-        if _is_current(out, name):
+    for name, recipe in recipes.items():
+        if _is_current(out / name, recipe):
             found[name] = out / name
         else:
             wanted.append(name)
@@ -90,10 +90,10 @@ def built(
     if wanted:
         report(f"building {', '.join(wanted)} into {out}")
     while wanted:
-        error = _build(wanted, source, out, report)
+        error = _build([recipes[name] for name in wanted], source, out, report)
         done = [name for name in wanted if _stands(out / name)]
         for name in done:
-            (out / f"{name}.inputs").write_text(_inputs(name))
+            (out / f"{name}.inputs").write_text(_inputs(recipes[name]))
             found[name] = out / name
         wanted = [name for name in wanted if name not in done]
         if wanted:
@@ -104,14 +104,14 @@ def built(
 
 
 def _build(
-    names: Sequence[str], source: CheckpointSource, out: Path, report: Report
+    recipes: Sequence[str], source: CheckpointSource, out: Path, report: Report
 ) -> ActdError | None:
     """Build engines until one fails; those before it stay."""
     try:
         from actd.export.calibration import SYNTHETIC
         from actd.export.export import export_checkpoint
 
-        export_checkpoint(source.path, out, names, SYNTHETIC, report, overrides=source.overrides)
+        export_checkpoint(source.path, out, recipes, SYNTHETIC, report, overrides=source.overrides)
     except ActdError as error:
         return error
     except ImportError as error:
@@ -119,9 +119,9 @@ def _build(
     return None
 
 
-def _is_current(out: Path, name: str) -> bool:
-    stamp = out / f"{name}.inputs"
-    return _stands(out / name) and stamp.is_file() and stamp.read_text() == _inputs(name)
+def _is_current(folder: Path, recipe: str) -> bool:
+    stamp = folder.with_name(f"{folder.name}.inputs")
+    return _stands(folder) and stamp.is_file() and stamp.read_text() == _inputs(recipe)
 
 
 def _stands(folder: Path) -> bool:
@@ -132,12 +132,11 @@ def _stands(folder: Path) -> bool:
     return True
 
 
-def _inputs(name: str) -> str:
+def _inputs(recipe: str) -> str:
     """A hash of the recipe, the code and the packages that an engine is built with."""
     package = Path(actd.__file__).parent
     code = sorted(file for part in _CODE for file in (package / part).rglob("*.py"))
-    recipe = resource_dir("engines") / f"{name}.yaml"
-    files = [f"{file.name} {sha256(file)}" for file in (recipe, *code)]
+    files = [f"{file.name} {sha256(file)}" for file in (recipe_file(recipe), *code)]
     return _hash([*files, *(f"{package} {host.version(package)}" for package in _PACKAGES)])
 
 

@@ -1,8 +1,7 @@
-"""Runs engines over the episodes of a dataset and measures what they gave.
+"""Run engines over the episodes of a dataset and measure their answers.
 
-Reads a dataset and a candidates; keeps every finished episode (actd.evaluation.result_cache) and gives an
-Evaluation. What was finished stays when it is interrupted. Raises UsageError, RecordingError,
-EngineError.
+Keeps every finished episode (actd.evaluation.result_cache), so that an interrupted run goes on.
+Raises UsageError, RecordingError, EngineError.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Values = NDArray[np.float64]
+from actd.arrays import Vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,34 +23,34 @@ class Distance:
     for a step that never counts. `counted` of `steps` predicted rows had a recorded action.
     """
 
-    l1: Values
-    l2: Values
-    l1_by_step: Values
-    l2_by_step: Values
+    l1: Vector
+    l2: Vector
+    l1_by_step: Vector
+    l2_by_step: Vector
     counted: int
     steps: int
 
-    def l1_std(self, std: Values) -> float:
+    def l1_std(self, std: Vector) -> float:
         """L1 over all joints, each in its standard deviations: LeRobot's loss without padding."""
         return float((self.l1 / std).mean())
 
-    def l2_std(self, std: Values) -> float:
+    def l2_std(self, std: Vector) -> float:
         """L2 over all joints, each in its standard deviations."""
         return float((self.l2 / std**2).mean())
 
-    def logged(self, std: Values) -> float:
+    def logged(self, std: Vector) -> float:
         """`l1_loss` as LeRobot logged it until #3442: padded steps are zeros in its mean."""
         return self.l1_std(std) * self.counted / self.steps
 
 
-def targets(recorded: NDArray[np.float32], rows: Sequence[int], chunk: int) -> Values:
+def targets(recorded: NDArray[np.float32], rows: Sequence[int], chunk: int) -> Vector:
     """The recorded actions (T, joints) that chunks made at `rows` predict: (N, chunk, joints).
 
     NaN beyond the end of the episode.
     """
     length, joints = recorded.shape
     due = np.asarray(rows, dtype=np.int64)[:, None] + np.arange(chunk)
-    found: Values = np.full((len(due), chunk, joints), np.nan)
+    found: Vector = np.full((len(due), chunk, joints), np.nan)
     inside = due < length
     found[inside] = recorded[due[inside]]
     return found
@@ -86,7 +86,7 @@ def distance(predicted: NDArray[Any], truth: NDArray[Any]) -> Distance:
     )
 
 
-def _divided(sums: Values, by_step: NDArray[np.int64]) -> Values:
-    means: Values = np.full_like(sums, np.nan)
+def _divided(sums: Vector, by_step: NDArray[np.int64]) -> Vector:
+    means: Vector = np.full_like(sums, np.nan)
     means[by_step > 0] = sums[by_step > 0] / by_step[by_step > 0, None]
     return means

@@ -79,7 +79,9 @@ def _medians(built: Sequence[Result], job: Job) -> dict[str, float]:
     observation = job.verdict.observations[0]
     with ExitStack() as stack:
         engines = [
-            stack.enter_context(closing(Candidate(result.engine, str(result.folder)).open(spin=True)))
+            stack.enter_context(
+                closing(Candidate(result.engine, str(result.folder)).open(spin=True))
+            )
             for result in built
         ]
         calls = {engine.name: partial(engine.infer, observation) for engine in engines}

@@ -33,7 +33,7 @@ from actd.export.parity import ParityReport
 from actd.export.parity_files import forget_refusal, publish_refusal, publish_verdict
 from actd.export.publish import check_place, publish, scratch_folder
 from actd.export.validate import ParityError, Validation, require, validate
-from actd.policy.checkpoint import Checkpoint, load_checkpoint
+from actd.policy.checkpoint import load_checkpoint
 from actd.policy.overrides import Overrides
 from actd.report.joints import joint_names
 
@@ -66,17 +66,17 @@ def export_checkpoint(
 ) -> list[Result]:
     """Build `engines` from a checkpoint into `out_dir/<engine>/`.
 
-    `engines` are recipes, or aliases of which the best recipe is built (actd.export.choose).
+    `engines` are recipes by name or path, or aliases of which the best recipe is built
+    (actd.export.choose).
     `calibration` is where recorded frames come from (see actd.export.calibration). `report` is
     given one line per step. `overrides` answer what the checkpoint does not say of itself. Raises
     CheckpointError, UsageError or EngineError; engines built before a failing one stay.
     """
     if not engines:
         raise EngineError(f"no engine asked for; use one of {', '.join(recipe_names())}")
-    names = list(dict.fromkeys(engines))
-    for name in names:
-        if name not in ALIASES:
-            load_recipe(name)
+    chosen = [
+        engine if engine in ALIASES else load_recipe(engine) for engine in dict.fromkeys(engines)
+    ]
     out = Path(out_dir)
     try:
         checkpoint = load_checkpoint(checkpoint_path, overrides)
@@ -85,22 +85,23 @@ def export_checkpoint(
             report(f"note: {note}")
         with scratch_folder(out) as scratch:
             job = Job(checkpoint, overrides or Overrides(), calibration, scratch, report)
-            return [_make(name, job, scratch, out) for name in names]
+            return [_make(engine, job, scratch, out) for engine in chosen]
     except ModuleNotFoundError as error:
         raise EngineError(f"export needs {error.name}: pip install 'actd[export]'") from None
     except ImportError as error:
         raise EngineError(f"export: {error.name} cannot be imported ({error})") from None
 
 
-def _make(name: str, job: Job, scratch: Path, out: Path) -> Result:
-    """Build and publish the engine called `name`, or the best of those it stands for."""
+def _make(engine: str | Recipe, job: Job, scratch: Path, out: Path) -> Result:
+    """Build and publish one engine, or the best of those that an alias stands for."""
+    name = engine if isinstance(engine, str) else engine.name
     apart = scratch / name
     apart.mkdir()
-    if name in ALIASES:
-        built = choose(name, lambda recipe: _build(recipe, job, apart), job)
+    if isinstance(engine, str):
+        built = choose(engine, lambda recipe: _build(recipe, job, apart), job)
     else:
         check_place(out / name)  # before minutes of work
-        built = _build_or_tell(load_recipe(name), job, apart, out)
+        built = _build_or_tell(engine, job, apart, out)
     place = out / built.engine
     publish(built.folder, place)
     forget_refusal(out, built.engine)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from actd.arrays import Vector
 from actd.engine.manifest import Manifest
 from actd.engine.verify import JointError, Parity
 from actd.report.record import save_json
@@ -20,8 +21,6 @@ from actd.report.record import save_json
 KIND = "actd export"
 VERDICT = "verdict.json"
 PAGE = "verdict.html"
-
-Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +30,8 @@ class Sample:
     frame: int
     joint: int
     step: int
-    engine: Values
-    torch: Values
+    engine: Vector
+    torch: Vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +53,19 @@ class ParityReport:
     refused: str = ""
 
     @property
-    def std(self) -> Values:
+    def std(self) -> Vector:
         """Each joint's standard deviation (joints,); 1 where it is not known or 0."""
         std = self.manifest.action_std
         known = np.ones(len(self.joints)) if std is None else np.asarray(std, dtype=np.float64)
         return np.where(known > 0, known, 1.0)
 
     @property
-    def error(self) -> Values:
+    def error(self) -> Vector:
         """Absolute error of every value, (N, chunk, joints), physical units."""
         error = np.abs(self.found.astype(np.float64) - self.reference)
         return np.where(np.isfinite(error), error, np.inf)
 
-    def by_step(self) -> tuple[Values, Values]:
+    def by_step(self) -> tuple[Vector, Vector]:
         """Mean and largest error of each step of a chunk over all joints, in std, (chunk,)."""
         error = self.error / self.std
         return error.mean(axis=(0, 2)), error.max(axis=(0, 2))

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.control.ensembling import DEFAULT_COEFF, ensemble
+from actd.control.chunks import ACT_COEFF
+from actd.control.ensembling import ensemble
 from actd.engine.base import Observation
 from actd.engine.load import missing, open_engine
 from actd.engine.manifest import Manifest
@@ -78,7 +79,7 @@ def _ensembled(found: NDArray[np.float32], manifest: Manifest, job: Job) -> Pari
     if not job.verdict.runs:
         return None
     coeff = manifest.policy_spec().temporal_ensemble_coeff
-    coeff = DEFAULT_COEFF if coeff is None else coeff
+    coeff = ACT_COEFF if coeff is None else coeff
 
     def actions(chunks: NDArray[np.float32]) -> NDArray[np.float32]:
         runs = [ensemble(chunks[start:stop], coeff) for start, stop in job.verdict.runs]

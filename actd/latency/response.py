@@ -16,11 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from actd.arrays import Vector
 from actd.errors import ActdError
 
 Times = NDArray[np.int64]
-Values = NDArray[np.float64]
-
 GRID_NS = 5_000_000
 SMOOTH_NS = 100_000_000
 EARLIEST_NS = -100_000_000
@@ -52,9 +51,9 @@ class Trace:
     """
 
     sent_ns: Times
-    command: Values
+    command: Vector
     measured_ns: Times
-    state: Values
+    state: Vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +116,7 @@ def step_response(trace: Trace, start_ns: int, end_ns: int) -> Step:
     return Step(first - onset, last - first, top - onset)
 
 
-def _products(trace: Trace) -> Values | None:
+def _products(trace: Trace) -> Vector | None:
     """Rows: products at every lag, the command's energy, the state's; None when too short."""
     start = max(trace.sent_ns[0], trace.measured_ns[0])
     end = min(trace.sent_ns[-1], trace.measured_ns[-1])
@@ -132,13 +131,13 @@ def _products(trace: Trace) -> Values | None:
     return np.stack([products, np.full(len(products), command @ command), energy])
 
 
-def _motion(times_ns: Times, values: Values, grid: Times) -> Values:
+def _motion(times_ns: Times, values: Vector, grid: Times) -> Vector:
     on_grid = np.interp(grid, times_ns, values)
     # Far from zero the cancellation in the running sum of squares would cost digits.
     return np.convolve(on_grid - on_grid.mean(), _KERNEL, mode="valid")
 
 
-def _peak(sums: Values) -> tuple[float, float]:
+def _peak(sums: Vector) -> tuple[float, float]:
     """Where the normalised correlation is highest, in ns, and how high."""
     products, command, state = sums
     height = products / np.sqrt(np.maximum(command * state, 1e-300))
@@ -150,7 +149,7 @@ def _peak(sums: Values) -> tuple[float, float]:
     return EARLIEST_NS + (k + offset) * GRID_NS, float(height[k])
 
 
-def _share(times_ns: Times, values: Values, start_ns: int, end_ns: int) -> tuple[Times, Values]:
+def _share(times_ns: Times, values: Vector, start_ns: int, end_ns: int) -> tuple[Times, Vector]:
     """The signal within the step, scaled from 0 where it began to 1 where it settled."""
     before = values[(times_ns >= start_ns - 200_000_000) & (times_ns <= start_ns)]
     settled = values[(times_ns > end_ns - (end_ns - start_ns) // 4) & (times_ns <= end_ns)]
@@ -167,7 +166,7 @@ def _share(times_ns: Times, values: Values, start_ns: int, end_ns: int) -> tuple
     return times_ns[inside], (values[inside] - before.mean()) / height
 
 
-def _crossing(times_ns: Times, share: Values, level: float) -> float:
+def _crossing(times_ns: Times, share: Vector, level: float) -> float:
     """When `share` first reaches `level`, in ns, between samples."""
     k = int(np.argmax(share >= level))
     if k == 0:

@@ -16,13 +16,13 @@ from dataclasses import asdict
 
 import numpy as np
 
+from actd.arrays import Vector
 from actd.client import Operator
 from actd.config import Config
-from actd.control.limits import Vector
 from actd.control.staleness import diagnostic
 from actd.errors import ActdError, LinkError
 from actd.latency.process import tick_process
-from actd.latency.response import Times, Trace, Values
+from actd.latency.response import Times, Trace
 from actd.mode import Mode
 from actd.runtime import cores, realtime, settings
 from actd.runtime.channels import Channels, Shapes, open_channels
@@ -186,7 +186,7 @@ def _text(notice: Record) -> str:
     return bytes(notice["text"]).decode(errors="replace")
 
 
-def _columns(pairs: list[tuple[int, float]], turn: float | None) -> tuple[Times, Values]:
+def _columns(pairs: list[tuple[int, float]], turn: float | None) -> tuple[Times, Vector]:
     """Times and values, each (n,); those of a continuous joint without jumps."""
     times = np.array([t_ns for t_ns, _ in pairs], np.int64)
     values = np.array([value for _, value in pairs], np.float64)

@@ -13,8 +13,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from actd.arrays import Vector
 from actd.config import Config, Joint
-from actd.control.limits import Vector
 from actd.errors import ActdError, UsageError
 from actd.latency.response import NotMeasurableError, Trace, delay, step_response
 from actd.latency.result import JointDelay
@@ -99,8 +99,8 @@ def measure_steps(
             moved -= joint.turn * round(moved / joint.turn)
         if abs(moved) > plan.size / 2:
             raise ActdError(
-                f"joint {name}: moved from {told[index]:.4g} to {positions[index]:.4g} while you were "
-                "asked: begin again"
+                f"joint {name}: moved from {told[index]:.4g} to {positions[index]:.4g} while it "
+                "waited for your answer: begin again"
             )
         base = held(config, positions)
         offsets = plan.offsets(float(base[index]))

@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from actd.arrays import Vector
 from actd.config import Config
 from actd.control.chunks import ActionChunk, ChunkBuffer, ChunkSettings, interpolation
 from actd.control.controller import ControlSettings
 from actd.control.interpolation import Interpolation
 from actd.control.limiter import JointLimiter
-from actd.control.limits import LIMIT_FLAGS, Kind, Limits, Vector
+from actd.control.limits import LIMIT_FLAGS, Kind, Limits
 from actd.datasets import Dataset
 from actd.errors import RecordingError
 from actd.flightlog.reader import Flight

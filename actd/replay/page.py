@@ -78,7 +78,8 @@ class _Page:
         faults = int((np.diff((self.ticks["mode"] == Mode.FAULT).astype(np.int8)) == 1).sum())
         late = [formatting.us(ms) for ms in (self.late.p50_ms, self.late.p999_ms, self.late.max_ms)]
         return (
-            f"{formatting.duration(self.span_s)} at {self.rate_hz:.2f} of {1e9 / self.period_ns:g} Hz: "
+            f"{formatting.duration(self.span_s)} at {self.rate_hz:.2f} of "
+            f"{1e9 / self.period_ns:g} Hz: "
             f"{len(self.ticks)} ticks, {self.missed} missed; woke {late[0]} late at the median, "
             f"{late[1]} at p99.9, {late[2]} at most; {modes}; "
             f"{faults} {'fault' if faults == 1 else 'faults'}."

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from actd.arrays import Vector
 from actd.config import check_policy, load
 from actd.control.chunks import ActionChunk
 from actd.control.controller import ControlSettings, Inputs, Output
-from actd.control.limits import Vector
 from actd.control.state import Event
 from actd.errors import ConfigError, RecordingError
 from actd.flightlog.reader import Flight

@@ -12,11 +12,9 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from numpy.typing import NDArray
 
+from actd.arrays import Vector
 from actd.report.canvas import HALF_IN, STYLE, WIDE_IN, C, canvas, legend, svg
-
-Values = NDArray[np.float64]
 
 _COLOURS = ("first", "second", "third", "stop", "hold", "muted")
 _TAIL = 0.9
@@ -27,19 +25,19 @@ _DASHES: tuple[Any, ...] = ("solid", (0, (5, 3)), (0, (2, 2)))
 class Ranges:
     """Three figures of each of several things, such as mean, p99 and max; each (n,)."""
 
-    low: Values
-    middle: Values
-    high: Values
+    low: Vector
+    middle: Vector
+    high: Vector
     names: tuple[str, str, str] = ("mean", "p99", "max")
 
 
 @mpl.rc_context(STYLE)
 def curves(
-    series: Mapping[str, Values],
+    series: Mapping[str, Vector],
     x_label: str,
     y_label: str,
     *,
-    beneath: Mapping[str, Values] | None = None,
+    beneath: Mapping[str, Vector] | None = None,
     title: str = "",
     wide: bool = True,
     from_zero: bool = True,
@@ -103,7 +101,7 @@ def ranges(
 
 
 @mpl.rc_context(STYLE)
-def bars(names: Sequence[str], series: Mapping[str, Values], label: str) -> str:
+def bars(names: Sequence[str], series: Mapping[str, Vector], label: str) -> str:
     """One group of horizontal bars per name, one bar per series."""
     thickness = 0.8 / max(1, len(series))
     figure, axes = canvas(WIDE_IN, 0.8 + max(0.24, 0.11 * len(series)) * len(names))
@@ -123,7 +121,7 @@ def bars(names: Sequence[str], series: Mapping[str, Values], label: str) -> str:
 
 
 @mpl.rc_context(STYLE)
-def tail(series: Mapping[str, tuple[Values, Values]], label: str) -> str:
+def tail(series: Mapping[str, tuple[Vector, Vector]], label: str) -> str:
     """How many values are larger than x: per series the rising values and that share, both (n,)."""
     figure, axes = canvas(WIDE_IN, 2.8)
     for place, (name, (values, share)) in enumerate(series.items()):
@@ -136,8 +134,8 @@ def tail(series: Mapping[str, tuple[Values, Values]], label: str) -> str:
     return svg(figure, "tail" + label)
 
 
-def _finite(values: Values) -> Values:
-    """Values with a hole where one is not finite."""
+def _finite(values: Vector) -> Vector:
+    """Vector with a hole where one is not finite."""
     return np.where(np.isfinite(values), values, np.nan)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Values = NDArray[np.float64]
+from actd.arrays import Vector
 
 BINS = 600
 
 
-def envelope(t: Values, y: Values, bins: int = BINS) -> tuple[Values, Values]:
+def envelope(t: Vector, y: Vector, bins: int = BINS) -> tuple[Vector, Vector]:
     """A polyline of `y` over rising `t`, both (n,), of at most 3 * `bins` points.
 
     Short signals come back as they are. Of longer ones every bin of time gives its smallest and
@@ -31,7 +31,7 @@ def envelope(t: Values, y: Values, bins: int = BINS) -> tuple[Values, Values]:
     return x[keep], values[keep]
 
 
-def spans(t: Values, on: NDArray[np.bool_], bins: int = BINS) -> list[tuple[float, float]]:
+def spans(t: Vector, on: NDArray[np.bool_], bins: int = BINS) -> list[tuple[float, float]]:
     """(start, length) of the stretches of `t` where `on`, each a bin long at least.
 
     What was on at one moment is on until the next one; stretches within a bin are one.
@@ -50,13 +50,13 @@ def spans(t: Values, on: NDArray[np.bool_], bins: int = BINS) -> list[tuple[floa
     ]
 
 
-def bin_of(t: Values, start: float, end: float, bins: int) -> NDArray[np.int64]:
+def bin_of(t: Vector, start: float, end: float, bins: int) -> NDArray[np.int64]:
     """Which of `bins` equal parts of [start, end] each moment lies in."""
     places = ((t - start) * (bins / (end - start))).astype(np.int64)
     return np.clip(places, 0, bins - 1)
 
 
-def _with_holes(t: Values, y: Values) -> tuple[Values, Values]:
+def _with_holes(t: Vector, y: Vector) -> tuple[Vector, Vector]:
     steps = np.diff(t)
     if not len(steps):
         return t, y

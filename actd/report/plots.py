@@ -15,9 +15,10 @@ from matplotlib.collections import PolyCollection
 from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
+from actd.arrays import Vector
 from actd.mode import Mode
 from actd.report.canvas import HALF_IN, SERIES, STYLE, WIDE_IN, C, canvas, legend, svg
-from actd.report.envelope import Values, envelope, spans
+from actd.report.envelope import envelope, spans
 
 # Where a bin saw several, the last one is what shows.
 _BY_GRAVITY = (Mode.IDLE, Mode.ARMED, Mode.HOLD, Mode.STOP, Mode.FAULT)
@@ -28,15 +29,15 @@ class Line:
     """A signal over time: `y` (n,) at `t` (n,) seconds from the start of the recording."""
 
     label: str
-    t: Values
-    y: Values
+    t: Vector
+    y: Vector
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
     """The common time axis: every tick's moment (n,) in seconds and mode (n,)."""
 
-    t: Values
+    t: Vector
     mode: NDArray[np.uint8]
 
     @property
@@ -49,7 +50,7 @@ class Clock:
 
 
 @mpl.rc_context(STYLE)
-def histogram(values: Values, label: str, marks: Mapping[str, float]) -> str:
+def histogram(values: Vector, label: str, marks: Mapping[str, float]) -> str:
     """Counts of `values`, logarithmic, with named vertical marks; a wide range is so too."""
     figure, axes = canvas(HALF_IN, 2.5)
     low, high = float(values.min()), float(values.max())
@@ -108,7 +109,7 @@ def over_time(
 
 @mpl.rc_context(STYLE)
 def joint(  # noqa: PLR0917
-    clock: Clock, name: str, unit: str, command: Values, state: Values, limited: NDArray[np.bool_]
+    clock: Clock, name: str, unit: str, command: Vector, state: Vector, limited: NDArray[np.bool_]
 ) -> str:
     """One joint: commanded and measured, and a rug where its command is at a limit."""
     figure, axes = canvas(HALF_IN, 1.75)

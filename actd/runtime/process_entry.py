@@ -6,7 +6,6 @@ stdout, and says why it dies as one line on stderr. The supervisor reads both.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
@@ -15,9 +14,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from actd.errors import ActdError
+from actd.host import end_with_parent
 from actd.runtime import realtime
 
-_PR_SET_PDEATHSIG = 1
 # Signals that this process was started to ignore, as `nohup` does.
 IGNORED = frozenset(
     number
@@ -34,7 +33,7 @@ def report(**fields: Any) -> None:
 
 def main(run: Callable[[Mapping[str, Any]], None]) -> None:
     """Run one child to its end; exits 0, or 1 with the reason on stderr."""
-    _ask_to_die_with_parent()
+    end_with_parent(signal.SIGTERM)
     # Ctrl-C, or a terminal that closes, reaches the whole group; only the supervisor acts on it.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
@@ -48,8 +47,3 @@ def main(run: Callable[[Mapping[str, Any]], None]) -> None:
     except ActdError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(1) from None
-
-
-def _ask_to_die_with_parent() -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGTERM), 0, 0, 0)

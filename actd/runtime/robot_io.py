@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import zmq
 
+from actd.arrays import Vector
 from actd.control.arming import plausible_range
-from actd.control.limits import Limits, Vector
+from actd.control.limits import Limits
 from actd.errors import LinkError
 from actd.link import messages, sockets
 from actd.link.age import MessageAge, clock_id

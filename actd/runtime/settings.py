@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from actd.control.chunks import ChunkSettings, describe
+from actd.arrays import Vector
+from actd.control.chunks import ACT_COEFF, ChunkSettings, describe
 from actd.control.controller import ControlSettings
-from actd.control.limits import Limits, Vector
+from actd.control.limits import Limits
 from actd.control.staleness import MaxAge
 from actd.link.sockets import Ports
 from actd.runtime.cores import Asked, Share
@@ -28,9 +29,6 @@ ROLES: tuple[Role, ...] = ("inference", "cameras", "recorder", "supervisor")
 
 _ENDLESS = 1e9  # where a continuous joint has its ends
 _VECTORS = ("turn", "start_distance", "follow_distance", "trained_low", "trained_high")
-
-ACT_COEFF = 0.01
-"""The ensembling coefficient of the original ACT, for a policy that was given none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +228,7 @@ def asked_cores(config: Config) -> Asked:
 
 
 def placement(config: Config, share: Share, role: Role) -> dict[str, Any]:
-    """What `actd.runtime.process_entry` takes as "placement": where a process runs, and how nicely."""
+    """The "placement" of a process: its cores and its niceness."""
     return {
         "cores": list(getattr(share, role)),
         "nice": getattr(config.process, role).nice,

@@ -112,7 +112,7 @@ def bench(source: CheckpointSource | None, device: str, options: harness.Options
     source = source or default_source(tell)
     names = [name for name in recipe_names() if load_recipe(name).runtime in RUNTIMES]
     lacking = {name: missing(load_recipe(name).runtime) for name in names}
-    folders = built([name for name in names if not lacking[name]], source, tell)
+    folders = built({name: name for name in names if not lacking[name]}, source, tell)
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-gpu-")))
         # plans that the export left would make the first load a second one
@@ -169,7 +169,9 @@ def _torch(run: Bench, name: str, source: CheckpointSource, precision: str, devi
     return run.admit(name, torch_policy(Path(source.path), precision, device))
 
 
-def _lerobot(run: Bench, source: CheckpointSource, device: str, scratch: Path, stack: ExitStack) -> Row:
+def _lerobot(
+    run: Bench, source: CheckpointSource, device: str, scratch: Path, stack: ExitStack
+) -> Row:
     peer = lerobot(Path(source.path), run.observations[0], device, scratch)
     stack.callback(peer.close)
     run.calls[LEROBOT] = peer

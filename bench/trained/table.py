@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from actd.arrays import Vector
 from actd.sim.aloha import ARM, AlohaSim
 
 BAR_HALF_M = (0.05, 0.02, 0.02)
@@ -21,8 +21,6 @@ REST_S = 0.3
 
 BENT_WRIST_RAD = 0.7
 STEPS, DAMPING, CLOSE_M, CLOSE_RAD = 200, 0.1, 0.002, 0.02
-
-Vector = NDArray[np.float64]
 
 
 class UnreachableError(ValueError):

@@ -191,7 +191,7 @@ def test_a_rollout_tells_who_lifts_the_bar(tmp_path: Path) -> None:
         replayed = Replayed(targets, load_checkpoint(untrained).spec)
         done, seen = rollout.episode(table, replayed, (77, 0))
         assert done
-        assert len(seen) == len(replayed.seen) == rollout.CHUNKS
+        assert len(seen) == len(replayed.seen) == rollout.PLANS
         again = Replayed(targets, load_checkpoint(untrained).spec)
         rollout.episode(table, again, (77, 0), seen[::-1])
     for given, shown in zip(again.seen, seen[::-1], strict=True):

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from actd.arrays import Vector
 from actd.control.controller import ControlSettings, Output
-from actd.control.limits import Flag, Vector
+from actd.control.limits import Flag
 from actd.mode import Mode
 
 
@@ -68,8 +69,8 @@ class Judge:
         silent: bool = False,
         replaced: bool = False,
     ) -> None:
-        """Assert all that every command promises. `silent`: the last one had expired; `replaced`: the
-        positions are another program's since, and perhaps another arm's.
+        """Assert all that every command promises. `silent`: the last one had expired;
+        `replaced`: the positions are another program's since, and perhaps another arm's.
         """
         assert bool(output.flags & Flag.SILENCE) == silent
         action = output.action

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from actd.arrays import Vector
 from actd.control.chunks import ActionChunk, ChunkSettings
 from actd.control.controller import Controller, ControlSettings, Inputs, Output
 from actd.control.limits import Limits
@@ -17,7 +17,6 @@ from actd.control.state import Event
 from actd.mode import Mode
 
 MS = 1_000_000
-Vector = NDArray[np.float64]
 _VECTORS = ("turn", "start_distance", "follow_distance", "trained_low", "trained_high")
 
 

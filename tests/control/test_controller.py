@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from actd.arrays import Vector
 from actd.control.limits import Flag
 from actd.control.state import Event
 from actd.mode import Mode
 from tests.control.judge import distance_from
-from tests.control.rig import MS, Rig, Vector, settings, with_age
+from tests.control.rig import MS, Rig, settings, with_age
 
 LONG = {"chunk_size": 400, "n_action_steps": 400}
 CIRCLE = 0.5 * np.stack([np.sin(np.arange(400) / 25.0), 1 - np.cos(np.arange(400) / 25.0)], 1)

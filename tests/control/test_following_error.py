@@ -7,12 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from actd.arrays import Vector
 from actd.control.controller import Output
 from actd.control.following_error import FollowingError
 from actd.control.limits import Flag
 from actd.control.state import Event
 from actd.mode import Mode
-from tests.control.rig import MS, Rig, Vector, blocked, lagging, settings, with_age
+from tests.control.rig import MS, Rig, blocked, lagging, settings, with_age
 
 WAVE = 1.2 * np.sin(np.arange(400) / 50.0)[:, None]
 LONG = {"chunk_size": 400, "n_action_steps": 400}

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from actd.arrays import Vector
 from actd.control.limits import Flag
 from actd.control.state import Event
 from actd.mode import Mode
-from tests.control.rig import MS, Rig, Vector, settings
+from tests.control.rig import MS, Rig, settings
 
 LONG = {"chunk_size": 400, "n_action_steps": 400}
 

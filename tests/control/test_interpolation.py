@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from actd.arrays import Vector
 from actd.control.chunks import ActionChunk, ChunkBuffer, ChunkMode, ChunkSettings
 from actd.control.interpolation import Interpolation, Interpolator
-from actd.control.limits import Vector
 
 PERIOD_NS = 20_000_000
 ROWS = 12

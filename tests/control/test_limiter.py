@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
+from actd.arrays import Vector
 from actd.control.braking import first_step
 from actd.control.limiter import JointLimiter
-from actd.control.limits import Flag, Limits, Vector
+from actd.control.limits import Flag, Limits
 
 PERIOD_NS = 20_000_000
 DT = PERIOD_NS / 1e9

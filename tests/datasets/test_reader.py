@@ -97,13 +97,14 @@ def test_images_may_lie_in_the_table(tmp_path: Path) -> None:
     path = tmp_path / "data/chunk-000/episode_000000.parquet"
     shown = [np.random.default_rng(row).integers(0, 256, (64, 96, 3), np.uint8) for row in range(3)]
     encoded = [
-        cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes() for image in shown
+        cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1].tobytes()
+        for pixels in shown
     ]
     table = pq.read_table(path)
-    column = pa.array([{"bytes": image, "path": None} for image in encoded])
+    column = pa.array([{"bytes": file, "path": None} for file in encoded])
     pq.write_table(table.append_column(TOP, column), path)
-    for image, frame in zip(shown, open_dataset(tmp_path).frames(0), strict=True):
-        assert np.array_equal(frame[TOP], image)
+    for pixels, frame in zip(shown, open_dataset(tmp_path).frames(0), strict=True):
+        assert np.array_equal(frame[TOP], pixels)
 
 
 def diagnostic(action: Any) -> str:

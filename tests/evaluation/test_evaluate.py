@@ -17,6 +17,7 @@ from actd.engine.manifest import read_manifest
 from actd.errors import CheckpointError, RecordingError, UsageError
 from actd.evaluation import evaluate as verdict
 from actd.evaluation.accuracy import Evaluation, tail
+from actd.evaluation.accuracy_table import first_rows
 from actd.evaluation.candidates import EvalCandidates, eval_candidates
 from actd.evaluation.evaluate import evaluate
 from actd.export.export import export_checkpoint
@@ -170,6 +171,23 @@ def test_other_weights_are_not_compared_with_torch(
     assert [score.against_torch is None for score in found.scores] == [False, True, True]
     assert [len(score.chunk.l1_by_step) for score in found.scores] == [50, 20, 50]
     assert found.to_dict()["engines"][labels[1]]["against_torch"] is None
+
+
+def test_two_engines_are_compared_with_each_other_too(
+    dataset: Dataset, small_engine: Path, altered: Callable[[str, str, str], Path], tmp_path: Path
+) -> None:
+    """Also without torch, and as far apart as they are."""
+    twin = altered("twin", '"engine": "ort-fp32"', '"engine": "twin"')
+    both = eval_candidates([str(small_engine), str(twin)], NOWHERE, with_torch=False)
+    found = evaluate(dataset, both, tmp_path / "out", episodes=[0], stride=4)
+    first, second = found.scores
+    assert first.against_first is None
+    assert second.against_first is not None
+    assert second.against_first.chunk.max_std == 0.0
+    assert first_rows(found) == [["twin", "0", "0", "0", found.joints[0]]]
+    written = found.to_dict()["engines"]
+    assert written["ort-fp32"]["against_first"] is None
+    assert written["twin"]["against_first"]["executed"]["max_std"] == 0.0
 
 
 def test_other_statistics_are_another_policy(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from actd.engine.load import missing
+from actd.engine.load import load_engine, missing
 from actd.engine.manifest import read_manifest
-from actd.engine.recipe import Recipe, load_recipe, recipe_names
+from actd.engine.recipe import Recipe, load_recipe, recipe_file, recipe_names
 from actd.errors import EngineError
 from actd.export import choose, export
 from actd.export.export import export_checkpoint
@@ -78,6 +78,32 @@ def test_none_exact_enough_is_an_error_that_tells_all(
     few(monkeypatch, "openvino-bf16")
     with pytest.raises(EngineError, match=r"auto: no engine is .*: openvino-bf16: "):
         export_checkpoint(checkpoint, tmp_path / "out", ["auto"], "synthetic")
+    assert not (tmp_path / "out").exists()
+
+
+def test_anyones_recipe_is_built_and_named_after_its_file(checkpoint: Path, tmp_path: Path) -> None:
+    text = recipe_file("ort-fp32").read_text(encoding="utf-8")
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(text)
+    (built,) = export_checkpoint(checkpoint, tmp_path / "out", [str(mine)], "synthetic")
+    assert built.folder == tmp_path / "out" / "mine"
+    assert read_manifest(built.folder).engine == "mine"
+    assert load_engine(built.folder).name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("ort-fp32.yaml", "is taken or no plain name: rename the file"),
+        ("auto.yaml", "is taken or no plain name: rename the file"),
+        ("a b.yaml", "is taken or no plain name: rename the file"),
+        ("none.yaml", "not readable YAML"),
+        ("none", "no such recipe"),
+    ],
+)
+def test_recipes_that_cannot_be(name: str, words: str, checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=words):
+        export_checkpoint(checkpoint, tmp_path / "out", [str(tmp_path / name)])
     assert not (tmp_path / "out").exists()
 
 

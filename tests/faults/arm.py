@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import zmq
 
+from actd.arrays import Vector
 from actd.client import Robot
 from actd.errors import LinkError
 from actd.link import messages, sockets
@@ -29,7 +30,7 @@ from actd.link.sockets import LOOPBACK, Ports
 from actd.mode import Mode
 from tests.faults.body import Body
 from tests.faults.engine import COMPARED, JOINTS
-from tests.faults.life import Received, Sample, Vector
+from tests.faults.life import Received, Sample
 
 HOST = LOOPBACK[0]
 ROBOT = "test-arm"

@@ -11,9 +11,8 @@ from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Vector = NDArray[np.float64]
+from actd.arrays import Vector
 
 END = 1.1
 """Where a joint's own range ends, on both sides, rad."""

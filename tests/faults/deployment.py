@@ -11,11 +11,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from actd.arrays import Vector
 from actd.link.sockets import Ports
 from tests.faults.arm import HOST, ROBOT
 from tests.faults.body import Servo
 from tests.faults.engine import COMPARED, GRIPPER, HEIGHT, JOINTS, WIDTH, reach
-from tests.faults.life import Bounds, Life, Vector
+from tests.faults.life import Bounds, Life
 
 RATE_HZ = 50
 STATE_MS, CAMERA_MS, CONTROLLER_MS = 200, 400, 300

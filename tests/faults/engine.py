@@ -16,11 +16,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from actd.arrays import Vector
 from actd.engine.manifest import Built, Manifest, Source, record_file, write_manifest
 from actd.engine.ort import OUTPUT
 from actd.engine.recipe import load_recipe
 from actd.policy.spec import Architecture, Feature, PolicySpec
-from tests.faults.life import Vector
 
 JOINTS = tuple(f"j{index}" for index in range(6))
 GRIPPER = JOINTS[-1]

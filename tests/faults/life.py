@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from actd.arrays import Vector
 from actd.link.messages import Action
 from actd.mode import Mode
 
-Vector = NDArray[np.float64]
 _Item = TypeVar("_Item")
 
 

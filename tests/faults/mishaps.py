@@ -17,6 +17,7 @@ from typing import Any
 import msgpack
 import numpy as np
 
+from actd.arrays import Vector
 from actd.errors import LinkError
 from actd.link.messages import State
 from actd.mode import Mode
@@ -24,7 +25,6 @@ from tests.faults.arm import Speech
 from tests.faults.body import END, Body
 from tests.faults.engine import GRIPPER, JOINTS
 from tests.faults.injections import Injection, send
-from tests.faults.life import Vector
 from tests.faults.rig import Rig
 
 _FAR = 0.8

@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from actd.arrays import Vector
 from actd.client.expiry import Expiry
 from actd.errors import LinkError
 from actd.link.age import clock_id
 from actd.mode import Mode
-from tests.faults.life import Bounds, Life, Operated, Sample, Step, Vector, steps, vector
+from tests.faults.life import Bounds, Life, Operated, Sample, Step, steps, vector
 
 _EPSILON = 1e-6
 _BEGIN_WITHIN = 0.03  # one step from rest, and what the arm moved while its state was on its way

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.faults.body import Body, Servo, Vector
+from actd.arrays import Vector
+from tests.faults.body import Body, Servo
 
 DT_S = 0.005
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Values = NDArray[np.float64]
+from actd.arrays import Vector
 
 
-def lagged(times_s: Values, command: Values, lag_s: float) -> Values:
+def lagged(times_s: Vector, command: Vector, lag_s: float) -> Vector:
     """A first-order lag's exact answer to a command that is linear between `times_s`."""
     out = np.empty_like(command)
     out[0] = command[0]

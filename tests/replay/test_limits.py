@@ -143,7 +143,7 @@ def test_a_dataset_of_another_arm_is_refused(dataset: Dataset) -> None:
 def test_the_command_on_a_dataset(dataset: Dataset, tmp_path: Path) -> None:
     config = deployment(tmp_path, velocity=0.5)
     assert load(config).robot.joints
-    arguments = ["replay", str(dataset.root), "--guard", "--config", str(config)]
+    arguments = ["replay", str(dataset.root), "--limits", "--config", str(config)]
     shown = CliRunner().invoke(app, arguments, env={"COLUMNS": "100"})
     assert shown.exit_code == 0, shown.output
     assert "velocity" in shown.output

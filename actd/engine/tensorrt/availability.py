@@ -1,4 +1,4 @@
-"""What TensorRT needs, checked in the order in which a user would mend it.
+"""What TensorRT needs, checked in the order in which a user would fix it.
 
 Nothing of TensorRT is imported with this module: its import fails in several ways on a computer
 without a GPU. What is missing is an EngineError that lists it with its remedies.

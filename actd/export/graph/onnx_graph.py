@@ -1,6 +1,6 @@
 """Writes a policy as one ONNX file: uint8 images and raw vectors in, physical actions out.
 
-The graph is that of the lean form of the policy (see actd.export.graph.optimize). Takes a checkpoint, writes
+The graph is that of the optimized policy (actd.export.graph.optimize). Takes a checkpoint, writes
 the file it is told. Fails only by torch's exporter's own errors.
 """
 

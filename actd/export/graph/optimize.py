@@ -1,7 +1,8 @@
 """A policy as the same function with fewer operations, for a graph that is fast everywhere.
 
 Batch norms and the scale of pixels go into the convolutions, whatever no input reaches is computed
-here (see actd.export.graph.optimize_transformer), and cameras of equal size share one pass through the backbone.
+here (see actd.export.graph.optimize_transformer), and cameras of equal size share one pass
+through the backbone.
 `actd.policy.network` is the readable form; module names stay those of the checkpoints. Takes a
 Policy, which it leaves as it is; fails only by torch's own errors.
 """

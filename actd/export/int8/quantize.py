@@ -122,16 +122,16 @@ class Quantizer:
 
         activations, options = _FORMS[graph]
         quantizer = QDQQuantizer(
-            copy.deepcopy(self.model),
-            True,
-            graph == "u8s8" and needs_reduce_range(),
-            QuantType.QInt8,
-            QuantType[activations],
-            copy.copy(self._ranges[method]),
-            self._nodes(layers),
-            [],
-            list(OPERATORS),
-            options,
+            model=copy.deepcopy(self.model),
+            per_channel=True,
+            reduce_range=graph == "u8s8" and needs_reduce_range(),
+            weight_qType=QuantType.QInt8,
+            activation_qType=QuantType[activations],
+            tensors_range=copy.copy(self._ranges[method]),
+            nodes_to_quantize=self._nodes(layers),
+            nodes_to_exclude=[],
+            op_types_to_quantize=list(OPERATORS),
+            extra_options=options,
         )
         quantizer.quantize_model()
         return quantizer
