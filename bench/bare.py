@@ -102,7 +102,7 @@ def _camera(
     video = job["videos"][name]
     config = CameraConfig(index_or_path=video, width=width, height=height, fps=30)
     process = subprocess.Popen(
-        [sys.executable, "-m", "actd.runtime.camera"],
+        [sys.executable, "-m", "actd.runtime.process_entry", "actd.runtime.camera"],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         pass_fds=(frames.fd, wakeup.fd),

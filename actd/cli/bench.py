@@ -30,9 +30,7 @@ def bench(
     ] = None,
     engine: Annotated[
         str,
-        typer.Option(
-            help="Engines, runtimes or recipe.yaml files by comma, or all that can run here."
-        ),
+        typer.Option(help="Engines, runtimes or recipe.yaml files, by comma; or all."),
     ] = "all",
     checkpoint: Annotated[
         OptionalText, typer.Option(help="Build from this checkpoint: folder, .ckpt or hub id.")

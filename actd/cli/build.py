@@ -54,7 +54,7 @@ def export(
     calibration: Annotated[
         OptionalPath,
         typer.Option(
-            help="Frames to calibrate int8 and to validate on: LeRobotDataset, images, .npz or synthetic."
+            help="Frames for int8 and for parity: LeRobotDataset, images, .npz or synthetic."
         ),
     ] = None,
     *,

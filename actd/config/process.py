@@ -36,7 +36,7 @@ class TickProcessConfig(Section):
     """The tick process."""
 
     cores: CoreList | None = Field(None, description=_CORES)
-    priority: int = Field(60, ge=2, le=98, description="SCHED_FIFO of its sender; it is one below.")
+    priority: int = Field(60, ge=2, le=98, description="SCHED_FIFO; its sending thread: one less.")
 
 
 class InferenceProcessConfig(Section):

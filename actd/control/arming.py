@@ -80,14 +80,9 @@ class ArmingChecks:
         problems += camera_diagnostics(inputs.camera_ages_ns, inputs.camera_unchanged_ns, limits)
         if inputs.rivals:
             problems.append("two programs send the robot's state: stop one of them")
-        elif inputs.controller_age_ns is None:
-            problems.append("no robot controller acknowledges the actions")
         elif is_stale(inputs.controller_age_ns, limits.controller_ns):
-            problems.append(
-                diagnostic(
-                    "the robot's acknowledgement", inputs.controller_age_ns, limits.controller_ns
-                )
-            )
+            # What is wrong with its messages says more than that nothing is acknowledged.
+            problems.append(inputs.state_problem or _lost(inputs.controller_age_ns, limits))
         return problems
 
     def too_far(self, what: str, command: Vector, positions: Vector, remedy: str) -> list[str]:
@@ -98,3 +93,12 @@ class ArmingChecks:
             f"position (limit {allowed[j]:.3g}): {remedy}"
             for j in np.flatnonzero(distance > allowed).tolist()
         ]
+
+
+def _lost(age_ns: int | None, limits: MaxAge) -> str:
+    if age_ns is None:
+        return "no robot controller acknowledges the actions: start it"
+    return (
+        f"the robot's controller has acknowledged no action for {age_ns / 1e6:.0f} ms (limit "
+        f"{limits.controller_ns / 1e6:.0f} ms): see whether it runs and is reached"
+    )

@@ -30,7 +30,10 @@ from actd.mode import Mode
 _TOLERANCE = 0.01
 _STALE = Flag.STATE_STALE | Flag.CONTROLLER_LOST | Flag.CAMERA_STALE | Flag.CAMERA_FROZEN
 _DRIVEN = (Phase.ARMED, Phase.GAP)
-_NO_CHUNK = "no plan covers this moment"
+_NO_CHUNK = "no chunk covers this moment"
+# So often a resting command goes to where the arm was moved to. An arm that is away again each
+# time is not moved but does not hold where it is told to, and would be led on and on.
+_YIELDS_MAX = 3
 # Why the daemon itself ends motion.
 _OWN_REASONS = {
     Event.FAULT: "a process of the daemon ended: see its log",
@@ -148,12 +151,14 @@ class Controller:
         self._checks = ArmingChecks(settings.joints, settings.limits, settings.start_distance)
         self._budget = GapBudget(settings.max_age.fault_after_ns)
         self._gripper = np.array([kind == "gripper" for kind in kinds], np.bool_)
+        self._placed = np.array([kind == "position" for kind in kinds], np.bool_)
         self._has_commanded = False
         self._anchored = False  # whether commands begin where the arm was seen
         self._usable_ns = 0  # of the newest plan
         self._since_ns = 0  # when the phase was entered
         self._awake_ns = 0  # what was observed before the last silence shows another arm
         self._stopped_idle = False  # whether STOP was ordered while nothing was commanded
+        self._yields = 0  # how often this phase's resting command went to the arm
         self._last: Inputs | None = None
         self._path: Sample | None = None  # what was followed at the last tick
         self._behind: Vector = np.zeros(len(kinds))
@@ -199,6 +204,7 @@ class Controller:
             # is commanded until it is back, and then from where the arm is.
             self._anchored = False
         may_anchor = not (self._anchored or away or self._stopped_idle)
+        may_anchor = may_anchor and self._yields <= _YIELDS_MAX
         if may_anchor and positions is not None and not flags & Flag.STATE_STALE:
             self._anchor(positions)
         self._run_clock(due_ns)
@@ -257,6 +263,13 @@ class Controller:
             return False
         away = np.abs(positions - self._limiter.command)
         return bool((away > self.settings.follow_distance).any())
+
+    def _is_allowed(self, positions: Vector) -> bool:
+        """Whether a command may rest there: within the limits, or where it rests already."""
+        limits, command = self.settings.limits, self._limiter.command
+        low, high = np.minimum(limits.lower, command), np.maximum(limits.upper, command)
+        inside = (positions >= low) & (positions <= high)
+        return bool((inside | ~self._placed).all())
 
     def _anchor(self, positions: Vector) -> None:
         """Begin anew at rest where the arm is; a gripper that holds something goes on holding."""
@@ -331,6 +344,8 @@ class Controller:
             following.look(due_ns, None, None)
             return 0
         following.look(due_ns, inputs.positions, self._limiter.command)
+        if self._yields > _YIELDS_MAX and self.phase not in _DRIVEN:
+            return int(Flag.FOLLOWING)
         joint = following.joint
         if joint is None or not self._anchored:
             return 0
@@ -344,8 +359,12 @@ class Controller:
             )
         elif self.at_rest and not following.unmoved:
             # Moved by hand, or without torque: it must not jump back when torque returns.
-            self._anchor(inputs.positions)
-            return 0
+            self._yields += 1
+            if self._yields <= _YIELDS_MAX and self._is_allowed(inputs.positions):
+                self._anchor(inputs.positions)
+                return 0
+            self._yields = _YIELDS_MAX + 1
+            self._anchored = False
         return int(Flag.FOLLOWING)
 
     def _operate(self, number: int, event: Event, inputs: Inputs, sample: Sample | None) -> Answer:
@@ -408,7 +427,8 @@ class Controller:
         lasts = due_ns - self._since_ns >= self.settings.max_age.fault_after_ns
         if lasts or self._budget.spent:
             what = "the gap lasts" if lasts else "gaps again and again"
-            self._enter(Event.EXPIRE, due_ns, f"{what}: {self._reason}")
+            why = self._reason if sample else self._gap_reason(inputs, flags)
+            self._enter(Event.EXPIRE, due_ns, f"{what}: {why}")
         elif sample is not None and self._agree(inputs, sample):
             self._enter(Event.RECOVER, due_ns)
 
@@ -449,6 +469,7 @@ class Controller:
         gap_ns = due_ns - self._since_ns
         self._stopped_idle = self.phase is Phase.IDLE and phase is Phase.STOP
         self._anchored = self._anchored and not self._stopped_idle
+        self._yields = 0
         self.phase, self._since_ns, self._reason = phase, due_ns, reason
         if phase is Phase.ARMED:
             # What stood still for a moment only is not worth a second.

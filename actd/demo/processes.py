@@ -21,7 +21,7 @@ from actd.errors import ActdError
 from actd.host import end_with_parent
 
 
-class Child:
+class DemoProcess:
     """A process started by the demo, in a session of its own so that Ctrl-C does not reach it.
 
     stdout is a pipe of JSON lines when `speaks`, else it goes to the log with stderr.

@@ -27,7 +27,7 @@ from actd.client import Operator
 from actd.demo import deployment, report
 from actd.demo.engine import find_or_build
 from actd.demo.interrupts import Interrupts
-from actd.demo.processes import Child
+from actd.demo.processes import DemoProcess
 from actd.errors import ActdError, LinkError
 from actd.link.sockets import Ports
 
@@ -126,7 +126,9 @@ def _run(
         chunk_mode=options.chunk_mode,
         realtime=options.realtime,
     )
-    daemon = Child("daemon", [sys.executable, "-m", "actd", "run", str(file)], scratch / "log")
+    daemon = DemoProcess(
+        "daemon", [sys.executable, "-m", "actd", "run", str(file)], scratch / "log"
+    )
     stack.callback(daemon.end)
     interrupts.defer()
     operator = stack.enter_context(Operator(ports=ports))
@@ -159,12 +161,12 @@ def _run(
     }
 
 
-def _start_robot(scratch: Path, ports: Ports, *, window: bool) -> Child:
+def _start_robot(scratch: Path, ports: Ports, *, window: bool) -> DemoProcess:
     command = [sys.executable, "-m", "actd.sim.robot"]
     command += ["--state-port", str(ports.state), "--actions-port", str(ports.actions)]
     command += ["--record", str(scratch / VIDEO), "--sheet", str(scratch / SHEET)]
     command += ["--window"] if window else []
-    return Child("simulated robot", command, scratch / "robot.log", speaks=True)
+    return DemoProcess("simulated robot", command, scratch / "robot.log", speaks=True)
 
 
 def _arm(operator: Operator, check: Callable[[], None], screen: _Screen) -> None:

@@ -36,7 +36,7 @@ def tick_process(job: Mapping[str, Any]) -> Iterator[Callable[[], None]]:
     """
     with tempfile.TemporaryFile() as log, _signals() as asked:
         process = subprocess.Popen(
-            [sys.executable, "-m", "actd.runtime.control_loop"],
+            [sys.executable, "-m", "actd.runtime.process_entry", "actd.runtime.control_loop"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=log,

@@ -9,7 +9,10 @@ import zmq
 from actd.errors import LinkError
 from actd.link import messages, sockets
 
-START = "start one with `actd run actd.yaml`, or check host and port"
+START = (
+    "if an arm moves, use its hardware stop; else start one with `actd run actd.yaml`, or check "
+    "host and port"
+)
 """What to do when nobody answers."""
 
 

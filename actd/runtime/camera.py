@@ -123,7 +123,3 @@ class FrameWriter:
                 f"camera {self._name}: gives {found}, the policy was trained on {width}x{height}: "
                 f"set width and height to that, or add resize: [{width}, {height}]"
             )
-
-
-if __name__ == "__main__":
-    process_entry.main(run)

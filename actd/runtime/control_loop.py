@@ -44,6 +44,8 @@ _STOP_NS = 100_000_000
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 # A clock that jumps by less is only read at another moment than the other one.
 _SUSPENDED_NS = 1_000_000
+# How often the count of rejected messages is told while they keep coming.
+_COUNT_AGAIN_NS = 1_000_000_000
 
 
 def run(job: Mapping[str, Any]) -> None:
@@ -55,18 +57,17 @@ def run(job: Mapping[str, Any]) -> None:
     context: zmq.Context[Any] = zmq.Context()
     if realtime.is_fifo():
         # libzmq sends from a thread of its own: it must not wait behind inference either.
-        # Above the tick, which goes on with its records when it has handed the action over.
+        # Below the tick: where connections flood it, it must not keep the tick waiting.
         context.set(zmq.THREAD_SCHED_POLICY, 1)
-        context.set(zmq.THREAD_PRIORITY, settings.priority)
-        granted["sending_thread"] = f"fifo {settings.priority}"
-        realtime.step_down(settings.priority - 1)
+        context.set(zmq.THREAD_PRIORITY, settings.priority - 1)
+        granted["sending_thread"] = f"fifo {settings.priority - 1}"
     try:
         states, actions, orders = open_sockets(context, settings)
         robot = RobotIO(states, actions, settings, control.limits, channels.states)
         server = ControlServer(orders, settings.robot, settings.boot)
         loop = Loop(Controller(control), robot, server, channels, settings)
         for number in _SIGNALS:
-            if number not in process_entry.IGNORED:
+            if number not in job["ignored"]:
                 signal.signal(number, loop.ask_to_stop)
         process_entry.report(state="running", realtime=granted)
         loop.run()
@@ -102,7 +103,7 @@ class Loop:
         self._last_chunk = channels.chunks.newest
         self._last_fault = channels.faults.newest
         self._infer_ms = 0.0
-        self._said = ("", "")
+        self._said = ("", "", 0)
         self._nothing = [math.nan] * len(settings.joints)
         self._asked_to_stop = False
 
@@ -253,12 +254,13 @@ class Loop:
 
     def _tell(self, reason: str, rejection: str, now: int) -> None:
         """Let the supervisor know of what is new in words."""
-        said_reason, said_refusal = self._said
-        if rejection and rejection != said_refusal:
+        said_reason, said_rejection, said_ns = self._said
+        if rejection and (rejection != said_rejection or now - said_ns > _COUNT_AGAIN_NS):
             self._notice(rejection, self._robot.rejected, now)
+            said_ns = now
         if reason != said_reason:
             self._notice(reason, 0, now)
-        self._said = (reason, rejection)
+        self._said = (reason, rejection, said_ns)
 
     def _notice(self, text: str, rejected: int, now: int) -> None:
         self._channels.notices.write((now, rejected, text.encode()[:NOTICE_BYTES]))
@@ -266,7 +268,3 @@ class Loop:
 
 def _age(age_ns: int | None) -> int:
     return -1 if age_ns is None else age_ns
-
-
-if __name__ == "__main__":
-    process_entry.main(run)

@@ -219,7 +219,3 @@ def _in_words(path: Path, error: OSError) -> str:
             "free some space"
         )
     return f"{path}: cannot be written ({error.strerror}): choose another folder"
-
-
-if __name__ == "__main__":
-    process_entry.main(run)

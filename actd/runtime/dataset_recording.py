@@ -19,7 +19,7 @@ from actd.errors import RecordingError
 from actd.runtime import settings
 from actd.runtime.channels import Channels, Shapes
 from actd.runtime.cores import Share
-from actd.runtime.process import Child
+from actd.runtime.process import ChildProcess
 
 _SAVE_S = 10.0
 _LONGEST_S = 1_000_000
@@ -36,7 +36,7 @@ class Recording:
         self._policy_hz = config.policy_hz(manifest.policy_spec().trained_hz)
         self._job = _job(config, manifest, shapes, channels, share)
         self._asked: dict[str, Any] = {}
-        self._child: Child | None = None
+        self._child: ChildProcess | None = None
         self._running: asyncio.Task[Any] | None = None
         self._ending: asyncio.Task[Any] | None = None
 
@@ -79,9 +79,9 @@ class Recording:
             "task": _text(request, "task"),
             "fps": fps,
         }
-        self._child = Child(
+        self._child = ChildProcess(
             "dataset recorder",
-            "recorder",
+            "dataset_recorder",
             self._job | self._asked | {"frames_max": frames_max},
             restart=False,
             may_finish=True,

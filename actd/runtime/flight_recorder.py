@@ -101,7 +101,3 @@ class Recorder:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return f"disk full: {folder}: free some space, or lower flight.max_mb"
         return f"{folder}: {error.strerror}: make it writable, or set flight.folder"
-
-
-if __name__ == "__main__":
-    process_entry.main(run)

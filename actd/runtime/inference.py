@@ -150,7 +150,3 @@ def _infer(engine: Engine, observation: Observation) -> NDArray[np.float32]:
             f"float32 of shape {wanted}: export it again"
         )
     return actions
-
-
-if __name__ == "__main__":
-    process_entry.main(run)

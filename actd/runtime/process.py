@@ -27,7 +27,7 @@ _RESTARTS_WINDOW_NS = 60_000_000_000
 _RESTART_PAUSE_S = 0.5
 
 
-class Child:
+class ChildProcess:
     """One `python -m actd.runtime.<role>`, given its job on stdin and rings by descriptor."""
 
     def __init__(
@@ -105,6 +105,7 @@ class Child:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
+            "actd.runtime.process_entry",
             f"actd.runtime.{self._role}",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

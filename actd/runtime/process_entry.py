@@ -1,7 +1,8 @@
-"""What every child process does first: take its job and its place, and never outlive the daemon.
+"""What every process of the daemon does first: take its job and place, and never outlive it.
 
-A child reads its job (JSON) from stdin, reports changes of its own state as JSON lines on
-stdout, and says why it dies as one line on stderr. The supervisor reads both.
+`python -m actd.runtime.process_entry MODULE` runs `MODULE.run(job)`. The job (JSON) comes on stdin,
+changes of its own state go to stdout as JSON lines, and why it dies to stderr as one line.
+The supervisor reads both.
 """
 
 from __future__ import annotations
@@ -10,19 +11,15 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any
 
 from actd.errors import ActdError
 from actd.host import end_with_parent
 from actd.runtime import realtime
 
-# Signals that this process was started to ignore, as `nohup` does.
-IGNORED = frozenset(
-    number
-    for number in (signal.SIGHUP, signal.SIGQUIT)
-    if signal.getsignal(number) is signal.SIG_IGN
-)
+# Ctrl-C, or a terminal that closes, reaches the whole group; only the supervisor acts on it.
+_GROUP_SIGNALS = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 
 def report(**fields: Any) -> None:
@@ -31,15 +28,18 @@ def report(**fields: Any) -> None:
     sys.stdout.flush()
 
 
-def main(run: Callable[[Mapping[str, Any]], None]) -> None:
-    """Run one child to its end; exits 0, or 1 with the reason on stderr."""
+def main(module: str) -> None:
+    """Run one process to its end; exits 0, or 1 with the reason on stderr.
+
+    `ignored` in its job are the signals that it was started to ignore, as `nohup` does.
+    """
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _GROUP_SIGNALS}
     end_with_parent(signal.SIGTERM)
-    # Ctrl-C, or a terminal that closes, reaches the whole group; only the supervisor acts on it.
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_IGN)
+    run = import_module(module).run
     job = json.load(sys.stdin)
     if os.getppid() != job["supervisor_pid"]:
         raise SystemExit(1)  # it died before the request took hold
+    job["ignored"] = [int(n) for n, handler in before.items() if handler is signal.SIG_IGN]
     if "placement" in job:
         report(realtime=realtime.settle(**job["placement"]))
     try:
@@ -47,3 +47,7 @@ def main(run: Callable[[Mapping[str, Any]], None]) -> None:
     except ActdError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

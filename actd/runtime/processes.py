@@ -12,7 +12,7 @@ from actd.runtime import settings
 from actd.runtime.channels import Channels, Shapes
 from actd.runtime.clock import now_ns
 from actd.runtime.cores import Share
-from actd.runtime.process import Child
+from actd.runtime.process import ChildProcess
 from actd.runtime.run_info import flight_job
 
 
@@ -20,13 +20,13 @@ from actd.runtime.run_info import flight_job
 class Processes:
     """One child per process; `cameras` by name, `flight` None where nothing is recorded."""
 
-    tick: Child
-    inference: Child
-    cameras: Mapping[str, Child]
-    flight: Child | None
+    tick: ChildProcess
+    inference: ChildProcess
+    cameras: Mapping[str, ChildProcess]
+    flight: ChildProcess | None
 
     @property
-    def others(self) -> tuple[Child, ...]:
+    def others(self) -> tuple[ChildProcess, ...]:
         """Everyone but the tick, which ends first and alone."""
         return (self.inference, *self.cameras.values(), *([self.flight] if self.flight else []))
 
@@ -69,12 +69,12 @@ def make_processes(
     flight = flight_job(config, manifest, shapes, share, boot=boot)
     flight["placement"] = settings.placement(config, share, "recorder")
     return Processes(
-        tick=Child("tick", "tick", tick | rings, restart=False),
-        inference=Child(
+        tick=ChildProcess("tick", "control_loop", tick | rings, restart=False),
+        inference=ChildProcess(
             "inference", "inference", inference | rings, restart=True, on_death=disengage
         ),
         cameras={
-            name: Child(
+            name: ChildProcess(
                 f"camera {name}",
                 "camera",
                 _camera_job(config, name, size, channels, share),
@@ -83,7 +83,7 @@ def make_processes(
             )
             for name, size in shapes.cameras.items()
         },
-        flight=Child("flight recorder", "flight", flight | rings, restart=True)
+        flight=ChildProcess("flight recorder", "flight_recorder", flight | rings, restart=True)
         if config.flight.enabled
         else None,
     )

@@ -75,11 +75,6 @@ def request(wish: Wish, priority: int, cores: Sequence[int]) -> Outcome:
     return outcome
 
 
-def step_down(priority: int) -> None:
-    """Go on below a thread that this process is about to start."""
-    _be_fifo(priority)
-
-
 def fifo_can_be_had(wish: Wish, priority: int) -> bool:
     """Whether a process started from here could get SCHED_FIFO, by trying it in a thread."""
     granted: list[bool] = []

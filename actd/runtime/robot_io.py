@@ -108,7 +108,7 @@ class RobotIO:
     def _take(self, message: messages.State, now: int, boot_ns: int) -> None:
         settings = self._settings
         if message.robot not in ("", settings.robot):
-            raise LinkError(f"they are of robot {message.robot}, this is {settings.robot}")
+            raise LinkError(f"they are of robot {message.robot!r}, this is {settings.robot}")
         self._identify(message.source, now)
         values = _values(message.state, settings.joints)
         state = _values(message.state, settings.state_names)
@@ -122,6 +122,11 @@ class RobotIO:
                 )
         age_ns = self._age.of(message.clock, message.t_boot_ns, boot_ns)
         if age_ns is None:
+            if message.clock == clock_id():
+                ahead_s = (message.t_boot_ns - boot_ns) / 1e9
+                raise LinkError(
+                    f"measured {ahead_s:.3g} s from now: date positions by CLOCK_BOOTTIME"
+                )
             return  # the first of its clock: the next one can be dated
         measured_ns = now - age_ns
         if message.ack_boot == settings.boot:

@@ -107,9 +107,8 @@ class Judge:
         if self.moving and not replaced:
             return False
         away = np.abs(self._near(positions, self._last) - self._last) > self._follow
-        there = np.where(
-            self._gripper | self._speeds, self._last, self._near(positions, self._last)
-        )
+        there = np.where(self._gripper, self._last, self._near(positions, self._last))
+        there = np.where(self._speeds, 0.0, there)
         action = self._near(output.action, self._last)
         return bool(away.any() and np.allclose(action, there, rtol=0, atol=1e-9))
 

@@ -205,6 +205,40 @@ def test_an_arm_whose_state_program_was_restarted_ramps_to_rest() -> None:
     assert (np.diff(np.abs(after)) <= 1e-9).all()
 
 
+@pytest.mark.parametrize("event", [Event.HOLD, Event.STOP])
+def test_an_arm_that_is_never_where_it_is_told_is_not_led_away(event: Event) -> None:
+    """It was told to be where it said that it is, 0.6 further each time, also past the limits."""
+    rig = Rig(settings(1, **LONG), 0.0).armed(WAVE)
+    rig.run(20)
+    rig.tick(event)
+    rig.run(20)
+    begin = rig.commands()[-1]
+    rig.body = lambda seen, command: seen if command is None else command + 0.6
+    outputs = rig.run(400)
+    commands = np.array([o.action for o in outputs if o.action is not None])
+    assert len(np.unique(commands)) <= 4
+    assert np.abs(commands - begin).max() <= 3 * 0.6 + 1e-9
+    assert outputs[-1].action is None
+    assert outputs[-1].flags & Flag.FOLLOWING
+    rig.tick(Event.STOP)
+    rig.body = blocked
+    rig.tick(Event.RESET)
+    rig.tick(chunks=(rig.chunk(rig.positions),))
+    assert rig.tick(Event.ARM).mode is Mode.ARMED
+
+
+def test_no_resting_command_goes_out_of_the_limits_after_the_arm() -> None:
+    rig = Rig(settings(1, lower=-1.0, upper=1.0, **LONG), 0.0).armed(WAVE)
+    rig.run(20)
+    rig.tick(Event.STOP)
+    rig.run(30)
+    rig.body = blocked
+    rig.positions = rig.positions * 0 + 1.4
+    outputs = rig.run(100)
+    assert all(o.action is None or abs(o.action[0]) <= 1.0 for o in outputs)
+    assert outputs[-1].action is None
+
+
 def test_after_a_reset_another_controller_may_be_armed() -> None:
     rig = Rig(settings(1, **LONG), 0.0).armed(WAVE)
     restarted(rig)

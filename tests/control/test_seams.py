@@ -317,8 +317,9 @@ class Seams(RuleBasedStateMachine):
         if output.action is None:
             # In IDLE nothing is commanded, nor in a STOP out of it, nor while nobody knows where
             # the arm is: it is not seen, acknowledges nothing, has not moved since the command did,
-            # or is another one.
-            unknown = output.flags & (Flag.STATE_STALE | Flag.CONTROLLER_LOST)
+            # is away again and again, or is another one.
+            lost = Flag.STATE_STALE | Flag.CONTROLLER_LOST | Flag.FOLLOWING
+            unknown = output.flags & lost
             assert mode is not Mode.ARMED
             another = self.source != self.inputs.get("source", 0)
             idle = mode is Mode.IDLE or self.stopped_idle

@@ -173,7 +173,7 @@ def test_engines_are_built_again_only_when_what_they_are_made_of_changed(
 
     def built() -> bool:
         lines.clear()
-        found = engine_cache.built(["ort-fp32"], source, lines.append)
+        found = engine_cache.built({"ort-fp32": "ort-fp32"}, source, lines.append)
         assert read_manifest(Path(str(found["ort-fp32"]))).engine == "ort-fp32"
         return any("building" in line for line in lines)
 

@@ -48,6 +48,7 @@ _DISK_MB = 12
 _STATE_S = 0.01
 _AT_SPEED = 0.2  # of the velocity limit: fast enough that a fault has something to break
 
+_SHORT = {"control_loop": "tick", "flight_recorder": "flight"}
 _ROLES = {"tick": 1, "inference": 1, "camera": 2, "flight": 1}
 
 
@@ -284,9 +285,10 @@ class Rig:
             for child in psutil.Process(self.daemon.pid).children(recursive=True):
                 with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
                     words = child.cmdline()
-                    module = next((w for w in words if w.startswith("actd.runtime.")), "")
+                    module = next((w for w in words[3:] if w.startswith("actd.runtime.")), "")
+                    role = module.rpartition(".")[2]
                     self._known[child.pid] = child
-                    found.append((child, module.rpartition(".")[2]))
+                    found.append((child, _SHORT.get(role, role)))
         return found
 
     @property

@@ -128,7 +128,7 @@ def test_a_killed_supervisor_takes_everyone_down_with_a_stop(daemon: Daemon) -> 
 
 
 def test_a_killed_tick_ends_the_daemon_with_the_reason(daemon: Daemon) -> None:
-    daemon.child("tick").kill()
+    daemon.child("control_loop").kill()
     code, output = daemon.finish()
     assert code == 1
     assert "the tick process ended: killed by signal 9" in output

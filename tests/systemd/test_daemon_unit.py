@@ -67,7 +67,7 @@ def test_stop_is_clean_and_leaves_no_process(service: SystemdMachine) -> None:
 def test_ticks_that_stop_advancing_get_the_daemon_restarted(service: SystemdMachine) -> None:
     service.systemctl("start", "actd")
     before = service.show("actd", "MainPID")
-    service.run("kill", "-STOP", pid_of(service, "tick"))
+    service.run("kill", "-STOP", pid_of(service, "control_loop"))
     wait_until(
         lambda: (
             service.show("actd", "NRestarts") == "1"
