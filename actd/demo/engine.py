@@ -1,8 +1,7 @@
 """The demo's policy: exported on the first run, found in the cache from then on.
 
 Owns `~/.cache/actd/demo/` (or below XDG_CACHE_HOME). The policy is the default ACT with seeded
-random weights and the statistics of real simulator frames: it moves the arms and solves
-nothing. A build that fails or is interrupted leaves nothing behind. Raises ActdError with the
+random weights, centred on where the simulator starts: it moves the arms and solves nothing. A build that fails or is interrupted leaves nothing behind. Raises ActdError with the
 command to run when a part is missing.
 """
 
@@ -29,9 +28,12 @@ from actd.engine.cache import cache_root
 from actd.errors import ActdError
 from actd.resources import resource_dir
 from actd.sim.aloha import CAMERAS, HEIGHT, WIDTH
+from actd.sim.collect import ARM_SPREAD_RAD
 
 ENGINE = "ort-int8"
-FRAMES = 12
+FRAMES = 1  # where the arms begin
+ACTION_STD = 0.12
+"""Waves as large as this (rad, share of a gripper) begin near enough to the arms to be armed."""
 POLICY: Mapping[str, Any] = {"seed": 7, "chunk_size": 100, "n_action_steps": 100}
 
 # What the first run needs -> the extra that brings it.
@@ -78,29 +80,30 @@ def build(
 ) -> Path:
     """Export an untrained policy for the simulator into `folder`; its engine folder.
 
-    `policy` goes to `write_untrained`; the checkpoint and frames stay in `scratch`.
+    `policy` goes to `write_untrained`; the checkpoint stays in `scratch`.
     """
     from actd.export.export import export_checkpoint
     from actd.policy.untrained import write_untrained
 
     frames = scratch / "frames.npz"
-    report("rendering simulator frames to calibrate on")
+    report("asking the simulator where its arms begin")
     _collect(frames)
     with np.load(frames, allow_pickle=False) as observations:
         states: NDArray[np.float32] = observations["observation.state"]
-    mean, std = states.mean(axis=0).tolist(), states.std(axis=0).tolist()
+    start = states[0].tolist()
     write_untrained(
         scratch / "checkpoint",
         cameras=dict.fromkeys(CAMERAS, (HEIGHT, WIDTH)),
-        action_dim=len(mean),
-        state_dim=len(mean),
-        action_mean=mean,
-        action_std=std,
-        state_mean=mean,
-        state_std=std,
+        action_dim=len(start),
+        state_dim=len(start),
+        action_mean=start,
+        action_std=[ACTION_STD] * len(start),
+        state_mean=start,
+        state_std=[ARM_SPREAD_RAD] * len(start),
         **policy,
     )
-    export_checkpoint(scratch / "checkpoint", folder, [engine], frames, report)
+    # Random weights are not worth the search for an exact engine that recorded frames call for.
+    export_checkpoint(scratch / "checkpoint", folder, [engine], "synthetic", report)
     return folder / engine
 
 
@@ -108,7 +111,9 @@ def cache_folder() -> Path:
     """Where this version's demo engine lives: it changes with anything it is built from."""
     recipe = (resource_dir("engines") / f"{ENGINE}.yaml").read_text(encoding="utf-8")
     runtime = metadata.version("onnxruntime") if _installed("onnxruntime") else ""
-    built_from = json.dumps([actd.__version__, POLICY, FRAMES, HEIGHT, WIDTH, recipe, runtime])
+    built_from = json.dumps(
+        [actd.__version__, POLICY, ACTION_STD, FRAMES, HEIGHT, WIDTH, recipe, runtime]
+    )
     name = hashlib.sha256(built_from.encode()).hexdigest()[:12]
     return cache_root() / "demo" / name
 

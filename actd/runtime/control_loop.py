@@ -10,6 +10,7 @@ and SIGQUIT, and the end of the daemon's first process, end in a ramp to rest, t
 from __future__ import annotations
 
 import math
+import resource
 import signal
 from collections.abc import Mapping
 from typing import Any
@@ -54,6 +55,9 @@ def run(job: Mapping[str, Any]) -> None:
     control = control_settings(job["control"])
     channels = open_channels(Shapes(**job["shapes"]), job["fds"])
     granted = realtime.request(settings.realtime, settings.priority, settings.cores)
+    # Whoever leaves connections open must not use up what sockets are made of.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     context: zmq.Context[Any] = zmq.Context()
     if realtime.is_fifo():
         # libzmq sends from a thread of its own: it must not wait behind inference either.

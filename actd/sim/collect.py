@@ -26,7 +26,8 @@ GRIPPER_SPREAD = 0.2
 
 
 def collect(frames: int, seed: int = 0) -> dict[str, NDArray[Any]]:
-    """`frames` observations by LeRobot feature name, stacked along the first axis.
+    """`frames` observations by LeRobot feature name, stacked along the first axis; the first is
+    of the start.
 
     Cameras are uint8 RGB (frames, H, W, 3), the state float32 (frames, 14). Raises ActdError
     when the machine cannot draw.
@@ -39,7 +40,7 @@ def collect(frames: int, seed: int = 0) -> dict[str, NDArray[Any]]:
         for number in range(frames):
             if number % round(SECONDS_PER_POSE / SECONDS_BETWEEN) == 0:
                 targets = _pose_near(start, random)
-            for _ in range(10):
+            for _ in range(10 if number else 0):
                 sim.step(targets, SECONDS_BETWEEN / 10)
             states.append(list(sim.state().values()))
             for name, taken in images.items():

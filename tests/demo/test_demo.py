@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,6 +46,23 @@ def test_drives_the_arm_and_reports_the_cadence(demo: Start) -> None:
     assert cv2.imread(result["sheet"]).mean() > 20
     assert Path(result["video"]).parent == run.out
     assert_nothing_left(run)
+
+
+@pytest.mark.slow
+def test_the_demos_own_policy_is_armed(tmp_path: Path) -> None:
+    """Another one than the small ones of these tests: its first command was out of reach once."""
+    done = subprocess.run(
+        [sys.executable, "-m", "actd", "demo", "--headless", "--seconds", "5", "--json"],
+        cwd=tmp_path,
+        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=True,
+    )
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["mode_counts"]["ARMED"] == result["ticks"]
+    assert result["moved_rad"] > 0.02
 
 
 def test_ctrl_c_ends_with_the_summary(demo: Start) -> None:
