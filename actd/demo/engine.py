@@ -1,8 +1,9 @@
 """The demo's policy: exported on the first run, found in the cache from then on.
 
 Owns `~/.cache/actd/demo/` (or below XDG_CACHE_HOME). The policy is the default ACT with seeded
-random weights, centred on where the simulator starts: it moves the arms and solves nothing. A build that fails or is interrupted leaves nothing behind. Raises ActdError with the
-command to run when a part is missing.
+random weights, centred on where the simulator starts: it moves the arms and solves nothing. A
+build that fails or is interrupted leaves nothing behind. Raises ActdError with the command to run
+when a part is missing.
 """
 
 from __future__ import annotations

@@ -169,7 +169,7 @@ def test_a_controller_that_was_started_again_is_another_source(wire: Wire) -> No
         ({"state": {"waist": 1e6, "elbow": 0.0, "extra": 0.0}}, "waist is 1e\\+06, far outside"),
         ({"state": {"waist": 90.0, "elbow": 0.0, "extra": 0.0}}, "check the units"),
         ({"env": (1.0, 2.0)}, "env: found 2 values, expected 0"),
-        ({"robot": "red"}, "they are of robot red, this is blue"),
+        ({"robot": "red"}, "they are of robot .red., this is blue"),
         ({"state": {"waist": 0.0, "elbow": 0.0, "extra": 1e200}}, "too large"),
     ],
 )
