@@ -35,7 +35,7 @@ _TICK = {
     "actd.100.missed": _MISSED,
     "actd.200.missed": _MISSED,
     "actd.50.cpu": Bar("<=", 0.08, "of a core", "inference has less of the computer"),
-    "actd.50.infer_over": Bar("<=", 0.05, "", "the engine alone would make more plans"),
+    "actd.50.infer_over": Bar("<=", 0.05, "", "the engine alone would make more chunks"),
 }
 for _hz, _over_us in ((50, 1000), (100, 1000), (200, 1000), (500, 500)):
     _TICK |= {

@@ -252,7 +252,7 @@ def _write_config(setting: Setting, ports: Ports) -> Path:
         "cameras:",
         *(f"  {name}: {camera.format(path)}" for name, path in setting.videos.items()),
         f"control: {{rate_hz: {setting.hz:g}, policy_hz: {POLICY_HZ}, mode: temporal}}",
-        # The bench is about time; a slow computer's old plans are to be followed all the same.
+        # The bench is about time; a slow computer's old chunks are to be followed all the same.
         "staleness: {chunk_ms: 10000}",
         f"process: {{realtime: '{setting.realtime}'}}",
         f"flight: {{folder: {setting.scratch / 'flights'}}}",

@@ -128,8 +128,8 @@ def inside(records: NDArray[Any], window: Window, field: str = "wake_ns") -> NDA
 def frame_over_ms(
     chunks: NDArray[Any], ticks: NDArray[Any], windows: Sequence[Window], period_ns: float
 ) -> NDArray[np.float64]:
-    """Per plan, in ms: from its frame's capture to the first tick that has it, less the inference
-    time and one period. (n,) for the n plans that were begun in a window.
+    """Per chunk, in ms: from its frame's capture to the first tick that has it, less the inference
+    time and one period. (n,) for the n chunks that were begun in a window.
     """
     started_ns = chunks["started_ns"]
     begun = np.zeros(len(chunks), bool)

@@ -67,7 +67,7 @@ def export(
     results = export_checkpoint(
         checkpoint, out, names(engine), calibration, typer.echo, overrides=overrides
     )
-    show(render([result.verdict for result in results]))
+    show(render([result.parity_report for result in results]))
     first = results[0].folder
     init = shlex.join(["actd", "init", checkpoint, *overrides.options(), "--engine", str(first)])
     typer.echo(f"next: actd bench {first}   or   {init}")

@@ -103,7 +103,7 @@ def report(
     ] = None,
     out: Annotated[OptionalPath, typer.Option(help="HTML file; default: ./RUN.html")] = None,
 ) -> None:
-    """Make a page of a run: lateness, joints, plans, modes, limits and faults."""
+    """Make a page of a run: lateness, joints, chunks, modes, limits and faults."""
     try:
         from actd.replay.page import flight_page
         from actd.report.page import save

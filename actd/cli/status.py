@@ -35,7 +35,7 @@ def _rows(status: Mapping[str, Any]) -> list[tuple[str, str]]:
         ),
         (
             "inference",
-            f"{inference['engine']}: {inference['state']}; {inference['chunks']} plans at "
+            f"{inference['engine']}: {inference['state']}; {inference['chunks']} chunks at "
             f"{inference['rate_hz']:.1f} Hz, p50 {inference['ms']['p50']:.1f}  "
             f"p99 {inference['ms']['p99']:.1f} ms",
         ),

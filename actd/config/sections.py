@@ -61,7 +61,7 @@ class ControlConfig(Section):
         "Right only where the dataset's action is a measured future position (UMI). Teleoperated "
         "data (ALOHA, LeRobot: action = the leader's command) have the lag in them: leave it 0.",
     )
-    ease_in_ms: NotNegative = Field(1000.0, description="From armed to following the plan fully.")
+    ease_in_ms: NotNegative = Field(1000.0, description="From armed to following the chunk fully.")
     follow_after_ms: Positive = Field(
         200.0,
         description="A joint that is further than its follow_distance from its command for this "
@@ -76,7 +76,7 @@ class StalenessConfig(Section):
     camera_ms: Positive = Field(300.0, description="Each camera's newest image.")
     chunk_ms: Positive | None = Field(
         None,
-        description="Age of the newest plan's observation; default: from the measured inference "
+        description="Age of the newest chunk's observation; default: from the measured inference "
         "time, 300 to 1000 ms.",
     )
     controller_ms: Positive | None = Field(
@@ -111,7 +111,7 @@ class ObservationConfig(Section):
 
 
 class FlightConfig(Section):
-    """The flight recorder: every tick and plan, on disk, bounded in size."""
+    """The flight recorder: every tick and chunk, on disk, bounded in size."""
 
     enabled: bool = True
     folder: Path | None = Field(

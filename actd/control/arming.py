@@ -43,7 +43,7 @@ def outside_training(
 
 
 class ArmingChecks:
-    """Arming checks of one arm. `rejected` says why the newest plan was not taken, "" if it was."""
+    """Arming checks of one arm; `rejected`: why the newest chunk was not taken, "" if it was."""
 
     def __init__(self, joints: Sequence[str], limits: Limits, start_distance: Vector) -> None:
         self._joints = joints
@@ -53,7 +53,7 @@ class ArmingChecks:
         self.rejected = ""
 
     def take(self, actions: NDArray[Any]) -> bool:
-        """Whether a plan (chunk_size, action_dim) may be followed at all."""
+        """Whether a chunk (chunk_size, action_dim) may be followed at all."""
         low, high = self._plausible
         # What is no number is not within.
         far = np.flatnonzero(~((actions >= low) & (actions <= high)).all(axis=0))

@@ -79,11 +79,11 @@ class ActionChunk(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """What is planned for one moment, from `n` plans, the newest of them `number`.
+    """What is planned for one moment, from `n` chunks, the newest of them `number`.
 
     `action` (action_dim,), and `path` (ahead + 1, action_dim): the action and those of the
     following policy periods as they are planned now. From row `seam` on the path is another
-    chunk's; the step there is not a motion. Between two of these rows the plan may turn; `low`
+    chunk's; the step there is not a motion. Between two of these rows the chunk may turn; `low`
     to `high` (action_dim,) is what it keeps to all the way.
     """
 
@@ -215,11 +215,11 @@ class ChunkBuffer:
 
     @property
     def newest_observation_ns(self) -> int | None:
-        """When the newest plan's observation was made (real clock), or None without a plan."""
+        """When the newest chunk's observation was made (real clock), or None without a chunk."""
         return self._chunks[-1].observed_ns if self._chunks else None
 
     def add(self, chunk: ActionChunk, start_ns: int | None = None) -> bool:
-        """Take a plan, observed at `start_ns` of the plan's clock (default: the real time).
+        """Take a chunk, observed at `start_ns` of the plan's clock (default: the real time).
 
         False, and no effect, if its observation is not newer than the newest.
         """
@@ -240,12 +240,12 @@ class ChunkBuffer:
         return True
 
     def clear(self) -> None:
-        """Forget every plan."""
+        """Forget every chunk."""
         self._chunks.clear()
         self.cursor = Cursor()
 
     def at(self, t_ns: int) -> Sample | None:
-        """What is due at `t_ns` of the plan's clock, or None when no plan covers that moment."""
+        """What is due at `t_ns` of the plan's clock, or None when no chunk covers that moment."""
         return self._choose(t_ns)
 
     def _row(self, chunk: _Chunk, t_ns: int) -> float:
@@ -288,7 +288,7 @@ class ChunkBuffer:
                 active = newest
                 last = min(self.settings.chunk_size, steps + self._row(active, t_ns))
                 self.cursor = Cursor(active, None, t_ns)
-        # With no newer plan the rest of the old one still is a prediction for this moment.
+        # With no newer chunk the rest of the old one still is a prediction for this moment.
         if active is None or not self._covers(active, t_ns):
             return None
         return self._alone(active, t_ns, math.ceil(last - self._row(active, t_ns)))
@@ -298,7 +298,7 @@ class ChunkBuffer:
         newest = self._newest_covering(t_ns)
         window_ns = self.settings.crossfade_ns
         passed = None if active is None else self._row(active, t_ns) - self.settings.chunk_size
-        # A fade once begun is finished, however many plans arrive meanwhile: restarting it
+        # A fade once begun is finished, however many chunks arrive meanwhile: restarting it
         # from a half-faded action is what would make a step.
         fading = previous is not None and t_ns - since_ns < window_ns
         if newest != active and not (fading and passed is not None and passed < 0.0):
@@ -351,7 +351,7 @@ class ChunkBuffer:
         around = np.minimum(np.maximum(low[:, None] + self._offsets, 0), self._last_row)
         used = self._rows[slots[:, None], around]
         path, mean = self._interpolator.mix(passed, weights, used)
-        # Between the moments of the path the plan may turn at a row.
+        # Between the moments of the path the chunk may turn at a row.
         both = np.concatenate((path, mean))
         return _Ahead(path, both.min(axis=0), both.max(axis=0))
 

@@ -396,7 +396,7 @@ class Controller:
         problems = self._checks.streams(inputs, self.settings.max_age)
         if is_stale(chunk_age_ns, self._chunk_limit_ns):
             rejected = self._checks.rejected
-            problems.append(rejected or diagnostic("the plan", chunk_age_ns, self._chunk_limit_ns))
+            problems.append(rejected or diagnostic("the chunk", chunk_age_ns, self._chunk_limit_ns))
         elif sample is None:
             problems.append(_NO_CHUNK)
         if self._following_error.unmoved:
@@ -450,7 +450,7 @@ class Controller:
         if not problems:
             age_ns, limit_ns = self._chunk_age_ns(inputs.due_ns), self._chunk_limit_ns
             stale = is_stale(age_ns, limit_ns)
-            words = diagnostic("the plan", age_ns, limit_ns) if stale else _NO_CHUNK
+            words = diagnostic("the chunk", age_ns, limit_ns) if stale else _NO_CHUNK
             problems.append(self._checks.rejected or words)
         return "; ".join(problems)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 class MaxAge:
     """Oldest usable age per stream, and how long a gap may last before it is a fault.
 
-    `chunk_ns` 0: as long as each plan says of itself. `controller_ns` is how old the newest action
+    `chunk_ns` 0: as long as each chunk says of itself. `controller_ns` is how old the newest action
     may be that the robot has acknowledged, `frozen_ns` how long a camera may show the same image
     (0: as long as it likes), `fault_after_ns` also how much gap may add up (see `GapBudget`).
     """

@@ -1,6 +1,6 @@
 """The state machine, as one table.
 
-A phase is a mode with its cause: HOLD after a gap in the plans may recover by itself for
+A phase is a mode with its cause: HOLD after a gap in the chunks may recover by itself for
 a short while, HOLD by an operator may not. Whatever is not in the table changes nothing;
 for an operator's command that is a refusal.
 """
@@ -17,7 +17,7 @@ class Phase(Enum):
 
     IDLE = auto()
     ARMED = auto()
-    GAP = auto()  # holding because plans or state went stale; may recover
+    GAP = auto()  # holding because chunks or state went stale; may recover
     HOLD = auto()  # holding because an operator said so
     FAULT = auto()
     STOP = auto()
@@ -64,7 +64,7 @@ TRANSITIONS: dict[tuple[Phase, Event], Phase] = {
 # What an operator should do instead, where a command is refused.
 _REMEDY: dict[tuple[Phase, Event], str] = {
     (Phase.ARMED, Event.ARM): "already armed",
-    (Phase.GAP, Event.ARM): "waiting for fresh plans: hold first to take over",
+    (Phase.GAP, Event.ARM): "waiting for fresh chunks: hold first to take over",
     (Phase.FAULT, Event.ARM): "FAULT is latched: reset first",
     (Phase.STOP, Event.ARM): "STOP is latched: reset first",
     (Phase.IDLE, Event.HOLD): "nothing is commanded in IDLE, so there is nothing to hold",

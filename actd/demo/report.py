@@ -14,7 +14,7 @@ Status = Mapping[str, Any]
 
 
 def line(status: Status) -> str:
-    """One line that fits 80 columns: mode, rate, lateness, missed, inference, plan age, cameras."""
+    """One line of 80 columns: mode, rate, lateness, missed, inference, chunk age, cameras."""
     control, inference = _section(status, "control"), _section(status, "inference")
     cameras = " ".join(
         _number(camera.get("fps"), ".0f") for camera in _section(status, "cameras").values()

@@ -96,7 +96,7 @@ class Calibration(_Model):
     float_share: float
 
 
-class Verdict(_Model):
+class RecordedParity(_Model):
     """Errors against torch in float32, and whether the recipe allows them.
 
     `ensembled` are the errors of temporally ensembled actions, None where no consecutive
@@ -127,7 +127,7 @@ class Manifest(_Model):
     source: Source
     built: Built
     calibration: Calibration | None
-    parity: Verdict | None
+    parity: RecordedParity | None
 
     def policy_spec(self) -> PolicySpec:
         """What the engine takes and gives."""

@@ -25,7 +25,7 @@ from actd.policy.spec import PolicySpec
 SYNTHETIC = "synthetic"
 
 _CALIBRATION_SEED = 1
-_VERDICT_SEED = 2
+_VALIDATION_SEED = 2
 # With fewer frames than this, all of them calibrate and judge.
 _ENOUGH = 10
 
@@ -52,10 +52,10 @@ def validation_frames(source: str | Path, checkpoint: Checkpoint, count: int) ->
     two or more; of other recordings, the last fifth where there are ten frames or more.
     """
     if str(source) == SYNTHETIC:
-        return _synthetic(checkpoint, count, _VERDICT_SEED)
+        return _synthetic(checkpoint, count, _VALIDATION_SEED)
     path, spec = Path(source), checkpoint.spec
     if episodes.recognised(path):
-        return _finite(episodes.verdict(path, spec, count), spec)
+        return _finite(episodes.validation(path, spec, count), spec)
     recording = _recording(path, spec)
     first = 0 if len(recording) < _ENOUGH else len(recording) * 4 // 5
     chosen = [first + i for i in evenly(len(recording) - first, count)]

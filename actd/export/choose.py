@@ -76,7 +76,7 @@ def choose(alias: str, build: Callable[[Recipe], Result], job: Job) -> Result:
 
 def _medians(built: Sequence[Result], job: Job) -> dict[str, float]:
     """Each engine's median in milliseconds, in interleaved rounds on one observation."""
-    observation = job.verdict.observations[0]
+    observation = job.validation_frames.observations[0]
     with ExitStack() as stack:
         engines = [
             stack.enter_context(

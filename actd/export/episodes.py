@@ -45,7 +45,7 @@ def calibration(path: Path, spec: PolicySpec, count: int) -> Frames:
     return Frames(observations, (), source, _notes(dataset, spec))
 
 
-def verdict(path: Path, spec: PolicySpec, count: int) -> Frames:
+def validation(path: Path, spec: PolicySpec, count: int) -> Frames:
     """At most `count` frames in a few runs, from episodes that do not calibrate if possible."""
     dataset = _open(path, spec)
     calibrating, judging = _split(dataset.episodes)

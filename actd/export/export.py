@@ -18,8 +18,8 @@ from actd import host
 from actd.engine.manifest import (
     Built,
     Manifest,
+    RecordedParity,
     Source,
-    Verdict,
     record_file,
     write_manifest,
 )
@@ -30,7 +30,7 @@ from actd.export.choose import ALIASES, choose
 from actd.export.formats import MODELS, make
 from actd.export.job import Job, Report
 from actd.export.parity import ParityReport
-from actd.export.parity_files import forget_refusal, publish_refusal, publish_verdict
+from actd.export.parity_files import forget_refusal, publish_parity, publish_refusal
 from actd.export.publish import check_place, publish, scratch_folder
 from actd.export.validate import ParityError, Validation, require, validate
 from actd.policy.checkpoint import load_checkpoint
@@ -47,7 +47,7 @@ class Result:
     folder: Path
     manifest: Manifest
     validation: Validation
-    verdict: ParityReport
+    parity_report: ParityReport
 
     @property
     def engine(self) -> str:
@@ -114,8 +114,8 @@ def _build_or_tell(recipe: Recipe, job: Job, scratch: Path, out: Path) -> Result
         return _build(recipe, job, scratch)
     except ParityError as refusal:
         manifest = _draft(_held_to(recipe, job), job)
-        verdict = _told(manifest, job, refusal.validation, str(refusal))
-        why = publish_refusal(verdict, out)[-1]
+        parity_report = _told(manifest, job, refusal.validation, str(refusal))
+        why = publish_refusal(parity_report, out)[-1]
         raise EngineError(f"{refusal}; the errors are in {why}") from None
 
 
@@ -129,26 +129,26 @@ def _build(recipe: Recipe, job: Job, scratch: Path) -> Result:
     folder = scratch / recipe.name
     folder.mkdir()
     manifest = _draft(recipe, job)
-    every = max(1, len(job.verdict) // _REFERENCES)
-    write_reference(folder, job.verdict.observations[::every], job.reference[::every])
+    every = max(1, len(job.validation_frames) // _REFERENCES)
+    write_reference(folder, job.validation_frames.observations[::every], job.reference[::every])
     manifest = manifest.model_copy(update={"calibration": make(manifest, job, folder)})
     validation = validate(manifest, folder, job)
-    require(validation, recipe, job.verdict.source)
+    require(validation, recipe, job.validation_frames.source)
     manifest = manifest.model_copy(
         update={
             "files": tuple(record_file(folder / name) for name in (manifest.model, REFERENCE)),
-            "parity": _verdict(recipe, job, validation),
+            "parity": _recorded_parity(recipe, job, validation),
         }
     )
     write_manifest(folder, manifest)
-    verdict = _told(manifest, job, validation)
-    publish_verdict(verdict, folder)
+    parity_report = _told(manifest, job, validation)
+    publish_parity(parity_report, folder)
     job.report(
         f"{recipe.name}: {manifest.size_bytes / 1e6:.1f} MB, error against torch at most "
         f"{validation.parity.max:.2g} (joint {validation.parity.worst_joint}, "
         f"{validation.parity.max_std:.2g} std)"
     )
-    return Result(folder, manifest, validation, verdict)
+    return Result(folder, manifest, validation, parity_report)
 
 
 def _told(manifest: Manifest, job: Job, validation: Validation, refused: str = "") -> ParityReport:
@@ -161,15 +161,15 @@ def _told(manifest: Manifest, job: Job, validation: Validation, refused: str = "
         parity=validation.parity,
         ensembled=validation.ensembled,
         judged_with=validation.judged_with,
-        frames=job.verdict.source,
+        frames=job.validation_frames.source,
         joints=joint_names(checkpoint.folder, job.source, checkpoint.spec.action_dim),
         refused=refused,
     )
 
 
-def _verdict(recipe: Recipe, job: Job, validation: Validation) -> Verdict:
-    return Verdict(
-        source=job.verdict.source,
+def _recorded_parity(recipe: Recipe, job: Job, validation: Validation) -> RecordedParity:
+    return RecordedParity(
+        source=job.validation_frames.source,
         judged_with=validation.judged_with,
         statistics=validation.parity,
         ensembled=validation.ensembled,

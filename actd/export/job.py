@@ -22,9 +22,9 @@ from actd.policy.overrides import Overrides
 
 Report = Callable[[str], None]
 
-VERDICT_FRAMES = 96
+VALIDATION_FRAMES = 96
 # Random images are not consecutive, and a few of them tell as much as many.
-VERDICT_FRAMES_SYNTHETIC = 6
+VALIDATION_FRAMES_SYNTHETIC = 6
 
 
 class Job:
@@ -77,11 +77,11 @@ class Job:
         return Quantizer(self.float_model, self._scratch / "int8")
 
     @cached_property
-    def verdict(self) -> Frames:
+    def validation_frames(self) -> Frames:
         """The frames that engines are compared with torch on."""
         if self.source is None or self.synthetic:
-            return validation_frames(SYNTHETIC, self.checkpoint, VERDICT_FRAMES_SYNTHETIC)
-        frames = validation_frames(self.source, self.checkpoint, VERDICT_FRAMES)
+            return validation_frames(SYNTHETIC, self.checkpoint, VALIDATION_FRAMES_SYNTHETIC)
+        frames = validation_frames(self.source, self.checkpoint, VALIDATION_FRAMES)
         for note in frames.notes:
             self.report(f"note: {note}")
         return frames
@@ -89,7 +89,7 @@ class Job:
     @cached_property
     def reference(self) -> NDArray[np.float32]:
         """Torch's chunks (N, chunk, joints) for the verdict's frames."""
-        return self.torch(self.verdict.observations)
+        return self.torch(self.validation_frames.observations)
 
     def torch(self, observations: Sequence[Observation]) -> NDArray[np.float32]:
         """Torch's chunks (N, chunk, joints) for any observations."""

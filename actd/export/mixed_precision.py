@@ -115,7 +115,7 @@ def _search(
     if manifest.runtime == "trt":  # there an attempt costs minutes, and the 8-bit grid is the same
         manifest = manifest.model_copy(update={"runtime": EVERYWHERE})
     expected = job.torch(plan.few)
-    verdicts: list[Validation] = []
+    validations: list[Validation] = []
 
     def measure(layers: Collection[str]) -> Parity:
         plan.write(file, layers)
@@ -123,8 +123,8 @@ def _search(
 
     def confirm(allowed: Tolerance, layers: Collection[str]) -> bool:
         plan.write(file, layers)
-        verdicts.append(validate(manifest, folder, job))
-        return not beyond(verdicts[-1].parity, allowed)
+        validations.append(validate(manifest, folder, job))
+        return not beyond(validations[-1].parity, allowed)
 
     layers = {name: job.quantizer.layers[name].float_cost for name in plan.layers}
     named = [name for name in layers if name in settings.float_layers]
@@ -136,7 +136,7 @@ def _search(
         if kept is not None:
             break
     else:
-        require(verdicts[-1], recipe, job.verdict.source)
+        require(validations[-1], recipe, job.validation_frames.source)
     return (*(kept or ()), *(FloatLayers(layer=name, error_std=None) for name in named))
 
 

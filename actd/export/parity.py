@@ -1,7 +1,7 @@
 """What one build is worth: its errors against torch, and everything a reader must know of it.
 
-Plain data made from a manifest and two arrays of chunks; gives `verdict.json`. The page and the
-table are made from the same.
+Plain data made from a manifest and two arrays of chunks; gives `parity.json`. Page and table are
+made from the same.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from actd.engine.verify import JointError, Parity
 from actd.report.record import save_json
 
 KIND = "actd export"
-VERDICT = "verdict.json"
-PAGE = "verdict.html"
+PARITY_JSON = "parity.json"
+PAGE = "parity.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class ParityReport:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """What `verdict.json` holds."""
+        """What `parity.json` holds."""
         manifest, (mean, largest), sample = self.manifest, self.by_step(), self.sample()
         return {
             "engine": manifest.engine,

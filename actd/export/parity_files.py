@@ -9,20 +9,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from actd.export.parity import KIND, PAGE, VERDICT, ParityReport
+from actd.export.parity import KIND, PAGE, PARITY_JSON, ParityReport
 from actd.report.record import is_ours
 
 _OPTIONAL = ("jinja2", "markupsafe", "matplotlib")
 
 
-def publish_verdict(verdict: ParityReport, folder: Path) -> list[Path]:
-    """Write verdict.json and, where it can be drawn, verdict.html into an engine folder."""
-    return _write(verdict, folder / VERDICT, folder / PAGE)
+def publish_parity(parity_report: ParityReport, folder: Path) -> list[Path]:
+    """Write parity.json and, where it can be drawn, parity.html into an engine folder."""
+    return _write(parity_report, folder / PARITY_JSON, folder / PAGE)
 
 
-def publish_refusal(verdict: ParityReport, out: Path) -> list[Path]:
+def publish_refusal(parity_report: ParityReport, out: Path) -> list[Path]:
     """Write why an engine was refused beside its place in `out`."""
-    return _write(verdict, *_refusal(out, verdict.manifest.engine))
+    return _write(parity_report, *_refusal(out, parity_report.manifest.engine))
 
 
 def forget_refusal(out: Path, engine: str) -> None:
@@ -38,8 +38,8 @@ def _refusal(out: Path, engine: str) -> tuple[Path, Path]:
     return out / f"{engine}.refused.json", out / f"{engine}.refused.html"
 
 
-def _write(verdict: ParityReport, data: Path, drawn: Path) -> list[Path]:
-    verdict.save(data)
+def _write(parity_report: ParityReport, data: Path, drawn: Path) -> list[Path]:
+    parity_report.save(data)
     try:
         from actd.export.parity_page import engine_page
         from actd.report.page import save
@@ -47,5 +47,5 @@ def _write(verdict: ParityReport, data: Path, drawn: Path) -> list[Path]:
         if error.name not in _OPTIONAL:
             raise
         return [data]
-    save(engine_page(verdict), drawn)
+    save(engine_page(parity_report), drawn)
     return [data, drawn]

@@ -18,33 +18,34 @@ from actd.report.page import Figure, Section, Table, page
 JOINT_HEADER = ("joint", "mean", "p99", "max", "mean / std", "p99 / std", "max / std")
 
 
-def engine_page(verdict: ParityReport) -> str:
+def engine_page(parity_report: ParityReport) -> str:
     """The whole page as HTML text."""
-    manifest = verdict.manifest
+    manifest = parity_report.manifest
     allowed = manifest.recipe.tolerance
-    result = "refused" if verdict.refused else "within its tolerance"
-    worst = verdict.joints[verdict.parity.worst_joint]
+    result = "refused" if parity_report.refused else "within its tolerance"
+    worst = parity_report.joints[parity_report.parity.worst_joint]
     lead = (
         f"{manifest.engine} ({manifest.runtime}, {manifest.precision}) is {result}: against torch "
         f"in float32 the worst joint is {worst}, off by at most "
-        f"{verdict.parity.max:.3g} ({verdict.parity.max_std:.3g} of its standard deviation, "
+        f"{parity_report.parity.max:.3g} ({parity_report.parity.max_std:.3g} of its standard "
+        "deviation, "
         f"allowed {allowed.max_std:g}); 99 % of its values are within "
-        f"{verdict.parity.p99_std:.3g} (allowed {allowed.p99_std:g})."
+        f"{parity_report.parity.p99_std:.3g} (allowed {allowed.p99_std:g})."
     )
-    sections = [_errors(verdict), _chunk(verdict), _sample(verdict)]
-    if verdict.ensembled is not None:
-        sections.insert(1, _ensembled(verdict, verdict.ensembled))
+    sections = [_errors(parity_report), _chunk(parity_report), _sample(parity_report)]
+    if parity_report.ensembled is not None:
+        sections.insert(1, _ensembled(parity_report, parity_report.ensembled))
     if manifest.calibration is not None:
         sections.append(_calibration(manifest.calibration.model_dump()))
-    return page(f"{manifest.engine}: {result}", lead, [*sections, _origin(verdict)])
+    return page(f"{manifest.engine}: {result}", lead, [*sections, _origin(parity_report)])
 
 
-def joint_rows(verdict: ParityReport, parity: Parity) -> Iterator[list[str]]:
+def joint_rows(parity_report: ParityReport, parity: Parity) -> Iterator[list[str]]:
     """Mean, p99 and max of every joint, worst first, in physical units and in std."""
-    for joint in verdict.worst_first():
-        error, unit = parity.per_joint[joint], verdict.std[joint]
+    for joint in parity_report.worst_first():
+        error, unit = parity.per_joint[joint], parity_report.std[joint]
         values = (error.mean, error.p99, error.max, error.mean / unit, error.p99_std, error.max_std)
-        yield [verdict.joints[joint], *(f"{value:.3g}" for value in values)]
+        yield [parity_report.joints[joint], *(f"{value:.3g}" for value in values)]
 
 
 def spread_of(parity: Parity, std: Sequence[float], order: Sequence[int]) -> charts.Ranges:
@@ -57,42 +58,44 @@ def spread_of(parity: Parity, std: Sequence[float], order: Sequence[int]) -> cha
     )
 
 
-def _limits(verdict: ParityReport) -> dict[str, float]:
-    allowed = verdict.manifest.recipe.tolerance
+def _limits(parity_report: ParityReport) -> dict[str, float]:
+    allowed = parity_report.manifest.recipe.tolerance
     return {"p99 allowed": allowed.p99_std, "max allowed": allowed.max_std}
 
 
-def _errors(verdict: ParityReport) -> Section:
-    order = verdict.worst_first()
+def _errors(parity_report: ParityReport) -> Section:
+    order = parity_report.worst_first()
     chart = charts.ranges(
-        [verdict.joints[joint] for joint in order],
-        spread_of(verdict.parity, verdict.std.tolist(), order),
+        [parity_report.joints[joint] for joint in order],
+        spread_of(parity_report.parity, parity_report.std.tolist(), order),
         "error against torch, in the joint's standard deviations",
-        _limits(verdict),
+        _limits(parity_report),
     )
-    known = "" if verdict.manifest.action_std else " The checkpoint gives no std: 1 stands in."
+    known = (
+        "" if parity_report.manifest.action_std else " The checkpoint gives no std: 1 stands in."
+    )
     return Section(
         "Error per joint",
         [
             Figure(chart, "Every value of every chunk, worst joint first."),
-            Table(list(joint_rows(verdict, verdict.parity)), JOINT_HEADER),
+            Table(list(joint_rows(parity_report, parity_report.parity)), JOINT_HEADER),
         ],
-        f"{len(verdict.found)} frames of {verdict.frames}, judged with "
-        f"{verdict.judged_with}. Physical units are those the policy was trained in.{known}",
+        f"{len(parity_report.found)} frames of {parity_report.frames}, judged with "
+        f"{parity_report.judged_with}. Physical units are those the policy was trained in.{known}",
     )
 
 
-def _ensembled(verdict: ParityReport, parity: Parity) -> Section:
+def _ensembled(parity_report: ParityReport, parity: Parity) -> Section:
     return Section(
         "After temporal ensembling",
-        [Table(list(joint_rows(verdict, parity)), JOINT_HEADER)],
+        [Table(list(joint_rows(parity_report, parity)), JOINT_HEADER)],
         f"What the arm would be told at {parity.observations} ticks of recorded motion, engine "
         "against torch: the mean of overlapping chunks takes part of the error away.",
     )
 
 
-def _chunk(verdict: ParityReport) -> Section:
-    mean, largest = verdict.by_step()
+def _chunk(parity_report: ParityReport) -> Section:
+    mean, largest = parity_report.by_step()
     return Section(
         "Error along the chunk",
         [
@@ -104,11 +107,11 @@ def _chunk(verdict: ParityReport) -> Section:
     )
 
 
-def _sample(verdict: ParityReport) -> Section:
-    sample = verdict.sample()
-    name = verdict.joints[sample.joint]
+def _sample(parity_report: ParityReport) -> Section:
+    sample = parity_report.sample()
+    name = parity_report.joints[sample.joint]
     both = charts.curves(
-        {verdict.manifest.engine: sample.engine},
+        {parity_report.manifest.engine: sample.engine},
         "step",
         "",
         beneath={"torch": sample.torch},
@@ -149,8 +152,8 @@ def _calibration(calibration: Mapping[str, Any]) -> Section:
     return Section("Calibration", [Table(list(_flat(rest)), numeric=False), *parts])
 
 
-def _origin(verdict: ParityReport) -> Section:
-    manifest = verdict.manifest
+def _origin(parity_report: ParityReport) -> Section:
+    manifest = parity_report.manifest
     rows = [
         *_flat({"checkpoint": manifest.source.model_dump()}),
         *_flat({"built": manifest.built.model_dump()}),

@@ -14,21 +14,21 @@ _JOINTS = 3
 _HEADINGS = ("mean", "p99", "max", "p99/std", "max/std", "ensembled")
 
 
-def render(verdicts: Sequence[ParityReport]) -> Group:
+def render(validations: Sequence[ParityReport]) -> Group:
     """The worst joints of every engine: errors against torch in units of the joint and in std.
 
     `ensembled` is the largest one in std after temporal ensembling.
     """
-    first = verdicts[0]
+    first = validations[0]
     title = f"error against torch on {len(first.found)} frames of {first.frames}"
-    return Group(title, *(_table(verdict) for verdict in verdicts))
+    return Group(title, *(_table(parity_report) for parity_report in validations))
 
 
-def _table(verdict: ParityReport) -> Table:
-    allowed = verdict.manifest.recipe.tolerance
+def _table(parity_report: ParityReport) -> Table:
+    allowed = parity_report.manifest.recipe.tolerance
     title = (
-        f"{verdict.manifest.engine}: worst of {len(verdict.joints)} joints, allowed in std: "
-        f"p99 {allowed.p99_std:g}, max {allowed.max_std:g}"
+        f"{parity_report.manifest.engine}: worst of {len(parity_report.joints)} joints, allowed in "
+        f"std: p99 {allowed.p99_std:g}, max {allowed.max_std:g}"
     )
     table = Table(
         title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True
@@ -36,11 +36,11 @@ def _table(verdict: ParityReport) -> Table:
     table.add_column("joint", overflow="fold")
     for heading in _HEADINGS:
         table.add_column(heading, justify="right", no_wrap=True)
-    for joint in verdict.worst_first()[:_JOINTS]:
-        error = verdict.parity.per_joint[joint]
+    for joint in parity_report.worst_first()[:_JOINTS]:
+        error = parity_report.parity.per_joint[joint]
         values = (error.mean, error.p99, error.max, error.p99_std, error.max_std)
         ensembled = "-"
-        if verdict.ensembled is not None:
-            ensembled = f"{verdict.ensembled.per_joint[joint].max_std:.2g}"
-        table.add_row(verdict.joints[joint], *(f"{value:.2g}" for value in values), ensembled)
+        if parity_report.ensembled is not None:
+            ensembled = f"{parity_report.ensembled.per_joint[joint].max_std:.2g}"
+        table.add_row(parity_report.joints[joint], *(f"{value:.2g}" for value in values), ensembled)
     return table

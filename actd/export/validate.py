@@ -49,7 +49,7 @@ class ParityError(EngineError):
 
 def validate(manifest: Manifest, folder: Path, job: Job) -> Validation:
     """Run the model in `folder` on the verdict's frames. Raises EngineError."""
-    found, runtime = chunks(manifest, folder, job.verdict.observations)
+    found, runtime = chunks(manifest, folder, job.validation_frames.observations)
     parity = compare(found, job.reference, manifest.action_std)
     return Validation(found, job.reference, parity, _ensembled(found, manifest, job), runtime)
 
@@ -76,13 +76,13 @@ def require(validation: Validation, recipe: Recipe, source: str) -> None:
 
 def _ensembled(found: NDArray[np.float32], manifest: Manifest, job: Job) -> Parity | None:
     """Errors after temporal ensembling, over every run of consecutive frames."""
-    if not job.verdict.runs:
+    if not job.validation_frames.runs:
         return None
     coeff = manifest.policy_spec().temporal_ensemble_coeff
     coeff = ACT_COEFF if coeff is None else coeff
 
     def actions(chunks: NDArray[np.float32]) -> NDArray[np.float32]:
-        runs = [ensemble(chunks[start:stop], coeff) for start, stop in job.verdict.runs]
+        runs = [ensemble(chunks[start:stop], coeff) for start, stop in job.validation_frames.runs]
         return np.concatenate(runs)[:, None, :].astype(np.float32)
 
     return compare(actions(found), actions(job.reference), manifest.action_std)

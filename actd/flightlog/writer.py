@@ -125,7 +125,7 @@ def prune(flights: Path, current: Path, writing: Set[Path], max_bytes: int) -> N
 def _oldest_first(files: list[SegmentFile]) -> list[SegmentFile]:
     """By when they end: a segment ends where the next of its stream begins.
 
-    What is left then covers one stretch of time, ticks together with their plans.
+    What is left then covers one stretch of time, ticks together with their chunks.
     """
     ends: dict[SegmentFile, int] = {}
     for file in files:

@@ -24,8 +24,6 @@ MAX_JOINTS = 256
 MAX_NAME = 64
 """Characters of a robot, boot, clock or source."""
 MAX_REASON = 512
-_NAME_MAX = 64
-_REASON_MAX = 512
 
 _LARGEST = 1e300
 
@@ -40,7 +38,7 @@ class Action:
     `ttl_ms` says how long the command may be used after `t_boot_ns`, the moment of sending on the
     sender's CLOCK_BOOTTIME, which `clock` identifies (see `actd.link.age`). `boot` identifies
     the daemon's run, in which `seq` counts from 1; `t` is unix seconds, for people and plots.
-    `age_ms` is how old the observation behind the newest plan is, `n` how many plans were blended,
+    `age_ms` is how old the observation behind the newest chunk is, `n` how many were blended,
     `late_us` how late the tick woke, `reason` why it is not ARMED ("": nothing to say).
 
     `expired` is not on the wire: the client sets it in the commands of a gentle stop.
@@ -267,13 +265,6 @@ def _integer(body: Mapping[str, Any], key: str) -> int:
     value = body.get(key)
     if not isinstance(value, int) or isinstance(value, bool):
         raise LinkError(f"{key}: expected an integer, found {value!r:.40}")
-    return value
-
-
-def _name(body: Mapping[str, Any], key: str, most: int = _NAME_MAX) -> str:
-    value = body.get(key)
-    if not isinstance(value, str) or len(value) > most:
-        raise LinkError(f"{key}: expected a text of at most {most} letters, found {value!r:.40}")
     return value
 
 

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     import torch
 
 # The first that recognises a checkpoint reads it.
-GENERATIONS: tuple[CheckpointFormat, ...] = (
-    original.GENERATION,
-    lerobot_2024.GENERATION,
-    lerobot_0_4.GENERATION,
-    lerobot_0_1.GENERATION,
+FORMATS: tuple[CheckpointFormat, ...] = (
+    original.FORMAT,
+    lerobot_2024.FORMAT,
+    lerobot_0_4.FORMAT,
+    lerobot_0_1.FORMAT,
 )
 
 
@@ -163,8 +163,8 @@ def _plain(
 
 
 def _recognise(place: Place) -> tuple[CheckpointFormat, str]:
-    for checkpoint_format in GENERATIONS:
-        if (evidence := checkpoint_format.evidence(place)) is not None:
+    for checkpoint_format in FORMATS:
+        if (evidence := checkpoint_format.detect(place)) is not None:
             return checkpoint_format, evidence
     raise CheckpointError(f"{place.main}: of no known generation of ACT")
 

@@ -2,7 +2,7 @@
 
 Every tick is decided twice from the same recorded inputs, by the recorded settings and by
 others. The arm's measured pose stays what it was under the recorded commands, so this shows
-what the settings do to the same plans, and not where another arm would have gone.
+what the settings do to the same chunks, and not where another arm would have gone.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How often each limit would act on motion that is known to be good.
 
-Sources of wanted motion: the plans of a flight recording where the arm was armed, or the
+Sources of wanted motion: the chunks of a flight recording where the arm was armed, or the
 demonstrations of a LeRobotDataset, brought to the control rate by the planner's own
 interpolation. Each stretch is fed to a limiter that starts in step with it, so what fires is
 the motion's own doing and not its beginning.
@@ -106,7 +106,7 @@ def bounds_of(settings: ControlSettings) -> Bounds:
 def check_flight(
     flight: Flight, settings: ControlSettings, progress: Progress = lambda *_: None
 ) -> LimitReport:
-    """The limits of `settings` on what the plans of a recorded run wanted while armed."""
+    """The limits of `settings` on what the chunks of a recorded run wanted while armed."""
     recording = RecordedRun(flight)
     stretches = list(_wanted(recording, settings, progress))
     if not stretches:
@@ -223,7 +223,7 @@ def _fired(stretches: Iterable[Vector], bounds: Bounds) -> Vector:
 def _wanted(
     recording: RecordedRun, settings: ControlSettings, progress: Progress
 ) -> Iterator[Vector]:
-    """What the plans wanted, a stretch for every time of being armed without a missed slot."""
+    """What the chunks wanted, a stretch for every time of being armed without a missed slot."""
     buffer = ChunkBuffer(settings.chunk)
     stretch: list[Vector] = []
     last_due_ns = 0

@@ -1,7 +1,7 @@
 """The page about one flight recording: what it says in numbers, charts and words.
 
 Takes a Flight (actd.flightlog.reader); gives HTML text. Raises RecordingError for a recording
-without a tick; whatever else is missing (plans, armed ticks, cameras) is left out of the page.
+without a tick; whatever else is missing (chunks, armed ticks, cameras) is left out of the page.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class _Page:
             ("work", formatting.percentiles(self.work)),
             ("modes", ", ".join(f"{m.name} {share:.2%}" for m, share in self.mode_shares())),
             ("chunks", f"{len(self.chunks)}" + self.chunk_rate()),
-            ("waiting for plans", f"{self.count(Flag.UNDERRUN)} ticks"),
+            ("waiting for chunks", f"{self.count(Flag.UNDERRUN)} ticks"),
             ("not recorded", ", ".join(f"{g.lost} {g.stream}" for g in self.gaps) or "nothing"),
         ]
         return Section("Summary", [Table(rows, numeric=False)])
@@ -201,11 +201,11 @@ class _Page:
         times += [Line("skew of the observation", done, chunks["skew_ns"] / 1e6)]
         blended = [Line("chunks", self.clock.t, self.ticks["n"].astype(np.float64))]
         limit_ms = self.settings["control"]["max_age"]["chunk_ns"] / 1e6
-        caption = f"Age of the newest plan's observation; {limit_ms:g} ms are allowed."
+        caption = f"Age of the newest chunk's observation; {limit_ms:g} ms are allowed."
         rows = [("inference", *formatting.cells(percentiles(chunks["infer_ns"])))]
         rows += [("skew of the observation", *formatting.cells(percentiles(chunks["skew_ns"])))]
         yield Section(
-            "Plans",
+            "Chunks",
             [
                 Figure(plots.over_time(self.clock, age, "age, ms", limit=limit_ms), caption),
                 Figure(
@@ -213,8 +213,8 @@ class _Page:
                     "Time of each inference, and time between the parts of its observation.",
                 ),
                 Figure(
-                    plots.over_time(self.clock, blended, "plans blended"),
-                    "How many plans each command was blended from.",
+                    plots.over_time(self.clock, blended, "chunks blended"),
+                    "How many chunks each command was blended from.",
                 ),
                 Table(rows, header=formatting.PERCENTILES_MS),
             ],

@@ -69,7 +69,7 @@ class RecordedRun:
         return None if index < 2 or np.isnan(action).any() else action.copy()
 
     def chunks(self, index: int) -> tuple[ActionChunk, ...] | None:
-        """The plans that this tick took in, oldest first; None when one was not recorded."""
+        """The chunks that this tick took in, oldest first; None when one was not recorded."""
         taken = int(self._fields["chunks_taken"][index])
         newest = int(self._fields["newest_chunk"][index])
         numbers = [newest - k for k in reversed(range(taken.bit_length())) if taken >> k & 1]
@@ -82,7 +82,7 @@ class RecordedRun:
         )
 
     def inputs(self, index: int) -> Inputs | None:
-        """What the controller was given; None when a plan of it was not recorded."""
+        """What the controller was given; None when a chunk of it was not recorded."""
         chunks = self.chunks(index)
         if chunks is None:
             return None

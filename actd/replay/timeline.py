@@ -21,12 +21,12 @@ FLAG_WORDS: Mapping[Flag, str] = {
     Flag.ACCELERATION: "acceleration limit",
     Flag.NON_FINITE: "not finite",
     Flag.EASING: "easing in",
-    Flag.UNDERRUN: "waiting for plans",
+    Flag.UNDERRUN: "waiting for chunks",
     Flag.STATE_STALE: "robot state stale",
     Flag.CAMERA_STALE: "camera stale",
     Flag.CAMERA_FROZEN: "camera frozen",
     Flag.CONTROLLER_LOST: "controller lost",
-    Flag.SLOWED: "plan slowed",
+    Flag.SLOWED: "chunk slowed",
     Flag.FOLLOWING: "arm does not follow",
     Flag.SILENCE: "after a silence",
 }
@@ -40,7 +40,7 @@ _CAUSES: Mapping[Flag, str] = {
     Flag.STATE_STALE: "the robot's state was stale",
     Flag.CAMERA_FROZEN: "a camera showed the same image for too long",
     Flag.CAMERA_STALE: "a camera was stale",
-    Flag.UNDERRUN: "plans ran out",
+    Flag.UNDERRUN: "chunks ran out",
 }
 
 

@@ -3,7 +3,7 @@
 Reads its source through `actd.cameras`, publishes frames to its ring, wakes inference, and
 reports its condition (opening, ok, slow, failed and why) to the supervisor. A camera that fails
 is closed and opened again, with a growing pause; meanwhile its newest frame grows old, which
-is what stops plans being made from it.
+is what stops chunks being made from it.
 """
 
 from __future__ import annotations

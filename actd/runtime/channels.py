@@ -4,7 +4,7 @@ stream    writer      readers
 frame     camera      inference, tick (its age), supervisor, dataset recorder
 doorbell  camera      inference: there is a new frame
 pulse     inference   supervisor: it has not come to a stop
-plan      inference   tick, supervisor, flight recorder
+chunk      inference   tick, supervisor, flight recorder
 state     tick        inference, dataset recorder
 fault     supervisor  tick: a process died, motion ends
 notice    tick        supervisor: why the mode is what it is, which messages were refused
@@ -78,7 +78,7 @@ def tick_dtype(action_dim: int, cameras: int) -> np.dtype[Any]:
 
     `late_ns` is the wake-up minus the slot waited for, which lies before `due_ns` when slots
     were missed. Ages are -1 where there is none, `missed` counts from the start; `positions` and
-    `action` are NaN where there is none. Bit k of `chunks_taken` says that plan
+    `action` are NaN where there is none. Bit k of `chunks_taken` says that chunk
     `newest_chunk - k` was taken in at this tick. `events` are indices into EVENTS, 0 for none,
     in order, each with the number of the operator's command (0: the tick's own).
     """

@@ -1,6 +1,6 @@
 """The tick process: one command per period, whatever the rest of the daemon is doing.
 
-In: robot state (SUB 9871), operators' orders (ROUTER 9874), plans and camera ages (shared
+In: robot state (SUB 9871), operators' orders (ROUTER 9874), chunks and camera ages (shared
 memory). Out: actions (PUB 9872), answers, the state for inference, one record per tick.
 It makes no engine, opens no camera, logs nothing and queues nothing. When any input stops
 it goes on sending: the controller brakes the arm and every message says why. SIGTERM, SIGHUP
@@ -188,7 +188,7 @@ class Loop:
         )
 
     def _new_chunks(self) -> tuple[ActionChunk, ...]:
-        """The plans that have come; a tick's record has room for the newest few."""
+        """The chunks that have come; a tick's record has room for the newest few."""
         chunks = []
         for number, record in self._channels.chunks.since(self._last_chunk):
             self._last_chunk = number

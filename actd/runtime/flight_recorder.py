@@ -1,6 +1,6 @@
-"""The flight recorder: every tick and every plan onto the disk, while the daemon runs.
+"""The flight recorder: every tick and every chunk onto the disk, while the daemon runs.
 
-Reads the tick and plan rings, writes one run's folder (actd.flightlog.writer). It is never
+Reads the tick and chunk rings, writes one run's folder (actd.flightlog.writer). It is never
 in the path of a command: when it is slow, killed or out of disk, ticks go on, and what the
 rings no longer hold is a gap that readers see. A restarted recorder goes on after the last
 record on disk. Asked to end, it stays until the tick process has fallen silent.

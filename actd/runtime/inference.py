@@ -1,8 +1,8 @@
-"""The inference process: frames and state of one moment in, one plan out, over and over.
+"""The inference process: frames and state of one moment in, one chunk out, over and over.
 
-Loads and warms the engine, then makes a plan whenever a camera has a new frame and every
-stream is fresh enough. Without a whole observation there is no plan: it says what is missing,
-and the tick process sees the plans grow old. Warm-up runs are never published, nor is a plan
+Loads and warms the engine, then makes a chunk whenever a camera has a new frame and every
+stream is fresh enough. Without a whole observation there is no chunk: it says what is missing,
+and the tick process sees the chunks grow old. Warm-up runs are never published, nor is a chunk
 that is not finite. An engine that raises or gives another shape ends the process, and its end
 ends motion. It is niced: the tick process goes first.
 """
@@ -43,7 +43,7 @@ _NUMBER = re.compile(r"[0-9.]+")
 
 
 def run(job: Mapping[str, Any]) -> None:
-    """Make plans until the process is ended. Raises EngineError."""
+    """Make chunks until the process is ended. Raises EngineError."""
     process_entry.report(state="loading")
     engine = load_engine(Path(job["engine"]), threads=job["threads"])
     channels = open_channels(Shapes(**job["shapes"]), job["fds"])
@@ -80,7 +80,7 @@ def warm_up(engine: Engine) -> int:
 
 
 class ChunkMaker:
-    """Turns observations into plans, and says how that goes: each condition once."""
+    """Turns observations into chunks, and says how that goes: each condition once."""
 
     def __init__(
         self, engine: Engine, channels: Channels, joints: Sequence[str], usable_ns: int
@@ -94,7 +94,7 @@ class ChunkMaker:
         self._said: tuple[str, ...] = ()
 
     def make(self, observation: TimedObservation) -> None:
-        """Publish one plan, unless it is not finite. Raises EngineError."""
+        """Publish one chunk, unless it is not finite. Raises EngineError."""
         started_ns = now_ns()
         actions = _infer(self._engine, observation.values)
         infer_ns = now_ns() - started_ns
@@ -112,7 +112,7 @@ class ChunkMaker:
             self._say("running")
 
     def report_missing(self, missing: MissingInput) -> None:
-        """There is no observation to make a plan from."""
+        """There is no observation to make a chunk from."""
         self._trouble.look(True, now_ns())
         self._say("waiting", missing.stream, missing.diagnostic)
 
@@ -120,7 +120,7 @@ class ChunkMaker:
         self._trouble.look(True, now_ns())
         self._rejected += 1
         self._said = ()
-        why = f"the engine gave a non-finite action for joint {joint}: its plan is not used"
+        why = f"the engine gave a non-finite action for joint {joint}: its chunk is not used"
         process_entry.report(state="refusing", why=why, rejected=self._rejected)
 
     def _say(self, state: str, about: str = "", why: str = "") -> None:

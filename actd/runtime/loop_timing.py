@@ -1,6 +1,6 @@
 """How punctual the daemon is: rates, lateness and ages, as live histograms.
 
-Fed with tick and plan records off the tick's path; gives one plain map. Lateness is what
+Fed with tick and chunk records off the tick's path; gives one plain map. Lateness is what
 cyclictest calls latency: the time a tick woke minus the time it was due.
 """
 
@@ -17,7 +17,7 @@ _NAMES = ("lateness", "work", "chunk_age", "inference")
 
 
 class Cadence:
-    """Statistics of ticks and plans since the last `clear`, and histograms since the start too."""
+    """Statistics of ticks and chunks since the last `clear`, and histograms since the start too."""
 
     def __init__(self, target_hz: float) -> None:
         self._target_hz = target_hz
@@ -65,7 +65,7 @@ class Cadence:
         self._last_chunk_ns = t_ns
 
     def control(self) -> dict[str, Any]:
-        """Rates in Hz, lateness and work in us, plan age in ms, and counts."""
+        """Rates in Hz, lateness and work in us, chunk age in ms, and counts."""
         return {
             "target_hz": self._target_hz,
             "rate_hz": _rate(self._ticks, self._last_due_ns - self._first_due_ns),
@@ -80,7 +80,7 @@ class Cadence:
         }
 
     def inference(self) -> dict[str, Any]:
-        """Plans, their rate in Hz and inference times in ms."""
+        """Chunks, their rate in Hz and inference times in ms."""
         return {
             "chunks": self._chunks,
             "rate_hz": _rate(self._chunks, self._last_chunk_ns - self._first_chunk_ns),

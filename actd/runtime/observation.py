@@ -89,7 +89,7 @@ class Observer:
     def let_pass(self) -> None:
         """Wait for a frame that comes after now.
 
-        What came while inference ran is old by up to a frame time; the next one makes a plan
+        What came while inference ran is old by up to a frame time; the next one makes a chunk
         that is newer by as much when it is used.
         """
         self._looked_at = self._newest()

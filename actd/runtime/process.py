@@ -72,6 +72,10 @@ class ChildProcess:
                 return ""
             self.restarts += 1
 
+    def may_end(self) -> None:
+        """Its end is no failure from now on: a service manager may end all processes at once."""
+        self._ending.set()
+
     async def end(self, timeout_s: float) -> None:
         """SIGTERM, then SIGKILL after `timeout_s`."""
         self._ending.set()

@@ -1,7 +1,7 @@
 """The daemon's first process: starts the others, answers questions, tells the service manager.
 
 In: a deployment and its engine's manifest, requests for status (ROUTER 9873), records of
-ticks and plans. Out: answers, the service manager's READY, STATUS and WATCHDOG. It is never in
+ticks and chunks. Out: answers, the service manager's READY, STATUS and WATCHDOG. It is never in
 the path of a command or an order: while it is busy ticks go on, and STOP works. A camera or the
 inference process that dies is restarted, motion is not: that is the operator's. Without the
 tick process there is no daemon, and it ends; when it ends, the tick process ramps to rest.
@@ -110,6 +110,8 @@ class Supervisor:
         finally:
             self._notifier.stopping()
             log.info("stopping: ramping to rest")
+            for child in self._processes.others:
+                child.may_end()
             await self._processes.tick.end(_TICK_END_S)
             await asyncio.gather(
                 self._recording.end(),

@@ -63,7 +63,7 @@ class Telemetry:
         return now_ns() - self._started_ns
 
     def drain(self) -> None:
-        """Take in the ticks and plans since the last call; often enough loses none."""
+        """Take in the ticks and chunks since the last call; often enough loses none."""
         for number, record in self._channels.ticks.since(self._seen["tick"]):
             self._seen["tick"] = number
             self._cadence.tick(record)

@@ -72,7 +72,7 @@ def collect(out: Path, episodes: int, seed: int = 0) -> int:
 
 
 def demonstration(table: Table, random: Random) -> NDArray[np.float64]:
-    """Lay the bar somewhere both arms reach, and plan: targets (frames, 14) in JOINTS order."""
+    """Lay the bar somewhere both arms reach, and chunk: targets (frames, 14) in JOINTS order."""
     while True:
         x, y, yaw = (random.uniform(*span) for span in (BAR_X_M, BAR_Y_M, BAR_YAW_RAD))
         table.reset(x, y, yaw)

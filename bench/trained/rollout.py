@@ -31,7 +31,7 @@ Images = list[Observation]
 def episode(
     table: Table, engine: Engine, place: Sequence[int], shown: Images | None = None
 ) -> tuple[bool, Images]:
-    """Whether the bar laid by the seed `place` was lifted, and the images at each plan.
+    """Whether the bar laid by the seed `place` was lifted, and the images at each chunk.
 
     `shown` are given to the engine in place of what the cameras see.
     """

@@ -155,7 +155,7 @@ def _is_red(image: np.ndarray) -> np.ndarray:
 
 
 class Replayed:
-    """An engine that knows the demonstration and gives it back, plan by plan."""
+    """An engine that knows the demonstration and gives it back, chunk by chunk."""
 
     name = "replayed"
     stages = Stages()

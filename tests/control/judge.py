@@ -51,7 +51,7 @@ class Judge:
         return bool(self._speed.any())
 
     def took(self, rows: NDArray[Any]) -> None:
-        """Widen what was planned; values that are no plan at all count for nothing."""
+        """Widen what was planned; values that are no chunk at all count for nothing."""
         bounds = self._limits
         inside = np.clip(rows.astype(np.float64), bounds.lower, bounds.upper)
         if not np.isfinite(inside).all():

@@ -88,7 +88,7 @@ class Rig:
         """Inputs that stay as they are until told otherwise."""
 
     def chunk(self, rows: Any, age_ns: int = 0, usable_ns: int = 10**12) -> ActionChunk:
-        """A plan observed `age_ns` before the next tick; `rows` is brought to the chunk's size."""
+        """A chunk observed `age_ns` before the next tick; `rows` is brought to the chunk's size."""
         size, joints = self.settings.chunk.chunk_size, len(self.settings.joints)
         rows = np.asarray(rows, dtype=np.float32)
         if rows.ndim < 2:
@@ -116,7 +116,7 @@ class Rig:
         return output
 
     def armed(self, rows: Any, **options: Any) -> Rig:
-        """Armed, with one plan whose first row is due now."""
+        """Armed, with one chunk whose first row is due now."""
         self.tick(chunks=(self.chunk(rows, **options),))
         output = self.tick(Event.ARM)
         assert output.answers[0].error == "", output.answers

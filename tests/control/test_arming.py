@@ -32,7 +32,7 @@ def rejection(rig: Rig, **changes: Any) -> str:
         ({"camera_ages_ns": {"top": None}}, "camera top has not delivered"),
         ({"camera_ages_ns": {"top": 900 * MS}}, "camera top is 900 ms old (limit 300 ms)"),
         ({"controller_age_ns": None}, "no robot controller acknowledges"),
-        ({"controller_age_ns": 400 * MS}, "acknowledgement is 400 ms old (limit 300 ms)"),
+        ({"controller_age_ns": 400 * MS}, "acknowledged no action for 400 ms (limit 300 ms)"),
         ({"rivals": True}, "two programs send the robot's state"),
         (
             {"camera_unchanged_ns": {"top": 1500 * MS}},
@@ -50,7 +50,7 @@ def test_arming_is_refused_by_name(changes: dict[str, Any], reason: str) -> None
 def test_all_reasons_come_at_once() -> None:
     error = rejection(Rig(settings()), state_age_ns=None, controller_age_ns=None)
     assert error.count(";") == 2
-    assert "the plan has not delivered" in error
+    assert "the chunk has not delivered" in error
 
 
 def test_a_first_command_in_another_unit_is_measured_as_it_is() -> None:

@@ -292,7 +292,7 @@ def test_temporal_with_more_plans_than_room_drops_the_oldest() -> None:
 
 @pytest.mark.parametrize("rate", [50, 30, 10, 5])
 def test_weights_count_time_and_not_how_often_there_is_a_plan(rate: int) -> None:
-    """The mean age of what is followed hardly depends on how many plans there are a second."""
+    """The mean age of what is followed hardly depends on how many chunks there are a second."""
     subject = buffer("temporal", chunk_size=100, temporal_coeff=0.1)
     every_ns = round(1e9 / rate)
     for number in range(3 * rate):

@@ -56,7 +56,11 @@ def test_the_first_action_after_arming_is_the_first_row_however_long_one_waited(
     ("changes", "flag", "reason"),
     [
         ({"state_age_ns": 300 * MS}, Flag.STATE_STALE, "robot state is 300 ms old"),
-        ({"controller_age_ns": 400 * MS}, Flag.CONTROLLER_LOST, "acknowledgement is 400 ms"),
+        (
+            {"controller_age_ns": 400 * MS},
+            Flag.CONTROLLER_LOST,
+            "acknowledged no action for 400 ms",
+        ),
         ({"camera_ages_ns": {"top": 400 * MS}}, Flag.CAMERA_STALE, "camera top is 400 ms old"),
         ({"camera_unchanged_ns": {"top": 600 * MS}}, Flag.CAMERA_FROZEN, "the same image"),
     ],

@@ -1,6 +1,6 @@
 """Whatever arrives, in whatever order: no command the arm should not get.
 
-A machine of rules plays the rest of the daemon and an arm with a body: plans that are late,
+A machine of rules plays the rest of the daemon and an arm with a body: chunks that are late,
 early, missing, repeated, out of order, absurd or not finite, streams that stop, operators,
 skipped ticks and suspends; the arm lags, is blocked, loses torque, is moved by hand, and is
 restarted. After every tick the promises are checked against the commands alone.

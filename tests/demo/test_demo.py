@@ -32,13 +32,13 @@ def test_drives_the_arm_and_reports_the_cadence(demo: Start) -> None:
     assert result["mode"] == "ARMED"
     assert result["mode_counts"]["ARMED"] == result["ticks"]
     assert result["chunks"] > 0
-    assert result["missed"] >= 0
-    assert result["underruns"] <= result["ticks"]
+    assert result["missed"] < result["ticks"] / 10
+    assert result["underruns"] < result["ticks"] / 10
     late = result["lateness_us"]
     assert 0 <= late["p50"] <= late["p99"] <= late["p999"] <= late["max"]
     assert 0 < result["inference_ms"]["p50"] <= result["inference_ms"]["p99"]
     assert set(result["cameras"]) == {"cam_high", "cam_low"}
-    assert all(c["fps"] > 0 and c["drops"] >= 0 for c in result["cameras"].values())
+    assert all(10 < c["fps"] < 40 for c in result["cameras"].values())
     assert result["moved_rad"] > 0.02, "the arm never moved"
     assert result["first_armed_s"] > 0
     video = cv2.VideoCapture(result["video"])

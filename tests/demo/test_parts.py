@@ -109,7 +109,7 @@ def test_the_line_and_the_table_show_the_figures() -> None:
     with console.capture() as capture:
         console.print(report.table(report.result(STATUS)))
     text = capture.get()
-    for part in ("250, missed 0", "p99.9 110", "99 plans", "30.0 fps, 2 drops"):
+    for part in ("250, missed 0", "p99.9 110", "99 chunks", "30.0 fps, 2 drops"):
         assert part in text
 
 

@@ -66,40 +66,42 @@ def test_dataset_frames_are_spread_and_those_that_judge_are_others(
 ) -> None:
     folder = write_dataset(tmp_path / "set", [20, 30, 20, 40, 20, 20])
     calibration = calibration_frames(folder, policy, 12)
-    verdict = validation_frames(folder, policy, 48)
+    parity_report = validation_frames(folder, policy, 48)
     taken = {episode for episode, _ in places(calibration.observations)}
-    judging = {episode for episode, _ in places(verdict.observations)}
+    judging = {episode for episode, _ in places(parity_report.observations)}
     assert len(calibration) == 12
     assert (len(taken), len(judging)) == (3, 3)
     assert not taken & judging
     assert "3 episodes" in calibration.source
-    assert "which do not calibrate" in verdict.source
+    assert "which do not calibrate" in parity_report.source
     assert calibration.runs == ()
     # the image is the row's own
-    for observation in verdict.observations:
+    for observation in parity_report.observations:
         assert abs(float(observation[TOP][..., 0].mean()) - 5 * observation[STATE][1]) < 3
 
 
 def test_verdict_runs_are_consecutive(policy: Checkpoint, tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "set", [20, 40, 12])
-    verdict = validation_frames(folder, policy, 64)
-    assert verdict.runs[0][0] == 0
-    assert verdict.runs[-1][1] == len(verdict)
-    for start, stop in verdict.runs:
-        shown = places(verdict.observations[start:stop])
+    parity_report = validation_frames(folder, policy, 64)
+    assert parity_report.runs[0][0] == 0
+    assert parity_report.runs[-1][1] == len(parity_report)
+    for start, stop in parity_report.runs:
+        shown = places(parity_report.observations[start:stop])
         assert {episode for episode, _ in shown} == {shown[0][0]}
         assert [row for _, row in shown] == list(range(shown[0][1], shown[0][1] + len(shown)))
     rows = [
-        place for start, stop in verdict.runs for place in places(verdict.observations)[start:stop]
+        place
+        for start, stop in parity_report.runs
+        for place in places(parity_report.observations)[start:stop]
     ]
     assert len(set(rows)) == len(rows)
 
 
 def test_verdict_sees_whole_episodes(policy: Checkpoint, tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "set", [50] * 20)
-    verdict = validation_frames(folder, policy, 96)
-    shown = places(verdict.observations)
-    assert (len(verdict.runs), len({episode for episode, _ in shown})) == (8, 8)
+    parity_report = validation_frames(folder, policy, 96)
+    shown = places(parity_report.observations)
+    assert (len(parity_report.runs), len({episode for episode, _ in shown})) == (8, 8)
     rows = {row for _, row in shown}
     assert {0, 49} <= rows
     assert len(rows) > 40
@@ -113,10 +115,10 @@ def test_verdict_sees_whole_episodes(policy: Checkpoint, tmp_path: Path) -> None
 
 def test_a_single_episode_does_both_and_says_so(policy: Checkpoint, tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "set", [30])
-    verdict = validation_frames(folder, policy, 16)
+    parity_report = validation_frames(folder, policy, 16)
     assert len(calibration_frames(folder, policy, 200)) == 30
-    assert verdict.runs == ((0, 16),)
-    assert "which also calibrate" in verdict.source
+    assert parity_report.runs == ((0, 16),)
+    assert "which also calibrate" in parity_report.source
 
 
 def test_another_rate_is_noted(policy: Checkpoint, tmp_path: Path) -> None:
@@ -172,9 +174,9 @@ def write_images(folder: Path, count: int, name: str = "top") -> NDArray[np.floa
 def test_images_and_states(name: str, policy: Checkpoint, tmp_path: Path) -> None:
     states = write_images(tmp_path / "f", 20, name)
     calibration = calibration_frames(tmp_path / "f", policy, 100)
-    verdict = validation_frames(tmp_path / "f", policy, 100)
-    assert (len(calibration), len(verdict)) == (16, 4)
-    shown = [*calibration.observations, *verdict.observations]
+    parity_report = validation_frames(tmp_path / "f", policy, 100)
+    assert (len(calibration), len(parity_report)) == (16, 4)
+    shown = [*calibration.observations, *parity_report.observations]
     # in order of the numbers, not of the letters, and red is first
     assert [int(o[TOP][0, 0, 0]) for o in shown] == [5 * i for i in range(20)]
     assert all(o[TOP][0, 0, 2] == 0 and o[TOP].dtype == np.uint8 for o in shown)
@@ -249,9 +251,9 @@ def test_npz_files_part_into_calibration_and_verdict(policy: Checkpoint, tmp_pat
     file = tmp_path / "seen.npz"
     np.savez(file, **{key: np.stack([o[key] for o in drawn]) for key in drawn[0]})
     calibration = calibration_frames(file, policy, 200)
-    verdict = validation_frames(file, policy, 200)
-    states = [o[STATE] for o in (*calibration.observations, *verdict.observations)]
-    assert (len(calibration), len(verdict)) == (16, 4)
+    parity_report = validation_frames(file, policy, 200)
+    states = [o[STATE] for o in (*calibration.observations, *parity_report.observations)]
+    assert (len(calibration), len(parity_report)) == (16, 4)
     np.testing.assert_array_equal(np.stack(states), np.stack([o[STATE] for o in drawn]))
     assert len(calibration_frames(file, policy, 5)) == 5
 
@@ -290,9 +292,9 @@ def test_a_damaged_info_file_is_told(policy: Checkpoint, tmp_path: Path) -> None
 
 def test_synthetic_only_by_name(policy: Checkpoint) -> None:
     calibration = calibration_frames("synthetic", policy, 3)
-    verdict = validation_frames("synthetic", policy, 3)
-    assert calibration.source == verdict.source == "synthetic"
-    assert not np.array_equal(calibration.observations[0][TOP], verdict.observations[0][TOP])
+    parity_report = validation_frames("synthetic", policy, 3)
+    assert calibration.source == parity_report.source == "synthetic"
+    assert not np.array_equal(calibration.observations[0][TOP], parity_report.observations[0][TOP])
 
 
 @given(total=st.integers(1, 500), count=st.integers(1, 500))

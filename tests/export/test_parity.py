@@ -22,7 +22,7 @@ from actd.errors import EngineError, UsageError
 from actd.export import export
 from actd.export.export import export_checkpoint
 from actd.export.parity import ParityReport
-from actd.export.parity_files import forget_refusal, publish_refusal, publish_verdict
+from actd.export.parity_files import forget_refusal, publish_parity, publish_refusal
 from actd.export.parity_page import engine_page
 from actd.export.parity_table import render
 from actd.report.joints import joint_names
@@ -37,7 +37,7 @@ def manifest(small_engine: Path) -> Manifest:
 
 
 @pytest.fixture
-def verdict(manifest: Manifest) -> ParityReport:
+def parity_report(manifest: Manifest) -> ParityReport:
     """The largest error in units is the elbow's 3, in std the waist's 1 at frame 1, step 2."""
     reference = np.random.default_rng(0).normal(size=(4, 5, 3)).astype(np.float32)
     found = reference.copy()
@@ -49,8 +49,8 @@ def verdict(manifest: Manifest) -> ParityReport:
     )
 
 
-def test_the_figures_by_hand(verdict: ParityReport) -> None:
-    found = json.loads(json.dumps(verdict.to_dict(), default=lambda array: array.tolist()))
+def test_the_figures_by_hand(parity_report: ParityReport) -> None:
+    found = json.loads(json.dumps(parity_report.to_dict(), default=lambda array: array.tolist()))
     waist, elbow = found["error"]["per_joint"]["waist"], found["error"]["per_joint"]["elbow"]
     assert waist["max"] == pytest.approx(1, rel=1e-6)
     assert waist["max_std"] == pytest.approx(2, rel=1e-6)
@@ -65,11 +65,11 @@ def test_the_figures_by_hand(verdict: ParityReport) -> None:
     assert (sample["frame"], sample["joint"], sample["step"]) == (1, "waist", 2)
     assert sample["engine"][2] - sample["torch"][2] == pytest.approx(1, rel=1e-6)
     assert found["passed"]
-    assert verdict.worst_first() == [0, 1, 2]
+    assert parity_report.worst_first() == [0, 1, 2]
 
 
-def test_the_page_shows_all_of_it(verdict: ParityReport, manifest: Manifest) -> None:
-    html = engine_page(verdict)
+def test_the_page_shows_all_of_it(parity_report: ParityReport, manifest: Manifest) -> None:
+    html = engine_page(parity_report)
     assert html.count("<svg") == 4
     assert "grip &amp; &lt;hold&gt;" in html
     assert "<hold>" not in html
@@ -79,9 +79,9 @@ def test_the_page_shows_all_of_it(verdict: ParityReport, manifest: Manifest) -> 
     assert not re.search(r' d="[^"]*\.\d{3}', html)
 
 
-def test_the_table_begins_with_the_worst_joint(verdict: ParityReport) -> None:
+def test_the_table_begins_with_the_worst_joint(parity_report: ParityReport) -> None:
     console = Console(width=80, record=True)
-    console.print(render([verdict]))
+    console.print(render([parity_report]))
     text = console.export_text()
     assert text.index("waist") < text.index("elbow") < text.index("grip")
     assert max(map(len, text.splitlines())) <= 80
@@ -104,7 +104,7 @@ def test_export_on_a_recording_keeps_its_verdict(
     printed = CliRunner().invoke(app, ["export", str(small_checkpoint), *options])
     assert printed.exit_code == 0, printed.output
     assert "worst of 14 joints" in printed.output
-    found = json.loads((tmp_path / "ort-fp32" / "verdict.json").read_text())
+    found = json.loads((tmp_path / "ort-fp32" / "parity.json").read_text())
     manifest = read_manifest(tmp_path / "ort-fp32")
     assert manifest.parity is not None
     assert list(found["error"]["per_joint"]) == [f"j{i}" for i in range(14)]
@@ -113,7 +113,7 @@ def test_export_on_a_recording_keeps_its_verdict(
     assert str(dataset.root) in found["frames"]["source"]
     assert manifest.parity.ensembled is not None
     assert found["error_ensembled"]["max_std"] == manifest.parity.ensembled.max_std
-    assert "After temporal ensembling" in (tmp_path / "ort-fp32" / "verdict.html").read_text()
+    assert "After temporal ensembling" in (tmp_path / "ort-fp32" / "parity.html").read_text()
 
 
 def strict(name: str) -> Recipe:
@@ -143,20 +143,20 @@ def test_a_refusal_says_why_and_is_forgotten_by_a_build_that_passes(
     assert [file.name for file in tmp_path.iterdir()] == ["ort-fp32"]
 
 
-def test_notes_of_the_user_stay(verdict: ParityReport, tmp_path: Path) -> None:
+def test_notes_of_the_user_stay(parity_report: ParityReport, tmp_path: Path) -> None:
     notes = tmp_path / "ort-fp32.refused.json"
     notes.write_text("mine")
     with pytest.raises(UsageError, match=r"refused\.json: exists and is not of actd export"):
-        publish_refusal(verdict, tmp_path)
+        publish_refusal(parity_report, tmp_path)
     forget_refusal(tmp_path, "ort-fp32")
     assert notes.read_text() == "mine"
 
 
 def test_without_the_report_extra_there_is_no_page(
-    verdict: ParityReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    parity_report: ParityReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
     for name in ("actd.report.page", "actd.export.parity_page"):
         monkeypatch.delitem(sys.modules, name)
-    assert [file.name for file in publish_verdict(verdict, tmp_path)] == ["verdict.json"]
-    assert [file.name for file in tmp_path.iterdir()] == ["verdict.json"]
+    assert [file.name for file in publish_parity(parity_report, tmp_path)] == ["parity.json"]
+    assert [file.name for file in tmp_path.iterdir()] == ["parity.json"]

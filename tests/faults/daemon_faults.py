@@ -1,4 +1,4 @@
-"""What befalls the daemon and its computer: processes, images, plans, load, clocks, its end."""
+"""What befalls the daemon and its computer: processes, images, chunks, load, clocks, its end."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _processes() -> Iterator[Fault]:
 
     yield fault(kill, "flight", UNDISTURBED, 0.8)
     yield fault(stop, "flight", UNDISTURBED, 0.8)
-    yield fault(stop, "inference", latched(CHUNK_MS, "the plan is"), 0.3)
+    yield fault(stop, "inference", latched(CHUNK_MS, "the chunk is"), 0.3)
     for camera in ("camera cam_high", "camera cam_low"):
         yield fault(stop, camera, held(CAMERA_MS, camera), CAMERA_MS / 1e3 + 0.6)
     yield fault(kill, "inference", DIED, 0.3)
@@ -166,11 +166,11 @@ def _images() -> Iterator[Fault]:
         ),
         inject.show(inject.every(21)),
     )
-    refusing = held(CHUNK_MS, "the plan is|the policy commands")
+    refusing = held(CHUNK_MS, "the chunk is|the policy commands")
     for name, how, mood, outcome in (
-        ("inference gives NaN", "no plan", "nan", refusing),
-        ("inference gives 1e30", "an unusable plan", "huge", refusing),
-        ("inference gives degrees", "45 + 57.3 times the plan", "far", refusing),
+        ("inference gives NaN", "no chunk", "nan", refusing),
+        ("inference gives 1e30", "an unusable chunk", "huge", refusing),
+        ("inference gives degrees", "45 + 57.3 times the chunk", "far", refusing),
         ("inference gives another shape", "3 rows too few", "shape", DIED),
         ("inference throws", "an index that is not there", "throw", DIED),
     ):
@@ -182,11 +182,11 @@ def _images() -> Iterator[Fault]:
 def _chunks() -> Iterator[Fault]:
     sound = replace(SAFE, promise="followed is what is sound, or HOLD and FAULT")
     for name, how, stroke, outcome in (
-        ("garbage in plan bytes", "random bytes over records", scribbles.garbage, sound),
-        ("half-written plans", "no second number", scribbles.half_written, sound),
-        ("plan of 1e30", "whole records, valid checksums", scribbles.wild(1e30), sound),
-        ("plan of NaN", "whole records, valid checksums", scribbles.wild(float("nan")), sound),
-        ("plan from the future", "stamped an hour ahead", scribbles.from_the_future, sound),
+        ("garbage in chunk bytes", "random bytes over records", scribbles.garbage, sound),
+        ("half-written chunks", "no second number", scribbles.half_written, sound),
+        ("chunk of 1e30", "whole records, valid checksums", scribbles.wild(1e30), sound),
+        ("chunk of NaN", "whole records, valid checksums", scribbles.wild(float("nan")), sound),
+        ("chunk from the future", "stamped an hour ahead", scribbles.from_the_future, sound),
     ):
         yield Fault(name, how, ARMED, outcome, scribbles.scribble(stroke), lasts_s=1.2)
 
@@ -217,7 +217,7 @@ def _others() -> Iterator[Fault]:
         "camera late",
         f"latency_ms {LATE_MS}: dated {LATE_MS} ms before the other; an operator arms",
         IDLE,
-        replace(unmoved(IDLE), promise="no plan from what does not fit together; `arm` is refused"),
+        replace(unmoved(IDLE), promise="no chunk of what does not fit; `arm` is refused"),
         mishaps.no_plan,
         setup=_LATE,
     )
@@ -256,7 +256,7 @@ def _others() -> Iterator[Fault]:
         "inference hangs",
         "an ONNX loop without end",
         ARMED,
-        latched(CHUNK_MS, "the plan is"),
+        latched(CHUNK_MS, "the chunk is"),
         inject.engine_fails("hang"),
         spends=True,
     )

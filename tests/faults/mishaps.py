@@ -98,7 +98,7 @@ def carry_slowly(rig: Rig) -> Iterator[None]:
 
 @contextmanager
 def far_from_the_plan(rig: Rig) -> Iterator[None]:
-    """The arm is where no plan begins, and an operator arms."""
+    """The arm is where no chunk begins, and an operator arms."""
     rig.arm.do(lambda body: body.place(np.full(len(JOINTS), 0.95)))
     time.sleep(0.3)
     _arming_fails(rig, "the policy's first command is")
@@ -372,7 +372,7 @@ def no_plan(rig: Rig) -> Iterator[None]:
     rig.wait(lambda: "waiting" in _inference(rig), "inference to say what it waits for")
     time.sleep(1)
     rig.notes.append(f"inference {_inference(rig)}")
-    _arming_fails(rig, "the plan")
+    _arming_fails(rig, "the chunk")
     yield
 
 

@@ -59,7 +59,7 @@ without torque, and lie about itself. Commands and arm are judged by the daemon'
 - **no jump**: servos that follow never move the arm faster than {BOUNDS.arm_speed:.3g} rad/s, and
   when torque returns, a hand lets go or a controller begins, it moves by {BOUNDS.follow_distance:g}
   rad at most;
-- **inside the plan**: no command lies beyond all that the policy has planned and where it began;
+- **inside the chunk**: no command lies beyond all that the policy has planned and where it began;
 - **to rest**: outside ARMED the commands only slow down, and stand still after
   {BOUNDS.ramp_ns / 1e6:.0f} ms; the `rest` in every message can be reached within the limits; STOP
   is the last word of a daemon that ends, and said at rest;
@@ -69,7 +69,7 @@ without torque, and lie about itself. Commands and arm are judged by the daemon'
   client's gentle stop, and then the arm rests;
 - **nothing left**: no process, port, file descriptor, shared memory or temporary file.
 
-Limits of age in these runs: state {STATE_MS} ms, camera {CAMERA_MS} ms, plan {CHUNK_MS} ms,
+Limits of age in these runs: state {STATE_MS} ms, camera {CAMERA_MS} ms, chunk {CHUNK_MS} ms,
 acknowledgement {CONTROLLER_MS} ms, frozen image {FROZEN_MS} ms, gap until FAULT
 {FAULT_AFTER_MS} ms. A promise in ms has a margin of {MARGIN_MS} ms, or {SLOW_MARGIN_MS / 1e3:g} s
 where the supervisor must first notice that a process died. "Reaction" is from the fault to the

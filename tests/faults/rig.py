@@ -253,7 +253,7 @@ class Rig:
         self.wait(lambda: self.arm.mode in modes, "/".join(mode.name for mode in modes))
 
     def is_healthy(self) -> bool:
-        """Every process is there, every camera delivers and plans are made."""
+        """Every process is there, every camera delivers and chunks are made."""
         status = self.status()
         if not status.get("ready"):
             if self.daemon.poll() is not None:

@@ -1,4 +1,4 @@
-"""Another hand in the shared memory of plans: torn, half-written, whole but improper records.
+"""Another hand in the shared memory of chunks: torn, half-written, whole but improper records.
 
 The ring is the running daemon's own, reached through a file descriptor of one of its
 processes; so what is written is what the tick process reads.
@@ -29,7 +29,7 @@ _USABLE_NS = 500_000_000
 
 
 def scribble(stroke: Stroke) -> Injection:
-    """Have another process's hand in the plan ring, a thousand times a second."""
+    """Have another process's hand in the chunk ring, a thousand times a second."""
 
     @contextmanager
     def inject(rig: Rig) -> Iterator[None]:
@@ -89,7 +89,7 @@ def from_the_future(ring: Ring, chance: random.Random) -> None:
 
 
 def _plan_ring(rig: Rig) -> Ring:
-    """The daemon's own plan ring, through a file of the inference process."""
+    """The daemon's own chunk ring, through a file of the inference process."""
     shapes = Shapes(cameras={}, chunk_size=CHUNK, action_dim=len(JOINTS), state_dim=0, env_dim=0)
     like = _keep_plans(open_channels(shapes)).fd
     size = os.fstat(like).st_size
@@ -98,11 +98,11 @@ def _plan_ring(rig: Rig) -> Ring:
         with suppress(OSError):
             if "memfd:actd" in str(link.readlink()) and link.stat().st_size == size:
                 return _keep_plans(open_channels(shapes, {"chunk": os.open(link, os.O_RDWR)}))
-    raise AssertionError("the plan ring was not found among the files of the inference process")
+    raise AssertionError("the chunk ring was not found among the files of the inference process")
 
 
 def _keep_plans(channels: Channels) -> Ring:
-    """Give back the descriptors of all rings but that of the plans."""
+    """Give back the descriptors of all rings but that of the chunks."""
     for fd in set(channels.fds.values()) - {channels.chunks.fd}:
         os.close(fd)
     return channels.chunks

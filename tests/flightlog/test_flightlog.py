@@ -190,7 +190,7 @@ def folder_bytes(folder: Path) -> int:
 
 
 def test_all_runs_together_stay_within_the_size(tmp_path: Path) -> None:
-    """The oldest go first, and what is left covers one stretch with its plans."""
+    """The oldest go first, and what is left covers one stretch with its chunks."""
     for run in "abc":
         log = new_log(tmp_path, run)
         for number in range(1, 600):

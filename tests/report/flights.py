@@ -93,7 +93,7 @@ def fly(
     commands: Mapping[int, Event] | None = None,
     silent: Sequence[tuple[float, float]] = (),
 ) -> Flight:
-    """A flight of this length. `commands` at tick numbers; no plan arrives in `silent` seconds."""
+    """A flight of this length. `commands` at tick numbers; no chunk arrives in `silent` seconds."""
     told = dict(commands or {})
     job = settings(hz)
     control = Controller(control_settings(job["control"]))

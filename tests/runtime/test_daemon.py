@@ -22,14 +22,14 @@ from tests.runtime.conftest import Arm, Daemon, start, wait_until, write_config
 
 
 def armed(daemon: Daemon, arm: Arm) -> None:
-    """Arm as an operator does: again, while the first plan is still being made."""
+    """Arm as an operator does: again, while the first chunk is still being made."""
 
     def accepted() -> bool:
         arm.cycle(0.1)
         try:
             operator.arm()
         except LinkError as error:
-            if "the plan has not delivered" not in str(error):
+            if "the chunk has not delivered" not in str(error):
                 raise
             return False
         return True

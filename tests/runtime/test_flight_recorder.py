@@ -60,7 +60,7 @@ def begin(tmp_path: Path, small_engine: Path, video: Path, free_ports: list[int]
 
 
 def armed_for(flown: Flown, seconds: float) -> Arm:
-    """Drive the arm; a refusal (plans not there yet) is asked again."""
+    """Drive the arm; a refusal (chunks not there yet) is asked again."""
     with flown.daemon.robot() as robot, flown.daemon.operator() as operator:
         arm = Arm(robot)
         arm.cycle(10, until=lambda action: action.chunk > 0)

@@ -76,7 +76,7 @@ def test_a_plan_that_is_not_finite_is_refused_named_and_counted(
     assert [report["state"] for report in reports] == ["running", *["refusing"] * 3]
     assert [report.get("rejected") for report in reports] == [None, 1, 2, 3]
     assert reports[1]["why"] == (
-        "the engine gave a non-finite action for joint j0: its plan is not used"
+        "the engine gave a non-finite action for joint j0: its chunk is not used"
     )
 
 

@@ -1,4 +1,4 @@
-"""Statistics of ticks and plans: counted from records, cleared, and shown."""
+"""Statistics of ticks and chunks: counted from records, cleared, and shown."""
 
 from __future__ import annotations
 

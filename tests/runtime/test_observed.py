@@ -148,7 +148,7 @@ def test_a_stopped_inference_is_seen_to_be_stuck(daemon: Daemon) -> None:
         daemon.child("inference").suspend()
         wait_until(lambda: state().startswith("stuck: "), "the stop to be seen", 30)
         daemon.child("inference").resume()
-        wait_until(lambda: state() == "running", "plans again", 30)
+        wait_until(lambda: state() == "running", "chunks again", 30)
 
 
 @pytest.mark.slow
@@ -165,6 +165,6 @@ def test_an_inference_that_stays_stuck_is_replaced_and_motion_is_not(daemon: Dae
         operator.arm()
         daemon.child("inference").suspend()
         wait_until(lambda: inference()["restarts"] == 1, "the kill", 30)
-        wait_until(lambda: inference()["state"] == "running", "plans again", 30)
+        wait_until(lambda: inference()["state"] == "running", "chunks again", 30)
         arm.cycle(1)
         assert arm.received[-1].mode is Mode.FAULT

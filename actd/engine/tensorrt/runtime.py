@@ -77,9 +77,11 @@ class _Job:
             except EngineError as error:
                 return self._build(key, f"rebuilding because {error}")
             engine = self._engine(opened)
-            verdict = self._verdict(engine)
-            if verdict and not kept.facts.get("verdict"):
-                self._note(self.cache.keep(key, kept.plan, {**kept.facts, "verdict": verdict}))
+            parity_report = self._recorded_parity(engine)
+            if parity_report and not kept.facts.get("parity_report"):
+                self._note(
+                    self.cache.keep(key, kept.plan, {**kept.facts, "parity_report": parity_report})
+                )
             return engine
 
     def _build(self, key: PlanKey, why: str) -> TrtEngine:
@@ -100,8 +102,8 @@ class _Job:
             "layers": inspect(self.trt, opened, self.settings.precision),
         }
         engine = self._engine(opened)
-        verdict = self._verdict(engine)
-        self._note(self.cache.keep(key, built.plan, {**facts, "verdict": verdict}))
+        parity_report = self._recorded_parity(engine)
+        self._note(self.cache.keep(key, built.plan, {**facts, "parity_report": parity_report}))
         return engine
 
     def _engine(self, opened: Any) -> TrtEngine:
@@ -110,7 +112,7 @@ class _Job:
             _log.info("%s: %s", engine.name, note)
         return engine
 
-    def _verdict(self, engine: TrtEngine) -> dict[str, Any] | None:
+    def _recorded_parity(self, engine: TrtEngine) -> dict[str, Any] | None:
         """The errors on the folder's reference, None during an export. Raises EngineError."""
         if not self.manifest.published:
             return None

@@ -57,14 +57,14 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointFormat:
-    """One layout: `evidence` says by what it was recognised, or None; `read` reads it.
+    """One layout: `detect` says by what it was recognised, or None; `read` reads it.
 
     `options` are those of the command line's particular options that it takes.
     """
 
     name: str
     title: str
-    evidence: Callable[[Place], str | None]
+    detect: Callable[[Place], str | None]
     read: Callable[[Place, Overrides], Stored]
     options: tuple[str, ...] = ()
 

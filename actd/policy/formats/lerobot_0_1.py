@@ -51,6 +51,4 @@ def _read(place: Place, overrides: Overrides) -> Stored:
     )
 
 
-GENERATION = CheckpointFormat(
-    "lerobot-0.1", "LeRobot 0.1 to 0.3", _detect, _read, (DATASET_OPTION,)
-)
+FORMAT = CheckpointFormat("lerobot-0.1", "LeRobot 0.1 to 0.3", _detect, _read, (DATASET_OPTION,))

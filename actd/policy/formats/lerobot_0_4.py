@@ -164,4 +164,4 @@ def _renamed(file: Path, rename: Mapping[str, str], spec: PolicySpec) -> dict[st
     return renamed
 
 
-GENERATION = CheckpointFormat("lerobot-0.4", "LeRobot 0.4 or newer", _detect, _read)
+FORMAT = CheckpointFormat("lerobot-0.4", "LeRobot 0.4 or newer", _detect, _read)

@@ -117,6 +117,4 @@ def _modes(
     return filled(modes, file)
 
 
-GENERATION = CheckpointFormat(
-    "lerobot-2024", "LeRobot before 2025", _detect, _read, (DATASET_OPTION,)
-)
+FORMAT = CheckpointFormat("lerobot-2024", "LeRobot before 2025", _detect, _read, (DATASET_OPTION,))

@@ -231,4 +231,4 @@ def _notes(file: Path, spec: PolicySpec, overrides: Overrides) -> tuple[str, ...
     return tuple(f"{file}: {note}" for note in notes)
 
 
-GENERATION = CheckpointFormat("original", "the original ACT", _detect, _read, ORIGINAL_OPTIONS)
+FORMAT = CheckpointFormat("original", "the original ACT", _detect, _read, ORIGINAL_OPTIONS)

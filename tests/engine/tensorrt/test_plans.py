@@ -41,10 +41,10 @@ def only(cache: PlanCache, pattern: str) -> Path:
 
 def test_what_was_kept_is_found_with_its_facts(cache: PlanCache) -> None:
     assert cache.find(KEY).why == "building for the first time here"
-    assert cache.keep(KEY, PLAN, {"verdict": {"max": 0.1}}) == ""
+    assert cache.keep(KEY, PLAN, {"parity_report": {"max": 0.1}}) == ""
     kept = cache.find(KEY)
     assert (kept.plan, kept.why) == (PLAN, "")
-    assert kept.facts == {"verdict": {"max": 0.1}}
+    assert kept.facts == {"parity_report": {"max": 0.1}}
     assert cache.folder.stat().st_mode & 0o077 == 0
 
 

@@ -78,7 +78,7 @@ def test_build_judge_keep_and_load_again(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="after it was closed"):
         engine.infer(observations[0])
     facts = sidecar(tmp_path)["facts"]
-    assert facts["verdict"]["statistics"]["max"] <= allowed
+    assert facts["parity_report"]["statistics"]["max"] <= allowed
     assert facts["layers"][manifest.precision] == 1
     assert facts["why"] == "building for the first time here"
     load().close()
@@ -204,9 +204,9 @@ def test_while_an_engine_is_exported_its_plan_waits_for_a_verdict(tmp_path: Path
     strict = manifest.recipe.model_copy(update={"tolerance": NOTHING})
     draft = manifest.model_copy(update={"files": (), "recipe": strict})
     open_engine(FOLDER, draft).close()
-    assert sidecar(tmp_path)["facts"]["verdict"] is None
+    assert sidecar(tmp_path)["facts"]["parity_report"] is None
     open_engine(FOLDER, manifest).close()
-    assert sidecar(tmp_path)["facts"]["verdict"]
+    assert sidecar(tmp_path)["facts"]["parity_report"]
     assert trt.builds == 1
 
 
