@@ -33,7 +33,7 @@ class Action:
     """One control tick's command, from the daemon to the arm.
 
     `action` maps joint name -> target in the policy's physical units; it is empty while
-    nothing has ever been commanded. `rest` has the same joints: where the daemon itself would
+    nothing is commanded. `rest` has the same joints: where the daemon itself would
     bring this command to rest within its limits, and `rest_ms` in what time (0: it is at rest).
     `ttl_ms` says how long the command may be used after `t_boot_ns`, the moment of sending on the
     sender's CLOCK_BOOTTIME, which `clock` identifies (see `actd.link.age`). `boot` identifies

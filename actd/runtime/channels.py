@@ -2,9 +2,9 @@
 
 stream    writer      readers
 frame     camera      inference, tick (its age), supervisor, dataset recorder
-doorbell  camera      inference: there is a new frame
+wakeup    camera      inference: there is a new frame
 pulse     inference   supervisor: it has not come to a stop
-chunk      inference   tick, supervisor, flight recorder
+chunk     inference   tick, supervisor, flight recorder
 state     tick        inference, dataset recorder
 fault     supervisor  tick: a process died, motion ends
 notice    tick        supervisor: why the mode is what it is, which messages were refused

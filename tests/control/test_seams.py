@@ -311,7 +311,9 @@ class Seams(RuleBasedStateMachine):
     def check_modes(self, output: Output, asked: Sequence[Event]) -> None:
         mode, before = output.mode, self.last_mode
         stood = bool((self.place == self.seen).all())
-        self.stopped_idle = mode is Mode.STOP and (before is Mode.IDLE or self.stopped_idle)
+        # Both orders may come in one tick.
+        from_idle = before is Mode.IDLE or (Event.RESET in asked and output.action is None)
+        self.stopped_idle = mode is Mode.STOP and (from_idle or self.stopped_idle)
         if self.stopped_idle:
             assert output.action is None
         if output.action is None:

@@ -129,7 +129,7 @@ def _arm() -> Iterator[Fault]:
     two = faulted(0, "two programs send")
     yield fault("second sender of the state", "another place, 100 Hz", two, mishaps.rival)
     yield Fault(
-        "the arm is far from the chunk",
+        "the arm is far from the policy's first action",
         "0.95 rad, and an operator arms",
         IDLE,
         replace(unmoved(IDLE), promise="`arm` is refused"),

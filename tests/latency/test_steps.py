@@ -236,7 +236,9 @@ def test_an_arm_that_was_moved_while_asked_is_left_alone(config_file: Path, arm:
         arm.positions["elbow"] = 0.4
         time.sleep(0.2)
 
-    with pytest.raises(ActdError, match=r"moved from -0\.2 to 0\.4 while you were asked"):
+    with pytest.raises(
+        ActdError, match=r"moved from -0\.2 to 0\.4 while it waited for your answer"
+    ):
         measure_steps(load(config_file), "elbow", 0.1, 1, move)
 
 

@@ -125,9 +125,9 @@ def test_percentile_distributions_are_written_once(tmp_path: Path) -> None:
     encoded = cadence.histograms()["since_clear"]
     files = write_hgrm(tmp_path / "new", encoded)
     assert sorted(file.name for file in files) == [
+        "chunk_age.hgrm",
         "inference.hgrm",
         "lateness.hgrm",
-        "chunk_age.hgrm",
         "work.hgrm",
     ]
     text = (tmp_path / "new" / "lateness.hgrm").read_text()

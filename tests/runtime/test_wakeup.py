@@ -6,7 +6,7 @@ import sys
 
 from actd.runtime.wakeup import WakeUp
 
-RINGER = "import sys; from actd.runtime.wakeup import Doorbell; Doorbell(int(sys.argv[1])).ring()"
+RINGER = "import sys; from actd.runtime.wakeup import WakeUp; WakeUp(int(sys.argv[1])).ring()"
 
 
 def test_another_process_is_heard_even_before_anyone_waits() -> None:

@@ -1,0 +1,7 @@
+"""Fixtures that evaluation has too."""
+
+from __future__ import annotations
+
+from tests.evaluation.conftest import dataset
+
+__all__ = ["dataset"]
