@@ -92,14 +92,14 @@ def _arm() -> Iterator[Fault]:
         mishaps.restart(1.2, elsewhere=True),
         lasts_s=0.5,
     )
-    gone = latched(STATE_MS, "robot state is|acknowledgement")
+    gone = latched(STATE_MS, "robot state is|acknowledged")
     yield fault("controller ends", "a mere listener stays on the actions", gone, mishaps.leave)
     short = held(STATE_MS, gone.says)
     yield fault("controller hangs", "open sockets", short, mishaps.hang, lasts_s=1.0)
     yield fault(
         "nobody acts on the commands",
         "state without acknowledgement, a mere listener on the actions",
-        held(CONTROLLER_MS, "acknowledgement"),
+        held(CONTROLLER_MS, "acknowledged"),
         mishaps.says(mishaps.not_acting),
         lasts_s=1.0,
     )
