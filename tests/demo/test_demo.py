@@ -61,7 +61,7 @@ def test_the_demos_own_policy_is_armed(tmp_path: Path) -> None:
         check=True,
     )
     result = json.loads(done.stdout.splitlines()[-1])
-    assert result["mode_counts"]["ARMED"] == result["ticks"]
+    assert result["mode_counts"]["ARMED"] > 0.8 * result["ticks"]
     assert result["moved_rad"] > 0.02
 
 
