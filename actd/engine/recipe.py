@@ -128,7 +128,11 @@ def read_recipe(file: Path) -> Recipe:
     """The recipe in a file; its name is the file's. Raises EngineError."""
     try:
         data = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
-    except (OSError, YAMLError) as error:
+    except OSError as error:
+        raise EngineError(
+            f"{file}: cannot be read ({error.strerror}): give a recipe's name or path"
+        ) from None
+    except (YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise EngineError(f"{file}: not readable YAML ({reason}): correct the recipe") from None
     if not isinstance(data, dict):

@@ -97,7 +97,7 @@ def test_anyones_recipe_is_built_and_named_after_its_file(checkpoint: Path, tmp_
         ("ort-fp32.yaml", "is taken or no plain name: rename the file"),
         ("auto.yaml", "is taken or no plain name: rename the file"),
         ("a b.yaml", "is taken or no plain name: rename the file"),
-        ("none.yaml", "not readable YAML"),
+        ("none.yaml", "cannot be read .No such file or directory."),
         ("none", "no such recipe"),
     ],
 )
