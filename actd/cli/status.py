@@ -44,7 +44,7 @@ def _rows(status: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("robot acknowledges", _age(status["acknowledged_ms"])),
         ("flight recorder", status["flight"]),
     ]
-    rejected = status["state_refused"]
+    rejected = status["state_rejected"]
     if rejected["count"]:
         rows.append(("state refused", f"{rejected['count']} messages: {rejected['newest']}"))
     for name, camera in status["cameras"].items():

@@ -1,7 +1,7 @@
 """Which action is due: chunks of actions, looked up by time.
 
 Row k of a chunk is for its observation plus k policy periods, on the plan's clock (see
-`plan_clock`), which runs with the real one unless a limit makes the arm slower. Nothing is
+`time_scaling`), which runs with the real one unless a limit makes the arm slower. Nothing is
 counted and no latency is estimated, so a late, missing or repeated inference never shifts an
 action in time.
 

@@ -45,7 +45,7 @@ class CheckpointSource:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of everything that the checkpoint's files and the hints say."""
+        """A hash of everything that the checkpoint's files and the overrides say."""
         place = locate(Path(self.path), self.overrides.format)
         files = {place.main, *(f for f in place.folder.iterdir() if f.suffix in _STATISTICS)}
         parts = [f"{file.name} {sha256(file)}" for file in sorted(files) if file.is_file()]

@@ -1,6 +1,6 @@
 """What one engine costs a process of its own: time to the first chunk, and memory.
 
-`python -m actd.evaluation.memory CONTENDER` opens what the JSON object describes, infers once
+`python -m actd.evaluation.memory CANDIDATE` opens what the JSON object describes, infers once
 and prints a JSON object; `measure` runs that and reads it. Raises EngineError with the last words
 of a process that failed.
 """

@@ -124,7 +124,7 @@ def _held_to(recipe: Recipe, job: Job) -> Recipe:
 
 
 def _build(recipe: Recipe, job: Job, scratch: Path) -> Result:
-    """Build and judge one engine in `scratch`. Raises RefusedError, or another EngineError."""
+    """Build and judge one engine in `scratch`. Raises ParityError, or another EngineError."""
     recipe = _held_to(recipe, job)
     folder = scratch / recipe.name
     folder.mkdir()

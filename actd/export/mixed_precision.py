@@ -3,7 +3,7 @@
 Takes the export's job and a folder, leaves the model there and tells how it was quantised. The
 layers that stay float are chosen on a few calibration frames; the verdict's frames only confirm
 the choice. Without calibration data a weaker form is written, and said to be.
-Raises RefusedError when nothing with even one layer in 8 bits is exact enough.
+Raises ParityError when nothing with even one layer in 8 bits is exact enough.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _without_frames(manifest: Manifest, settings: Quantization, job: Job) -> _Pl
 def _search(
     plan: _Plan, manifest: Manifest, settings: Quantization, job: Job, folder: Path
 ) -> tuple[FloatLayers, ...]:
-    """Write the model with the fewest layers in float that pass. Raises RefusedError."""
+    """Write the model with the fewest layers in float that pass. Raises ParityError."""
     recipe, file = manifest.recipe, folder / manifest.model
     if manifest.runtime == "trt":  # there an attempt costs minutes, and the 8-bit grid is the same
         manifest = manifest.model_copy(update={"runtime": EVERYWHERE})

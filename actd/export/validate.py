@@ -1,6 +1,6 @@
 """Compares a model file with torch, through the runtime that will run it where that can be had.
 
-Raises RefusedError, an EngineError, when the engine is further from torch than its recipe allows.
+Raises ParityError, an EngineError, when the engine is further from torch than its recipe allows.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def chunks(
 
 
 def require(validation: Validation, recipe: Recipe, source: str) -> None:
-    """Raise RefusedError unless the recipe allows these errors."""
+    """Raise ParityError unless the recipe allows these errors."""
     if excess := beyond(validation.parity, recipe.tolerance):
         advice = "use ort-fp32" if source != "synthetic" else "give --calibration or use ort-fp32"
         raise ParityError(

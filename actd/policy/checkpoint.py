@@ -1,6 +1,6 @@
-"""Reads an ACT checkpoint of any generation from disk.
+"""Reads an ACT checkpoint of any format from disk.
 
-Owns the table of generations and the last check of the tensors: every one that the
+Owns the table of formats and the last check of the tensors: every one that the
 network needs, of the right shape, finite (training-only ones are dropped). Fails with
 a CheckpointError of one line that names file, key, what was found and what to do; it
 never returns a checkpoint that would run un-normalised by accident.
@@ -44,7 +44,7 @@ FORMATS: tuple[CheckpointFormat, ...] = (
 class Opened:
     """A checkpoint recognised and described; its tensors are not loaded.
 
-    `evidence` is what gave the generation away.
+    `evidence` is what the format was recognised by.
     """
 
     checkpoint_format: CheckpointFormat
@@ -65,7 +65,7 @@ class Checkpoint:
 
     Feature names are those the user supplies (before the checkpoint's own renaming).
     `tensors` are float32, by the network's names. `eps_added` as in Normalization.
-    `recognised` says in one line which generation it is and what gave it away. `path` loads it
+    `recognised` says in one line which format it is and how that was recognised. `path` loads it
     again: its folder, or the weights file of an original ACT.
     """
 
@@ -166,7 +166,9 @@ def _recognise(place: Place) -> tuple[CheckpointFormat, str]:
     for checkpoint_format in FORMATS:
         if (evidence := checkpoint_format.detect(place)) is not None:
             return checkpoint_format, evidence
-    raise CheckpointError(f"{place.main}: of no known generation of ACT")
+    raise CheckpointError(
+        f"{place.main}: no known format of an ACT checkpoint: give its folder as it was saved"
+    )
 
 
 def _tensors(stored: Stored) -> dict[str, torch.Tensor]:

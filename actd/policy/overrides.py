@@ -16,7 +16,7 @@ from actd.errors import UsageError
 FORMATS = ("auto", "lerobot", "original")
 COLORS = ("rgb", "bgr")
 
-# Options that serve one generation and are a mistake with another.
+# Options that serve one format and are a mistake with another.
 ORIGINAL_OPTIONS = ("--cameras", "--image-size", "--heads", "--color")
 DATASET_OPTION = "--dataset"
 

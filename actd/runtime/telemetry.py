@@ -148,7 +148,7 @@ class Telemetry:
             "cameras": {name: self._camera(name) for name in self._processes.cameras},
             "state_age_ms": state_age_ms,
             "acknowledged_ms": acknowledged_ms,
-            "state_refused": {"count": self._rejected[0], "newest": self._rejected[1]},
+            "state_rejected": {"count": self._rejected[0], "newest": self._rejected[1]},
             "flight": self._flight(),
             "realtime": self._processes.tick.condition.get("realtime", {}),
             "processes": self._process_facts(),

@@ -156,7 +156,7 @@ def test_the_status_table_shows_what_matters() -> None:
         },
         "state_age_ms": 3.0,
         "acknowledged_ms": 12.0,
-        "state_refused": {"count": 3, "newest": "j0 missing"},
+        "state_rejected": {"count": 3, "newest": "j0 missing"},
         "robot": "aloha",
         "reason": "",
         "flight": "recording",

@@ -1,1 +1,1 @@
-"""One file per generation of ACT checkpoints; base.py is what they share."""
+"""One file per format of ACT checkpoints; base.py is what they share."""

@@ -1,6 +1,6 @@
-"""What every generation of checkpoints gives, and what LeRobot's generations share.
+"""What every checkpoint format gives, and what LeRobot's formats share.
 
-A generation recognises a checkpoint by what lies in its folder and reads everything
+A format recognises a checkpoint by what lies in its folder and reads everything
 but the tensors' values, which are loaded on demand.
 """
 
