@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 
 from actd.config import load
 from actd.control.chunks import ActionChunk
-from actd.control.controller import Controller, ControlSettings, Inputs, Output
+from actd.control.controller import Controller, ControlSettings
 from actd.control.state import Event
+from actd.control.tick import Inputs, Output
 from actd.mode import Mode
 from actd.policy.spec import PolicySpec
 from actd.resources import resource_dir

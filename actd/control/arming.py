@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +11,14 @@ from numpy.typing import NDArray
 from actd.arrays import Vector
 from actd.control.limits import Limits
 from actd.control.staleness import MaxAge, camera_diagnostics, diagnostic, is_stale
-
-if TYPE_CHECKING:
-    from actd.control.controller import Inputs
+from actd.control.tick import Inputs
 
 # Beyond the limits by more than this share of their range a value is no overshoot but another
 # unit, another joint, or nonsense.
 _FAR = 0.5
 # How far outside the range of the training data a position may be before it is named.
 _UNLIKE = 0.1
+_NO_CHUNK = "no chunk covers this moment"
 
 
 def plausible_range(limits: Limits) -> tuple[Vector, Vector]:
@@ -40,6 +39,16 @@ def outside_training(
         f"{high[j]:.3g}"
         for j in np.flatnonzero(outside).tolist()
     )
+
+
+class ChunkStatus(NamedTuple):
+    """The age of the newest chunk, None without one, the oldest that may be followed, and the
+    `action` (action_dim,) that chunks have for this moment.
+    """
+
+    age_ns: int | None
+    limit_ns: int
+    action: Vector | None
 
 
 class ArmingChecks:
@@ -84,6 +93,40 @@ class ArmingChecks:
             # What is wrong with its messages says more than that nothing is acknowledged.
             problems.append(inputs.state_problem or _lost(inputs.controller_age_ns, limits))
         return problems
+
+    def chunk(self, status: ChunkStatus) -> list[str]:
+        """A sentence where no chunk can be followed."""
+        if is_stale(status.age_ns, status.limit_ns):
+            return [self.rejected or diagnostic("the chunk", status.age_ns, status.limit_ns)]
+        return [] if status.action is not None else [self.rejected or _NO_CHUNK]
+
+    def problems(
+        self, inputs: Inputs, limits: MaxAge, chunk: ChunkStatus, command: Vector, *, unmoved: bool
+    ) -> list[str]:
+        """Why the arm may not be armed, a sentence each; `command` (action_dim,) is the last one,
+        `unmoved` whether the measured positions have not changed since it moved.
+        """
+        problems = self.streams(inputs, limits) + self.chunk(chunk)
+        if unmoved:
+            problems.append(
+                "the measured positions stand still since the command moved: reset first"
+            )
+        if chunk.action is not None and inputs.positions is not None:
+            problems += self.too_far(
+                "the policy's first command", chunk.action, inputs.positions, "move the arm nearer"
+            )
+            # After a hold the arm may have been moved by hand, or sagged.
+            problems += self.too_far("the held command", command, inputs.positions, "reset first")
+        return problems
+
+    def gap_reason(
+        self, inputs: Inputs, limits: MaxAge, chunk: ChunkStatus, *, frozen: bool
+    ) -> str:
+        """Why the arm may not be driven on; `frozen`: positions do not change with the command."""
+        problems = self.streams(inputs, limits)
+        if frozen:
+            problems.append("the measured positions stand still although the command moves")
+        return "; ".join(problems or self.chunk(chunk))
 
     def too_far(self, what: str, command: Vector, positions: Vector, remedy: str) -> list[str]:
         """A sentence for every joint whose command is further from the pose than it may start."""

@@ -7,33 +7,29 @@ a recording of the inputs replays to the same commands bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from actd.arrays import Vector
 from actd.control import state
-from actd.control.arming import ArmingChecks, outside_training
+from actd.control.anchor import Anchor
+from actd.control.arming import ArmingChecks, ChunkStatus, outside_training
 from actd.control.chunks import ActionChunk, ChunkBuffer, ChunkSettings, Cursor, Sample, ease
 from actd.control.continuous import ContinuousJoints
 from actd.control.following_error import FollowingError
+from actd.control.gap import Engagement, GapBudget
 from actd.control.limiter import JointLimiter
 from actd.control.limits import Flag, Kind, Limits
-from actd.control.staleness import GapBudget, MaxAge, diagnostic, is_frozen, is_stale
+from actd.control.staleness import MaxAge, is_frozen, is_stale
 from actd.control.state import Event, Phase
+from actd.control.tick import Answer, Inputs, Output
 from actd.control.time_scaling import ScaledClock
-from actd.mode import Mode
 
 # A bend of the plan may be rounded off by this share of a joint's start distance.
 _TOLERANCE = 0.01
 _STALE = Flag.STATE_STALE | Flag.CONTROLLER_LOST | Flag.CAMERA_STALE | Flag.CAMERA_FROZEN
 _DRIVEN = (Phase.ARMED, Phase.GAP)
-_NO_CHUNK = "no chunk covers this moment"
-# So often a resting command goes to where the arm was moved to. An arm that is away again each
-# time is not moved but does not hold where it is told to, and would be led on and on.
-_YIELDS_MAX = 3
 # Why the daemon itself ends motion.
 _OWN_REASONS = {
     Event.FAULT: "a process of the daemon ended: see its log",
@@ -67,60 +63,6 @@ class ControlSettings:
     ease_in_ns: int
 
 
-class Inputs(NamedTuple):
-    """What is known at one tick. Ages are None for a stream that never delivered.
-
-    `camera_unchanged_ns` is how long each camera has shown the same image; `controller_age_ns`
-    how long ago the newest action was sent that the robot has acted upon; `source` counts the
-    programs that have sent its state, and `rivals` says that two do so now; `openings` counts how
-    often cameras were opened; `suspended_ns` is for how long the clock of `due_ns` has stood
-    still since the last tick. `state_problem` is why messages of the robot were refused, in
-    words, for words.
-    """
-
-    due_ns: int
-    positions: Vector | None
-    state_age_ns: int | None
-    camera_ages_ns: Mapping[str, int | None]
-    camera_unchanged_ns: Mapping[str, int]
-    controller_age_ns: int | None
-    source: int = 0
-    rivals: bool = False
-    openings: int = 0
-    suspended_ns: int = 0
-    chunks: tuple[ActionChunk, ...] = ()
-    commands: tuple[tuple[int, Event], ...] = ()
-    state_problem: str = ""
-
-
-class Answer(NamedTuple):
-    """What became of an operator's command: "" when done, else every reason why not."""
-
-    number: int
-    error: str
-    warnings: tuple[str, ...] = ()
-
-
-class Output(NamedTuple):
-    """What the tick commands: `action` (action_dim,) or None while nothing is commanded.
-
-    `rest` (action_dim,) is where that command would come to rest within `rest_ns`.
-    `chunk_age_ns` is the age of the newest plan's observation, None without one. `reason` says
-    why the arm is not driven.
-    """
-
-    mode: Mode
-    action: Vector | None
-    rest: Vector | None
-    rest_ns: int
-    chunk: int
-    chunk_age_ns: int | None
-    n: int
-    flags: int
-    reason: str
-    answers: tuple[Answer, ...]
-
-
 class Controller:
     """The decision and its memory. Feed it one `Inputs` per tick, in order of due time."""
 
@@ -148,23 +90,20 @@ class Controller:
             settings.follow_distance, settings.follow_ns, settings.max_age.frozen_ns
         )
         self._continuous = ContinuousJoints(settings.turn)
+        self._anchor = Anchor(
+            self._limiter, self._following_error, limits, kinds, settings.follow_distance
+        )
         self._checks = ArmingChecks(settings.joints, settings.limits, settings.start_distance)
         self._budget = GapBudget(settings.max_age.fault_after_ns)
-        self._gripper = np.array([kind == "gripper" for kind in kinds], np.bool_)
-        self._placed = np.array([kind == "position" for kind in kinds], np.bool_)
-        self._has_commanded = False
-        self._anchored = False  # whether commands begin where the arm was seen
+        self._engagement = Engagement()
         self._usable_ns = 0  # of the newest plan
         self._since_ns = 0  # when the phase was entered
         self._awake_ns = 0  # what was observed before the last silence shows another arm
-        self._stopped_idle = False  # whether STOP was ordered while nothing was commanded
-        self._yields = 0  # how often this phase's resting command went to the arm
         self._last: Inputs | None = None
         self._path: Sample | None = None  # what was followed at the last tick
         self._behind: Vector = np.zeros(len(kinds))
         self._ease_ns = 0
         self._eased_from: Vector = self._limiter.command
-        self._engaged = (0, 0)  # source and openings when motion was allowed
         self._reason = ""
 
     @property
@@ -175,7 +114,7 @@ class Controller:
     def remember(self, command: Vector) -> None:
         """Go on from `command` (action_dim,), which is known to have been the last one."""
         self._limiter.reset(command)
-        self._has_commanded = True
+        self._anchor.has_commanded = True
 
     def tick(self, inputs: Inputs) -> Output:
         """Decide one tick."""
@@ -191,22 +130,8 @@ class Controller:
         flags = self._stream_flags(inputs)
         if elapsed_ns > self.settings.ttl_ns:
             flags |= self._stand_still(due_ns, elapsed_ns)
-        if self.phase is Phase.IDLE:
-            # Nothing is commanded, so there is nothing to go on from: neither pose nor chunk.
-            self._buffer.cursor = Cursor()
-            self._anchored = False
-        doubted = self._following_error.unmoved and self.phase not in _DRIVEN
         replaced = last is not None and inputs.source != last.source
-        away = bool(flags & Flag.CONTROLLER_LOST) or doubted or replaced
-        away = away and self.phase not in (Phase.IDLE, Phase.ARMED)
-        if (away and limiter.at_rest) or (replaced and self._is_elsewhere(positions)):
-            # It has stopped by itself, is another program by now, or is not where it says: nothing
-            # is commanded until it is back, and then from where the arm is.
-            self._anchored = False
-        may_anchor = not (self._anchored or away or self._stopped_idle)
-        may_anchor = may_anchor and self._yields <= _YIELDS_MAX
-        if may_anchor and positions is not None and not flags & Flag.STATE_STALE:
-            self._anchor(positions)
+        self._place(inputs, flags, replaced=replaced)
         self._run_clock(due_ns)
         for chunk in inputs.chunks:
             self._take(chunk, due_ns)
@@ -238,6 +163,23 @@ class Controller:
             answers=answers,
         )
 
+    def _place(self, inputs: Inputs, flags: int, *, replaced: bool) -> None:
+        """Let commands begin where the arm is, or end where it is not known any more."""
+        anchor, positions = self._anchor, inputs.positions
+        if self.phase is Phase.IDLE:
+            # Nothing is commanded, so there is nothing to go on from: neither pose nor chunk.
+            self._buffer.cursor = Cursor()
+            anchor.release()
+        doubted = self._following_error.unmoved and self.phase not in _DRIVEN
+        away = bool(flags & Flag.CONTROLLER_LOST) or doubted or replaced
+        away = away and self.phase not in (Phase.IDLE, Phase.ARMED)
+        if (away and self.at_rest) or (replaced and anchor.is_elsewhere(positions)):
+            # It has stopped by itself, is another program by now, or is not where it says: nothing
+            # is commanded until it is back, and then from where the arm is.
+            anchor.release()
+        if positions is not None and not away and not flags & Flag.STATE_STALE:
+            anchor.begin(positions)
+
     def _wrapped_with(self, action: Vector | None, rest: Vector) -> Vector:
         if not self._continuous.any or action is None:
             return rest
@@ -250,34 +192,12 @@ class Controller:
         if elapsed_ns > self.settings.max_age.fault_after_ns:
             self._enter(Event.FAULT, due_ns, why)
         self._limiter.reset(self._limiter.command)
-        self._anchored = False
+        self._anchor.release()
         self._buffer.clear()
         self._awake_ns = due_ns
         self._behind = np.zeros_like(self._behind)
         self._clock.rate = 0.0
         return int(Flag.SILENCE)
-
-    def _is_elsewhere(self, positions: Vector | None) -> bool:
-        """Whether the arm cannot be the one that was commanded so far."""
-        if positions is None:
-            return False
-        away = np.abs(positions - self._limiter.command)
-        return bool((away > self.settings.follow_distance).any())
-
-    def _is_allowed(self, positions: Vector) -> bool:
-        """Whether a command may rest there: within the limits, or where it rests already."""
-        limits, command = self.settings.limits, self._limiter.command
-        low, high = np.minimum(limits.lower, command), np.maximum(limits.upper, command)
-        inside = (positions >= low) & (positions <= high)
-        return bool((inside | ~self._placed).all())
-
-    def _anchor(self, positions: Vector) -> None:
-        """Begin anew at rest where the arm is; a gripper that holds something goes on holding."""
-        if self._has_commanded and self._gripper.any():
-            positions = np.where(self._gripper, self._limiter.command, positions)
-        self._limiter.reset(positions)
-        self._following_error.begin_anew()
-        self._anchored = True
 
     def _take(self, chunk: ActionChunk, due_ns: int) -> None:
         if chunk.t_observation_ns > due_ns + self.settings.period_ns:
@@ -313,6 +233,10 @@ class Controller:
         own_ns = self._usable_ns or self.settings.chunk.duration_ns
         return self.settings.max_age.chunk_ns or own_ns
 
+    def _chunk_status(self, due_ns: int, sample: Sample | None) -> ChunkStatus:
+        action = None if sample is None else sample.action
+        return ChunkStatus(self._chunk_age_ns(due_ns), self._chunk_limit_ns, action)
+
     def _stream_flags(self, inputs: Inputs) -> int:
         """Which streams are not as they should be."""
         limits = self.settings.max_age
@@ -344,10 +268,10 @@ class Controller:
             following.look(due_ns, None, None)
             return 0
         following.look(due_ns, inputs.positions, self._limiter.command)
-        if self._yields > _YIELDS_MAX and self.phase not in _DRIVEN:
+        if self._anchor.is_refused and self.phase not in _DRIVEN:
             return int(Flag.FOLLOWING)
         joint = following.joint
-        if joint is None or not self._anchored:
+        if joint is None or not self._anchor.is_set:
             return 0
         if self.phase in _DRIVEN:
             name, away = self.settings.joints[joint], inputs.positions - self._limiter.command
@@ -357,14 +281,9 @@ class Controller:
                 f"joint {name} does not follow: it is {abs(away[joint]):.3g} from its command "
                 f"(limit {self.settings.follow_distance[joint]:.3g})",
             )
-        elif self.at_rest and not following.unmoved:
-            # Moved by hand, or without torque: it must not jump back when torque returns.
-            self._yields += 1
-            if self._yields <= _YIELDS_MAX and self._is_allowed(inputs.positions):
-                self._anchor(inputs.positions)
-                return 0
-            self._yields = _YIELDS_MAX + 1
-            self._anchored = False
+        # Moved by hand, or without torque: it must not jump back when torque returns.
+        elif self.at_rest and not following.unmoved and self._anchor.follow(inputs.positions):
+            return 0
         return int(Flag.FOLLOWING)
 
     def _operate(self, number: int, event: Event, inputs: Inputs, sample: Sample | None) -> Answer:
@@ -382,94 +301,62 @@ class Controller:
         if rejected is None:
             if event in (Event.ARM, Event.RESET):
                 self._budget.clear()
-            self._engage(inputs)
+            self._engagement = Engagement(inputs.source, inputs.openings)
             own = _OWN_REASONS.get(event, "")
             self._enter(event, inputs.due_ns, f"operator: {event.value}" if number else own)
         return Answer(number, rejected or "", warnings)
 
-    def _engage(self, inputs: Inputs) -> None:
-        self._engaged = (inputs.source, inputs.openings)
-
     def _arm_problems(self, inputs: Inputs, sample: Sample | None) -> list[str]:
         """Why the arm may not be armed, in words; empty when it may."""
-        chunk_age_ns = self._chunk_age_ns(inputs.due_ns)
-        problems = self._checks.streams(inputs, self.settings.max_age)
-        if is_stale(chunk_age_ns, self._chunk_limit_ns):
-            rejected = self._checks.rejected
-            problems.append(rejected or diagnostic("the chunk", chunk_age_ns, self._chunk_limit_ns))
-        elif sample is None:
-            problems.append(_NO_CHUNK)
-        if self._following_error.unmoved:
-            problems.append(
-                "the measured positions stand still since the command moved: reset first"
-            )
-        if sample is not None and inputs.positions is not None:
-            problems += self._checks.too_far(
-                "the policy's first command", sample.action, inputs.positions, "move the arm nearer"
-            )
-            # After a hold the arm may have been moved by hand, or sagged.
-            problems += self._checks.too_far(
-                "the held command", self._limiter.command, inputs.positions, "reset first"
-            )
-        return problems
+        return self._checks.problems(
+            inputs,
+            self.settings.max_age,
+            self._chunk_status(inputs.due_ns, sample),
+            self._limiter.command,
+            unmoved=self._following_error.unmoved,
+        )
 
     def _advance(self, inputs: Inputs, sample: Sample | None, flags: int) -> None:
         due_ns = inputs.due_ns
         if self.phase in _DRIVEN:
-            changed = self._changed(inputs)
+            changed = self._engagement.changed(inputs)
             if changed:
                 self._enter(Event.FAULT, due_ns, changed)
         if self.phase is Phase.ARMED and sample is None:
             self._budget.begin()
-            self._enter(Event.UNDERRUN, due_ns, self._gap_reason(inputs, flags))
+            self._enter(Event.UNDERRUN, due_ns, self._gap_reason(inputs))
         if self.phase is not Phase.GAP:
             return
         lasts = due_ns - self._since_ns >= self.settings.max_age.fault_after_ns
         if lasts or self._budget.spent:
             what = "the gap lasts" if lasts else "gaps again and again"
-            why = self._reason if sample else self._gap_reason(inputs, flags)
+            why = self._reason if sample else self._gap_reason(inputs)
             self._enter(Event.EXPIRE, due_ns, f"{what}: {why}")
         elif sample is not None and self._agree(inputs, sample):
             self._enter(Event.RECOVER, due_ns)
 
-    def _changed(self, inputs: Inputs) -> str:
-        """Why what was engaged is not there any more: another arm, or another camera."""
-        source, openings = self._engaged
-        if inputs.rivals:
-            return "two programs send the robot's state: stop one of them"
-        if inputs.source != source:
-            return "the robot's controller was started again, or another one took its place"
-        if inputs.openings != openings:
-            return "a camera was opened again: check that it is still the same one"
-        return ""
-
-    def _gap_reason(self, inputs: Inputs, flags: int) -> str:
-        problems = self._checks.streams(inputs, self.settings.max_age)
-        if self._following_error.frozen:
-            problems.append("the measured positions stand still although the command moves")
-        if not problems:
-            age_ns, limit_ns = self._chunk_age_ns(inputs.due_ns), self._chunk_limit_ns
-            stale = is_stale(age_ns, limit_ns)
-            words = diagnostic("the chunk", age_ns, limit_ns) if stale else _NO_CHUNK
-            problems.append(self._checks.rejected or words)
-        return "; ".join(problems)
+    def _gap_reason(self, inputs: Inputs) -> str:
+        return self._checks.gap_reason(
+            inputs,
+            self.settings.max_age,
+            self._chunk_status(inputs.due_ns, None),
+            frozen=self._following_error.frozen,
+        )
 
     def _agree(self, inputs: Inputs, sample: Sample) -> bool:
         """Whether plan, command and arm are at one place."""
-        command = self._limiter.command
-        near_path = not self._checks.too_far("", sample.action, command, "")
-        if inputs.positions is None or not self._anchored:
+        if inputs.positions is None or not self._anchor.is_set:
             return False
-        return near_path and not self._is_elsewhere(inputs.positions)
+        near_path = not self._checks.too_far("", sample.action, self._limiter.command, "")
+        return near_path and not self._anchor.is_elsewhere(inputs.positions)
 
     def _enter(self, event: Event, due_ns: int, reason: str = "") -> None:
         phase = state.after(self.phase, event)
         if phase is self.phase:
             return
         gap_ns = due_ns - self._since_ns
-        self._stopped_idle = self.phase is Phase.IDLE and phase is Phase.STOP
-        self._anchored = self._anchored and not self._stopped_idle
-        self._yields = 0
+        # Where nothing is commanded, STOP commands nothing either.
+        self._anchor.renew(allowed=not (self.phase is Phase.IDLE and phase is Phase.STOP))
         self.phase, self._since_ns, self._reason = phase, due_ns, reason
         if phase is Phase.ARMED:
             # What stood still for a moment only is not worth a second.
@@ -482,9 +369,9 @@ class Controller:
     def _command(self, due_ns: int, sample: Sample | None) -> tuple[Vector | None, int]:
         limiter = self._limiter
         self._path = sample if self.phase is Phase.ARMED else None
-        if self.phase is Phase.IDLE or not self._anchored:
+        if self.phase is Phase.IDLE or not self._anchor.is_set:
             return None, 0
-        self._has_commanded = True
+        self._anchor.has_commanded = True
         if self.phase is not Phase.ARMED or sample is None:
             return limiter.brake(), 0
         share, flags, target = self._eased_share(due_ns), 0, sample.action

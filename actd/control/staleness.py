@@ -66,36 +66,3 @@ def camera_diagnostics(
         camera_diagnostic(name, ages_ns[name], unchanged_ns[name], limits) for name in ages_ns
     )
     return [sentence for sentence in judged if sentence is not None]
-
-
-class GapBudget:
-    """How much gap adds up: a stream that comes and goes is as bad as one that is gone.
-
-    Every gap costs its time, and every one but the first a little more; the debt is forgiven
-    slowly. Pure: times are given.
-    """
-
-    _EACH_NS = 250_000_000
-    _FORGIVEN = 1 / 15  # a full budget within half a minute of fault_after 2 s
-
-    def __init__(self, most_ns: int) -> None:
-        self._most_ns = most_ns + self._EACH_NS
-        self._debt_ns = 0.0
-
-    @property
-    def spent(self) -> bool:
-        """Whether there is no more time for gaps."""
-        return self._debt_ns > self._most_ns
-
-    def begin(self) -> None:
-        """A gap begins."""
-        self._debt_ns += self._EACH_NS
-
-    def pass_time(self, elapsed_ns: int, *, gap: bool) -> None:
-        """Time has passed, in a gap or not."""
-        change = elapsed_ns if gap else -self._FORGIVEN * elapsed_ns
-        self._debt_ns = max(0.0, self._debt_ns + change)
-
-    def clear(self) -> None:
-        """An operator has looked at it."""
-        self._debt_ns = 0.0

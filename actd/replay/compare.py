@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from actd.arrays import Vector
-from actd.control.controller import ControlSettings, Output
+from actd.control.controller import ControlSettings
 from actd.control.limits import Flag
+from actd.control.tick import Output
 from actd.flightlog.reader import Flight
 from actd.replay.decisions import Progress, nothing_to_judge, rerun
 from actd.replay.recorded_run import RecordedRun

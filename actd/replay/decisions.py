@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from actd.control.controller import Controller, ControlSettings, Output
+from actd.control.controller import Controller, ControlSettings
+from actd.control.tick import Output
 from actd.errors import RecordingError
 from actd.flightlog.reader import Flight
 from actd.mode import Mode

@@ -12,8 +12,9 @@ import numpy as np
 from actd.arrays import Vector
 from actd.config import check_policy, load
 from actd.control.chunks import ActionChunk
-from actd.control.controller import ControlSettings, Inputs, Output
+from actd.control.controller import ControlSettings
 from actd.control.state import Event
+from actd.control.tick import Inputs, Output
 from actd.errors import ConfigError, RecordingError
 from actd.flightlog.reader import Flight
 from actd.mode import Mode

@@ -18,8 +18,9 @@ from typing import Any
 import zmq
 
 from actd.control.chunks import ActionChunk
-from actd.control.controller import Controller, Inputs, Output
+from actd.control.controller import Controller
 from actd.control.state import Event
+from actd.control.tick import Inputs, Output
 from actd.link import messages
 from actd.link.age import clock_id
 from actd.runtime import process_entry, realtime

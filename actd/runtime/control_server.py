@@ -13,9 +13,9 @@ from typing import Any
 
 import zmq
 
-from actd.control.controller import Answer
 from actd.control.requests import ORDERS, rejection
 from actd.control.state import Event
+from actd.control.tick import Answer
 from actd.errors import LinkError
 from actd.link import messages
 from actd.mode import Mode

@@ -14,8 +14,8 @@ import pytest
 import zmq
 import zmq.asyncio
 
-from actd.control.controller import Answer
 from actd.control.state import Event
+from actd.control.tick import Answer
 from actd.link import sockets
 from actd.mode import Mode
 from actd.runtime.control_server import ControlServer

@@ -10,10 +10,11 @@ import numpy as np
 
 from actd.arrays import Vector
 from actd.control.chunks import ActionChunk, ChunkSettings
-from actd.control.controller import Controller, ControlSettings, Inputs, Output
+from actd.control.controller import Controller, ControlSettings
 from actd.control.limits import Limits
 from actd.control.staleness import MaxAge
 from actd.control.state import Event
+from actd.control.tick import Inputs, Output
 from actd.mode import Mode
 
 MS = 1_000_000

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from actd.arrays import Vector
-from actd.control.controller import Output
 from actd.control.following_error import FollowingError
 from actd.control.limits import Flag
 from actd.control.state import Event
+from actd.control.tick import Output
 from actd.mode import Mode
 from tests.control.rig import MS, Rig, blocked, lagging, settings, with_age
 

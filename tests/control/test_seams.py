@@ -18,10 +18,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from numpy.typing import NDArray
 
 from actd.control.chunks import ActionChunk, ChunkMode
-from actd.control.controller import Controller, Inputs, Output
+from actd.control.controller import Controller
 from actd.control.limits import Flag, Kind
 from actd.control.staleness import MaxAge
 from actd.control.state import Event
+from actd.control.tick import Inputs, Output
 from actd.mode import Mode
 from tests.control import rig
 from tests.control.judge import Judge

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from actd.control.staleness import (
-    GapBudget,
     MaxAge,
     camera_diagnostic,
     camera_diagnostics,
@@ -60,22 +57,3 @@ def test_a_complaint_gives_age_and_limit() -> None:
     assert diagnostic("robot state", 300_000_000, 200_000_000) == (
         "robot state is 300 ms old (limit 200 ms)"
     )
-
-
-@given(gap_ns=st.integers(0, 2_000_000_000))
-def test_a_single_gap_within_its_limit_is_within_the_budget(gap_ns: int) -> None:
-    budget = GapBudget(2_000_000_000)
-    budget.begin()
-    budget.pass_time(gap_ns, gap=True)
-    assert not budget.spent
-
-
-def test_gaps_that_come_again_use_it_up_and_time_gives_it_back() -> None:
-    budget = GapBudget(2_000_000_000)
-    for _ in range(6):
-        budget.begin()
-        budget.pass_time(200_000_000, gap=True)
-        budget.pass_time(1_000_000_000, gap=False)
-    assert budget.spent
-    budget.pass_time(40_000_000_000, gap=False)
-    assert not budget.spent

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from actd.control.chunks import ActionChunk
-from actd.control.controller import Controller, Inputs, Output
+from actd.control.controller import Controller
 from actd.control.state import Event
+from actd.control.tick import Inputs, Output
 from actd.flightlog.format import file_dtype
 from actd.flightlog.reader import Flight
 from actd.flightlog.writer import FlightLogWriter

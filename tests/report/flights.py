@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from actd.control.chunks import ActionChunk
-from actd.control.controller import Controller, Inputs
+from actd.control.controller import Controller
 from actd.control.state import Event
+from actd.control.tick import Inputs
 from actd.flightlog.reader import Flight, Gap
 from actd.flightlog.writer import FlightLogWriter
 from actd.runtime.channels import EVENTS, chunk_dtype, tick_dtype

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import zmq
 
-from actd.control.controller import Answer
 from actd.control.state import Event
+from actd.control.tick import Answer
 from actd.link import messages, sockets
 from actd.link.age import boottime_ns
 from actd.mode import Mode
