@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, made impossible to lose.
+"""Ctrl-C, SIGTERM and a closed terminal, made impossible to lose.
 
 Python raises KeyboardInterrupt wherever the program happens to be, and drops it when that is a
 destructor or a callback from C. So the request is remembered too, and `check` raises it again.
@@ -15,12 +15,13 @@ from typing import Any
 
 
 class Interrupts:
-    """While entered, either signal raises KeyboardInterrupt and stays asked until taken.
+    """While entered, any of the signals raises KeyboardInterrupt and stays asked until taken.
 
-    Does nothing outside the main thread, to which signals belong.
+    A signal that is ignored (as under `nohup`) stays so. Does nothing outside the main thread, to
+    which signals belong.
     """
 
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
     def __init__(self) -> None:
         self._asked = False
@@ -42,7 +43,8 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
-            self._previous = {n: signal.signal(n, self._interrupt) for n in self.SIGNALS}
+            numbers = [n for n in self.SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+            self._previous = {n: signal.signal(n, self._interrupt) for n in numbers}
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -78,7 +78,7 @@ def test_ctrl_c_ends_with_the_summary(demo: Start) -> None:
     assert_nothing_left(run)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_end_before_the_first_tick_leaves_nothing(demo: Start, number: int) -> None:
     run = demo()
     run.read_until("waiting:")
