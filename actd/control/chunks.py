@@ -7,7 +7,8 @@ action in time.
 
 Three ways to read overlapping chunks:
 - `temporal`: ACT's exponential ensemble of every chunk that covers the moment, weighted by how
-  many policy periods an observation is younger than the oldest;
+  many policy periods an observation is younger than the oldest. Where inference is slower than
+  the policy's rate few chunks overlap, so each of them is faded in and out;
 - `queue`: `n_action_steps` of one chunk, then the newest one;
 - `latest`: the newest chunk, cross-faded from the one before.
 
@@ -109,6 +110,8 @@ class _Chunk(NamedTuple):
     slot: int  # where its rows are
     start_ns: int  # of its observation, on the plan's clock
     observed_ns: int  # the same on the real clock
+    added_ns: int  # on the plan's clock
+    gap: float  # policy periods from the chunk before it to its own observation; 0: none before
 
 
 class _Group(NamedTuple):
@@ -117,6 +120,17 @@ class _Group(NamedTuple):
     slots: NDArray[np.intp]
     starts_ns: NDArray[np.int64]
     weights: Vector
+
+
+class _Ensemble(NamedTuple):
+    """The chunks of a temporal ensemble. `members`: of each its weight before fading, when it came
+    and when it ends (policy periods after `from_ns`), and its gap.
+    """
+
+    chunks: tuple[_Chunk, ...]
+    group: _Group
+    from_ns: int
+    members: tuple[tuple[float, float, float, float], ...]
 
 
 class Cursor(NamedTuple):
@@ -135,6 +149,16 @@ def ensemble_weights(coeff: float, steps: Vector) -> Vector:
     weights = np.exp(exponents - exponents.max(initial=-np.inf))
     normalised: Vector = weights / weights.sum()
     return normalised
+
+
+def fade(edge: float, gap: float) -> float:
+    """How much a chunk counts: from almost 0 when it comes over 1 to almost 0 at its end.
+
+    In policy periods: `edge` is the time since it came or until it ends, whichever is less, `gap`
+    how much later it was observed than the one before. With one inference per period, as in
+    LeRobot, every chunk counts fully; the longer the gap, the longer the fade.
+    """
+    return 1.0 if edge >= gap - 1.0 else max(edge, _ROW_EPSILON) / (gap - 1.0)
 
 
 def interpolation(settings: ChunkSettings) -> tuple[Interpolation, ...]:
@@ -196,7 +220,7 @@ class ChunkBuffer:
         self._added = 0
         self.cursor = Cursor()
         # The ensemble only changes with the chunks in it.
-        self._ensemble: tuple[tuple[_Chunk, ...], _Group] | None = None
+        self._ensemble: _Ensemble | None = None
         self._interpolator = Interpolator(interpolation(settings))
         self._offsets = np.arange(len(self._interpolator.offsets) + ahead) + int(
             self._interpolator.offsets[0]
@@ -218,8 +242,11 @@ class ChunkBuffer:
         """When the newest chunk's observation was made (real clock), or None without a chunk."""
         return self._chunks[-1].observed_ns if self._chunks else None
 
-    def add(self, chunk: ActionChunk, start_ns: int | None = None) -> bool:
-        """Take a chunk, observed at `start_ns` of the plan's clock (default: the real time).
+    def add(
+        self, chunk: ActionChunk, start_ns: int | None = None, now_ns: int | None = None
+    ) -> bool:
+        """Take a chunk, observed at `start_ns` of the plan's clock (default: the real time), at
+        `now_ns` of it (default: at once).
 
         False, and no effect, if its observation is not newer than the newest.
         """
@@ -236,7 +263,11 @@ class ChunkBuffer:
         self._added += 1
         self._rows[slot] = chunk.actions
         start_ns = chunk.t_observation_ns if start_ns is None else start_ns
-        chunks.append(_Chunk(chunk.number, slot, start_ns, chunk.t_observation_ns))
+        now_ns = start_ns if now_ns is None else now_ns
+        gap = 0.0
+        if chunks and self._covers(chunks[-1], now_ns):
+            gap = (start_ns - chunks[-1].start_ns) * self._rows_per_ns
+        chunks.append(_Chunk(chunk.number, slot, start_ns, chunk.t_observation_ns, now_ns, gap))
         return True
 
     def clear(self) -> None:
@@ -268,12 +299,32 @@ class ChunkBuffer:
         if not count:
             return None
         used = tuple(islice(chunks, first, end))
-        if self._ensemble is None or self._ensemble[0] != used:
-            steps = [(chunk.start_ns - used[0].start_ns) * self._rows_per_ns for chunk in used]
-            weights = ensemble_weights(self.settings.temporal_coeff, np.array(steps))
-            self._ensemble = used, _group(used, weights)
-        ahead = self._ahead_of(self._ensemble[1], t_ns)
+        ensemble = self._ensemble
+        if ensemble is None or ensemble.chunks != used:
+            ensemble = self._ensemble = self._ensemble_of(used)
+        ahead = self._ahead_of(self._faded(ensemble, t_ns), t_ns)
         return _sample(ahead, used[-1].number, count)
+
+    def _ensemble_of(self, chunks: tuple[_Chunk, ...]) -> _Ensemble:
+        from_ns, per_ns = chunks[0].start_ns, self._rows_per_ns
+        steps = [(chunk.start_ns - from_ns) * per_ns for chunk in chunks]
+        weights = ensemble_weights(self.settings.temporal_coeff, np.array(steps))
+        members = []
+        for chunk, after, step, weight in zip(
+            chunks, (*chunks[1:], chunks[-1]), steps, weights.tolist(), strict=True
+        ):
+            came, end = (chunk.added_ns - from_ns) * per_ns, step + self.settings.chunk_size
+            # The first chunk was not faded in, but the next one takes its place.
+            members.append((weight, came, end, chunk.gap or after.gap))
+        return _Ensemble(chunks, _group(chunks, weights), from_ns, tuple(members))
+
+    def _faded(self, ensemble: _Ensemble, t_ns: int) -> _Group:
+        now = (t_ns - ensemble.from_ns) * self._rows_per_ns
+        weights = [
+            weight * fade(min(now - came, end - now), gap)
+            for weight, came, end, gap in ensemble.members
+        ]
+        return ensemble.group._replace(weights=np.array(weights) / sum(weights))
 
     def _queue(self, t_ns: int) -> Sample | None:
         active, _, since_ns = self.cursor

@@ -210,7 +210,7 @@ class Controller:
         if self.phase not in _DRIVEN:
             self._buffer.clear()
         start_ns = self._clock.scaled_ns(chunk.t_observation_ns)
-        if self._buffer.add(chunk._replace(actions=actions), start_ns):
+        if self._buffer.add(chunk._replace(actions=actions), start_ns, self._clock.now_ns):
             self._usable_ns = chunk.usable_ns
 
     def _run_clock(self, due_ns: int) -> None:

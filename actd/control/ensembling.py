@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.control.chunks import ACT_COEFF, ensemble_weights
+from actd.control.chunks import ACT_COEFF, ensemble_weights, fade
 
 
 def ensemble(
@@ -24,15 +24,23 @@ def ensemble(
 
     `made_at` are the rising ticks whose frames the chunks answer, by default 0, 1, 2, ...; `ticks`
     defaults to one per chunk. At every tick each chunk that reaches it counts, the oldest first
-    in the weights. NaN where no chunk reaches.
+    in the weights, and is faded in from the tick that made it. NaN where no chunk reaches.
     """
     count, rows, joints = chunks.shape
     made = np.arange(count) if made_at is None else np.asarray(made_at)
+    gaps = np.diff(made, prepend=made[:1]).astype(np.float64)
+    gaps[gaps >= rows] = 0.0  # the one before was over
+    gaps[:-1] = np.where(gaps[:-1] > 0.0, gaps[:-1], gaps[1:])
     actions = np.full((count if ticks is None else ticks, joints), np.nan)
     for tick in range(len(actions)):
         reaching = np.flatnonzero((made <= tick) & (made > tick - rows))
         if reaching.size:
             predicted = chunks[reaching, tick - made[reaching]]
             younger = (made[reaching] - made[reaching[0]]).astype(np.float64)
-            actions[tick] = ensemble_weights(coeff, younger) @ predicted
+            ages = (tick - made[reaching]).tolist()
+            shares = [
+                fade(min(age, rows - age), gaps[k]) for age, k in zip(ages, reaching, strict=True)
+            ]
+            weights = ensemble_weights(coeff, younger) * shares
+            actions[tick] = weights @ predicted / weights.sum()
     return actions

@@ -290,6 +290,55 @@ def test_temporal_with_more_plans_than_room_drops_the_oldest() -> None:
     assert sample.action[0] == pytest.approx((6 + 7 + 8 + 9) / 4)
 
 
+def test_a_chunk_that_comes_or_ends_makes_no_step() -> None:
+    """Few chunks overlap where inference is slow: none enters or leaves at once."""
+    subject = buffer("temporal", policy_hz=10.0, chunk_size=10)
+    row_ns = 100_000_000
+    subject.add(ActionChunk(1, 0, np.zeros((10, 3), np.float32)), 0, 1 * row_ns)
+    values = []
+    for tick in range(150):
+        now_ns = tick * row_ns // 10
+        if tick == 60:
+            ones = np.ones((10, 3), np.float32)
+            subject.add(ActionChunk(2, 5 * row_ns, ones), 5 * row_ns, now_ns)
+        sample = subject.at(now_ns)
+        assert sample is not None
+        values.append(sample.action[0])
+    assert values[59] == 0.0
+    assert values[-1] == 1.0
+    assert np.diff(values).max() < 0.03  # at once it was 0.5 at tick 60, and again at 100
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    gap=st.floats(1.0, 12.0),
+    delay=st.floats(0.0, 12.0),
+    coeff=st.sampled_from([0.0, 0.01]),
+    values=st.lists(st.floats(-1, 1), min_size=12, max_size=12),
+)
+def test_no_tick_of_an_ensemble_takes_more_of_a_chunk_than_its_fade_allows(
+    gap: float, delay: float, coeff: float, values: list[float]
+) -> None:
+    subject = buffer("temporal", chunk_size=50, temporal_coeff=coeff)
+    ticks_per_row = 3
+    before, number = None, 0
+    for tick in range(int(((len(values) - 1) * gap + delay) * ticks_per_row)):
+        now = tick / ticks_per_row
+        while now >= number * gap + delay:
+            actions = np.full((50, 3), values[number], np.float32)
+            chunk = ActionChunk(number + 1, round(number * gap * PERIOD_NS), actions)
+            subject.add(chunk, None, round(now * PERIOD_NS))
+            number += 1
+        sample = subject.at(round(now * PERIOD_NS))
+        if sample is None:
+            continue
+        if before is not None and gap > 1.5:
+            # Chunks are at most 2 apart, and of those that overlap one or more counts fully.
+            assert abs(sample.action[0] - before) <= 2.2 / (gap - 1.0) / ticks_per_row
+        before = sample.action[0]
+    assert before is not None
+
+
 @pytest.mark.parametrize("rate", [50, 30, 10, 5])
 def test_weights_count_time_and_not_how_often_there_is_a_plan(rate: int) -> None:
     """The mean age of what is followed hardly depends on how many chunks there are a second."""

@@ -91,6 +91,10 @@ def test_what_the_arm_would_execute_by_hand(
         for tick in range(len(recorded)):
             made = [place for place in range(len(chunks)) if 3 * place <= tick < 3 * place + 50]
             weights = ensemble_weights(found.coeff, 3.0 * (np.array(made) - made[0]))
+            # A frame every three ticks: a chunk is faded in and out over two of them.
+            edges = [min(tick - 3 * p, 50 - (tick - 3 * p)) for p in made]
+            weights = weights * [min(1.0, max(edge, 1e-6) / 2) for edge in edges]
+            weights = weights / weights.sum()
             told = sum(w * chunks[p, tick - 3 * p] for w, p in zip(weights, made, strict=True))
             apart.append(np.abs(told - recorded[tick]))
     score = found.scores[0]
