@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import ExitStack
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
-from actd.export.export import export_checkpoint
-from actd.policy.untrained import write_untrained
+TESTS = Path(__file__).parent
+_WITH_TORCH = {"bench", "cli", "demo", "engine", "evaluation", "export", "policy", "soak"}
+"""Folders of tests that may use torch. From all others it is hidden, as on a robot."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,6 +31,25 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def _torch_hidden(path: Path) -> Iterator[None]:
+    """Tests at `path` cannot import torch, nor can a process that they start."""
+    if path.relative_to(TESTS).parts[0] in _WITH_TORCH:
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "torch", None)
+        patch.setenv("PYTHONPATH", str(TESTS / "without_torch"), prepend=os.pathsep)
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, bool | None]:
+    """Around all fixtures too: nothing that such a test needs may be made with torch."""
+    with _torch_hidden(item.path):
+        return (yield)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -53,6 +75,8 @@ def free_ports() -> list[int]:
 @pytest.fixture(scope="session")
 def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained ACT small enough to run in a few milliseconds: 14 joints, two cameras."""
+    from actd.policy.untrained import write_untrained
+
     return write_untrained(
         tmp_path_factory.mktemp("checkpoint"),
         cameras={"cam_high": (96, 128), "cam_low": (96, 128)},
@@ -68,15 +92,28 @@ def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small_engine(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported_engine(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`small_checkpoint` as an ort-fp32 engine folder."""
+    from actd.export.export import export_checkpoint
+
     out = tmp_path_factory.mktemp("engines")
     export_checkpoint(small_checkpoint, out, ["ort-fp32"], None, lambda _: None)
     return out / "ort-fp32"
 
 
 @pytest.fixture(scope="session")
+def small_engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An engine that takes and gives what `small_checkpoint` does, made without torch."""
+    from tests.engines import policy_spec, write_waving_engine
+
+    spec = policy_spec(14, {"cam_high": (96, 128), "cam_low": (96, 128)}, chunk_size=50)
+    return write_waving_engine(tmp_path_factory.mktemp("engines") / "ort-fp32", spec)
+
+
+@pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from actd.policy.untrained import write_untrained
+
     return write_untrained(
         tmp_path_factory.mktemp("checkpoint"),
         cameras={"top": (64, 96)},
@@ -94,6 +131,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def engines(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ort-fp32 and ort-int8, calibrated on synthetic observations."""
+    from actd.export.export import export_checkpoint
+
     out = tmp_path_factory.mktemp("engines")
     export_checkpoint(checkpoint, out, ["ort-fp32", "ort-int8"], "synthetic")
     return out

@@ -42,12 +42,12 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 @pytest.fixture
-def altered(small_engine: Path, tmp_path: Path) -> Callable[[str, str, str], Path]:
+def altered(exported_engine: Path, tmp_path: Path) -> Callable[[str, str, str], Path]:
     """A copy of the engine, under a name, with a text of its manifest replaced."""
 
     def copy(name: str, old: str, new: str) -> Path:
         folder = tmp_path / "altered" / name
-        shutil.copytree(small_engine, folder)
+        shutil.copytree(exported_engine, folder)
         manifest = folder / "manifest.json"
         text = manifest.read_text()
         assert old in text

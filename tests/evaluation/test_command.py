@@ -21,15 +21,17 @@ from actd.errors import RecordingError, UsageError
 
 
 @pytest.fixture
-def command(dataset: Dataset, small_engine: Path, tmp_path: Path) -> list[str]:
-    place = ["--engines", str(small_engine.parent), "--no-torch", "--out", str(tmp_path)]
+def command(dataset: Dataset, exported_engine: Path, tmp_path: Path) -> list[str]:
+    place = ["--engines", str(exported_engine.parent), "--no-torch", "--out", str(tmp_path)]
     return ["eval", str(dataset.root), *place]
 
 
-def test_it_prints_and_writes_a_page(dataset: Dataset, small_engine: Path, tmp_path: Path) -> None:
+def test_it_prints_and_writes_a_page(
+    dataset: Dataset, exported_engine: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     options = ["eval", str(dataset.root), "--engine", "ort-fp32", "--episodes", "0"]
-    options += ["--engines", str(small_engine.parent), "--out", str(out), "--stride", "4"]
+    options += ["--engines", str(exported_engine.parent), "--out", str(out), "--stride", "4"]
     printed = CliRunner().invoke(app, options)
     assert printed.exit_code == 0, printed.output
     for words in ("2 frames of 1 episodes", "executed L1", "reference", "next: actd bench"):
@@ -58,11 +60,11 @@ def test_it_prints_and_writes_a_page(dataset: Dataset, small_engine: Path, tmp_p
 
 def test_an_engine_beyond_its_tolerance_exits_1(
     dataset: Dataset,
-    small_engine: Path,
+    exported_engine: Path,
     altered: Callable[[str, str, str], Path],
     tmp_path: Path,
 ) -> None:
-    allowed = read_manifest(small_engine).recipe.tolerance.max_std
+    allowed = read_manifest(exported_engine).recipe.tolerance.max_std
     folder = altered("strict", f'"max_std": {allowed}', '"max_std": 1e-12')
     options = ["--episodes", "0", "--stride", "8", "--out", str(tmp_path / "out")]
     failed = CliRunner().invoke(app, ["eval", str(dataset.root), "--engine", str(folder), *options])
@@ -99,10 +101,10 @@ def test_missing_extras_are_named_before_anything_runs(
 
 
 def test_ctrl_c_keeps_what_is_finished(
-    dataset: Dataset, small_engine: Path, tmp_path: Path
+    dataset: Dataset, exported_engine: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    command = ["eval", str(dataset.root), "--engine", str(small_engine), "--stride", "1"]
+    command = ["eval", str(dataset.root), "--engine", str(exported_engine), "--stride", "1"]
     command += ["--no-torch", "--out", str(out)]
     running = subprocess.Popen(
         # frames come slowly, so that the second episode cannot end before the signal

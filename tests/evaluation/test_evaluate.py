@@ -31,8 +31,8 @@ Altered = Callable[[str, str, str], Path]
 
 
 @pytest.fixture(scope="module")
-def candidates(small_engine: Path) -> EvalCandidates:
-    return eval_candidates([str(small_engine)], NOWHERE)
+def candidates(exported_engine: Path) -> EvalCandidates:
+    return eval_candidates([str(exported_engine)], NOWHERE)
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +52,13 @@ def answers(dataset: Dataset, engine: Path | Policy, episode: int, stride: int) 
 
 
 def test_distances_from_the_recording_by_hand(
-    dataset: Dataset, small_engine: Path, found: Evaluation
+    dataset: Dataset, exported_engine: Path, found: Evaluation
 ) -> None:
     total, squares, count = np.zeros(14), np.zeros(14), 0
     first_step: list[np.ndarray] = []
     for episode in (0, 1):
         recorded = dataset.actions(episode).astype(np.float64)
-        for place, chunk in enumerate(answers(dataset, small_engine, episode, 3)):
+        for place, chunk in enumerate(answers(dataset, exported_engine, episode, 3)):
             row = 3 * place
             apart = np.abs(chunk[: len(recorded) - row] - recorded[row : row + len(chunk)])
             total, squares, count = (
@@ -82,11 +82,11 @@ def test_distances_from_the_recording_by_hand(
 
 
 def test_what_the_arm_would_execute_by_hand(
-    dataset: Dataset, small_engine: Path, found: Evaluation
+    dataset: Dataset, exported_engine: Path, found: Evaluation
 ) -> None:
     apart = []
     for episode in (0, 1):
-        chunks = answers(dataset, small_engine, episode, 3)
+        chunks = answers(dataset, exported_engine, episode, 3)
         recorded = dataset.actions(episode)
         for tick in range(len(recorded)):
             made = [place for place in range(len(chunks)) if 3 * place <= tick < 3 * place + 50]
@@ -106,12 +106,12 @@ def test_what_the_arm_would_execute_by_hand(
 
 
 def test_errors_against_torch_by_hand(
-    dataset: Dataset, small_checkpoint: Path, small_engine: Path, found: Evaluation
+    dataset: Dataset, small_checkpoint: Path, exported_engine: Path, found: Evaluation
 ) -> None:
     policy = Policy(load_checkpoint(small_checkpoint))
     apart = np.concatenate(
         [
-            answers(dataset, small_engine, e, 3).astype(float) - answers(dataset, policy, e, 3)
+            answers(dataset, exported_engine, e, 3).astype(float) - answers(dataset, policy, e, 3)
             for e in (0, 1)
         ]
     )
@@ -138,9 +138,9 @@ def test_the_tail_counts_every_value() -> None:
 
 
 def test_an_engine_beyond_its_tolerance_fails(
-    dataset: Dataset, small_engine: Path, altered: Altered, tmp_path: Path
+    dataset: Dataset, exported_engine: Path, altered: Altered, tmp_path: Path
 ) -> None:
-    allowed = read_manifest(small_engine).recipe.tolerance.max_std
+    allowed = read_manifest(exported_engine).recipe.tolerance.max_std
     strict = altered("strict", f'"max_std": {allowed}', '"max_std": 1e-12')
     found = evaluate(
         dataset, eval_candidates([str(strict)], NOWHERE), tmp_path, episodes=[0], stride=4
@@ -152,7 +152,7 @@ def test_an_engine_beyond_its_tolerance_fails(
 
 
 def test_other_weights_are_not_compared_with_torch(
-    dataset: Dataset, small_engine: Path, small_checkpoint: Path, tmp_path: Path
+    dataset: Dataset, exported_engine: Path, small_checkpoint: Path, tmp_path: Path
 ) -> None:
     other = write_untrained(
         tmp_path / "other",
@@ -167,9 +167,9 @@ def test_other_weights_are_not_compared_with_torch(
         seed=2,
     )
     (engine,) = export_checkpoint(other, tmp_path / "engines", ["ort-fp32"])
-    both = eval_candidates([str(small_engine), str(engine.folder)], NOWHERE, small_checkpoint)
+    both = eval_candidates([str(exported_engine), str(engine.folder)], NOWHERE, small_checkpoint)
     labels = [candidate.name for candidate in both.everyone]
-    assert labels == [str(small_engine), str(engine.folder), "torch"]
+    assert labels == [str(exported_engine), str(engine.folder), "torch"]
     assert "other weights" in both.notes[0]
     found = evaluate(dataset, both, tmp_path / "out", episodes=[0], stride=4)
     assert [score.against_torch is None for score in found.scores] == [False, True, True]
@@ -178,11 +178,14 @@ def test_other_weights_are_not_compared_with_torch(
 
 
 def test_two_engines_are_compared_with_each_other_too(
-    dataset: Dataset, small_engine: Path, altered: Callable[[str, str, str], Path], tmp_path: Path
+    dataset: Dataset,
+    exported_engine: Path,
+    altered: Callable[[str, str, str], Path],
+    tmp_path: Path,
 ) -> None:
     """Also without torch, and as far apart as they are."""
     twin = altered("twin", '"engine": "ort-fp32"', '"engine": "twin"')
-    both = eval_candidates([str(small_engine), str(twin)], NOWHERE, with_torch=False)
+    both = eval_candidates([str(exported_engine), str(twin)], NOWHERE, with_torch=False)
     found = evaluate(dataset, both, tmp_path / "out", episodes=[0], stride=4)
     first, second = found.scores
     assert first.against_first is None
@@ -195,16 +198,16 @@ def test_two_engines_are_compared_with_each_other_too(
 
 
 def test_other_statistics_are_another_policy(
-    dataset: Dataset, small_engine: Path, small_checkpoint: Path, tmp_path: Path
+    dataset: Dataset, exported_engine: Path, small_checkpoint: Path, tmp_path: Path
 ) -> None:
     other = Path(shutil.copytree(small_checkpoint, tmp_path / "other"))
     (file,) = other.glob("*_unnormalizer_*.safetensors")
     tensors = load_file(file)
     tensors["action.mean"] += 0.1
     save_file(tensors, file)
-    found = eval_candidates([str(small_engine)], NOWHERE, other)
+    found = eval_candidates([str(exported_engine)], NOWHERE, other)
     assert "other weights or statistics" in found.notes[0]
-    usual = eval_candidates([str(small_engine)], NOWHERE)
+    usual = eval_candidates([str(exported_engine)], NOWHERE)
     assert usual.torch is not None
     assert found.torch is not None
     assert found.torch.identity != usual.torch.identity
@@ -214,10 +217,10 @@ def test_other_statistics_are_another_policy(
         evaluate(dataset, found, out, episodes=[0], stride=4)
 
 
-def test_torch_is_not_asked_for_and_left_out_at_once(small_engine: Path) -> None:
+def test_torch_is_not_asked_for_and_left_out_at_once(exported_engine: Path) -> None:
     for names, checkpoint in ((["torch"], None), ([], "somewhere")):
         with pytest.raises(UsageError, match="--no-torch"):
-            eval_candidates([str(small_engine), *names], NOWHERE, checkpoint, with_torch=False)
+            eval_candidates([str(exported_engine), *names], NOWHERE, checkpoint, with_torch=False)
 
 
 def test_a_recorded_action_that_is_no_number_does_not_count(
@@ -236,9 +239,9 @@ def test_a_recorded_action_that_is_no_number_does_not_count(
 
 
 def test_a_finished_episode_is_not_run_again(
-    dataset: Dataset, small_engine: Path, tmp_path: Path
+    dataset: Dataset, exported_engine: Path, tmp_path: Path
 ) -> None:
-    candidates = eval_candidates([str(small_engine)], NOWHERE, with_torch=False)
+    candidates = eval_candidates([str(exported_engine)], NOWHERE, with_torch=False)
     calls: list[tuple[int, int]] = []
 
     def stop_in_the_second(done: int, total: int) -> None:
@@ -324,14 +327,14 @@ def test_a_dataset_of_another_robot_is_refused(
     assert "\n" not in str(caught.value)
 
 
-def test_who_takes_part(small_engine: Path, small_checkpoint: Path, altered: Altered) -> None:
-    by_name = eval_candidates(["ort-fp32"], small_engine.parent)
+def test_who_takes_part(exported_engine: Path, small_checkpoint: Path, altered: Altered) -> None:
+    by_name = eval_candidates(["ort-fp32"], exported_engine.parent)
     assert [c.name for c in by_name.everyone] == ["ort-fp32", "torch"]
-    assert eval_candidates(["ort-fp32"], small_engine.parent, with_torch=False).torch is None
+    assert eval_candidates(["ort-fp32"], exported_engine.parent, with_torch=False).torch is None
     only_torch = eval_candidates(["torch"], NOWHERE, small_checkpoint)
     assert [c.name for c in only_torch.everyone] == ["torch"]
     with pytest.raises(UsageError, match="which has ort-fp32"):
-        eval_candidates(["ort-int8"], small_engine.parent)
+        eval_candidates(["ort-int8"], exported_engine.parent)
     with pytest.raises(UsageError, match="give --checkpoint"):
         eval_candidates(["torch"], NOWHERE)
 

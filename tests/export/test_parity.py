@@ -32,8 +32,8 @@ STD = (0.5, 2.0, 0.0)
 
 
 @pytest.fixture
-def manifest(small_engine: Path) -> Manifest:
-    return read_manifest(small_engine).model_copy(update={"action_std": STD})
+def manifest(exported_engine: Path) -> Manifest:
+    return read_manifest(exported_engine).model_copy(update={"action_std": STD})
 
 
 @pytest.fixture
@@ -124,10 +124,10 @@ def strict(name: str) -> Recipe:
 
 
 def test_a_refusal_says_why_and_is_forgotten_by_a_build_that_passes(
-    small_checkpoint: Path, small_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_checkpoint: Path, exported_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     why, page = (tmp_path / f"ort-fp32.refused.{kind}" for kind in ("json", "html"))
-    shutil.copytree(small_engine, tmp_path / "ort-fp32")
+    shutil.copytree(exported_engine, tmp_path / "ort-fp32")
     before = (tmp_path / "ort-fp32" / "manifest.json").read_bytes()
     with monkeypatch.context() as patch:
         patch.setattr(export, "load_recipe", strict)

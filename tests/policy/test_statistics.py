@@ -48,8 +48,8 @@ def test_they_change_neither_equality_nor_identity(tmp_path: Path) -> None:
     assert bare.identity() == checkpoint.identity()
 
 
-def test_an_exported_engine_has_them(small_engine: Path) -> None:
-    known = read_manifest(small_engine).policy_spec().statistics
+def test_an_exported_engine_has_them(exported_engine: Path) -> None:
+    known = read_manifest(exported_engine).policy_spec().statistics
     assert known["action"]["std"] == pytest.approx([0.2] * 14)
     assert set(known) == {"action", "observation.state"}
 

@@ -15,7 +15,8 @@ from actd.errors import EngineError
 from actd.runtime.channels import Channels, Shapes, open_channels
 from actd.runtime.inference import ChunkMaker
 from actd.runtime.observation import MissingInput, TimedObservation
-from tests.faults.engine import CHUNK, HEIGHT, HIGH, JOINTS, LEVELS, LOW, STATE, WELL, WIDTH
+from tests.engines import STATE
+from tests.faults.engine import CHUNK, HEIGHT, HIGH, JOINTS, LEVELS, LOW, WELL, WIDTH
 from tests.faults.engine import write_engine as write_moody_engine
 
 SECOND = 10**9
