@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import zmq
+
+from actd.link.sockets import Ports
+from tests.ports import free_ports
 
 TESTS = Path(__file__).parent
 _WITH_TORCH = {"bench", "cli", "demo", "engine", "evaluation", "export", "policy", "soak"}
@@ -61,15 +65,16 @@ def _own_state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 
 @pytest.fixture
-def free_ports() -> list[int]:
-    """Four loopback ports that nothing listens on."""
-    with ExitStack() as stack:
-        found = []
-        for _ in range(4):
-            probe = stack.enter_context(socket.socket())
-            probe.bind(("127.0.0.1", 0))
-            found.append(probe.getsockname()[1])
-    return found
+def ports() -> Ports:
+    """Loopback ports that nothing listens on."""
+    return free_ports()
+
+
+@pytest.fixture
+def context() -> Iterator[zmq.Context[Any]]:
+    context: zmq.Context[Any] = zmq.Context()
+    yield context
+    context.destroy(linger=0)
 
 
 @pytest.fixture(scope="session")

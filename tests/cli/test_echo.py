@@ -15,18 +15,6 @@ from actd.errors import LinkError
 from actd.link import messages, sockets
 
 
-@pytest.fixture
-def ports(free_ports: list[int]) -> sockets.Ports:
-    return sockets.Ports(*free_ports)
-
-
-@pytest.fixture
-def context() -> Iterator[zmq.Context[Any]]:
-    context: zmq.Context[Any] = zmq.Context()
-    yield context
-    context.destroy(linger=0)
-
-
 @contextmanager
 def running(target: Callable[[], None], end: Callable[[], None] = lambda: None) -> Iterator[None]:
     thread = threading.Thread(target=target, daemon=True)

@@ -26,13 +26,13 @@ from actd.errors import LinkError
 from actd.link import messages, sockets
 from actd.link.age import boottime_ns
 from actd.link.messages import State
-from actd.link.sockets import LOOPBACK, Ports
+from actd.link.sockets import Ports
 from actd.mode import Mode
 from tests.faults.body import Body
 from tests.faults.engine import COMPARED, JOINTS
 from tests.faults.life import Received, Sample
+from tests.ports import HOST
 
-HOST = LOOPBACK[0]
 ROBOT = "test-arm"
 _CYCLE_S = 0.005
 _LATE_S = 0.04

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
 import socket
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +11,11 @@ import numpy as np
 
 from actd.arrays import Vector
 from actd.link.sockets import Ports
-from tests.faults.arm import HOST, ROBOT
+from tests.faults.arm import ROBOT
 from tests.faults.body import Servo
 from tests.faults.engine import COMPARED, GRIPPER, HEIGHT, JOINTS, WIDTH, reach
 from tests.faults.life import Bounds, Life
+from tests.ports import HOST, link_section
 
 RATE_HZ = 50
 STATE_MS, CAMERA_MS, CONTROLLER_MS = 200, 400, 300
@@ -25,7 +24,6 @@ FOLLOW_MS = 200
 FLIGHT_MB = 16
 LATE_MS = 450
 
-_PORTS = range(20_000, 30_000)
 _FPS = 30
 _LEVELS = (17, 237)
 _CODEC = 3  # grey levels that MJPG may be off
@@ -122,27 +120,11 @@ def write_config(
         f"chunk_ms: {CHUNK_MS}, controller_ms: {CONTROLLER_MS}, frozen_ms: {FROZEN_MS}, "
         f"fault_after_ms: {FAULT_AFTER_MS}}}",
         f"flight: {{folder: '{flights}', max_mb: {FLIGHT_MB}}}",
-        f"link: {{ttl_ms: {bounds.ttl_ns / 1e6:g}, state_port: {ports.state}, "
-        f"actions_port: {ports.actions}, status_port: {ports.status}, "
-        f"control_port: {ports.control}}}",
+        link_section(ports, ttl_ms=bounds.ttl_ns / 1e6),
     ]
     path = folder / "actd.yaml"
     path.write_text("\n".join(lines) + "\n")
     return path
-
-
-def free_ports() -> Ports:
-    """Four ports that nothing listens on, none of which the kernel gives to anyone by itself:
-    an arm that waits for its daemon could otherwise connect to itself.
-    """
-    found: list[int] = []
-    for port in random.sample(_PORTS, len(_PORTS)):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind((HOST, port))
-            found.append(port)
-        if len(found) == 4:
-            break
-    return Ports(*found)
 
 
 def is_free(port: int) -> bool:

@@ -23,7 +23,7 @@ import msgpack
 import zmq
 
 from actd.link import messages
-from tests.faults.arm import HOST
+from tests.ports import HOST
 
 RATE_HZ = 10_000
 _BATCH = 100

@@ -26,20 +26,13 @@ from actd.errors import LinkError
 from actd.link import request, sockets
 from actd.link.age import boottime_ns
 from actd.mode import Mode
-from tests.faults.arm import HOST, ROBOT, Arm
-from tests.faults.deployment import (
-    CAMERA_MS,
-    LATE_MS,
-    Setup,
-    free_ports,
-    hull,
-    is_free,
-    write_config,
-)
+from tests.faults.arm import ROBOT, Arm
+from tests.faults.deployment import CAMERA_MS, LATE_MS, Setup, hull, is_free, write_config
 from tests.faults.engine import JOINTS
 from tests.faults.life import Life, Operated
 from tests.faults.promise import always
 from tests.faults.webcam import Webcam, lively
+from tests.ports import HOST, free_ports
 
 PATIENCE_S = 30.0
 """How long a test waits for what must come; never part of a verdict on time."""

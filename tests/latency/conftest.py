@@ -11,6 +11,7 @@ import pytest
 
 from actd.client import Action, Robot
 from actd.link.sockets import Ports
+from tests.ports import link_section
 
 ROBOT = "late-arm"
 JOINTS = {"shoulder": 0.3, "elbow": -0.2, "wrist": 3.0, "gripper": 0.5, "wheel": 0.0}
@@ -61,11 +62,6 @@ class LateArm(threading.Thread):
 
 
 @pytest.fixture
-def ports(free_ports: list[int]) -> Ports:
-    return Ports(*free_ports)
-
-
-@pytest.fixture
 def config_file(tmp_path: Path, ports: Ports) -> Path:
     path = tmp_path / "actd.yaml"
     rates = f"velocity: {VELOCITY}, acceleration: {ACCELERATION}"
@@ -79,8 +75,7 @@ def config_file(tmp_path: Path, ports: Ports) -> Path:
         f"    wheel: {{kind: velocity, position: [-1, 1], velocity: {VELOCITY}}}\n"
         f"control: {{rate_hz: {RATE_HZ}}}\n"
         "staleness: {state_ms: 500, controller_ms: 1000}\n"
-        f"link: {{state_port: {ports.state}, actions_port: {ports.actions}, "
-        f"status_port: {ports.status}, control_port: {ports.control}}}\n"
+        f"{link_section(ports)}\n"
     )
     return path
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,20 +11,11 @@ from actd.errors import LinkError
 from actd.link import sockets
 
 
-@pytest.fixture
-def context() -> Iterator[zmq.Context[Any]]:
-    context: zmq.Context[Any] = zmq.Context()
-    yield context
-    context.destroy(linger=0)
-
-
 @pytest.mark.parametrize(
     "bind", [sockets.publisher, sockets.state_receiver, sockets.request_server]
 )
-def test_a_port_in_use_is_named(
-    context: zmq.Context[Any], free_ports: list[int], bind: Any
-) -> None:
-    address = sockets.endpoint("127.0.0.1", free_ports[0])
+def test_a_port_in_use_is_named(context: zmq.Context[Any], ports: sockets.Ports, bind: Any) -> None:
+    address = sockets.endpoint("127.0.0.1", ports.state)
     with bind(context, address), pytest.raises(LinkError, match=f"{address}: port in use"):
         bind(context, address)
 

@@ -19,6 +19,7 @@ from actd.client import Operator, Robot
 from actd.errors import LinkError
 from actd.link.messages import Action
 from actd.link.sockets import Ports
+from tests.ports import link_section
 
 ROBOT = "test-robot"
 JOINTS = [f"j{index}" for index in range(14)]
@@ -133,8 +134,7 @@ def write_config(  # noqa: PLR0917
         for name, source in sources.items()
     ]
     lines += [
-        f"link: {{state_port: {ports.state}, actions_port: {ports.actions}, "
-        f"status_port: {ports.status}, control_port: {ports.control}}}",
+        link_section(ports),
         "control: {policy_hz: 50}",
         "process: {realtime: prefer, inference: {threads: 1}}",
         extra,
@@ -155,11 +155,8 @@ def start(config: Path, ports: Ports) -> Daemon:
 
 
 @pytest.fixture
-def daemon(
-    tmp_path: Path, small_engine: Path, video: Path, free_ports: list[int]
-) -> Iterator[Daemon]:
+def daemon(tmp_path: Path, small_engine: Path, video: Path, ports: Ports) -> Iterator[Daemon]:
     """A ready daemon on two looping video files; whatever the test did, nothing survives it."""
-    ports = Ports(*free_ports)
     sources = {"cam_high": str(video), "cam_low": str(video)}
     subject = start(write_config(tmp_path, small_engine, ports, sources), ports)
     try:

@@ -47,8 +47,8 @@ def hear(operator: zmq.Socket[bytes]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def desk(free_ports: list[int]) -> Iterator[Desk]:
-    desk = Desk(free_ports[0])
+def desk(ports: sockets.Ports) -> Iterator[Desk]:
+    desk = Desk(ports.control)
     yield desk
     desk.context.destroy(linger=0)
 

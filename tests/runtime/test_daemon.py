@@ -153,9 +153,8 @@ def test_a_second_daemon_on_the_same_ports_says_so(daemon: Daemon) -> None:
 
 
 def test_a_tick_port_in_use_is_named(
-    tmp_path: Path, small_engine: Path, video: Path, free_ports: list[int]
+    tmp_path: Path, small_engine: Path, video: Path, ports: Ports
 ) -> None:
-    ports = Ports(*free_ports)
     sources = {"cam_high": str(video), "cam_low": str(video)}
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", ports.actions))
@@ -168,11 +167,10 @@ def test_a_tick_port_in_use_is_named(
 
 
 def test_a_dead_camera_is_visible_refuses_arming_and_recovers(
-    tmp_path: Path, small_engine: Path, video: Path, free_ports: list[int]
+    tmp_path: Path, small_engine: Path, video: Path, ports: Ports
 ) -> None:
     import cv2
 
-    ports = Ports(*free_ports)
     _, jpeg = cv2.imencode(".jpg", np.zeros((96, 128, 3), np.uint8))
     server = MjpegServer()
     port = int(server.url("x").rsplit(":", 1)[1].split("/")[0])
@@ -245,9 +243,8 @@ def test_a_deployment_that_does_not_fit_its_engine_exits_78(
 
 
 def test_frames_of_another_size_are_refused_by_the_camera(
-    tmp_path: Path, small_engine: Path, video: Path, free_ports: list[int]
+    tmp_path: Path, small_engine: Path, video: Path, ports: Ports
 ) -> None:
-    ports = Ports(*free_ports)
     config = write_config(
         tmp_path, small_engine, ports, {"cam_high": str(video), "cam_low": str(video)}
     )
@@ -312,9 +309,8 @@ def test_without_a_daemon_the_commands_say_what_to_do(tmp_path: Path) -> None:
 
 
 def test_an_outage_is_logged_once_however_long_it_lasts(
-    tmp_path: Path, small_engine: Path, video: Path, free_ports: list[int]
+    tmp_path: Path, small_engine: Path, video: Path, ports: Ports
 ) -> None:
-    ports = Ports(*free_ports)
     sources = {"cam_high": "/dev/video63", "cam_low": str(video)}
     subject = start(write_config(tmp_path, small_engine, ports, sources), ports)
     with subject.operator() as operator:

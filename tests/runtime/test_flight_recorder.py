@@ -36,12 +36,11 @@ class Flown:
 
 
 @pytest.fixture
-def begin(tmp_path: Path, small_engine: Path, video: Path, free_ports: list[int]) -> Iterator[Any]:
+def begin(tmp_path: Path, small_engine: Path, video: Path, ports: Ports) -> Iterator[Any]:
     """Start a daemon with this `flight:` section; nothing of it survives the test."""
     begun: list[Daemon] = []
 
     def start_with(flights: Path, max_mb: int = 64) -> Flown:
-        ports = Ports(*free_ports)
         sources = {"cam_high": str(video), "cam_low": str(video)}
         section = f"flight: {{folder: {flights}, max_mb: {max_mb}}}"
         config = write_config(tmp_path, small_engine, ports, sources, section)

@@ -73,12 +73,11 @@ Watch = Callable[[float, str], AbstractContextManager[Watched]]
 
 
 @pytest.fixture
-def watch(tmp_path: Path, small_engine: Path, video: Path, free_ports: list[int]) -> Watch:
+def watch(tmp_path: Path, small_engine: Path, video: Path, ports: Ports) -> Watch:
     """`watch(webcam_period_s, settings)`: a ready daemon; nothing of it survives the block."""
 
     @contextmanager
     def watching(period_s: float, settings: str) -> Iterator[Watched]:
-        ports = Ports(*free_ports)
         with closing(Webcam(period_s)) as webcam:
             sources = {"cam_high": str(video), "cam_low": webcam.url}
             config = write_config(tmp_path, small_engine, ports, sources, settings)

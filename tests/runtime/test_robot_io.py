@@ -24,12 +24,16 @@ JOINTS = ("waist", "elbow")
 
 
 class Wire:
-    """A RobotIO with a program that sends it states; `now` is the tick's clock, moved by hand."""
+    """A RobotIO with a program that sends it states; `now` is the tick's clock, moved by hand.
 
-    def __init__(self) -> None:
+    The states come from `peer`, or at a socket of the test's own.
+    """
+
+    def __init__(self, states: zmq.Socket[bytes] | None = None) -> None:
         self.context: zmq.Context[Any] = zmq.Context()
-        self.states = self.context.socket(zmq.PAIR)
-        self.states.bind("inproc://states")
+        self.states = states or self.context.socket(zmq.PAIR)
+        if states is None:
+            self.states.bind("inproc://states")
         self.peer = self.context.socket(zmq.PAIR)
         self.peer.connect("inproc://states")
         self.actions = self.context.socket(zmq.PUB)
@@ -199,25 +203,19 @@ def test_a_flood_takes_no_more_than_a_bounded_time_a_tick(wire: Wire) -> None:
     assert wire.io.rejected == 16
 
 
-def test_over_real_sockets_the_newest_of_all_that_came_counts(free_ports: list[int]) -> None:
-    context: zmq.Context[Any] = zmq.Context()
-    try:
-        address = sockets.endpoint("127.0.0.1", free_ports[0])
-        receiver = sockets.state_receiver(context, address)
-        sender = sockets.sender(context, address)
-        wire = Wire()
-        wire.io._states = receiver
-        deadline = time.monotonic() + 10
-        while wire.io.state_ns is None and time.monotonic() < deadline:
-            wire.seq += 1
-            state = {"waist": 0.001 * wire.seq, "elbow": 0.0, "extra": 0.0}
-            message = messages.State(
-                "blue", "arm-1", clock_id(), wire.seq, 0.0, boottime_ns(), state
-            )
-            sender.send(messages.pack_state(message))
-            time.sleep(0.01)
-            wire.io.read(now_ns(), boottime_ns())
-        assert wire.io.state_ns is not None
-        wire.context.destroy(linger=0)
-    finally:
-        context.destroy(linger=0)
+def test_over_real_sockets_the_newest_of_all_that_came_counts(
+    context: zmq.Context[Any], ports: sockets.Ports
+) -> None:
+    address = sockets.endpoint("127.0.0.1", ports.state)
+    wire = Wire(sockets.state_receiver(context, address))
+    sender = sockets.sender(context, address)
+    deadline = time.monotonic() + 10
+    while wire.io.state_ns is None and time.monotonic() < deadline:
+        wire.seq += 1
+        state = {"waist": 0.001 * wire.seq, "elbow": 0.0, "extra": 0.0}
+        message = messages.State("blue", "arm-1", clock_id(), wire.seq, 0.0, boottime_ns(), state)
+        sender.send(messages.pack_state(message))
+        time.sleep(0.01)
+        wire.io.read(now_ns(), boottime_ns())
+    assert wire.io.state_ns is not None
+    wire.context.destroy(linger=0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,14 +19,9 @@ from actd.link import messages, sockets
 from actd.link.age import boottime_ns, clock_id
 from actd.mode import Mode
 from actd.sim.aloha import CAMERAS, HEIGHT, JOINTS, WIDTH
+from tests.ports import HOST, free_ports
 
 pytestmark = pytest.mark.usefixtures("drawing")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Peer:
@@ -35,16 +29,12 @@ class Peer:
 
     def __init__(self, folder: Path) -> None:
         self.video, self.sheet = folder / "run.mp4", folder / "run.png"
-        state_port, actions_port = free_port(), free_port()
+        ports = free_ports()
         self._context: zmq.Context[Any] = zmq.Context()
-        self._states = sockets.state_receiver(
-            self._context, sockets.endpoint("127.0.0.1", state_port)
-        )
-        self._actions = sockets.publisher(
-            self._context, sockets.endpoint("127.0.0.1", actions_port)
-        )
-        command = [sys.executable, "-m", "actd.sim.robot", "--state-port", str(state_port)]
-        command += ["--actions-port", str(actions_port)]
+        self._states = sockets.state_receiver(self._context, sockets.endpoint(HOST, ports.state))
+        self._actions = sockets.publisher(self._context, sockets.endpoint(HOST, ports.actions))
+        command = [sys.executable, "-m", "actd.sim.robot", "--state-port", str(ports.state)]
+        command += ["--actions-port", str(ports.actions)]
         command += ["--record", str(self.video), "--sheet", str(self.sheet)]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
