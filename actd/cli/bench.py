@@ -96,15 +96,15 @@ def _check_page(path: Path | None) -> None:
         raise UsageError(f"--report: {path}: give a file in a folder that exists")
     try:
         import actd.evaluation.speed_page  # noqa: F401
-        from actd.report.page import check_place
+        from actd.report.page import PAGE_FILE
     except ImportError as error:
         raise ActdError(f"--report needs {error.name}: pip install 'actd[report]'") from None
-    check_place(path, "--report")
+    PAGE_FILE.check_place(path, "--report")
 
 
 def _write_page(found: BenchReport, path: Path) -> None:
     from actd.evaluation.speed_page import bench_page
-    from actd.report.page import save
+    from actd.report.page import PAGE_FILE
 
-    save(bench_page(found), path)
+    PAGE_FILE.write(bench_page(found), path)
     typer.echo(f"page: {path}", err=True)

@@ -103,22 +103,23 @@ def evaluate(
 
 def _check_places(out: Path) -> None:
     """What would stop the figures is said before hours of inference, not after."""
-    from actd.report import page, record
+    from actd.report.page import PAGE_FILE
+    from actd.report.record import json_file
 
-    record.check_place(out / _FIGURES, _KIND)
-    page.check_place(out / _PAGE)
+    json_file(_KIND).check_place(out / _FIGURES)
+    PAGE_FILE.check_place(out / _PAGE)
 
 
 def _publish(found: Evaluation, draw: Draw, out: Path, as_json: bool) -> None:
     """Write the figures and the page, and print them."""
     from actd.evaluation.accuracy_table import render
     from actd.host import machine
-    from actd.report.page import save
+    from actd.report.page import PAGE_FILE
     from actd.report.record import save_json
 
     data, drawn, about = out / _FIGURES, out / _PAGE, machine()
     save_json(found.to_dict() | {"machine": about}, data, _KIND)
-    save(draw(found, about), drawn)
+    PAGE_FILE.write(draw(found, about), drawn)
     if as_json:
         typer.echo(data.read_text(encoding="utf-8"), nl=False)
     else:

@@ -106,14 +106,14 @@ def report(
     """Make a page of a run: lateness, joints, chunks, modes, limits and faults."""
     try:
         from actd.replay.page import flight_page
-        from actd.report.page import save
+        from actd.report.page import PAGE_FILE
     except ModuleNotFoundError as error:
         raise ActdError(f"report needs {error.name}: pip install 'actd[report]'") from None
     from actd.flightlog.reader import default_flights, read_flight
 
     flight = read_flight(run or default_flights())
     target = out or Path(f"{flight.settings['run']}.html")
-    save(flight_page(flight), target)
+    PAGE_FILE.write(flight_page(flight), target)
     typer.echo(f"wrote {target}")
     typer.echo(f"next: actd replay {flight.folder}")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from actd.export.parity import KIND, PAGE, PARITY_JSON, ParityReport
-from actd.report.record import is_ours
+from actd.report.record import json_file
 
 _OPTIONAL = ("jinja2", "markupsafe", "matplotlib")
 
@@ -28,7 +28,7 @@ def publish_refusal(parity_report: ParityReport, out: Path) -> list[Path]:
 def forget_refusal(out: Path, engine: str) -> None:
     """Take an older refusal of the same engine away: it has passed since."""
     data, drawn = _refusal(out, engine)
-    if is_ours(data, KIND):
+    if json_file(KIND).is_at(data):
         data.unlink()
         # written together with it, and never over a file of anyone else
         drawn.unlink(missing_ok=True)
@@ -42,10 +42,10 @@ def _write(parity_report: ParityReport, data: Path, drawn: Path) -> list[Path]:
     parity_report.save(data)
     try:
         from actd.export.parity_page import engine_page
-        from actd.report.page import save
+        from actd.report.page import PAGE_FILE
     except ModuleNotFoundError as error:
         if error.name not in _OPTIONAL:
             raise
         return [data]
-    save(engine_page(parity_report), drawn)
+    PAGE_FILE.write(engine_page(parity_report), drawn)
     return [data, drawn]

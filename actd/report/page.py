@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from actd.errors import UsageError
+from actd.report.record import OwnFile
 
-_OURS = '<meta name="generator" content="actd report">'
+PAGE_FILE = OwnFile("a page of actd", mark='<meta name="generator" content="actd report">')
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +57,3 @@ def page(title: str, lead: str, sections: Sequence[Section]) -> str:
     environment.filters["trusted"] = Markup
     environment.tests["table"] = lambda part: isinstance(part, Table)
     return environment.from_string(template).render(title=title, lead=lead, sections=sections)
-
-
-def check_place(path: Path, option: str = "--out") -> None:
-    """Raise UsageError when something that is not a page of actd is where one is to go."""
-    try:
-        ours = not path.exists() or _OURS in path.read_text("utf-8", errors="replace")[:400]
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written ({error.strerror}): choose {option}") from None
-    if not ours:
-        raise UsageError(f"{path}: exists and is not a page of actd: choose another {option}")
-
-
-def save(html: str, path: Path) -> None:
-    """Write a page; an older page in its place is replaced. Raises UsageError for anything else."""
-    check_place(path)
-    try:
-        path.write_text(html, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written ({error.strerror}): choose --out") from None

@@ -1,4 +1,4 @@
-"""Figures as JSON files that are known as actd's own.
+"""Files that are known as actd's own, and figures as such files, in JSON.
 
 Only what actd wrote before is replaced; any other file in the way is a UsageError that names it.
 """
@@ -8,12 +8,42 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from actd.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFile:
+    """A kind of file, in words such as `a page of actd`; `mark` is near the start of each."""
+
+    kind: str
+    mark: str
+
+    def is_at(self, path: Path) -> bool:
+        """Whether such a file is there. Raises OSError."""
+        return path.is_file() and self.mark in path.read_text("utf-8", errors="replace")[:400]
+
+    def check_place(self, path: Path, option: str = "--out") -> None:
+        """Raise UsageError, naming `option`, when anything else is where such a file is to go."""
+        try:
+            free = not path.exists() or self.is_at(path)
+        except OSError as error:
+            raise _unwritable(path, error, option) from None
+        if not free:
+            raise UsageError(f"{path}: exists and is not {self.kind}: choose another {option}")
+
+    def write(self, text: str, path: Path) -> None:
+        """Write such a file; an older one in its place is replaced. Raises UsageError."""
+        self.check_place(path)
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise _unwritable(path, error, "--out") from None
 
 
 def plain(value: Any) -> Any:
@@ -29,26 +59,16 @@ def plain(value: Any) -> Any:
     return int(value) if isinstance(value, np.integer) else value
 
 
+def json_file(kind: str) -> OwnFile:
+    """The files that `save_json` writes for `kind`, such as `actd eval`."""
+    return OwnFile(f"of {kind}", f'"written_by": "{kind}"')
+
+
 def save_json(content: Mapping[str, Any], path: Path, kind: str) -> None:
-    """Write `content`, marked as a file of `kind`, such as `actd eval`. Raises UsageError."""
+    """Write `content` as a `json_file`. Raises UsageError."""
     text = json.dumps({"written_by": kind, **plain(content)}, indent=1, ensure_ascii=False)
-    check_place(path, kind)
-    try:
-        path.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written ({error.strerror}): choose --out") from None
+    json_file(kind).write(text + "\n", path)
 
 
-def check_place(path: Path, kind: str) -> None:
-    """Raise UsageError when something that is not of `kind` is where such a file is to go."""
-    if path.exists() and not is_ours(path, kind):
-        raise UsageError(f"{path}: exists and is not of {kind}: choose another --out")
-
-
-def is_ours(path: Path, kind: str) -> bool:
-    """Whether the file is JSON that `save_json` wrote for `kind`."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and content.get("written_by") == kind
+def _unwritable(path: Path, error: OSError, option: str) -> UsageError:
+    return UsageError(f"{path}: cannot be written ({error.strerror}): choose another {option}")

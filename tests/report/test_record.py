@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from actd.errors import UsageError
-from actd.report.record import is_ours, plain, save_json
+from actd.report.record import json_file, plain, save_json
 
 
 def test_everything_becomes_plain_json() -> None:
@@ -23,11 +23,14 @@ def test_only_our_own_file_is_replaced(tmp_path: Path) -> None:
     save_json({"a": 1}, file, "actd eval")
     save_json({"a": 2}, file, "actd eval")
     assert json.loads(file.read_text())["a"] == 2
-    assert is_ours(file, "actd eval")
+    assert json_file("actd eval").is_at(file)
     for foreign in ('{"a": 1}', "[1]", "not json"):
         file.write_text(foreign)
         with pytest.raises(UsageError, match="not of actd eval"):
             save_json({"a": 3}, file, "actd eval")
         assert file.read_text() == foreign
-    with pytest.raises(UsageError, match="cannot be written"):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UsageError, match="not of actd eval"):
+        save_json({}, tmp_path / "folder", "actd eval")
+    with pytest.raises(UsageError, match=r"cannot be written .*: choose another --out"):
         save_json({}, tmp_path / "no" / "eval.json", "actd eval")
