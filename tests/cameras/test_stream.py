@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -13,6 +12,7 @@ from actd.cameras.config import CameraConfig
 from actd.cameras.opencv import OpenCVCamera
 from actd.errors import CameraError
 from actd.sim.mjpeg import MjpegServer
+from tests.background import repeated
 from tests.cameras.images import HEIGHT, WIDTH, halves, jpeg, number_of, numbered
 from tests.cameras.rtsp import RtspCamera
 
@@ -31,21 +31,9 @@ def read_on(camera: OpenCVCamera) -> None:
 @contextmanager
 def publishing(server: MjpegServer, name: str, image: Callable[[int], bytes]) -> Iterator[None]:
     """Publish `image(0)`, `image(1)`, ... at some 100 Hz while the block runs."""
-    done = threading.Event()
-
-    def run() -> None:
-        for number in count():
-            server.publish(name, image(number))
-            if done.wait(0.01):
-                return
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
+    numbers = count()
+    with repeated(lambda: server.publish(name, image(next(numbers))), 0.01):
         yield
-    finally:
-        done.set()
-        thread.join()
 
 
 def burnt_in(number: int) -> bytes:

@@ -10,7 +10,8 @@ import pytest
 from actd.config import Config, check_policy, load, warnings
 from actd.engine.manifest import Manifest, read_manifest
 from actd.errors import ConfigError
-from actd.policy.spec import Architecture, Feature, PolicySpec
+from actd.policy.spec import PolicySpec
+from tests.engines import policy_spec
 
 GOOD = """\
 engine: engines/mine
@@ -22,18 +23,7 @@ robot:
 cameras:
   top: {type: opencv, index_or_path: 0, width: 64, height: 48, fps: 30}
 """
-SPEC = PolicySpec(
-    inputs=(
-        Feature("observation.state", "STATE", (2,)),
-        Feature("observation.images.top", "VISUAL", (3, 48, 64)),
-    ),
-    action=Feature("action", "ACTION", (2,)),
-    chunk_size=20,
-    n_action_steps=20,
-    temporal_ensemble_coeff=None,
-    architecture=Architecture("resnet18", False, False, 64, 4, 128, "relu", 1, 1, 32),
-    trained_hz=30,
-)
+SPEC = policy_spec(2, {"top": (48, 64)}, chunk_size=20, trained_hz=30)
 
 
 def read(tmp_path: Path, text: str) -> Config:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ from actd import host
 from actd.engine.infer import infer_file
 from actd.engine.load import load_engine, version_note
 from actd.engine.manifest import read_manifest
-from actd.errors import EngineError
+from tests.engine.manifests import change, refused
 
 TOP = "observation.images.top"
 STATE = "observation.state"
@@ -28,18 +27,6 @@ def engine(engines: Path, tmp_path: Path) -> Path:
 
 def good() -> dict[str, Any]:
     return {STATE: np.zeros(3, np.float32), TOP: np.zeros((64, 96, 3), np.uint8)}
-
-
-def refused(call: Callable[[], object]) -> str:
-    with pytest.raises(EngineError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-def change(folder: Path, **values: Any) -> None:
-    file = folder / "manifest.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | values))
 
 
 DAMAGE: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {

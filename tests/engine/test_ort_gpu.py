@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,20 +11,7 @@ from actd import host
 from actd.engine import ort_gpu
 from actd.engine.load import load_engine, missing
 from actd.engine.manifest import read_manifest
-from actd.errors import EngineError
-
-
-def refused(call: Any) -> str:
-    with pytest.raises(EngineError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-def change(folder: Path, **values: Any) -> None:
-    file = folder / "manifest.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | values))
-
+from tests.engine.manifests import change, refused
 
 GPU = ("cuda", "ort-trt")
 

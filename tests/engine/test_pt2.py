@@ -13,9 +13,9 @@ from torch import nn
 
 from actd.engine import torch_runtime
 from actd.engine.pt2 import check_archive
-from actd.errors import EngineError
 from actd.export.torch_export import write_pt2
 from actd.policy.checkpoint import load_checkpoint
+from tests.engine.manifests import refused
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +23,6 @@ def archive(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("pt2") / "model.pt2"
     write_pt2(load_checkpoint(checkpoint), file)
     return file
-
-
-def refused(call: Any) -> str:
-    with pytest.raises(EngineError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def rewritten(archive: Path, out: Path, **changes: bytes) -> Path:

@@ -32,6 +32,7 @@ from actd.export.export import export_checkpoint
 from actd.policy.checkpoint import load_checkpoint
 from actd.policy.network import Policy
 from actd.policy.synthetic import synthetic
+from tests.engine.manifests import change, refused
 
 TOP, STATE = "observation.images.top", "observation.state"
 
@@ -77,20 +78,8 @@ def engine(request: pytest.FixtureRequest, built: Path) -> Iterator[Engine]:
         yield loaded
 
 
-def change(folder: Path, **values: Any) -> None:
-    file = folder / "manifest.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | values))
-
-
 def good() -> dict[str, Any]:
     return {STATE: np.zeros(3, np.float32), TOP: np.zeros((64, 96, 3), np.uint8)}
-
-
-def refused(call: Any) -> str:
-    with pytest.raises(EngineError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 # Errors in the policy's own units, on observations that calibrated nothing.

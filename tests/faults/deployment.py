@@ -6,7 +6,6 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from actd.arrays import Vector
@@ -16,6 +15,7 @@ from tests.faults.body import Servo
 from tests.faults.engine import COMPARED, GRIPPER, HEIGHT, JOINTS, WIDTH, reach
 from tests.faults.life import Bounds, Life
 from tests.ports import HOST, link_section
+from tests.videos import write_video
 
 RATE_HZ = 50
 STATE_MS, CAMERA_MS, CONTROLLER_MS = 200, 400, 300
@@ -78,17 +78,13 @@ def hull(life: Life) -> tuple[Vector, Vector]:
     return reach((_LEVELS[0] - _CODEC, _LEVELS[1] + _CODEC), (low, high))
 
 
-def write_video(folder: Path, turn_s: float) -> Path:
+def _film(folder: Path, turn_s: float) -> Path:
     """`cam_high` goes from dark to bright and back: that is the motion."""
     frames = round(turn_s * _FPS)
     middle, reach_ = sum(_LEVELS) / 2, (_LEVELS[1] - _LEVELS[0]) / 2
     levels = middle + reach_ * np.sin(2 * np.pi * np.arange(frames) / frames)
-    path = folder / "cam_high.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), _FPS, (WIDTH, HEIGHT))
-    for level in levels:
-        writer.write(np.full((HEIGHT, WIDTH, 3), level, np.uint8))
-    writer.release()
-    return path
+    images = (np.full((HEIGHT, WIDTH, 3), level, np.uint8) for level in levels)
+    return write_video(folder / "cam_high.avi", images, _FPS)
 
 
 def write_config(
@@ -97,7 +93,7 @@ def write_config(
     """Write and return actd.yaml. `webcam` is where `cam_low` is."""
     bounds = setup.bounds
     size = f"width: {WIDTH}, height: {HEIGHT}"
-    video = write_video(folder, setup.turn_s)
+    video = _film(folder, setup.turn_s)
     more = f", timeout_s: 3, detect_freeze: true, latency_ms: {LATE_MS * setup.late}"
     limits = (
         f"position: [{-bounds.position}, {bounds.position}], velocity: {bounds.velocity}, "

@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -26,6 +25,7 @@ from actd.errors import LinkError
 from actd.link import request, sockets
 from actd.link.age import boottime_ns
 from actd.mode import Mode
+from tests.background import repeated
 from tests.faults.arm import ROBOT, Arm
 from tests.faults.deployment import CAMERA_MS, LATE_MS, Setup, hull, is_free, write_config
 from tests.faults.engine import JOINTS
@@ -203,20 +203,12 @@ class Rig:
     @contextmanager
     def rival(self, place: Any) -> Iterator[None]:
         """A second program that sends the robot's state: the arm is at `place`, (joints,)."""
-        over, state = threading.Event(), dict(zip(JOINTS, map(float, place), strict=True))
-
-        def work() -> None:
-            with Robot(ROBOT, ports=self.ports) as robot:
-                while not over.wait(_STATE_S):
-                    robot.send_state(state, acting=False)
-
-        thread = threading.Thread(target=work, daemon=True)
-        thread.start()
-        try:
+        state = dict(zip(JOINTS, map(float, place), strict=True))
+        with (
+            Robot(ROBOT, ports=self.ports) as robot,
+            repeated(lambda: robot.send_state(state, acting=False), _STATE_S),
+        ):
             yield
-        finally:
-            over.set()
-            thread.join()
 
     # --- waiting
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +17,7 @@ import numpy as np
 
 from actd.runtime.channels import Channels, Shapes, open_channels
 from actd.runtime.shm import Ring
+from tests.background import repeated
 from tests.faults.engine import CHUNK, JOINTS
 from tests.faults.injections import Injection
 from tests.faults.rig import Rig
@@ -33,21 +33,17 @@ def scribble(stroke: Stroke) -> Injection:
 
     @contextmanager
     def inject(rig: Rig) -> Iterator[None]:
-        over, chance, ring = threading.Event(), random.Random(1), _plan_ring(rig)
+        chance, ring = random.Random(1), _plan_ring(rig)
+        strokes: list[int] = []
 
         def work() -> None:
-            while not over.wait(0.001):
-                stroke(ring, chance)
-                strokes.append(1)
+            stroke(ring, chance)
+            strokes.append(1)
 
-        strokes: list[int] = []
-        thread = threading.Thread(target=work, daemon=True)
-        thread.start()
         try:
-            yield
+            with repeated(work, 0.001):
+                yield
         finally:
-            over.set()
-            thread.join()
             os.close(ring.fd)
         rig.notes.append(f"{len(strokes)} records spoilt")
         if not strokes:

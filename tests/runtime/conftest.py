@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 import psutil
 import pytest
@@ -20,6 +19,7 @@ from actd.errors import LinkError
 from actd.link.messages import Action
 from actd.link.sockets import Ports
 from tests.ports import link_section
+from tests.videos import write_video
 
 ROBOT = "test-robot"
 JOINTS = [f"j{index}" for index in range(14)]
@@ -41,7 +41,7 @@ class Daemon:
         return Robot(ROBOT, ports=self.ports)
 
     def wait_ready(self, timeout_s: float = 30) -> None:
-        wait_until(self._is_ready, "the daemon to be ready", timeout_s)
+        wait_until(self.is_ready, "the daemon to be ready", timeout_s)
         self.processes = psutil.Process(self.process.pid).children(recursive=True)
 
     def child(self, role: str) -> psutil.Process:
@@ -60,7 +60,7 @@ class Daemon:
         _, alive = psutil.wait_procs(self.processes, timeout=5)
         return [" ".join(process.cmdline()) for process in alive]
 
-    def _is_ready(self) -> bool:
+    def is_ready(self) -> bool:
         if self.process.poll() is not None:
             raise AssertionError(f"the daemon ended: {self.finish()[1]}")
         try:
@@ -101,12 +101,8 @@ class Arm:
 
 @pytest.fixture(scope="session")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("video") / "frames.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30, (128, 96))
-    for index in range(90):
-        writer.write(np.full((96, 128, 3), 2 * index, np.uint8))
-    writer.release()
-    return path
+    images = (np.full((96, 128, 3), 2 * index, np.uint8) for index in range(90))
+    return write_video(tmp_path_factory.mktemp("video") / "frames.avi", images)
 
 
 def write_config(  # noqa: PLR0917

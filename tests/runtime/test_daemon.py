@@ -19,6 +19,7 @@ from actd.link.sockets import Ports
 from actd.mode import Mode
 from actd.sim.mjpeg import MjpegServer
 from tests.runtime.conftest import Arm, Daemon, start, wait_until, write_config
+from tests.videos import write_video
 
 
 def armed(daemon: Daemon, arm: Arm) -> None:
@@ -178,7 +179,7 @@ def test_a_dead_camera_is_visible_refuses_arming_and_recovers(
     subject = start(write_config(tmp_path, small_engine, ports, sources), ports)
     try:
         wait_until(
-            lambda: server.publish("cam_high", jpeg.tobytes()) or subject._is_ready(), "ready", 30
+            lambda: server.publish("cam_high", jpeg.tobytes()) or subject.is_ready(), "ready", 30
         )
         subject.wait_ready()
         with subject.robot() as robot, subject.operator() as operator:
@@ -249,13 +250,7 @@ def test_frames_of_another_size_are_refused_by_the_camera(
         tmp_path, small_engine, ports, {"cam_high": str(video), "cam_low": str(video)}
     )
     config.write_text(config.read_text().replace("width: 128, height: 96, fps", "fps", 1))
-    wrong = tmp_path / "wrong.avi"
-    import cv2
-
-    writer = cv2.VideoWriter(str(wrong), cv2.VideoWriter.fourcc(*"MJPG"), 30, (64, 64))
-    for _ in range(30):
-        writer.write(np.zeros((64, 64, 3), np.uint8))
-    writer.release()
+    wrong = write_video(tmp_path / "wrong.avi", [np.zeros((64, 64, 3), np.uint8)] * 30)
     config.write_text(config.read_text().replace(str(video), str(wrong), 1))
     subject = start(config, ports)
     try:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from actd.control.staleness import MaxAge
-from actd.policy.spec import Architecture, Feature, PolicySpec
 from actd.runtime.channels import Channels, Shapes, open_channels
 from actd.runtime.observation import MissingInput, Observer, Rules, TimedObservation
+from tests.engines import policy_spec
 
 MS = 1_000_000
 START = 10**12
@@ -26,25 +26,15 @@ RULES = Rules(
 )
 
 
-def a_spec(cameras: list[str]) -> PolicySpec:
-    images = tuple(Feature(f"observation.images.{c}", "VISUAL", (3, *SIZE)) for c in cameras)
-    return PolicySpec(
-        inputs=(*images, Feature("observation.state", "STATE", (2,))),
-        action=Feature("action", "ACTION", (2,)),
-        chunk_size=5,
-        n_action_steps=5,
-        temporal_ensemble_coeff=None,
-        architecture=Architecture("resnet18", False, False, 8, 1, 8, "relu", 1, 1, 4),
-    )
-
-
 class Robot:
     """Two cameras and a state that deliver when told to; times are ms after START."""
 
     def __init__(self, rules: Rules = RULES, cameras: tuple[str, ...] = ("high", "low")) -> None:
         shapes = Shapes(dict.fromkeys(cameras, SIZE), 5, 2, 2, 0)
         self.channels: Channels = open_channels(shapes)
-        self.observer = Observer(a_spec(list(cameras)), self.channels, rules)
+        self.observer = Observer(
+            policy_spec(2, dict.fromkeys(cameras, SIZE), 5), self.channels, rules
+        )
 
     def frame(self, camera: str, t_ms: int, *, changed_ms: int | None = None) -> None:
         pixels = np.full((*SIZE, 3), t_ms % 256, np.uint8)

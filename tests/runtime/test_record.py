@@ -7,9 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from actd.datasets import open_dataset
 from actd.errors import LinkError
 from actd.link.messages import Action
 from actd.mode import Mode
+from tests.background import repeated
 from tests.runtime.conftest import JOINTS, Arm, Daemon, wait_until
 from tests.runtime.test_daemon import armed
 
@@ -38,22 +37,9 @@ def wait_for(operator: Operator, *states: str) -> dict[str, Any]:
     return recording(operator)
 
 
-@contextmanager
-def driven(arm: Arm) -> Iterator[None]:
+def driven(arm: Arm) -> AbstractContextManager[None]:
     """The arm follows in a thread, while the test does something else."""
-    over = threading.Event()
-
-    def follow() -> None:
-        while not over.is_set():
-            arm.cycle(0.1)
-
-    thread = threading.Thread(target=follow)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    return repeated(lambda: arm.cycle(0.1))
 
 
 def record_one(daemon: Daemon, arm: Arm, folder: Path) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import shutil
 import signal
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
@@ -15,6 +14,7 @@ from actd.link.sockets import Ports
 from tests.runtime.conftest import write_config
 from tests.systemd.machine import SystemdMachine, wait_until
 from tests.systemd.test_service_unit import as_shipped
+from tests.videos import write_video
 
 pytestmark = pytest.mark.systemd
 
@@ -28,10 +28,7 @@ def service(systemd_machine: SystemdMachine, small_engine: Path) -> SystemdMachi
     srv, etc = machine.root / "srv/actd", machine.root / "etc/actd"
     shutil.copytree(small_engine, srv / "engine")
     etc.mkdir(parents=True, exist_ok=True)
-    writer = cv2.VideoWriter(str(srv / "v.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 30, (128, 96))
-    for index in range(60):
-        writer.write(np.full((96, 128, 3), index, np.uint8))
-    writer.release()
+    write_video(srv / "v.avi", (np.full((96, 128, 3), index, np.uint8) for index in range(60)))
     sources = dict.fromkeys(("cam_high", "cam_low"), "/srv/actd/v.avi")
     write_config(etc, Path("/srv/actd/engine"), Ports(), sources)
     for path in (srv, etc):
