@@ -39,7 +39,7 @@ class OpenvinoEngine(StagedEngine):
 
     def __init__(self, file: Path, manifest: Manifest, threads: int | None) -> None:
         super().__init__(manifest)
-        compiled = _compile(file, manifest, threads)
+        compiled = compile_model(file, manifest, threads)
         _check_kernels(compiled, file, manifest)
         self._request: Any = compiled.create_infer_request()
         self._tensors = {f.key: self._request.get_tensor(f.key) for f in self.spec.inputs}
@@ -120,7 +120,7 @@ def core() -> Any:
     return openvino.Core()
 
 
-def _compile(file: Path, manifest: Manifest, threads: int | None) -> Any:
+def compile_model(file: Path, manifest: Manifest, threads: int | None) -> Any:
     """The compiled model, from the cache where it has been compiled before."""
     if lacking := missing("openvino"):
         raise EngineError(f"{file}: {lacking[0]}")

@@ -252,7 +252,7 @@ def test_onnxruntime_takes_the_threads_that_it_is_given(built: Path) -> None:
 def test_openvino_takes_the_threads_that_it_is_given(built: Path) -> None:
     folder = built / "openvino-fp32"
     for threads in (1, 2):
-        compiled = openvino._compile(folder / "model.onnx", read_manifest(folder), threads)
+        compiled = openvino.compile_model(folder / "model.onnx", read_manifest(folder), threads)
         assert compiled.get_property("INFERENCE_NUM_THREADS") == threads
 
 
@@ -281,14 +281,14 @@ def torch_engine(built: Path, threads: int) -> torch_runtime.TorchEngine:
 def test_openvino_really_computes_in_bfloat16(built: Path) -> None:
     file = built / "openvino-fp32" / "model.onnx"
     for name, types in (("openvino-fp32", {"f32"}), ("openvino-bf16", {"bf16"})):
-        compiled = openvino._compile(file, read_manifest(built / name), 1)
+        compiled = openvino.compile_model(file, read_manifest(built / name), 1)
         assert set(openvino.kernels(compiled)) == types
 
 
 @needs_bf16
 def test_openvino_normalises_in_float32_between_bfloat16(built: Path) -> None:
     manifest = read_manifest(built / "openvino-bf16")
-    compiled = openvino._compile(built / "openvino-fp32" / "model.onnx", manifest, 1)
+    compiled = openvino.compile_model(built / "openvino-fp32" / "model.onnx", manifest, 1)
     facts = [node.get_rt_info() for node in compiled.get_runtime_model().get_ops()]
     norms = [
         f["runtimePrecision"].astype(str) for f in facts if f["layerType"].astype(str) == "MVN"
@@ -299,7 +299,9 @@ def test_openvino_normalises_in_float32_between_bfloat16(built: Path) -> None:
 
 def test_openvino_really_computes_in_8_bits(built: Path) -> None:
     folder = built / "openvino-int8"
-    counts = openvino.kernels(openvino._compile(folder / "model.onnx", read_manifest(folder), 1))
+    counts = openvino.kernels(
+        openvino.compile_model(folder / "model.onnx", read_manifest(folder), 1)
+    )
     assert {"u8", "i8"} & set(counts)
 
 
@@ -316,7 +318,7 @@ def test_a_precision_that_was_not_followed_is_an_error(built: Path, tmp_path: Pa
     """A float32 file behind a manifest that says 8 bits is nothing that OpenVINO mentions."""
     folder = Path(shutil.copytree(built / "openvino-int8", tmp_path / "engine"))
     manifest = read_manifest(folder)
-    compiled = openvino._compile(built / "openvino-fp32" / "model.onnx", manifest, 1)
+    compiled = openvino.compile_model(built / "openvino-fp32" / "model.onnx", manifest, 1)
     with pytest.raises(EngineError, match=r"does not compute in int8 here: .* in f32"):
         openvino._check_kernels(compiled, folder / "model.onnx", manifest)
 
