@@ -54,7 +54,8 @@ def flat(settings: Mapping[str, Any], path: str) -> dict[str, str]:
         if isinstance(value, Mapping):
             rows |= flat(value, name)
         elif key.endswith("_ns"):
-            rows[name.removesuffix("_ns")] = f"{value / 1e6:g} ms"
+            times = value if isinstance(value, list) else [value]
+            rows[name.removesuffix("_ns")] = ", ".join(f"{ns / 1e6:g} ms" for ns in times)
         elif isinstance(value, list):
             rows[name] = ", ".join(map(str, value))
         else:
