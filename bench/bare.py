@@ -23,11 +23,14 @@ import numpy as np
 import zmq
 
 from actd.cameras.config import CameraConfig
+from actd.codec import encode
 from actd.engine.load import load_engine
 from actd.engine.observations import blank
 from actd.runtime import realtime
-from actd.runtime.channels import FRAME_SLOTS, frame_dtype
+from actd.runtime.camera import CameraSettings
+from actd.runtime.channels import FRAME_SLOTS, Shapes, frame_dtype
 from actd.runtime.clock import now_ns, sleep_until_ns
+from actd.runtime.cores import Placement
 from actd.runtime.schedule import Schedule, period_of
 from actd.runtime.shm import Ring
 from actd.runtime.wakeup import WakeUp
@@ -64,7 +67,7 @@ def loop(job: Mapping[str, Any]) -> None:
 
 def engine(job: Mapping[str, Any]) -> None:
     """Infer until killed."""
-    realtime.settle(job["cores"]["inference"], job["nice"]["inference"])
+    realtime.settle(Placement(tuple(job["cores"]["inference"]), job["nice"]["inference"]))
     model = load_engine(Path(job["engine"]), threads=job["threads"])
     wakeup = WakeUp()
     rings: dict[str, Ring] = {}
@@ -107,16 +110,15 @@ def _camera(
         stdout=subprocess.DEVNULL,
         pass_fds=(frames.fd, wakeup.fd),
     )
-    told = {
-        "camera": name,
-        "placement": {"cores": job["cores"]["cameras"], "nice": job["nice"]["cameras"]},
-        "size": size,
-        "config": config.model_dump(),
-        "fds": {f"frame:{name}": frames.fd, "wakeup": wakeup.fd},
-        "supervisor_pid": os.getpid(),
-    }
+    told = CameraSettings(
+        shapes=Shapes({name: (height, width)}, 0, 0, 0, 0),
+        fds={f"frame:{name}": frames.fd, "wakeup": wakeup.fd},
+        placement=Placement(tuple(job["cores"]["cameras"]), job["nice"]["cameras"]),
+        name=name,
+        config=config,
+    )
     if process.stdin is not None:
-        process.stdin.write(json.dumps(told).encode())
+        process.stdin.write(json.dumps(encode(told)).encode())
         process.stdin.close()
     return process
 

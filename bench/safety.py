@@ -30,9 +30,9 @@ from actd.control.controller import Controller, ControlSettings
 from actd.control.state import Event
 from actd.control.tick import Inputs, Output
 from actd.mode import Mode
-from actd.policy.spec import PolicySpec
+from actd.policy.spec import Architecture, Feature, PolicySpec
 from actd.resources import resource_dir
-from actd.runtime.settings import control_job, control_settings
+from actd.runtime.settings import control_settings
 from bench.trained.collect import FPS, demonstration
 from bench.trained.table import Table
 
@@ -51,32 +51,17 @@ def settings_of(robot: str, hz: float, chunk: int) -> ControlSettings:
     config = load(resource_dir("configs") / f"{robot}.yaml")
     control = config.control.model_copy(update={"policy_hz": hz, "mode": "queue"})
     joints = len(config.robot.joints)
-    spec = PolicySpec.from_dict(
-        {
-            "inputs": [{"key": "observation.state", "kind": "STATE", "shape": [joints]}],
-            "action": {"key": "action", "kind": "ACTION", "shape": [joints]},
-            "chunk_size": chunk,
-            "n_action_steps": chunk,
-            "temporal_ensemble_coeff": None,
-            "architecture": dict.fromkeys(_ARCHITECTURE, 0),
-            "trained_hz": hz,
-        }
+    spec = PolicySpec(
+        inputs=(Feature("observation.state", "STATE", (joints,)),),
+        action=Feature("action", "ACTION", (joints,)),
+        chunk_size=chunk,
+        n_action_steps=chunk,
+        temporal_ensemble_coeff=None,
+        architecture=Architecture("", False, False, 0, 0, 0, "", 0, 0, 0),
+        trained_hz=hz,
     )
-    return control_settings(control_job(config.model_copy(update={"control": control}), spec))
+    return control_settings(config.model_copy(update={"control": control}), spec)
 
-
-_ARCHITECTURE = (
-    "vision_backbone",
-    "replace_final_stride_with_dilation",
-    "pre_norm",
-    "dim_model",
-    "n_heads",
-    "dim_feedforward",
-    "feedforward_activation",
-    "n_encoder_layers",
-    "n_decoder_layers",
-    "latent_dim",
-)
 
 Change = Callable[[Inputs, int], Inputs]
 """From the inputs of a healthy tick and the time since the cause to what they are then."""

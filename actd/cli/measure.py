@@ -67,13 +67,15 @@ def latency(
 def _from_recording(run: Path | None, joint: str | None) -> list[JointDelay]:
     from actd.flightlog.reader import default_flights, read_flight
     from actd.latency.passive import joint_delays
+    from actd.runtime.run_info import run_info
 
     flight = read_flight(run or default_flights())
-    joints = flight.settings["joints"]
-    found = joint_delays(flight.ticks, flight.settings["control"], joints)
+    control = run_info(flight).control
+    found = joint_delays(flight.ticks, control)
+    joints = ", ".join(control.joints)
     chosen = [one for one in found if joint in (None, one.joint)]
     if not chosen:
-        raise UsageError(f"--joint {joint}: not in {flight.folder}: choose of {', '.join(joints)}")
+        raise UsageError(f"--joint {joint}: not in {flight.folder}: choose of {joints}")
     return chosen
 
 

@@ -110,9 +110,10 @@ def report(
     except ModuleNotFoundError as error:
         raise ActdError(f"report needs {error.name}: pip install 'actd[report]'") from None
     from actd.flightlog.reader import default_flights, read_flight
+    from actd.runtime.run_info import run_info
 
     flight = read_flight(run or default_flights())
-    target = out or Path(f"{flight.settings['run']}.html")
+    target = out or Path(f"{run_info(flight).name}.html")
     PAGE_FILE.write(flight_page(flight), target)
     typer.echo(f"wrote {target}")
     typer.echo(f"next: actd replay {flight.folder}")
@@ -203,10 +204,11 @@ def _replay_limits(source: Path, is_dataset: bool, config: Path | None, as_json:
             found = check_dataset(dataset, bounds, progress)
     else:
         from actd.flightlog.reader import read_flight
-        from actd.replay.recorded_run import other_settings, recorded_settings
+        from actd.replay.recorded_run import other_settings
+        from actd.runtime.run_info import run_info
 
         flight = read_flight(source)
-        settings = other_settings(flight, config) if config else recorded_settings(flight)
+        settings = other_settings(flight, config) if config else run_info(flight).control
         with _progress("ticks") as progress:
             found = check_flight(flight, settings, progress)
     if as_json:

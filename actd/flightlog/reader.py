@@ -50,9 +50,10 @@ class Gap(NamedTuple):
 class Flight:
     """What one run recorded.
 
-    `settings` is run.json. `ticks` and `chunks` are structured arrays, oldest first, with the
-    fields of `actd.runtime.channels.tick_dtype` and `chunk_dtype` and each record's `number` in
-    its stream, from 1. `gaps` lie between records; the oldest may be gone besides.
+    `settings` is run.json, which is `actd.runtime.run_info.RunInfo` as JSON data. `ticks` and
+    `chunks` are structured arrays, oldest first, with the fields of
+    `actd.runtime.channels.tick_dtype` and `chunk_dtype` and each record's `number` in its stream,
+    from 1. `gaps` lie between records; the oldest may be gone besides.
     """
 
     folder: Path

@@ -6,13 +6,14 @@ sender says that it was measured: `wake_ns - state_age_ns` of any tick that saw 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from actd.control.controller import ControlSettings
 from actd.latency.response import NotMeasurableError, Trace, delay
 from actd.latency.result import JointDelay
 
@@ -20,15 +21,12 @@ LEAST_MOTION = 0.01
 """A joint that was commanded over a smaller share of its range is not measured."""
 
 
-def joint_delays(
-    ticks: NDArray[Any], control: Mapping[str, Any], joints: Sequence[str]
-) -> list[JointDelay]:
-    """One result per joint, in order. `control` is as recorded: `limits` and `turn` of each."""
+def joint_delays(ticks: NDArray[Any], control: ControlSettings) -> list[JointDelay]:
+    """One result per joint, in order. `control`: what the ticks were decided with."""
     stretches = list(_stretches(ticks))
-    turns = np.array(control["turn"], np.float64)
-    ranges = np.subtract(control["limits"]["upper"], control["limits"]["lower"])
-    spans = np.where(turns > 0, turns, ranges)
-    return [_joint(stretches, j, name, spans[j], turns[j]) for j, name in enumerate(joints)]
+    turns, limits = control.turn, control.limits
+    spans = np.where(turns > 0, turns, limits.upper - limits.lower)
+    return [_joint(stretches, j, name, spans[j], turns[j]) for j, name in enumerate(control.joints)]
 
 
 def _joint(

@@ -14,12 +14,14 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Any
+from typing import IO
 
+from actd.codec import encode
 from actd.config.checks import LONGEST_STOP_S
 from actd.errors import ActdError
+from actd.runtime.control_loop import ControlLoopSettings
 
 # The longest ramp that a deployment allows, and what beginning and announcing it take.
 _END_S = LONGEST_STOP_S + 2.0
@@ -28,19 +30,19 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def tick_process(job: Mapping[str, Any]) -> Iterator[Callable[[], None]]:
-    """Start it with `job` ("tick", "control", "shapes", "fds"); on return it has ended.
+def tick_process(settings: ControlLoopSettings) -> Iterator[Callable[[], None]]:
+    """Start it; on return it has ended.
 
     Gives what must be called while something is expected of it: that raises ActdError with its
     last words where it has ended, and KeyboardInterrupt where a signal asks for the end.
     """
     with tempfile.TemporaryFile() as log, _signals() as asked:
         process = subprocess.Popen(
-            [sys.executable, "-m", "actd.runtime.process_entry", "actd.runtime.control_loop"],
+            [sys.executable, "-m", "actd.runtime.process_entry", type(settings).__module__],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=log,
-            pass_fds=tuple(job["fds"].values()),
+            pass_fds=tuple(settings.fds.values()),
             # Small arrays only: a thread pool would steal the tick's core.
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )
@@ -57,7 +59,7 @@ def tick_process(job: Mapping[str, Any]) -> Iterator[Callable[[], None]]:
         try:
             if process.stdin is not None:
                 with suppress(BrokenPipeError), process.stdin as pipe:  # ended: `check` says why
-                    pipe.write(json.dumps({**job, "supervisor_pid": os.getpid()}).encode())
+                    pipe.write(json.dumps(encode(settings)).encode())
             yield check
         finally:
             asked.to_end = True

@@ -12,7 +12,6 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 
 import numpy as np
 
@@ -27,6 +26,7 @@ from actd.mode import Mode
 from actd.runtime import cores, realtime, settings
 from actd.runtime.channels import Channels, Shapes, open_channels
 from actd.runtime.clock import now_ns
+from actd.runtime.control_loop import ControlLoopSettings
 from actd.runtime.shm import Record, Ring
 
 # The rings keep the last 1023 states and 4095 ticks.
@@ -49,8 +49,13 @@ def session(config: Config, rows: int, rows_hz: float) -> Iterator[Session]:
     process = config.process
     fifo = realtime.fifo_can_be_had(process.realtime, process.tick.priority)
     share = cores.share(os.sched_getaffinity(0), settings.asked_cores(config), fifo=fifo)
-    job = settings.step_job(config, share, secrets.token_hex(8), rows, rows_hz)
-    with tick_process(job | {"shapes": asdict(shapes), "fds": channels.fds}) as check:
+    told = ControlLoopSettings(
+        shapes=shapes,
+        fds=channels.fds,
+        tick=settings.tick_settings(config, shapes.env_dim, share, secrets.token_hex(8)),
+        control=settings.step_settings(config, rows, rows_hz),
+    )
+    with tick_process(told) as check:
         yield Session(config, channels, check, round(rows / rows_hz * 1e9))
 
 

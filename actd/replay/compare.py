@@ -122,9 +122,9 @@ def compare(
     if not compared:
         raise nothing_to_judge(flight)
     return Change(
-        run=str(flight.settings["run"]),
+        run=recording.info.name,
         joints=recording.settings.joints,
-        units=str(flight.settings["units"]),
+        units=recording.info.units,
         ticks=len(recording),
         compared=compared,
         differing=differing,

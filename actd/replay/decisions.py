@@ -119,7 +119,7 @@ def verify(flight: Flight, progress: Progress = lambda *_: None) -> Verdict:
     if first_tick is None:
         raise nothing_to_judge(flight)
     return Verdict(
-        run=str(flight.settings["run"]),
+        run=recording.info.name,
         ticks=len(recording),
         compared=compared,
         skipped=len(recording) - compared,

@@ -113,7 +113,7 @@ def check_flight(
         raise RecordingError(
             f"{flight.folder}: no armed tick in it: record a run in which the policy drives"
         )
-    return check(str(flight.settings["run"]), stretches, bounds_of(settings))
+    return check(recording.info.name, stretches, bounds_of(settings))
 
 
 def check_dataset(

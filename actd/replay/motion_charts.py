@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from actd.control.limits import Limits
 
 HEADER = (
     "joint",
@@ -27,8 +28,8 @@ class Motion:
     Every command is one control period after the one before, as the limiter sees it.
     """
 
-    def __init__(self, ticks: NDArray[Any], limits: Mapping[str, Any], period_ns: int) -> None:
-        self._limits = {key: np.array(value, dtype=np.float64) for key, value in limits.items()}
+    def __init__(self, ticks: NDArray[Any], limits: Limits, period_ns: int) -> None:
+        self._limits = limits
         self._action, self._positions = ticks["action"], ticks["positions"]
         period_s = period_ns / 1e9
         joined = (np.diff(ticks["seq"]) == 1)[:, None]
@@ -38,12 +39,11 @@ class Motion:
         turns = np.diff(np.concatenate([none, steps]), axis=0) / period_s**2
         self._acceleration = np.abs(np.concatenate([none, turns]))
         reach = 0.999
-        limit = self._limits
         self.limited: NDArray[np.bool_] = (
-            (self._action <= limit["lower"])
-            | (self._action >= limit["upper"])
-            | (self._speed >= reach * limit["velocity"])
-            | (self._acceleration >= reach * limit["acceleration"])
+            (self._action <= limits.lower)
+            | (self._action >= limits.upper)
+            | (self._speed >= reach * limits.velocity)
+            | (self._acceleration >= reach * limits.acceleration)
         )
 
     def row(self, j: int, name: str) -> tuple[str, ...]:
@@ -60,9 +60,9 @@ class Motion:
             f"{np.nanmin(action):.4g}",
             f"{np.nanmax(action):.4g}",
             f"{speed:.3g}",
-            f"{speed / self._limits['velocity'][j]:.0%}",
+            f"{speed / self._limits.velocity[j]:.0%}",
             f"{acceleration:.3g}",
-            f"{acceleration / self._limits['acceleration'][j]:.0%}",
+            f"{acceleration / self._limits.acceleration[j]:.0%}",
             f"{self.limited[:, j].mean():.2%}",
             f"{rms:.3g}",
         )

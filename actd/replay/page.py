@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from actd.codec import encode
 from actd.control.limits import Flag
 from actd.errors import RecordingError
 from actd.flightlog.reader import Flight
@@ -22,6 +23,7 @@ from actd.replay.timeline import FLAG_WORDS, moments
 from actd.report import formatting, plots
 from actd.report.page import Figure, Section, Table, page
 from actd.report.plots import Clock, Line
+from actd.runtime.run_info import run_info
 from actd.timing import percentiles
 
 _MOST_MOMENTS = 200
@@ -38,11 +40,12 @@ class _Page:
     """The flight, with what every section needs of it."""
 
     def __init__(self, flight: Flight) -> None:
-        self.settings = flight.settings
+        self.info = run_info(flight)
+        self.control = self.info.control
         self.ticks, self.chunks = flight.ticks, flight.chunks
         self.gaps = flight.gaps
-        self.joints: list[str] = list(flight.settings["joints"])
-        self.period_ns = int(flight.settings["tick"]["period_ns"])
+        self.joints = self.control.joints
+        self.period_ns = self.control.period_ns
         self.start_ns = int(self.ticks["due_ns"][0])
         self.clock = Clock(self.seconds(self.ticks["due_ns"]), self.ticks["mode"])
         self.late = percentiles(self.ticks["late_ns"])
@@ -63,7 +66,7 @@ class _Page:
             *self.cameras(),
             self.deployment(),
         ]
-        return page(f"actd run {self.settings['run']}", self.lead(), sections)
+        return page(f"actd run {self.info.name}", self.lead(), sections)
 
     @property
     def span_s(self) -> float:
@@ -97,7 +100,7 @@ class _Page:
                 yield mode, share
 
     def summary(self) -> Section:
-        started = datetime.fromtimestamp(self.settings["started_unix_s"], timezone.utc)
+        started = datetime.fromtimestamp(self.info.started_unix_s, timezone.utc)
         rows = [
             ("daemon started", f"{started:%Y-%m-%d %H:%M:%S} UTC"),
             ("recorded", f"{formatting.duration(self.span_s)}, {len(self.ticks)} ticks"),
@@ -126,7 +129,7 @@ class _Page:
         rows = {told: (flags & flag.value) != 0 for flag, told in FLAG_WORDS.items()}
         rows["slots missed"] = np.diff(self.ticks["missed"], prepend=self.ticks["missed"][0]) > 0
         chart = plots.timeline(self.clock, {name: on for name, on in rows.items() if on.any()})
-        told = moments(self.ticks, self.settings["events"])
+        told = moments(self.ticks, self.info.events)
         table = [(f"{(m.due_ns - self.start_ns) / 1e9:.2f} s", m.text) for m in told]
         title = ""
         if len(table) > _MOST_MOMENTS:
@@ -141,13 +144,13 @@ class _Page:
 
     def joint_section(self) -> Section:
         action, positions = self.ticks["action"], self.ticks["positions"]
-        motion = Motion(self.ticks, self.settings["control"]["limits"], self.period_ns)
+        motion = Motion(self.ticks, self.control.limits, self.period_ns)
         parts: list[Table | Figure] = []
         for j, name in enumerate(self.joints):
             chart = plots.joint(
                 self.clock,
                 name,
-                self.settings["units"],
+                self.info.units,
                 action[:, j],
                 positions[:, j],
                 motion.limited[:, j],
@@ -200,7 +203,7 @@ class _Page:
         times = [Line("inference", done, chunks["infer_ns"] / 1e6)]
         times += [Line("skew of the observation", done, chunks["skew_ns"] / 1e6)]
         blended = [Line("chunks", self.clock.t, self.ticks["n"].astype(np.float64))]
-        limit_ms = self.settings["control"]["max_age"]["chunk_ns"] / 1e6
+        limit_ms = self.control.max_age.chunk_ns / 1e6
         caption = f"Age of the newest chunk's observation; {limit_ms:g} ms are allowed."
         rows = [("inference", *formatting.cells(percentiles(chunks["infer_ns"])))]
         rows += [("skew of the observation", *formatting.cells(percentiles(chunks["skew_ns"])))]
@@ -244,7 +247,7 @@ class _Page:
             yield Section("Limits and conditions", [Table(rows, header=header)], note=note)
 
     def cameras(self) -> Iterator[Section]:
-        names = list(self.settings["cameras"])
+        names = list(self.info.cameras)
         if not names:
             return
         lines, rows = [], []
@@ -257,7 +260,7 @@ class _Page:
             lines.append(Line(name, self.clock.t[seen], ages[seen] / 1e6))
             still_ms = float(self.ticks["camera_unchanged_ns"][:, place].max()) / 1e6
             rows.append((name, *formatting.cells(percentiles(ages[seen])), f"{still_ms:.0f}"))
-        limit_ms = self.settings["control"]["max_age"]["camera_ns"] / 1e6
+        limit_ms = self.control.max_age.camera_ns / 1e6
         parts: list[Table | Figure] = [
             Table(rows, header=(*formatting.PERCENTILES_MS, "same image, ms"))
         ]
@@ -268,17 +271,17 @@ class _Page:
         yield Section("Cameras", parts)
 
     def deployment(self) -> Section:
-        control = self.settings["control"]
-        limits = control["limits"]
-        columns = [*limits.values(), control["start_distance"]]
+        info = encode(self.info)
+        limits = info["control"]["limits"]
+        columns = [*limits.values(), info["control"]["start_distance"]]
         per_joint = [
             (name, *(formatting.short(column[j]) for column in columns))
             for j, name in enumerate(self.joints)
         ]
         header = ("joint", *limits, "start distance")
-        parts = [Table(per_joint, header=header, title=f"Limits, in {self.settings['units']}")]
-        facts = {"actd": self.settings["actd"]}
+        parts = [Table(per_joint, header=header, title=f"Limits, in {self.info.units}")]
+        facts = {"actd": self.info.actd}
         for group in ("engine", "machine", "tick", "control"):
-            facts |= formatting.flat(self.settings[group], group)
+            facts |= formatting.flat(info[group], group)
         rows = [(key, value) for key, value in facts.items()]
         return Section("Deployment", [*parts, Table(rows, numeric=False)])

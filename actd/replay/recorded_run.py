@@ -1,6 +1,6 @@
 """A flight recording as the controller saw it: what came in at each tick, what went out.
 
-Reads a Flight; raises RecordingError where its settings are not those of a daemon's run.
+Reads a Flight; raises RecordingError where its run.json is not that of a daemon's run.
 """
 
 from __future__ import annotations
@@ -13,26 +13,24 @@ from actd.arrays import Vector
 from actd.config import check_policy, load
 from actd.control.chunks import ActionChunk
 from actd.control.controller import ControlSettings
-from actd.control.state import Event
 from actd.control.tick import Inputs, Output
-from actd.errors import ConfigError, RecordingError
+from actd.errors import ConfigError
 from actd.flightlog.reader import Flight
 from actd.mode import Mode
-from actd.policy.spec import PolicySpec
-from actd.runtime.settings import control_job, control_settings
+from actd.runtime.run_info import run_info
+from actd.runtime.settings import control_settings
 
 
 class RecordedRun:
     """Ticks by index, oldest first."""
 
     def __init__(self, flight: Flight) -> None:
-        self.settings = recorded_settings(flight)
+        self.info = run_info(flight)
+        self.settings = self.info.control
         ticks, chunks = flight.ticks, flight.chunks
         self._fields = {name: ticks[name] for name in ticks.dtype.names or ()}
         self._numbers = ticks["number"]
-        self._cameras = tuple(flight.settings["cameras"])
-        events = flight.settings["events"]
-        self._events = [None if name is None else Event(name) for name in events]
+        self._cameras = tuple(self.info.cameras)
         self._chunks = chunks
         self._chunk_index = {int(number): index for index, number in enumerate(chunks["number"])}
 
@@ -92,7 +90,7 @@ class RecordedRun:
         ages = fields["camera_ages_ns"][index].tolist()
         unchanged = fields["camera_unchanged_ns"][index].tolist()
         numbered = zip(fields["commands"][index].tolist(), fields["events"][index], strict=True)
-        events = [(number, self._events[event]) for number, event in numbered]
+        events = [(number, self.info.events[event]) for number, event in numbered]
         return Inputs(
             due_ns=self.due_ns(index),
             positions=None if np.isnan(positions).any() else positions,
@@ -126,32 +124,21 @@ class RecordedRun:
         )
 
 
-def recorded_settings(flight: Flight) -> ControlSettings:
-    """What the run decided with."""
-    try:
-        return control_settings(flight.settings["control"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise RecordingError(
-            f"{flight.folder}/run.json: control: {type(error).__name__}: {error}: recorded by "
-            "another version of actd, which can replay it"
-        ) from None
-
-
 def other_settings(flight: Flight, path: Path) -> ControlSettings:
     """What a deployment file would decide with for the recording's policy.
 
     Raises ConfigError where the file is wrong or was made for another arm, policy or rate.
     """
     config = load(path)
-    spec = PolicySpec.from_dict(flight.settings["policy"])
-    check_policy(config, spec, str(path))
-    recorded = recorded_settings(flight)
+    info = run_info(flight)
+    check_policy(config, info.policy, str(path))
+    recorded = info.control
     if tuple(config.robot.joints) != recorded.joints:
         raise ConfigError(
             f"{path}: robot.joints: found {', '.join(config.robot.joints)}, the recording has "
             f"{', '.join(recorded.joints)}: replay it with a file for the same arm"
         )
-    settings = control_settings(control_job(config, spec))
+    settings = control_settings(config, info.policy)
     if settings.period_ns != recorded.period_ns:
         raise ConfigError(
             f"{path}: control.rate_hz: found {config.control.rate_hz:g}, the recording was made "

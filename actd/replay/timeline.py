@@ -51,7 +51,7 @@ class Moment(NamedTuple):
     text: str
 
 
-def moments(ticks: NDArray[Any], events: Sequence[str | None]) -> list[Moment]:
+def moments(ticks: NDArray[Any], events: Sequence[Event | None]) -> list[Moment]:
     """All of them in order. `events` says what the numbers in `ticks["events"]` mean."""
     changed = np.flatnonzero(np.diff(ticks["mode"])) + 1
     lost = np.flatnonzero(np.diff(ticks["seq"]) != 1) + 1
@@ -67,16 +67,16 @@ def moments(ticks: NDArray[Any], events: Sequence[str | None]) -> list[Moment]:
     return found
 
 
-def _command(event: str, number: int) -> str:
-    if event == Event.FAULT.value:
+def _command(event: Event | None, number: int) -> str:
+    if event is None or event is Event.FAULT:
         return "daemon: a process ended"
-    return f"{'operator' if number else 'daemon'}: {event}"
+    return f"{'operator' if number else 'daemon'}: {event.value}"
 
 
-def _sentence(tick: Any, last: Any, events: Sequence[str | None]) -> str:
+def _sentence(tick: Any, last: Any, events: Sequence[Event | None]) -> str:
     before, after = Mode(last["mode"]), Mode(tick["mode"])
     commands = [
-        _command(str(events[event]), number)
+        _command(events[event], number)
         for event, number in zip(tick["events"].tolist(), tick["commands"].tolist(), strict=True)
         if event
     ]

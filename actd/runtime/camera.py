@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 from actd.cameras.base import Camera, Frame
 from actd.cameras.config import CameraConfig, SourceKind
@@ -38,12 +38,20 @@ _SLOW_HINTS: Mapping[SourceKind, str] = {
 }
 
 
-def run(job: Mapping[str, Any]) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraSettings(process_entry.ProcessSettings):
+    """Which camera, and what the deployment says of it."""
+
+    name: str
+    config: CameraConfig
+
+
+def run(settings: CameraSettings) -> None:
     """Deliver frames until the process is ended."""
-    name = str(job["camera"])
-    config = CameraConfig.model_validate(job["config"])
-    ring = Ring(frame_dtype(*job["size"]), FRAME_SLOTS, crc=False, fd=job["fds"][f"frame:{name}"])
-    outlet = FrameWriter(name, config, ring, WakeUp(job["fds"]["wakeup"]), tuple(job["size"]))
+    name, config, fds = settings.name, settings.config, settings.fds
+    size = settings.shapes.cameras[name]
+    ring = Ring(frame_dtype(*size), FRAME_SLOTS, crc=False, fd=fds[f"frame:{name}"])
+    outlet = FrameWriter(name, config, ring, WakeUp(fds["wakeup"]), size)
     camera = make_camera(name, config)
     pause_s = _FIRST_PAUSE_S
     process_entry.report(state="opening")

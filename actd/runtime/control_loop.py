@@ -12,13 +12,13 @@ from __future__ import annotations
 import math
 import resource
 import signal
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import zmq
 
 from actd.control.chunks import ActionChunk
-from actd.control.controller import Controller
+from actd.control.controller import Controller, ControlSettings
 from actd.control.state import Event
 from actd.control.tick import Inputs, Output
 from actd.link import messages
@@ -30,14 +30,13 @@ from actd.runtime.channels import (
     EVENTS_PER_TICK,
     NOTICE_BYTES,
     Channels,
-    Shapes,
     open_channels,
 )
 from actd.runtime.clock import boottime_ns, now_ns, sleep_until_ns, unix_s
 from actd.runtime.control_server import ControlServer
 from actd.runtime.robot_io import RobotIO, open_sockets
 from actd.runtime.schedule import Schedule, period_of
-from actd.runtime.settings import TickSettings, control_settings
+from actd.runtime.settings import TickSettings
 
 # STOP is repeated: a controller keeps only the newest message, and one may be lost.
 _STOP_TICKS_MIN = 5
@@ -50,12 +49,19 @@ _SUSPENDED_NS = 1_000_000
 _COUNT_AGAIN_NS = 1_000_000_000
 
 
-def run(job: Mapping[str, Any]) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlLoopSettings(process_entry.ProcessSettings):
+    """The tick process is placed as its `tick` says."""
+
+    tick: TickSettings
+    control: ControlSettings
+
+
+def run(settings: ControlLoopSettings) -> None:
     """Tick until a signal, then brake to rest, announce STOP and return."""
-    settings = TickSettings(**job["tick"])
-    control = control_settings(job["control"])
-    channels = open_channels(Shapes(**job["shapes"]), job["fds"])
-    granted = realtime.request(settings.realtime, settings.priority, settings.cores)
+    tick, control = settings.tick, settings.control
+    channels = open_channels(settings.shapes, settings.fds)
+    granted = realtime.request(tick.realtime, tick.priority, tick.cores)
     # Whoever leaves connections open must not use up what sockets are made of.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -64,15 +70,15 @@ def run(job: Mapping[str, Any]) -> None:
         # libzmq sends from a thread of its own: it must not wait behind inference either.
         # Below the tick: where connections flood it, it must not keep the tick waiting.
         context.set(zmq.THREAD_SCHED_POLICY, 1)
-        context.set(zmq.THREAD_PRIORITY, settings.priority - 1)
-        granted["sending_thread"] = f"fifo {settings.priority - 1}"
+        context.set(zmq.THREAD_PRIORITY, tick.priority - 1)
+        granted["sending_thread"] = f"fifo {tick.priority - 1}"
     try:
-        states, actions, orders = open_sockets(context, settings)
-        robot = RobotIO(states, actions, settings, control.limits, channels.states)
-        server = ControlServer(orders, settings.robot, settings.boot)
-        loop = Loop(Controller(control), robot, server, channels, settings)
+        states, actions, orders = open_sockets(context, tick)
+        robot = RobotIO(states, actions, tick, control, channels.states)
+        server = ControlServer(orders, tick.robot, tick.boot)
+        loop = Loop(Controller(control), robot, server, channels, tick)
         for number in _SIGNALS:
-            if number not in job["ignored"]:
+            if number not in settings.ignored:
                 signal.signal(number, loop.ask_to_stop)
         process_entry.report(state="running", realtime=granted)
         loop.run()
@@ -96,11 +102,12 @@ class Loop:
         self._server = server
         self._channels = channels
         self._settings = settings
-        self._joints = settings.joints
-        self._ttl_ms = settings.ttl_ns / 1e6
+        control = controller.settings
+        self._joints = control.joints
+        self._ttl_ms = control.ttl_ns / 1e6
         self._clock = clock_id()
         # The kernel's own timer interrupt comes at whole milliseconds of the clock.
-        first_ms = (now_ns() + 2 * settings.period_ns) // 1_000_000
+        first_ms = (now_ns() + 2 * control.period_ns) // 1_000_000
         first_ns = first_ms * 1_000_000 + 500_000
         self._schedule = Schedule(period_of(settings.rate_hz), first_ns)
         self._boot_offset_ns = boottime_ns() - now_ns()
@@ -109,7 +116,7 @@ class Loop:
         self._last_fault = channels.faults.newest
         self._infer_ms = 0.0
         self._said = ("", "", 0)
-        self._nothing = [math.nan] * len(settings.joints)
+        self._nothing = [math.nan] * len(control.joints)
         self._asked_to_stop = False
 
     def ask_to_stop(self, *_: object) -> None:

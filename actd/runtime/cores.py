@@ -17,6 +17,14 @@ _ENOUGH_FOR_ONE_TO_SPARE = 4
 
 
 @dataclass(frozen=True, slots=True)
+class Placement:
+    """Where one process runs, and how much it gives way to others."""
+
+    cores: Cores
+    nice: int
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """What the deployment says; None: automatic."""
 

@@ -18,6 +18,7 @@ import signal
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from actd.datasets.writer import DatasetWriter, Episode
 from actd.errors import RecordingError
 from actd.mode import Mode
 from actd.runtime import process_entry
-from actd.runtime.channels import Shapes, open_channels
+from actd.runtime.channels import open_channels
 from actd.runtime.clock import now_ns, sleep_until_ns
 from actd.runtime.dataset_rows import Row, Sampler
 
@@ -40,24 +41,30 @@ _BACKLOG_BYTES = 256 << 20
 _DISK_RESERVE_BYTES = 32 << 20
 
 
-def run(job: Mapping[str, Any]) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetRecorderSettings(process_entry.ProcessSettings):
+    """`path` is the dataset's folder. `cameras`: name -> feature key. `frames_max` None: no end."""
+
+    path: Path
+    task: str
+    form: Form
+    frames_max: int | None
+    cameras: Mapping[str, str]
+    period_ns: int
+
+
+def run(settings: DatasetRecorderSettings) -> None:
     """Record one episode."""
     end = End()
     signal.signal(signal.SIGTERM, end.ask)
-    channels = open_channels(Shapes(**job["shapes"]), job["fds"])
-    sizes = job["shapes"]["cameras"]
-    form = Form(
-        fps=job["fps"],
-        vectors={key: tuple(names) for key, names in job["vectors"].items()},
-        cameras={key: tuple(sizes[name]) for name, key in job["cameras"].items()},
-    )
+    channels = open_channels(settings.shapes, settings.fds)
     try:
-        with DatasetWriter(Path(job["path"]), form) as writer:
+        with DatasetWriter(settings.path, settings.form) as writer:
             _tell(state="waiting", why="nothing is commanded yet: arm", notes=writer.notes)
-            sampler = Sampler(channels, job["cameras"], job["tick_period_ns"])
-            Recorder(writer, sampler, job["task"], job["frames_max"], end).run()
+            sampler = Sampler(channels, settings.cameras, settings.period_ns)
+            Recorder(writer, sampler, settings.task, settings.frames_max, end).run()
     except OSError as error:
-        raise RecordingError(_in_words(Path(job["path"]), error)) from None
+        raise RecordingError(_in_words(settings.path, error)) from None
 
 
 class End:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from actd.config import Config
 from actd.datasets.paths import ACTION, ENVIRONMENT, STATE
+from actd.datasets.schema import Form
 from actd.engine.manifest import Manifest
 from actd.errors import RecordingError
 from actd.runtime import settings
 from actd.runtime.channels import Channels, Shapes
 from actd.runtime.cores import Share
+from actd.runtime.dataset_recorder import DatasetRecorderSettings
 from actd.runtime.process import ChildProcess
 
 _SAVE_S = 10.0
@@ -32,9 +33,15 @@ class Recording:
     def __init__(
         self, config: Config, manifest: Manifest, shapes: Shapes, channels: Channels, share: Share
     ) -> None:
+        spec = manifest.policy_spec()
         self._rate_hz = config.control.rate_hz
-        self._policy_hz = config.policy_hz(manifest.policy_spec().trained_hz)
-        self._job = _job(config, manifest, shapes, channels, share)
+        self._policy_hz = config.policy_hz(spec.trained_hz)
+        self._shapes, self._fds = shapes, channels.fds
+        self._placement = settings.placement(config, share, "recorder")
+        self._cameras = {feature.camera: feature.key for feature in spec.cameras}
+        self._vectors = {STATE: tuple(config.robot.state_names), ACTION: tuple(config.robot.joints)}
+        if shapes.env_dim:
+            self._vectors[ENVIRONMENT] = tuple(map(str, range(shapes.env_dim)))
         self._asked: dict[str, Any] = {}
         self._child: ChildProcess | None = None
         self._running: asyncio.Task[Any] | None = None
@@ -74,18 +81,21 @@ class Recording:
             )
         fps = self._fps(request.get("fps"))
         frames_max = _frames(request.get("seconds"), fps)
-        self._asked = {
-            "path": str(_folder(request)),
-            "task": _text(request, "task"),
-            "fps": fps,
-        }
-        self._child = ChildProcess(
-            "dataset recorder",
-            "dataset_recorder",
-            self._job | self._asked | {"frames_max": frames_max},
-            restart=False,
-            may_finish=True,
+        path, task = _folder(request), _text(request, "task")
+        self._asked = {"path": str(path), "task": task, "fps": fps}
+        sizes = {key: self._shapes.cameras[name] for name, key in self._cameras.items()}
+        told = DatasetRecorderSettings(
+            shapes=self._shapes,
+            fds=self._fds,
+            placement=self._placement,
+            path=path,
+            task=task,
+            form=Form(fps, self._vectors, sizes),
+            frames_max=frames_max,
+            cameras=self._cameras,
+            period_ns=round(1e9 / self._rate_hz),
         )
+        self._child = ChildProcess("dataset recorder", told, restart=False, may_finish=True)
         self._running = asyncio.create_task(self._child.run())
 
     def _stop(self, _: Mapping[str, Any]) -> None:
@@ -109,24 +119,6 @@ class Recording:
                 f"{self._rate_hz:g}: give --fps"
             )
         return round(fps)
-
-
-def _job(
-    config: Config, manifest: Manifest, shapes: Shapes, channels: Channels, share: Share
-) -> dict[str, Any]:
-    """What every recorder is told, besides what was asked for."""
-    spec = manifest.policy_spec()
-    vectors = {STATE: config.robot.state_names, ACTION: list(config.robot.joints)}
-    if shapes.env_dim:
-        vectors[ENVIRONMENT] = [str(number) for number in range(shapes.env_dim)]
-    return {
-        "shapes": asdict(shapes),
-        "fds": channels.fds,
-        "placement": settings.placement(config, share, "recorder"),
-        "vectors": vectors,
-        "tick_period_ns": round(1e9 / config.control.rate_hz),
-        "cameras": {feature.camera: feature.key for feature in spec.cameras},
-    }
 
 
 def _is_over(recording: Mapping[str, Any]) -> bool:

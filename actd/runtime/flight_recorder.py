@@ -12,13 +12,14 @@ import errno
 import signal
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from actd.errors import RecordingError
 from actd.flightlog.writer import FlightLogWriter
 from actd.runtime import process_entry
-from actd.runtime.channels import Shapes, open_channels
+from actd.runtime.channels import open_channels
 from actd.runtime.clock import now_ns
 from actd.runtime.shm import Ring
 
@@ -30,12 +31,24 @@ _LAST_NS_MAX = 1_800_000_000
 _REPORT_NS = 1_000_000_000
 
 
-def run(job: Mapping[str, Any]) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlightRecorderSettings(process_entry.ProcessSettings):
+    """`run` is the folder of this run, `run_info` what its run.json will hold; `max_bytes` bounds
+    all runs beside it.
+    """
+
+    run: Path
+    run_info: Mapping[str, Any]
+    max_bytes: int
+    period_ns: int
+
+
+def run(settings: FlightRecorderSettings) -> None:
     """Record until asked to end and the last tick is on disk."""
-    channels = open_channels(Shapes(**job["shapes"]), job["fds"])
-    log = FlightLogWriter(Path(job["run"]), job["settings"], job["max_bytes"])
+    channels = open_channels(settings.shapes, settings.fds)
+    log = FlightLogWriter(settings.run, settings.run_info, settings.max_bytes)
     rings = {"ticks": channels.ticks, "chunks": channels.chunks}
-    Recorder(log, rings, job["settings"]["tick"]["period_ns"]).run()
+    Recorder(log, rings, settings.period_ns).run()
 
 
 class Recorder:

@@ -10,20 +10,19 @@ ends motion. It is niced: the tick process goes first.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.control.staleness import MaxAge
 from actd.engine.base import Engine, Observation
 from actd.engine.load import load_engine
 from actd.engine.observations import blank
 from actd.errors import EngineError
 from actd.runtime import process_entry
-from actd.runtime.channels import Channels, Shapes, open_channels
+from actd.runtime.channels import Channels, open_channels
 from actd.runtime.clock import now_ns
 from actd.runtime.debounce import Debounce
 from actd.runtime.observation import MissingInput, Observer, Rules, TimedObservation
@@ -42,16 +41,25 @@ _WELL_AGAIN_NS = 1_000_000_000
 _NUMBER = re.compile(r"[0-9.]+")
 
 
-def run(job: Mapping[str, Any]) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferenceSettings(process_entry.ProcessSettings):
+    """`engine` is its folder, `threads` what it computes with."""
+
+    engine: Path
+    threads: int
+    joints: tuple[str, ...]
+    rules: Rules
+
+
+def run(settings: InferenceSettings) -> None:
     """Make chunks until the process is ended. Raises EngineError."""
     process_entry.report(state="loading")
-    engine = load_engine(Path(job["engine"]), threads=job["threads"])
-    channels = open_channels(Shapes(**job["shapes"]), job["fds"])
+    engine = load_engine(settings.engine, threads=settings.threads)
+    channels = open_channels(settings.shapes, settings.fds)
     usable_ns = warm_up(engine)
     process_entry.report(state="warm", usable_ms=usable_ns / 1e6)
-    rules = Rules(**{**job["rules"], "max_age": MaxAge(**job["rules"]["max_age"])})
-    maker = ChunkMaker(engine, channels, job["joints"], usable_ns)
-    observer = Observer(engine.spec, channels, rules)
+    maker = ChunkMaker(engine, channels, settings.joints, usable_ns)
+    observer = Observer(engine.spec, channels, settings.rules)
     while True:
         channels.pulse.write((now_ns(),))
         channels.wakeup.wait(_LOOK_S)

@@ -17,7 +17,9 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
+from actd.codec import encode
 from actd.runtime.clock import now_ns
+from actd.runtime.process_entry import ProcessSettings
 from actd.runtime.realtime import in_words
 
 log = logging.getLogger("actd")
@@ -28,13 +30,15 @@ _RESTART_PAUSE_S = 0.5
 
 
 class ChildProcess:
-    """One `python -m actd.runtime.<role>`, given its job on stdin and rings by descriptor."""
+    """One `python -m actd.runtime.<module>`, the module that its settings belong to.
+
+    It is given them on stdin, and rings by descriptor.
+    """
 
     def __init__(
         self,
         name: str,
-        role: str,
-        job: Mapping[str, Any],
+        settings: ProcessSettings,
         *,
         restart: bool,
         may_finish: bool = False,
@@ -45,8 +49,7 @@ class ChildProcess:
         self.restarts = 0
         self.ever: set[str] = set()
         """Every state this child has reported since the daemon started."""
-        self._role = role
-        self._job = {**job, "supervisor_pid": os.getpid()}
+        self._settings = settings
         self._restart = restart
         self._may_finish = may_finish
         self._on_death = on_death
@@ -110,17 +113,17 @@ class ChildProcess:
             sys.executable,
             "-m",
             "actd.runtime.process_entry",
-            f"actd.runtime.{self._role}",
+            type(self._settings).__module__,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            pass_fds=tuple(self._job["fds"].values()),
+            pass_fds=tuple(self._settings.fds.values()),
             # Small arrays only, outside the engine: a thread pool would steal the tick's core.
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )
         self._process = process
         if process.stdin is not None:
-            process.stdin.write(json.dumps(self._job).encode())
+            process.stdin.write(json.dumps(encode(self._settings)).encode())
             process.stdin.close()
         await asyncio.gather(self._hear(process.stdout), self._log(process.stderr))
         return await process.wait()

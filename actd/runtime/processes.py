@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
+from actd.codec import encode
 from actd.config import Config
 from actd.engine.manifest import Manifest
+from actd.flightlog.reader import default_flights
 from actd.runtime import settings
+from actd.runtime.camera import CameraSettings
 from actd.runtime.channels import Channels, Shapes
 from actd.runtime.clock import now_ns
+from actd.runtime.control_loop import ControlLoopSettings
 from actd.runtime.cores import Share
+from actd.runtime.flight_recorder import FlightRecorderSettings
+from actd.runtime.inference import InferenceSettings
 from actd.runtime.process import ChildProcess
-from actd.runtime.run_info import flight_job
+from actd.runtime.run_info import new_run
+
+_MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,45 +65,58 @@ def make_processes(
         """A process died: motion ends here, and its restart must not bring it back."""
         channels.faults.write((now_ns(),))
 
-    rings = {"shapes": asdict(shapes), "fds": channels.fds}
     spec = manifest.policy_spec()
-    tick = {
-        "tick": settings.tick_job(config, spec, share, boot),
-        "control": settings.control_job(config, spec),
-    }
-    inference = settings.inference_job(config, share.threads)
-    inference["placement"] = settings.placement(config, share, "inference")
-    flight = flight_job(config, manifest, shapes, share, boot=boot)
-    flight["placement"] = settings.placement(config, share, "recorder")
+    tick = settings.tick_settings(config, shapes.env_dim, share, boot)
+    control = settings.control_settings(config, spec)
+    run = new_run(config, manifest, shapes, tick, control)
     return Processes(
-        tick=ChildProcess("tick", "control_loop", tick | rings, restart=False),
+        tick=ChildProcess(
+            "tick",
+            ControlLoopSettings(shapes=shapes, fds=channels.fds, tick=tick, control=control),
+            restart=False,
+        ),
         inference=ChildProcess(
-            "inference", "inference", inference | rings, restart=True, on_death=disengage
+            "inference",
+            InferenceSettings(
+                shapes=shapes,
+                fds=channels.fds,
+                placement=settings.placement(config, share, "inference"),
+                engine=config.engine,
+                threads=share.threads,
+                joints=control.joints,
+                rules=settings.observation_rules(config),
+            ),
+            restart=True,
+            on_death=disengage,
         ),
         cameras={
             name: ChildProcess(
                 f"camera {name}",
-                "camera",
-                _camera_job(config, name, size, channels, share),
+                CameraSettings(
+                    shapes=shapes,
+                    fds={key: channels.fds[key] for key in (f"frame:{name}", "wakeup")},
+                    placement=settings.placement(config, share, "cameras"),
+                    name=name,
+                    config=config.cameras[name],
+                ),
                 restart=True,
                 on_death=disengage,
             )
-            for name, size in shapes.cameras.items()
+            for name in shapes.cameras
         },
-        flight=ChildProcess("flight recorder", "flight_recorder", flight | rings, restart=True)
+        flight=ChildProcess(
+            "flight recorder",
+            FlightRecorderSettings(
+                shapes=shapes,
+                fds=channels.fds,
+                placement=settings.placement(config, share, "recorder"),
+                run=(config.flight.folder or default_flights()) / run.name,
+                run_info=encode(run),
+                max_bytes=config.flight.max_mb * _MIB,
+                period_ns=control.period_ns,
+            ),
+            restart=True,
+        )
         if config.flight.enabled
         else None,
     )
-
-
-def _camera_job(
-    config: Config, name: str, size: tuple[int, int], channels: Channels, share: Share
-) -> dict[str, Any]:
-    stream = f"frame:{name}"
-    return {
-        "camera": name,
-        "placement": settings.placement(config, share, "cameras"),
-        "size": size,
-        "config": config.cameras[name].model_dump(),
-        "fds": {key: channels.fds[key] for key in (stream, "wakeup")},
-    }

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from actd.errors import ActdError
+from actd.runtime.cores import Placement
 
 Wish = Literal["require", "prefer", "off"]
 Outcome = dict[str, str]
@@ -39,11 +40,11 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _held_open: list[int] = []
 
 
-def settle(cores: Sequence[int], nice: int) -> Outcome:
+def settle(placement: Placement) -> Outcome:
     """Bind this process to its cores and give it its niceness."""
     return {
-        "cores": _try(lambda: _bind(cores)),
-        "nice": _try(lambda: _be_nice(nice)),
+        "cores": _try(lambda: _bind(placement.cores)),
+        "nice": _try(lambda: _be_nice(placement.nice)),
     }
 
 

@@ -16,7 +16,7 @@ import zmq
 
 from actd.arrays import Vector
 from actd.control.arming import plausible_range
-from actd.control.limits import Limits
+from actd.control.controller import ControlSettings
 from actd.errors import LinkError
 from actd.link import messages, sockets
 from actd.link.age import MessageAge, clock_id
@@ -42,14 +42,15 @@ class RobotIO:
         states: zmq.Socket[bytes],
         actions: zmq.Socket[bytes],
         settings: TickSettings,
-        limits: Limits,
+        control: ControlSettings,
         ring: Ring,
     ) -> None:
         self._states = states
         self._actions = actions
         self._settings = settings
-        self._limits = limits
-        low, high = plausible_range(limits)
+        self._joints = control.joints
+        self._limits = control.limits
+        low, high = plausible_range(control.limits)
         self._plausible = list(zip(low.tolist(), high.tolist(), strict=True))
         self._ring = ring
         self._age = MessageAge(clock_id())
@@ -110,14 +111,14 @@ class RobotIO:
         if message.robot not in ("", settings.robot):
             raise LinkError(f"they are of robot {message.robot!r}, this is {settings.robot}")
         self._identify(message.source, now)
-        values = _values(message.state, settings.joints)
+        values = _values(message.state, self._joints)
         state = _values(message.state, settings.state_names)
         if len(message.env) != settings.env_dim:
             raise LinkError(f"env: found {len(message.env)} values, expected {settings.env_dim}")
         for j, (value, (low, high)) in enumerate(zip(values, self._plausible, strict=True)):
             if not low <= value <= high:
                 raise LinkError(
-                    f"{settings.joints[j]} is {value:.4g}, far outside its limits "
+                    f"{self._joints[j]} is {value:.4g}, far outside its limits "
                     f"{self._limits.lower[j]:.4g} to {self._limits.upper[j]:.4g}: check the units"
                 )
         age_ns = self._age.of(message.clock, message.t_boot_ns, boot_ns)

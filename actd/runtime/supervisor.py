@@ -64,7 +64,7 @@ class Supervisor:
         process = config.process
         fifo = realtime.fifo_can_be_had(process.realtime, process.tick.priority)
         share = cores.share(os.sched_getaffinity(0), settings.asked_cores(config), fifo=fifo)
-        settled = realtime.settle(**settings.placement(config, share, "supervisor"))
+        settled = realtime.settle(settings.placement(config, share, "supervisor"))
         log.info("supervisor: %s", realtime.in_words(settled))
         boot = secrets.token_hex(8)
         self._processes = make_processes(config, manifest, shapes, self._channels, share, boot=boot)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,13 @@ from actd.latency.passive import joint_delays
 from actd.latency.response import Delay
 from actd.latency.result import JointDelay, as_json, latency_ms, lines
 from actd.runtime.channels import tick_dtype
+from tests.control.rig import settings
 from tests.report.flights import fly, record
 
 JOINTS = ["shoulder", "elbow", "gripper"]
-CONTROL = {
-    "limits": {"lower": [-3.0, -3.0, 0.0], "upper": [3.0, 3.0, 1.0]},
-    "turn": [0.0, 0.0, 0.0],
-}
+CONTROL = replace(
+    settings(joints=3, lower=[-3.0, -3.0, 0.0], upper=[3.0, 3.0, 1.0]), joints=tuple(JOINTS)
+)
 PERIOD_NS = 20_000_000
 
 
@@ -44,7 +45,7 @@ def recording(seconds: float, late_s: float) -> np.ndarray:
 
 
 def test_every_joint_that_moved_is_measured_and_the_other_refused_by_name() -> None:
-    found = joint_delays(recording(20, 0.057), CONTROL, JOINTS)
+    found = joint_delays(recording(20, 0.057), CONTROL)
     assert [joint.joint for joint in found] == JOINTS
     for joint in found[:2]:
         assert joint.delay is not None
@@ -58,10 +59,10 @@ def test_every_joint_that_moved_is_measured_and_the_other_refused_by_name() -> N
 
 def test_breaks_are_not_measured_across() -> None:
     ticks = recording(30, 0.04)
-    whole = joint_delays(ticks, CONTROL, JOINTS)[0]
+    whole = joint_delays(ticks, CONTROL)[0]
     ticks["action"][600:700] = np.nan  # not commanded
     lost = np.delete(ticks, slice(1000, 1010))
-    broken = joint_delays(lost, CONTROL, JOINTS)[0]
+    broken = joint_delays(lost, CONTROL)[0]
     assert whole.delay is not None
     assert broken.delay is not None
     assert (whole.delay.parts, broken.delay.parts) == (1, 3)
@@ -74,7 +75,7 @@ def test_states_slower_than_ticks_keep_their_own_times() -> None:
         ticks["positions"][first : first + 3] = ticks["positions"][first]
         ages = ticks["wake_ns"][first : first + 3] - ticks["wake_ns"][first]
         ticks["state_age_ns"][first : first + 3] = ages
-    found = joint_delays(ticks, CONTROL, JOINTS)[0]
+    found = joint_delays(ticks, CONTROL)[0]
     assert found.delay is not None
     assert found.delay.delay_ns == pytest.approx(40e6, abs=1e6)
 
@@ -82,7 +83,7 @@ def test_states_slower_than_ticks_keep_their_own_times() -> None:
 def test_a_recording_without_commands_says_so() -> None:
     ticks = recording(5, 0.04)
     ticks["action"] = np.nan
-    found = joint_delays(ticks, CONTROL, JOINTS)
+    found = joint_delays(ticks, CONTROL)
     with pytest.raises(ActdError, match="shoulder: nothing was commanded in this recording"):
         latency_ms(found)
 
@@ -106,8 +107,8 @@ def test_a_continuous_joint_goes_on_where_a_turn_ends() -> None:
     for field in ("action", "positions"):
         beyond = ticks[field][:, 0] + np.pi
         ticks[field][:, 0] = (beyond + np.pi) % (2 * np.pi) - np.pi
-    limits = {"lower": [-1e9, -3.0, 0.0], "upper": [1e9, 3.0, 1.0]}
-    found = joint_delays(ticks, {"limits": limits, "turn": [2 * np.pi, 0.0, 0.0]}, JOINTS)[0]
+    continuous = settings(joints=3, lower=-1e9, upper=1e9, turn=[2 * np.pi, 0.0, 0.0])
+    found = joint_delays(ticks, continuous)[0]
     assert found.delay is not None
     assert found.delay.delay_ns == pytest.approx(40e6, abs=1e6)
 

@@ -9,95 +9,48 @@ from typing import Any
 import numpy as np
 
 from actd.control.chunks import ActionChunk
-from actd.control.controller import Controller
+from actd.control.controller import Controller, ControlSettings
+from actd.control.staleness import MaxAge
 from actd.control.state import Event
 from actd.control.tick import Inputs, Output
 from actd.flightlog.format import file_dtype
 from actd.flightlog.reader import Flight
 from actd.flightlog.writer import FlightLogWriter
-from actd.runtime.channels import EVENTS, EVENTS_PER_TICK, chunk_dtype, tick_dtype
-from actd.runtime.settings import control_settings
+from actd.runtime.channels import EVENTS, EVENTS_PER_TICK
+from tests.control.rig import settings
+from tests.runs import run_json
 
 DIM, CHUNK, POLICY_HZ, PERIOD_NS = 2, 20, 25.0, 10_000_000
 CAMERA = "top"
-SPEC = {
-    "inputs": [
-        {"key": "observation.state", "kind": "STATE", "shape": [DIM]},
-        {"key": f"observation.images.{CAMERA}", "kind": "VISUAL", "shape": [3, 96, 128]},
-    ],
-    "action": {"key": "action", "kind": "ACTION", "shape": [DIM]},
-    "chunk_size": CHUNK,
-    "n_action_steps": CHUNK,
-    "temporal_ensemble_coeff": 0.01,
-    "architecture": {
-        "vision_backbone": "resnet18",
-        "replace_final_stride_with_dilation": False,
-        "pre_norm": False,
-        "dim_model": 64,
-        "n_heads": 4,
-        "dim_feedforward": 128,
-        "feedforward_activation": "relu",
-        "n_encoder_layers": 1,
-        "n_decoder_layers": 1,
-        "latent_dim": 8,
-    },
-}
 
 
-def control_job(mode: str = "temporal") -> dict[str, Any]:
-    return {
-        "joints": ["a", "b"],
-        "kinds": ["position", "position"],
-        "period_ns": PERIOD_NS,
-        "ttl_ns": 100_000_000,
-        "chunk": {
-            "mode": mode,
-            "policy_hz": POLICY_HZ,
-            "chunk_size": CHUNK,
-            "action_dim": DIM,
-            "n_action_steps": CHUNK // 2,
-            "temporal_coeff": 0.01,
-            "crossfade_ns": 100_000_000,
-            "interpolation": ["smooth", "linear"],
-            "latency_ns": [15_000_000, 15_000_000],
-        },
-        "limits": {
-            "lower": [-8.0, -8.0],
-            "upper": [8.0, 8.0],
-            "velocity": [3.0, 3.0],
-            "acceleration": [30.0, 30.0],
-        },
-        "turn": [0.0, 0.0],
-        "start_distance": [1.0, 1.0],
-        "follow_distance": [1.0, 1.0],
-        "follow_ns": 200_000_000,
-        "trained_low": ["-inf", "-inf"],
-        "trained_high": ["inf", "inf"],
-        "max_age": {
-            "state_ns": 200_000_000,
-            "camera_ns": 500_000_000,
-            "chunk_ns": 1_000_000_000,
-            "controller_ns": 500_000_000,
-            "frozen_ns": 1_000_000_000,
-            "fault_after_ns": 500_000_000,
-        },
-        "ease_in_ns": 200_000_000,
-    }
-
-
-def settings_of(mode: str = "temporal") -> dict[str, Any]:
-    """A run.json."""
-    return {
-        "schema": 1,
-        "run": "invented",
-        "joints": ["a", "b"],
-        "units": "rad",
-        "cameras": {CAMERA: [96, 128]},
-        "events": [None if event is None else event.value for event in EVENTS],
-        "control": control_job(mode),
-        "policy": SPEC,
-        "dtypes": {"ticks": tick_dtype(DIM, 1).descr, "chunks": chunk_dtype(CHUNK, DIM).descr},
-    }
+def settings_of(mode: str = "temporal") -> ControlSettings:
+    """What the invented run decides with."""
+    common = settings(
+        joints=DIM,
+        hz=1e9 / PERIOD_NS,
+        policy_hz=POLICY_HZ,
+        mode=mode,
+        chunk_size=CHUNK,
+        n_action_steps=CHUNK // 2,
+        interpolation=("smooth", "linear"),
+        latency_ns=(15_000_000, 15_000_000),
+        lower=-8.0,
+        upper=8.0,
+        velocity=3.0,
+        acceleration=30.0,
+        start_distance=1.0,
+        follow_distance=1.0,
+        max_age=MaxAge(
+            camera_ns=500_000_000,
+            chunk_ns=1_000_000_000,
+            controller_ns=500_000_000,
+            frozen_ns=1_000_000_000,
+            fault_after_ns=500_000_000,
+        ),
+        ease_in_ns=200_000_000,
+    )
+    return replace(common, joints=("a", "b"))
 
 
 @dataclass
@@ -111,7 +64,7 @@ class Invented:
     chunks: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.controller = Controller(control_settings(control_job(self.mode)))
+        self.controller = Controller(settings_of(self.mode))
         self.positions = np.zeros(DIM)
         self.chance = np.random.default_rng(7)
         self._listened = True
@@ -173,7 +126,7 @@ class Invented:
 
     @property
     def flight(self) -> Flight:
-        settings = settings_of(self.mode)
+        settings = run_json("invented", self.controller.settings, {CAMERA: (96, 128)})
         layouts = settings["dtypes"]
         ticks = np.array(self.ticks, file_dtype(layouts["ticks"]))
         chunks = np.array(self.chunks, file_dtype(layouts["chunks"]))

@@ -12,7 +12,8 @@ import pytest
 from actd.errors import ConfigError
 from actd.flightlog.reader import Flight
 from actd.replay.compare import Motion, compare
-from actd.replay.recorded_run import other_settings, recorded_settings
+from actd.replay.recorded_run import other_settings
+from actd.runtime.run_info import run_info
 from tests.replay.flights import eventful
 
 DEPLOYMENT = """
@@ -97,7 +98,7 @@ def test_another_arm_is_refused(flight: Flight, tmp_path: Path) -> None:
 def test_a_recording_that_its_own_settings_do_not_give_is_said(flight: Flight) -> None:
     ticks = flight.ticks.copy()
     ticks["action"] += 1e-9
-    change = compare(replace(flight, ticks=ticks), recorded_settings(flight))
+    change = compare(replace(flight, ticks=ticks), run_info(flight).control)
     assert not change.reproduced
     assert change.differing == 0
 

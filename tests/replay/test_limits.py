@@ -19,7 +19,7 @@ from actd.control.limits import Limits
 from actd.datasets import Dataset, DatasetWriter, Form, open_dataset
 from actd.errors import RecordingError, UsageError
 from actd.replay.limits import Bounds, at_control_rate, check, check_dataset, check_flight
-from actd.replay.recorded_run import recorded_settings
+from actd.runtime.run_info import run_info
 from tests.replay.flights import Invented, eventful
 from tests.replay.test_compare import deployment
 
@@ -89,7 +89,7 @@ def test_a_stretch_that_begins_in_motion_does_not_fire_for_it() -> None:
 
 def test_the_plans_of_a_flight_while_armed() -> None:
     flight = eventful().flight
-    report = check_flight(flight, recorded_settings(flight))
+    report = check_flight(flight, run_info(flight).control)
     assert report.stretches >= 4
     assert 200 < report.ticks < len(flight.ticks)
     assert report.seen[0].max() == pytest.approx(0.5, abs=0.1)
@@ -99,7 +99,7 @@ def test_a_flight_without_an_armed_tick_has_nothing_to_check() -> None:
     run = Invented()
     run.run(30)
     with pytest.raises(RecordingError, match="no armed tick"):
-        check_flight(run.flight, recorded_settings(run.flight))
+        check_flight(run.flight, run_info(run.flight).control)
 
 
 @pytest.mark.parametrize("interpolation", ["linear", "smooth"])

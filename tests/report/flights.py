@@ -3,81 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from actd.control.chunks import ActionChunk
-from actd.control.controller import Controller
+from actd.control.controller import Controller, ControlSettings
+from actd.control.staleness import MaxAge
 from actd.control.state import Event
 from actd.control.tick import Inputs
 from actd.flightlog.reader import Flight, Gap
 from actd.flightlog.writer import FlightLogWriter
 from actd.runtime.channels import EVENTS, chunk_dtype, tick_dtype
-from actd.runtime.settings import control_settings
+from tests.control.rig import settings
+from tests.runs import START_NS, run_json
 
-JOINTS = ["waist", "shoulder", "elbow", "gripper"]
-CAMERAS = {"cam_high": [480, 640], "cam_wrist": [480, 640]}
+JOINTS = ("waist", "shoulder", "elbow", "gripper")
+CAMERAS = {"cam_high": (480, 640), "cam_wrist": (480, 640)}
 CHUNK = 50
-START_NS = 7_000_000_000_000
 
 
-def settings(hz: float) -> dict[str, Any]:
-    """run.json of this deployment."""
+def deployed(hz: float) -> ControlSettings:
+    """What this deployment decides with."""
     n = len(JOINTS)
-    period_ns = round(1e9 / hz)
-    return {
-        "schema": 1,
-        "run": "20260112T093000Z-1f2e",
-        "actd": "0.1.0",
-        "started_unix_s": 1768210200.0,
-        "started_ns": START_NS,
-        "machine": {"node": "robot", "cpu": "A <fast> CPU & more", "cores": 2},
-        "engine": {"name": "ort-int8", "folder": "/engines/cup", "sha256": {"policy.onnx": "ab12"}},
-        "joints": JOINTS,
-        "units": "rad",
-        "cameras": CAMERAS,
-        "events": [None if event is None else event.value for event in EVENTS],
-        "control": {
-            "joints": JOINTS,
-            "kinds": ["position"] * (n - 1) + ["gripper"],
-            "period_ns": period_ns,
-            "ttl_ns": 100_000_000,
-            "chunk": {
-                "mode": "temporal",
-                "policy_hz": hz,
-                "chunk_size": CHUNK,
-                "action_dim": n,
-                "n_action_steps": CHUNK,
-                "temporal_coeff": 0.01,
-                "crossfade_ns": 200_000_000,
-                "interpolation": ["linear"] * n,
-            },
-            "limits": {
-                "lower": [-1.0] * n,
-                "upper": [1.0] * n,
-                "velocity": [1.5] * n,
-                "acceleration": [10.0] * n,
-            },
-            "turn": [0.0] * n,
-            "start_distance": [2.0] * n,
-            "follow_distance": [2.0] * (n - 1) + ["inf"],
-            "follow_ns": 200_000_000,
-            "trained_low": ["-inf"] * n,
-            "trained_high": ["inf"] * n,
-            "max_age": {
-                "state_ns": 200_000_000,
-                "camera_ns": 500_000_000,
-                "chunk_ns": 1_000_000_000,
-                "controller_ns": 500_000_000,
-                "frozen_ns": 1_000_000_000,
-                "fault_after_ns": 2_000_000_000,
-            },
-            "ease_in_ns": 1_000_000_000,
-        },
-        "tick": {"period_ns": period_ns, "realtime": "prefer", "cores": [1], "host": "127.0.0.1"},
-    }
+    common = settings(
+        joints=n,
+        hz=hz,
+        policy_hz=hz,
+        mode="temporal",
+        chunk_size=CHUNK,
+        n_action_steps=CHUNK,
+        interpolation=("linear",) * n,
+        lower=-1.0,
+        upper=1.0,
+        acceleration=10.0,
+        kinds=("position", "position", "position", "gripper"),
+        start_distance=2.0,
+        follow_distance=[2.0] * (n - 1) + [np.inf],
+        max_age=MaxAge(
+            camera_ns=500_000_000,
+            chunk_ns=1_000_000_000,
+            controller_ns=500_000_000,
+            frozen_ns=1_000_000_000,
+        ),
+        ease_in_ns=1_000_000_000,
+    )
+    return replace(common, joints=JOINTS)
 
 
 def wanted(t_s: np.ndarray) -> np.ndarray:
@@ -96,9 +68,8 @@ def fly(
 ) -> Flight:
     """A flight of this length. `commands` at tick numbers; no chunk arrives in `silent` seconds."""
     told = dict(commands or {})
-    job = settings(hz)
-    control = Controller(control_settings(job["control"]))
-    period_ns = job["tick"]["period_ns"]
+    control = Controller(deployed(hz))
+    period_ns = control.settings.period_ns
     rng = np.random.default_rng(7)
     n = max(1, round(seconds * hz))
     ticks = np.zeros(n, [("number", "<u8"), *tick_dtype(len(JOINTS), len(CAMERAS)).descr])
@@ -149,7 +120,8 @@ def fly(
             positions = (
                 positions + 0.35 * (out.action - positions) + rng.normal(0, 1e-3, len(JOINTS))
             )
-    return Flight(Path("flights/run"), job, ticks, chunks[:count], ())
+    info = run_json("20260112T093000Z-1f2e", control.settings, CAMERAS)
+    return Flight(Path("flights/run"), info, ticks, chunks[:count], ())
 
 
 def eventful() -> Flight:
@@ -161,10 +133,8 @@ def eventful() -> Flight:
 
 def record(flight: Flight, folder: Path) -> Path:
     """Write the flight to disk as the recorder does; gives the run's folder."""
-    run = folder / flight.settings["run"]
-    # The number of a record is the log's own.
-    dtypes = {"ticks": flight.ticks.dtype.descr[1:], "chunks": flight.chunks.dtype.descr[1:]}
-    log = FlightLogWriter(run, {**flight.settings, "dtypes": dtypes}, 64 << 20)
+    run = folder / flight.settings["name"]
+    log = FlightLogWriter(run, flight.settings, 64 << 20)
     log.begin()
     for stream, records in (("ticks", flight.ticks), ("chunks", flight.chunks)):
         for one in records:

@@ -21,8 +21,10 @@ from actd.mode import Mode
 from actd.replay.motion_charts import Motion
 from actd.replay.page import flight_page
 from actd.replay.timeline import FLAG_WORDS, moments
+from actd.report import formatting
 from actd.report.page import Section, Table, page
 from actd.runtime.channels import EVENTS
+from actd.runtime.run_info import run_info
 from tests.report.flights import JOINTS, eventful, fly, record, with_hole
 
 MIB = 1 << 20
@@ -99,7 +101,7 @@ def test_the_numbers_are_those_of_the_recording(flight: Flight) -> None:
 
 
 def test_the_story_of_a_run(flight: Flight) -> None:
-    told = [moment.text for moment in moments(flight.ticks, flight.settings["events"])]
+    told = [moment.text for moment in moments(flight.ticks, EVENTS)]
     assert told == [
         "recording begins in IDLE",
         "operator: arm (stays IDLE)",
@@ -119,7 +121,7 @@ def test_a_process_that_died_is_not_an_operator(flight: Flight) -> None:
     ticks = flight.ticks[:2].copy()
     ticks["mode"] = [Mode.ARMED, Mode.FAULT]
     ticks["events"][1, 0], ticks["commands"][1, 0] = EVENTS.index(Event.FAULT), 5
-    told = [moment.text for moment in moments(ticks, flight.settings["events"])]
+    told = [moment.text for moment in moments(ticks, EVENTS)]
     assert told[-1] == "daemon: a process ended (ARMED → FAULT)"
 
 
@@ -129,14 +131,14 @@ def test_every_flag_has_words() -> None:
 
 def test_a_hole_in_the_recording_is_told(flight: Flight) -> None:
     holed = with_hole(flight, 300, 40)
-    told = moments(holed.ticks, holed.settings["events"])
+    told = moments(holed.ticks, EVENTS)
     assert "40 ticks before this were not recorded" in [moment.text for moment in told]
     assert "40 ticks</td>" in flight_page(holed)
 
 
 def test_limits_are_seen_in_the_commands(flight: Flight) -> None:
-    period_ns = flight.settings["tick"]["period_ns"]
-    motion = Motion(flight.ticks, flight.settings["control"]["limits"], period_ns)
+    control = run_info(flight).control
+    motion = Motion(flight.ticks, control.limits, control.period_ns)
     shares = motion.limited.mean(axis=0)
     assert shares[JOINTS.index("shoulder")] > 0.3
     # The others wait for the shoulder; they are not at limits of their own.
@@ -156,6 +158,11 @@ def test_limits_are_seen_in_the_commands(flight: Flight) -> None:
 )
 def test_hardly_anything_recorded_is_a_page_too(subject: object) -> None:
     Outline(flight_page(subject()))  # type: ignore[operator]
+
+
+def test_times_are_told_in_ms_also_where_every_joint_has_its_own() -> None:
+    told = formatting.flat({"ttl_ns": 100_000_000, "latency_ns": [0, 15_500_000]}, "control")
+    assert told == {"control.ttl": "100 ms", "control.latency": "0 ms, 15.5 ms"}
 
 
 def test_no_camera_and_no_state() -> None:

@@ -56,8 +56,8 @@ def test_a_core_that_cannot_be_had_is_named_and_require_does_not_start() -> None
 
 def test_every_process_takes_its_place() -> None:
     code = (
-        "import json, os; from actd.runtime import realtime; "
-        f"outcome = realtime.settle([{CORE}], 7); "
+        "import json, os; from actd.runtime import cores, realtime; "
+        f"outcome = realtime.settle(cores.Placement(({CORE},), 7)); "
         "print(json.dumps([outcome, sorted(os.sched_getaffinity(0)), os.nice(0)]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

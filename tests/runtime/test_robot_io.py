@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 import zmq
 
-from actd.control.limits import Limits
 from actd.link import messages, sockets
 from actd.link.age import boottime_ns, clock_id
 from actd.runtime.channels import state_dtype
@@ -18,6 +17,7 @@ from actd.runtime.clock import now_ns
 from actd.runtime.robot_io import RobotIO
 from actd.runtime.settings import TickSettings
 from actd.runtime.shm import Ring
+from tests.control.rig import settings
 
 MS = 1_000_000
 JOINTS = ("waist", "elbow")
@@ -37,24 +37,21 @@ class Wire:
         self.peer = self.context.socket(zmq.PAIR)
         self.peer.connect("inproc://states")
         self.actions = self.context.socket(zmq.PUB)
-        settings = TickSettings(
+        tick = TickSettings(
             robot="blue",
             boot="boot-1",
             rate_hz=50.0,
-            period_ns=20 * MS,
-            ttl_ns=100 * MS,
-            joints=JOINTS,
             state_names=("elbow", "waist", "extra"),
             env_dim=0,
             realtime="off",
             priority=1,
             cores=(0,),
             host="127.0.0.1",
-            port_numbers=(1, 2, 3, 4),
+            ports=sockets.Ports(1, 2, 3, 4),
         )
-        limits = Limits(np.full(2, -3.0), np.full(2, 3.0), np.ones(2), np.ones(2))
+        control = replace(settings(lower=-3.0, upper=3.0), joints=JOINTS)
         self.ring = Ring(state_dtype(3, 0), 16)
-        self.io = RobotIO(self.states, self.actions, settings, limits, self.ring)
+        self.io = RobotIO(self.states, self.actions, tick, control, self.ring)
         self.now = 10**12
         self.boot = 5 * 10**12  # the same moment on the other clock
         self.seq = 0
