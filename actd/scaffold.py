@@ -44,7 +44,7 @@ def write_config(
         raise UsageError(f"{out}: exists already: give --force to replace it, or another --out")
     folder = Path(source)
     is_engine = (folder / MANIFEST).is_file()
-    spec = read_manifest(folder).policy_spec() if is_engine else _from_checkpoint(source, overrides)
+    spec = read_manifest(folder).spec if is_engine else _from_checkpoint(source, overrides)
     engine = engine or (folder if is_engine else Path("engines/ort-int8"))
     shipped = None if robot is None else _shipped(robot, spec)
     text = "\n".join(_lines(spec, shipped, robot or "robot", source, engine, out)) + "\n"

@@ -63,7 +63,7 @@ def write_engine(folder: Path, spec: PolicySpec, nodes: Sequence[onnx.NodeProto]
         precision="fp32",
         model="model.onnx",
         files=(record_file(folder / "model.onnx"),),
-        spec=spec.to_dict(),
+        spec=spec,
         action_std=None,
         recipe=load_recipe("ort-fp32"),
         source=Source(path="by hand", weights_sha256="0" * 64),

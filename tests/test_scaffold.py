@@ -44,7 +44,7 @@ def test_ranges_speeds_and_rate_come_from_the_training(small_engine: Path, tmp_p
     assert (joints[12].lower, joints[12].upper) == (-1.055, -0.945)
     assert (joints[13].lower, joints[13].upper) == (2047.98, 2048.42)
     assert config.control.policy_hz == 25
-    check_policy(config, manifest.policy_spec(), "actd.yaml")
+    check_policy(config, manifest.spec, "actd.yaml")
     assert warnings(config, manifest) == []
 
 
@@ -65,7 +65,7 @@ def test_the_rate_of_the_training_goes_before_the_robots_usual_one(
     assert config.robot.units.startswith("rad, grippers")
     grippers = [joint.name for joint in config.joints if joint.kind == "gripper"]
     assert grippers == ["left_gripper", "right_gripper"]
-    check_policy(config, read_manifest(engine).policy_spec(), "actd.yaml")
+    check_policy(config, read_manifest(engine).spec, "actd.yaml")
 
 
 @pytest.mark.parametrize("robot", ["aloha", None])

@@ -23,7 +23,7 @@ def config_check(config: ConfigArgument = DEFAULT_CONFIG) -> None:
     from actd.runtime.settings import chunk_words
 
     settings, manifest = prepare(config)
-    typer.echo(f"chunk: {chunk_words(settings, manifest.policy_spec())}")
+    typer.echo(f"chunk: {chunk_words(settings, manifest.spec)}")
     warn(warnings(settings, manifest))
     typer.echo(f"{config}: correct, and fits {settings.engine}; next: actd run {config}")
 

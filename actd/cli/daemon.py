@@ -98,7 +98,7 @@ def run(
 
     settings, manifest = prepare(config)
     typer.echo(f"robot: {settings.robot.name}")
-    typer.echo(f"chunk: {chunk_words(settings, manifest.policy_spec())}")
+    typer.echo(f"chunk: {chunk_words(settings, manifest.spec)}")
     warn(warnings(settings, manifest))
     if dry_run:
         typer.echo(f"{config}: fits {settings.engine}; next: actd run {config}")

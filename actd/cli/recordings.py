@@ -190,18 +190,20 @@ def _replay_settings(source: Path, config: Path, as_json: bool) -> None:
 
 
 def _replay_limits(source: Path, is_dataset: bool, config: Path | None, as_json: bool) -> None:
-    from actd.replay.limits import check_dataset, check_flight, deployed_bounds
+    from actd.replay.limits import check_dataset, check_flight
     from actd.replay.tables import limits_table
 
     if is_dataset:
         from actd.config import load
         from actd.datasets import open_dataset
+        from actd.runtime.settings import control_without_policy
 
         if config is None:
             raise UsageError(f"{source}: a dataset has no limits: give --config actd.yaml")
-        bounds, dataset = deployed_bounds(load(config)), open_dataset(source)
+        dataset = open_dataset(source)
+        settings = control_without_policy(load(config), 1, dataset.fps)
         with _progress("episodes") as progress:
-            found = check_dataset(dataset, bounds, progress)
+            found = check_dataset(dataset, settings, progress)
     else:
         from actd.flightlog.reader import read_flight
         from actd.replay.recorded_run import other_settings

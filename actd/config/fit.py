@@ -90,7 +90,7 @@ def _frame_size(camera: CameraConfig) -> tuple[int, int] | None:
 
 def warnings(config: Config, manifest: Manifest) -> list[str]:
     """What is allowed and yet often a mistake, a line for each."""
-    spec = manifest.policy_spec()
+    spec = manifest.spec
     key = spec.action.key
     exact, ranges = spec.trained_range(key) is not None, spec.likely_range(key)
     lines = []

@@ -62,7 +62,7 @@ class Candidate:
     @property
     def spec(self) -> PolicySpec:
         """What it takes and gives."""
-        return self.manifest.policy_spec() if self.manifest else self._loaded.spec
+        return self.manifest.spec if self.manifest else self._loaded.spec
 
     @cached_property
     def policy(self) -> str:

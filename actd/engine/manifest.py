@@ -121,17 +121,13 @@ class Manifest(_Model):
     precision: str
     model: str
     files: tuple[FileRecord, ...]
-    spec: dict[str, Any]
+    spec: PolicySpec
     action_std: tuple[float, ...] | None
     recipe: Recipe
     source: Source
     built: Built
     calibration: Calibration | None
     parity: RecordedParity | None
-
-    def policy_spec(self) -> PolicySpec:
-        """What the engine takes and gives."""
-        return PolicySpec.from_dict(self.spec)
 
     @property
     def published(self) -> bool:
@@ -182,17 +178,13 @@ def read_manifest(folder: Path) -> Manifest:
             f"{file}: format: {stated}, this actd reads up to {FORMAT}; update actd or {hint}"
         )
     try:
-        manifest = Manifest.model_validate(data)
-        manifest.policy_spec()
+        return Manifest.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "manifest"
         found = "" if first["type"] == "missing" else f", found {str(first['input'])[:60]!r}"
         message = first["msg"].lower()
         raise EngineError(f"{file}: {key}: {message}{found}; {hint}") from None
-    except (KeyError, TypeError, ValueError) as error:
-        raise EngineError(f"{file}: spec: not a policy ({error}); {hint}") from None
-    return manifest
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:

@@ -25,7 +25,7 @@ class StagedEngine(ABC):
 
     def __init__(self, manifest: Manifest) -> None:
         self.name = manifest.engine
-        self.spec = manifest.policy_spec()
+        self.spec = manifest.spec
         self.stages = Stages()
         self._closed = False
 

@@ -188,7 +188,7 @@ def _draft(recipe: Recipe, job: Job) -> Manifest:
         precision=recipe.precision,
         model=MODELS.get(recipe.graph, "model.onnx"),
         files=(),
-        spec=checkpoint.spec.to_dict(),
+        spec=checkpoint.spec,
         action_std=checkpoint.action_std(),
         recipe=recipe,
         source=Source(

@@ -78,7 +78,7 @@ def _ensembled(found: NDArray[np.float32], manifest: Manifest, job: Job) -> Pari
     """Errors after temporal ensembling, over every run of consecutive frames."""
     if not job.validation_frames.runs:
         return None
-    coeff = manifest.policy_spec().temporal_ensemble_coeff
+    coeff = manifest.spec.temporal_ensemble_coeff
     coeff = ACT_COEFF if coeff is None else coeff
 
     def actions(chunks: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -7,7 +7,6 @@ from its rings. So whatever ends motion in the daemon ends it here, with the sam
 
 from __future__ import annotations
 
-import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +22,7 @@ from actd.errors import ActdError, LinkError
 from actd.latency.process import tick_process
 from actd.latency.response import Times, Trace
 from actd.mode import Mode
-from actd.runtime import cores, realtime, settings
+from actd.runtime import settings
 from actd.runtime.channels import Channels, Shapes, open_channels
 from actd.runtime.clock import now_ns
 from actd.runtime.control_loop import ControlLoopSettings
@@ -46,9 +45,7 @@ def session(config: Config, rows: int, rows_hz: float) -> Iterator[Session]:
     """
     shapes = Shapes({}, rows, len(config.joints), len(config.robot.state_names), 0)
     channels = open_channels(shapes)
-    process = config.process
-    fifo = realtime.fifo_can_be_had(process.realtime, process.tick.priority)
-    share = cores.share(os.sched_getaffinity(0), settings.asked_cores(config), fifo=fifo)
+    share = settings.share_cores(config)
     told = ControlLoopSettings(
         shapes=shapes,
         fds=channels.fds,

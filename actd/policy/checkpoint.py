@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,7 +83,7 @@ class Checkpoint:
 
     def identity(self) -> str:
         """A SHA-256 of everything that its answers depend on."""
-        spec = replace(self.spec, trained_hz=None).to_dict()
+        spec = asdict(replace(self.spec, trained_hz=None))
         del spec["statistics"]  # hashed below, all of them and exactly
         rules = {"modes": dict(self.normalization), "eps": [self.eps, self.eps_added]}
         found = hashlib.sha256(json.dumps([spec, rules], sort_keys=True).encode())

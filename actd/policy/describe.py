@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,7 @@ class Description:
             "chunk_size": spec.chunk_size,
             "n_action_steps": spec.n_action_steps,
             "temporal_ensemble_coeff": spec.temporal_ensemble_coeff,
-            "architecture": spec.to_dict()["architecture"],
+            "architecture": asdict(spec.architecture),
             "parameters": self.parameters,
             "size_bytes": stored.weights.file.stat().st_size,
             "fps": spec.trained_hz,

@@ -7,9 +7,9 @@ can read it from an engine's manifest.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any, Literal
+from typing import Literal
 
 FeatureKind = Literal["STATE", "ENV", "VISUAL", "ACTION"]
 
@@ -91,6 +91,15 @@ class PolicySpec:
     trained_hz: float | None = None
     statistics: Mapping[str, FeatureStatistics] = field(default_factory=dict, compare=False)
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for statistics that are not of its features."""
+        sizes = {feature.key: feature.shape[0] for feature in (*self.vectors, self.action)}
+        for key, known in self.statistics.items():
+            size = sizes.get(key, 0)
+            for name, values in known.items():
+                if len(values) != size or not all(map(isfinite, values)):
+                    raise ValueError(f"statistics.{key}.{name}: need {size} finite numbers")
+
     @property
     def cameras(self) -> tuple[Feature, ...]:
         """The VISUAL inputs in token order."""
@@ -122,41 +131,3 @@ class PolicySpec:
             return found
         pairs = tuple(zip(known["mean"], known["std"], strict=True))
         return tuple(m - 3 * s for m, s in pairs), tuple(m + 3 * s for m, s in pairs)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON data; `from_dict` is its inverse."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> PolicySpec:
-        """Read what `to_dict` wrote. Raises KeyError/TypeError/ValueError on anything else."""
-        inputs, action = tuple(_feature(f) for f in data["inputs"]), _feature(data["action"])
-        return cls(
-            inputs=inputs,
-            action=action,
-            chunk_size=int(data["chunk_size"]),
-            n_action_steps=int(data["n_action_steps"]),
-            temporal_ensemble_coeff=data["temporal_ensemble_coeff"],
-            architecture=Architecture(**data["architecture"]),
-            trained_hz=data.get("trained_hz"),
-            statistics=_statistics(data.get("statistics", {}), (*inputs, action)),
-        )
-
-
-def _feature(data: Mapping[str, Any]) -> Feature:
-    return Feature(data["key"], data["kind"], tuple(int(n) for n in data["shape"]))
-
-
-def _statistics(data: object, features: tuple[Feature, ...]) -> dict[str, FeatureStatistics]:
-    sizes = {feature.key: feature.shape[0] for feature in features if feature.kind != "VISUAL"}
-    if not isinstance(data, Mapping) or not all(isinstance(v, Mapping) for v in data.values()):
-        raise TypeError("statistics: expected a map of maps")
-    found: dict[str, FeatureStatistics] = {
-        key: {name: tuple(map(float, values)) for name, values in known.items()}
-        for key, known in data.items()
-    }
-    for key, known in found.items():
-        for name, values in known.items():
-            if len(values) != sizes[key] or not all(map(isfinite, values)):
-                raise ValueError(f"statistics.{key}.{name}: need {sizes[key]} finite numbers")
-    return found

@@ -10,39 +10,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from actd.arrays import Vector
-from actd.config import Config
-from actd.control.chunks import ActionChunk, ChunkBuffer, ChunkSettings, interpolation
+from actd.control.chunks import ActionChunk, ChunkBuffer, ChunkSettings
 from actd.control.controller import ControlSettings
-from actd.control.interpolation import Interpolation
 from actd.control.limiter import JointLimiter
-from actd.control.limits import LIMIT_FLAGS, Kind, Limits
+from actd.control.limits import LIMIT_FLAGS, Limits
 from actd.datasets import Dataset
 from actd.errors import RecordingError
 from actd.flightlog.reader import Flight
 from actd.mode import Mode
 from actd.replay.decisions import Progress
 from actd.replay.recorded_run import RecordedRun
-from actd.runtime.settings import joint_limits
 
 PERCENTILE = 99.9
 MARGIN = 1.2
 POSITION_MARGIN = 0.05
-
-
-class Bounds(NamedTuple):
-    """What the limiter keeps to, at which period, and how joints move between rows."""
-
-    joints: tuple[str, ...]
-    kinds: tuple[Kind, ...]
-    period_ns: int
-    limits: Limits
-    interpolation: tuple[Interpolation, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,23 +73,6 @@ class LimitReport:
         }
 
 
-def deployed_bounds(config: Config) -> Bounds:
-    """What a deployment file says; it needs no engine for this."""
-    return Bounds(
-        joints=tuple(joint.name for joint in config.joints),
-        kinds=tuple(joint.kind for joint in config.joints),
-        period_ns=round(1e9 / config.control.rate_hz),
-        limits=joint_limits(config),
-        interpolation=tuple(joint.interpolation for joint in config.joints),
-    )
-
-
-def bounds_of(settings: ControlSettings) -> Bounds:
-    """What a run's settings say."""
-    between = interpolation(settings.chunk)
-    return Bounds(settings.joints, settings.kinds, settings.period_ns, settings.limits, between)
-
-
 def check_flight(
     flight: Flight, settings: ControlSettings, progress: Progress = lambda *_: None
 ) -> LimitReport:
@@ -113,14 +83,14 @@ def check_flight(
         raise RecordingError(
             f"{flight.folder}: no armed tick in it: record a run in which the policy drives"
         )
-    return check(recording.info.name, stretches, bounds_of(settings))
+    return check(recording.info.name, stretches, settings)
 
 
 def check_dataset(
-    dataset: Dataset, bounds: Bounds, progress: Progress = lambda *_: None
+    dataset: Dataset, settings: ControlSettings, progress: Progress = lambda *_: None
 ) -> LimitReport:
-    """The limits of `bounds` on the demonstrations of a dataset. Raises RecordingError."""
-    names, joints = dataset.names("action"), bounds.joints
+    """The limits of `settings` on the demonstrations of a dataset. Raises RecordingError."""
+    names, joints = dataset.names("action"), settings.joints
     if not dataset.episodes:
         raise RecordingError(f"{dataset.root}: no episode in it: record one with `actd record`")
     if len(names) != len(joints) or (set(names) == set(joints) and tuple(names) != joints):
@@ -132,20 +102,20 @@ def check_dataset(
     def stretches() -> Iterator[Vector]:
         for done, episode in enumerate(dataset.episodes):
             progress(done, len(dataset.episodes))
-            yield at_control_rate(dataset.actions(episode), dataset.fps, bounds)
+            yield at_control_rate(dataset.actions(episode), dataset.fps, settings)
         progress(len(dataset.episodes), len(dataset.episodes))
 
-    return check(str(dataset.root), stretches(), bounds)
+    return check(str(dataset.root), stretches(), settings)
 
 
-def check(source: str, stretches: Iterable[Vector], bounds: Bounds) -> LimitReport:
+def check(source: str, stretches: Iterable[Vector], settings: ControlSettings) -> LimitReport:
     """The limits on stretches of wanted motion, each (ticks, joints) at the control rate."""
     kept = list(stretches)
     ticks = sum(len(wanted) for wanted in kept)
     lowest = np.min([wanted.min(axis=0) for wanted in kept], axis=0)
     highest = np.max([wanted.max(axis=0) for wanted in kept], axis=0)
     widening = POSITION_MARGIN * (highest - lowest)
-    sizes = _rates(kept, bounds.period_ns)
+    sizes = _rates(kept, settings.period_ns)
     suggested = Limits(
         lowest - widening,
         highest + widening,
@@ -153,16 +123,16 @@ def check(source: str, stretches: Iterable[Vector], bounds: Bounds) -> LimitRepo
     )
     return LimitReport(
         source=source,
-        joints=bounds.joints,
+        joints=settings.joints,
         stretches=len(kept),
         ticks=ticks,
-        fired=_fired(kept, bounds) / ticks,
+        fired=_fired(kept, settings) / ticks,
         seen=np.array([np.maximum(-lowest, highest), *(size.max(axis=0) for size in sizes)]),
         suggested=_where_moved(suggested),
     )
 
 
-def at_control_rate(actions: NDArray[np.float32], fps: float, bounds: Bounds) -> Vector:
+def at_control_rate(actions: NDArray[np.float32], fps: float, settings: ControlSettings) -> Vector:
     """An episode's recorded actions (rows, joints) as the planner gives them, (ticks, joints)."""
     rows = len(actions)
     whole = ChunkSettings(
@@ -171,12 +141,12 @@ def at_control_rate(actions: NDArray[np.float32], fps: float, bounds: Bounds) ->
         chunk_size=rows,
         action_dim=actions.shape[1],
         n_action_steps=rows,
-        interpolation=bounds.interpolation,
+        interpolation=settings.chunk.interpolation,
     )
     buffer = ChunkBuffer(whole)
     buffer.add(ActionChunk(1, 0, actions))
-    ticks = int((rows - 1) / fps * 1e9) // bounds.period_ns + 1
-    samples = [buffer.at(tick * bounds.period_ns) for tick in range(ticks)]
+    ticks = int((rows - 1) / fps * 1e9) // settings.period_ns + 1
+    samples = [buffer.at(tick * settings.period_ns) for tick in range(ticks)]
     return np.array([sample.action for sample in samples if sample is not None])
 
 
@@ -202,10 +172,10 @@ def _where_moved(limits: Limits) -> Limits:
     return Limits(limits.lower, limits.upper, *rates)
 
 
-def _fired(stretches: Iterable[Vector], bounds: Bounds) -> Vector:
+def _fired(stretches: Iterable[Vector], settings: ControlSettings) -> Vector:
     """At how many ticks each limit acted, (3, joints)."""
-    limits, period_ns = bounds.limits, bounds.period_ns
-    limiter = JointLimiter(limits, period_ns, bounds.kinds)
+    limits, period_ns = settings.limits, settings.period_ns
+    limiter = JointLimiter(limits, period_ns, settings.kinds)
     fired: Vector = np.zeros((len(LIMIT_FLAGS), len(limits.lower)))
     for wanted in stretches:
         limiter.reset(wanted[0])

@@ -33,7 +33,7 @@ class Recording:
     def __init__(
         self, config: Config, manifest: Manifest, shapes: Shapes, channels: Channels, share: Share
     ) -> None:
-        spec = manifest.policy_spec()
+        spec = manifest.spec
         self._rate_hz = config.control.rate_hz
         self._policy_hz = config.policy_hz(spec.trained_hz)
         self._shapes, self._fds = shapes, channels.fds

@@ -16,5 +16,5 @@ def prepare(path: Path) -> tuple[Config, Manifest]:
     config = load(path)
     manifest = read_manifest(config.engine)
     check_files(config.engine, manifest)
-    check_policy(config, manifest.policy_spec(), str(path))
+    check_policy(config, manifest.spec, str(path))
     return config, manifest

@@ -40,7 +40,7 @@ class Processes:
 
 def shapes_of(manifest: Manifest) -> Shapes:
     """The record sizes that a policy needs."""
-    spec = manifest.policy_spec()
+    spec = manifest.spec
     return Shapes(
         cameras={f.camera: (f.boundary_shape[0], f.boundary_shape[1]) for f in spec.cameras},
         chunk_size=spec.chunk_size,
@@ -65,7 +65,7 @@ def make_processes(
         """A process died: motion ends here, and its restart must not bring it back."""
         channels.faults.write((now_ns(),))
 
-    spec = manifest.policy_spec()
+    spec = manifest.spec
     tick = settings.tick_settings(config, shapes.env_dim, share, boot)
     control = settings.control_settings(config, spec)
     run = new_run(config, manifest, shapes, tick, control)

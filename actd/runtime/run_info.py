@@ -87,7 +87,7 @@ def new_run(
             "folder": str(config.engine),
             "sha256": {file.name: file.sha256 for file in manifest.files},
         },
-        policy=manifest.policy_spec(),
+        policy=manifest.spec,
         units=config.robot.units,
         cameras=shapes.cameras,
         events=EVENTS,

@@ -5,6 +5,7 @@ The tick process has its settings' types from here without importing the configu
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -16,9 +17,9 @@ from actd.control.interpolation import Interpolation
 from actd.control.limits import Limits
 from actd.control.staleness import MaxAge
 from actd.link.sockets import Ports
-from actd.runtime.cores import Asked, Placement, Share
+from actd.runtime.cores import Asked, Placement, Share, share
 from actd.runtime.observation import Rules
-from actd.runtime.realtime import Wish
+from actd.runtime.realtime import Wish, fifo_can_be_had
 
 if TYPE_CHECKING:
     from actd.config import Config
@@ -69,24 +70,23 @@ def tick_settings(config: Config, env_dim: int, share: Share, boot: str) -> Tick
 
 def control_settings(config: Config, spec: PolicySpec) -> ControlSettings:
     """What the tick decides with. The policy fills in what the file leaves out."""
-    control, joints = config.control, config.joints
+    control = config.control
     coeff = control.temporal_coeff
     if coeff is None:
         coeff = spec.temporal_ensemble_coeff
-    chunk = ChunkSettings(
+    settings = control_without_policy(config, spec.chunk_size, config.policy_hz(spec.trained_hz))
+    chunk = replace(
+        settings.chunk,
         mode=chunk_mode(config, spec),
-        policy_hz=config.policy_hz(spec.trained_hz),
-        chunk_size=spec.chunk_size,
-        action_dim=spec.action_dim,
         n_action_steps=control.n_action_steps or spec.n_action_steps,
         temporal_coeff=ACT_COEFF if coeff is None else coeff,
         crossfade_ns=round(control.crossfade_ms * 1e6),
-        interpolation=tuple(joint.interpolation for joint in joints),
-        latency_ns=tuple(round(joint.actuation_latency_ms * 1e6) for joint in joints),
+        latency_ns=tuple(round(joint.actuation_latency_ms * 1e6) for joint in config.joints),
     )
     low, high = trained_range(config, spec)
     return replace(
-        _without_policy(config, chunk),
+        settings,
+        chunk=chunk,
         trained_low=np.array(low),
         trained_high=np.array(high),
         ease_in_ns=round(control.ease_in_ms * 1e6),
@@ -97,24 +97,18 @@ def step_settings(config: Config, rows: int, rows_hz: float) -> ControlSettings:
     """What the tick decides with for one chunk of `rows` steps without a policy, `rows_hz` per
     second, each held until the next. Only limits round them off.
     """
-    count = len(config.joints)
+    settings = control_without_policy(config, rows, rows_hz)
     held: Interpolation = "hold"
-    chunk = ChunkSettings(
-        mode="queue",
-        policy_hz=rows_hz,
-        chunk_size=rows,
-        action_dim=count,
-        n_action_steps=rows,
-        interpolation=(held,) * count,
-        max_chunks=1,
+    return replace(
+        settings,
+        chunk=replace(settings.chunk, interpolation=(held,) * len(config.joints), max_chunks=1),
+        # The chunk says itself for how long it is.
+        max_age=replace(settings.max_age, chunk_ns=0),
     )
-    settings = _without_policy(config, chunk)
-    # The chunk says itself for how long it is.
-    return replace(settings, max_age=replace(settings.max_age, chunk_ns=0))
 
 
-def _without_policy(config: Config, chunk: ChunkSettings) -> ControlSettings:
-    """Settings in which no policy has a say, but for `chunk`."""
+def control_without_policy(config: Config, rows: int, rows_hz: float) -> ControlSettings:
+    """What only the deployment says, for chunks of `rows`, `rows_hz` per second."""
     joints = config.joints
     unknown = np.full(len(joints), np.inf)
     return ControlSettings(
@@ -122,8 +116,20 @@ def _without_policy(config: Config, chunk: ChunkSettings) -> ControlSettings:
         kinds=tuple(joint.kind for joint in joints),
         period_ns=round(1e9 / config.control.rate_hz),
         ttl_ns=round(config.link.ttl_ms * 1e6),
-        chunk=chunk,
-        limits=joint_limits(config),
+        chunk=ChunkSettings(
+            mode="queue",
+            policy_hz=rows_hz,
+            chunk_size=rows,
+            action_dim=len(joints),
+            n_action_steps=rows,
+            interpolation=tuple(joint.interpolation for joint in joints),
+        ),
+        limits=Limits(
+            lower=np.array([-_ENDLESS if joint.lower is None else joint.lower for joint in joints]),
+            upper=np.array([_ENDLESS if joint.upper is None else joint.upper for joint in joints]),
+            velocity=np.array([joint.velocity for joint in joints]),
+            acceleration=np.array([joint.acceleration for joint in joints]),
+        ),
         turn=np.array([joint.turn or 0.0 for joint in joints]),
         start_distance=np.array([joint.start_distance for joint in joints]),
         follow_distance=np.array([joint.follow_distance or np.inf for joint in joints]),
@@ -132,17 +138,6 @@ def _without_policy(config: Config, chunk: ChunkSettings) -> ControlSettings:
         trained_high=unknown,
         max_age=_max_age(config),
         ease_in_ns=0,
-    )
-
-
-def joint_limits(config: Config) -> Limits:
-    """What the limiter keeps to."""
-    joints = config.joints
-    return Limits(
-        lower=np.array([-_ENDLESS if joint.lower is None else joint.lower for joint in joints]),
-        upper=np.array([_ENDLESS if joint.upper is None else joint.upper for joint in joints]),
-        velocity=np.array([joint.velocity for joint in joints]),
-        acceleration=np.array([joint.acceleration for joint in joints]),
     )
 
 
@@ -199,17 +194,19 @@ def chunk_mode(config: Config, spec: PolicySpec) -> ChunkMode:
     return "queue" if coeffs == (None, None) else "temporal"
 
 
-def asked_cores(config: Config) -> Asked:
-    """What the deployment says about cores and threads."""
+def share_cores(config: Config) -> Share:
+    """Divide the cores that this process may use, as the deployment says."""
     process = config.process
     named = {role: getattr(process, role).cores for role in ("tick", *ROLES)}
     cores = {role: tuple(found) for role, found in named.items() if found is not None}
-    return Asked(**cores, threads=process.inference.threads)
+    asked = Asked(**cores, threads=process.inference.threads)
+    fifo = fifo_can_be_had(process.realtime, process.tick.priority)
+    return share(os.sched_getaffinity(0), asked, fifo=fifo)
 
 
-def placement(config: Config, share: Share, role: Role) -> Placement:
+def placement(config: Config, shared: Share, role: Role) -> Placement:
     """Where a process of this role runs."""
-    return Placement(getattr(share, role), getattr(config.process, role).nice)
+    return Placement(getattr(shared, role), getattr(config.process, role).nice)
 
 
 def chunk_words(config: Config, spec: PolicySpec) -> str:

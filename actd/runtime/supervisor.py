@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import secrets
 import signal
 from typing import Any
@@ -24,7 +23,7 @@ from actd.config.checks import LONGEST_STOP_S
 from actd.engine.manifest import Manifest
 from actd.errors import ActdError
 from actd.link import sockets
-from actd.runtime import cores, realtime, settings
+from actd.runtime import realtime, settings
 from actd.runtime.channels import open_channels
 from actd.runtime.clock import now_ns
 from actd.runtime.dataset_recording import Recording
@@ -61,9 +60,7 @@ class Supervisor:
         shapes = shapes_of(manifest)
         self._channels = open_channels(shapes)
         self._notifier = Notifier.from_env()
-        process = config.process
-        fifo = realtime.fifo_can_be_had(process.realtime, process.tick.priority)
-        share = cores.share(os.sched_getaffinity(0), settings.asked_cores(config), fifo=fifo)
+        share = settings.share_cores(config)
         settled = realtime.settle(settings.placement(config, share, "supervisor"))
         log.info("supervisor: %s", realtime.in_words(settled))
         boot = secrets.token_hex(8)

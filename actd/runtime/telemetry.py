@@ -99,7 +99,7 @@ class Telemetry:
 
     def hello(self) -> dict[str, Any]:
         """What a controller must know before it follows the actions."""
-        config, spec = self._config, self._manifest.policy_spec()
+        config, spec = self._config, self._manifest.spec
         sizes = {f.camera: [*f.boundary_shape[:2]] for f in spec.cameras}
         return {
             "actd": __version__,

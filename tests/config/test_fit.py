@@ -95,7 +95,7 @@ def test_a_rate_that_nobody_knows_must_be_given(tmp_path: Path) -> None:
 
 def told(config: Config, manifest: Manifest, **statistics: list[float]) -> list[str]:
     spec = replace(SPEC, statistics={"action": {k: tuple(v) for k, v in statistics.items()}})
-    return warnings(config, manifest.model_copy(update={"spec": spec.to_dict()}))
+    return warnings(config, manifest.model_copy(update={"spec": spec}))
 
 
 @pytest.mark.parametrize(

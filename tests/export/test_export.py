@@ -33,7 +33,7 @@ from tests.engine.recipes import recipes_with
 def test_manifest_tells_what_was_built(engines: Path, checkpoint: Path) -> None:
     manifest = read_manifest(engines / "ort-int8")
     source = load_checkpoint(checkpoint)
-    assert manifest.policy_spec() == source.spec
+    assert manifest.spec == source.spec
     assert manifest.source.weights_sha256 == source.weights_sha256
     assert manifest.action_std == pytest.approx((0.1, 0.2, 0.3))
     assert manifest.calibration is not None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +15,14 @@ from typer.testing import CliRunner
 
 from actd.cli import app
 from actd.config import load
+from actd.control.controller import ControlSettings
 from actd.control.interpolation import Interpolation
 from actd.control.limits import Limits
 from actd.datasets import Dataset, DatasetWriter, Form, open_dataset
 from actd.errors import RecordingError, UsageError
-from actd.replay.limits import Bounds, at_control_rate, check, check_dataset, check_flight
+from actd.replay.limits import at_control_rate, check, check_dataset, check_flight
 from actd.runtime.run_info import run_info
+from tests.control import rig
 from tests.replay.flights import Invented, eventful
 from tests.replay.test_compare import deployment
 
@@ -28,15 +31,13 @@ TIMES = np.arange(0, 4, PERIOD_NS / 1e9)
 
 
 def bounds(
-    velocity: float = 10.0,
-    acceleration: float = 100.0,
-    interpolation: Interpolation = "linear",
-) -> Bounds:
-    def both(value: float) -> np.ndarray:
-        return np.full(2, value)
-
-    limits = Limits(both(-2.0), both(2.0), both(velocity), both(acceleration))
-    return Bounds(("a", "b"), ("position",) * 2, PERIOD_NS, limits, (interpolation,) * 2)
+    joints: int = 2, interpolation: Interpolation = "linear", **limits: Any
+) -> ControlSettings:
+    """Settings with these limits; of position +-2 unless told otherwise."""
+    limits = {"lower": -2.0, "upper": 2.0, "velocity": 10.0, "acceleration": 100.0} | limits
+    between = (interpolation,) * joints
+    common = rig.settings(joints=joints, hz=1e9 / PERIOD_NS, interpolation=between, **limits)
+    return replace(common, joints=("a", "b")[:joints])
 
 
 def wave(amplitude: float, hz: float) -> np.ndarray:
@@ -71,14 +72,10 @@ def test_each_limit_fires_for_its_joint_only() -> None:
 def test_limits_as_suggested_do_not_fire(amplitude: float, hz: float) -> None:
     motion = wave(amplitude, hz)
     seen = check("wave", [motion], bounds())
-    given = [getattr(seen.suggested, f.name)[:1] for f in fields(Limits)]
-    again = check(
-        "wave",
-        [motion[:, :1]],
-        Bounds(("a",), ("position",), PERIOD_NS, Limits(*given), ("linear",)),
-    )
+    suggested = {f.name: getattr(seen.suggested, f.name)[:1] for f in fields(Limits)}
+    again = check("wave", [motion[:, :1]], bounds(joints=1, **suggested))
     assert again.fired.max() <= 0.001
-    assert 1.19 < given[2] / seen.seen[1, 0] < 1.21
+    assert 1.19 < suggested["velocity"] / seen.seen[1, 0] < 1.21
     assert np.isnan(seen.suggested.velocity[1])
 
 
@@ -135,7 +132,7 @@ def test_a_dataset_is_checked_episode_by_episode(dataset: Dataset) -> None:
 
 
 def test_a_dataset_of_another_arm_is_refused(dataset: Dataset) -> None:
-    other = bounds()._replace(joints=("b", "a"))
+    other = replace(bounds(), joints=("b", "a"))
     with pytest.raises(RecordingError, match=r"robot.joints are b, a.*same order"):
         check_dataset(dataset, other)
 

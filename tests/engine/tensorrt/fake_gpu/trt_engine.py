@@ -9,6 +9,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def load() -> TrtEngine:
 
 
 def reference() -> tuple[list[dict[str, Any]], Any]:
-    keys = [feature.key for feature in read_manifest(FOLDER).policy_spec().inputs]
+    keys = [feature.key for feature in read_manifest(FOLDER).spec.inputs]
     arrays = read_npz(FOLDER / "reference.npz", [*keys, "actions"])
     count = len(arrays["actions"])
     return [{key: arrays[key][i] for key in keys} for i in range(count)], arrays["actions"]
@@ -173,7 +174,7 @@ def test_a_plan_that_tensorrt_refuses_is_an_error_with_its_words(
 
 def test_another_policys_plan_is_refused(tmp_path: Path) -> None:
     manifest = read_manifest(FOLDER)
-    spec = manifest.spec | {"chunk_size": manifest.policy_spec().chunk_size + 1}
+    spec = replace(manifest.spec, chunk_size=manifest.spec.chunk_size + 1)
     with pytest.raises(EngineError, match=r"the plan has .* the policy"):
         open_engine(FOLDER, manifest.model_copy(update={"spec": spec}))
 
