@@ -17,6 +17,9 @@ SourceKind = Literal["device", "file", "url"]
 
 URL_SCHEMES = ("http", "https", "rtsp", "rtsps")
 
+# White space, the beginning of a fragment, which no server is sent, and a % that encodes nothing.
+_NOT_IN_A_URL = re.compile(r"\s|#|%(?![0-9A-Fa-f]{2})")
+
 Pixels = Annotated[int, Field(gt=0, le=16384)]
 
 
@@ -31,7 +34,8 @@ class CameraConfig(BaseModel):
 
     type: Literal["opencv"] = "opencv"
     index_or_path: int | str = Field(
-        description="device number or /dev path, video file, or rtsp:// or http:// URL"
+        repr=False,  # a URL may hold a password
+        description="device number or /dev path, video file, or rtsp:// or http:// URL",
     )
     width: Pixels | None = None
     height: Pixels | None = None
@@ -78,6 +82,11 @@ class CameraConfig(BaseModel):
             raise ValueError(f"{scheme}:// is not supported: use one of {_listed(URL_SCHEMES)}")
         if separator:
             _check_address(scheme, rest)
+        elif ":" in str(value).partition("/")[0]:
+            raise ValueError(
+                f"not a URL: begin it with one of {_listed(URL_SCHEMES)}; or, for a file with a "
+                "colon in its name, with ./"
+            )
         return value
 
     @field_validator("fourcc")
@@ -102,28 +111,40 @@ class CameraConfig(BaseModel):
 
     @property
     def path(self) -> str:
-        """What to open: a device number becomes its /dev path, `~` the home folder."""
+        """What to open: a device number becomes its /dev path, `~` the home folder.
+
+        A URL is whole, with its password: what shows it to anyone redacts it.
+        """
         text = str(self.index_or_path)
         if text.isdecimal():
             return f"/dev/video{int(text)}"
         return str(Path(text).expanduser()) if self.kind == "file" else text
 
-    @property
-    def shown_path(self) -> str:
-        """`path` as messages and logs may show it: without the user and password of a URL."""
-        return re.sub(r"://[^/@]*@", "://", self.path)
-
 
 def _check_address(scheme: str, rest: str) -> None:
-    """Raise ValueError for a URL without a host or with a port that is no number."""
-    example = f"write it as {scheme}://HOST:PORT/PATH"
+    """Raise ValueError for a URL that can be read in two ways, or not at all.
+
+    The message has nothing of the URL in it: which part is the password is what is not known.
+    """
+    authority = re.split(r"[/?]", rest, maxsplit=1)[0]
+    if rest.count("@") > min(1, authority.count("@")) or _NOT_IN_A_URL.search(rest):
+        found = "a character that must not stand in a URL as it is"
+    elif not _has_host(scheme, authority):
+        found = "a URL without a host, or whose port is no number from 1 to 65535"
+    else:
+        return
+    raise ValueError(
+        f"{found}: write {scheme}://USER:PASSWORD@HOST:PORT/PATH in quotes, and percent-encode "
+        "what is special in it: @ as %40, # as %23, / as %2F, ? as %3F, : as %3A, % as %25"
+    )
+
+
+def _has_host(scheme: str, authority: str) -> bool:
     try:
-        address = urlsplit(f"{scheme}://{rest}")
-        host, _ = address.hostname, address.port
-    except ValueError as error:
-        raise ValueError(f"not a URL ({error}): {example}") from None
-    if not host:
-        raise ValueError(f"the URL names no host: {example}")
+        address = urlsplit(f"{scheme}://{authority}")
+        return bool(address.hostname) and address.port != 0
+    except ValueError:
+        return False
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -45,7 +45,7 @@ class DeviceSource:
         connect: Callable[[str], Capture] = open_v4l2,
     ) -> None:
         self._config = config
-        self._label = f"camera {name} ({config.shown_path})"
+        self._label = f"camera {name} ({config.path})"
         self._open_capture = connect
         self._latest: LatestImage | None = None
 

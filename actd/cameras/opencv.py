@@ -124,4 +124,4 @@ class OpenCVCamera:
 
     @property
     def _label(self) -> str:
-        return f"camera {self._name} ({self._config.shown_path})"
+        return f"camera {self._name} ({self._config.path})"

@@ -25,7 +25,7 @@ class StreamSource:
 
     def __init__(self, name: str, config: CameraConfig) -> None:
         self._config = config
-        self._label = f"camera {name} ({config.shown_path})"
+        self._label = f"camera {name} ({config.path})"
         self._latest: LatestImage | None = None
 
     def open(self) -> Image:

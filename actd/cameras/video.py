@@ -24,7 +24,7 @@ class VideoSource:
 
     def __init__(self, name: str, config: CameraConfig) -> None:
         self._config = config
-        self._label = f"camera {name} ({config.shown_path})"
+        self._label = f"camera {name} ({config.path})"
         self._capture: Capture | None = None
         self._period_ns = 0
         self._due_ns = 0

@@ -10,6 +10,7 @@ import typer
 
 from actd.cli.app import app
 from actd.cli.shared import DEFAULT_CONFIG, AsJson, ConfigArgument, warn
+from actd.redaction import redacted
 
 config_app = typer.Typer(help="Check, show and describe deployment files.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
@@ -30,11 +31,11 @@ def config_check(config: ConfigArgument = DEFAULT_CONFIG) -> None:
 
 @config_app.command("show")
 def config_show(config: ConfigArgument = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
-    """Print a deployment file with every default filled in."""
+    """Print a deployment file with every default filled in, and *** for what is secret."""
     from actd.config import load
 
     found = load(config)
-    settings = found.model_dump(mode="json")
+    settings = redacted(found.model_dump(mode="json"))
     for joint in found.joints:
         shown = settings["robot"]["joints"][joint.name]
         filled = {key: value for key, value in asdict(joint).items() if key in shown}

@@ -24,6 +24,7 @@ from actd.cli.shared import (
     show,
     warn,
 )
+from actd.redaction import RedactingFormatter
 
 
 class Realtime(str, Enum):
@@ -200,4 +201,6 @@ def _command(name: str, config: Path | None, host: str, *, trusting: bool = Fals
 def _log_to_stderr() -> None:
     # journald stamps every line itself.
     stamp = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
-    logging.basicConfig(level=logging.INFO, format=f"{stamp}%(levelname)s %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(RedactingFormatter(f"{stamp}%(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])

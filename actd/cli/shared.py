@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from actd.errors import ConfigError, UsageError
+from actd.redaction import redact
 
 if TYPE_CHECKING:
     from actd.client import Operator
@@ -89,7 +90,7 @@ def operator(config: Path | None, host: str, *, trusting: bool = False) -> Opera
 def warn(lines: Iterable[str]) -> None:
     """Print warnings where they do not mix with the answer."""
     for line in lines:
-        typer.echo(f"warning: {line}", err=True)
+        typer.echo(f"warning: {redact(line)}", err=True)
 
 
 def show(renderable: Any) -> None:

@@ -17,6 +17,8 @@ from ruamel.yaml.error import MarkedYAMLError
 from actd.config.sections import SECTIONS, Config
 from actd.errors import ConfigError
 
+_CUT_ADDRESS = "unknown key, perhaps a part of a URL: put the URL in quotes"
+
 
 def parse(path: Path) -> Any:
     """The file's map, which remembers lines and columns."""
@@ -55,9 +57,11 @@ def explain(path: Path, data: Any, item: Any) -> str:
     message = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
         message = "unknown key" + _did_you_mean(keys)
+        if "@" in str(keys[-1]):
+            return _line(path, _position(data, keys), [*keys[:-1], "***"], _CUT_ADDRESS)
     elif item["type"] == "missing":
         return _line(path, _position(data, keys), [*keys, item["loc"][-1]], _missing(item["loc"]))
-    elif "input" in item and isinstance(item["input"], (str, int, float, bool)):
+    elif _repeatable(keys) and isinstance(item.get("input"), (str, int, float, bool)):
         message = f"{message[0].lower()}{message[1:]}, found {item['input']!r}"
     return _line(path, _position(data, keys), keys, message)
 
@@ -105,6 +109,13 @@ def _position(data: Any, keys: Sequence[Any]) -> tuple[int, int]:
             line, column = mark[0] + 1, mark[1] + 1
         data = data[key]
     return line, column
+
+
+def _repeatable(keys: list[Any]) -> bool:
+    """Whether a message may repeat the value at `keys`: not where it may hold a secret."""
+    model = _section(keys[:-1])
+    field = model.model_fields.get(str(keys[-1])) if model and keys else None
+    return field is None or field.repr
 
 
 def _did_you_mean(keys: list[Any]) -> str:

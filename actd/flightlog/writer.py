@@ -18,6 +18,7 @@ from typing import Any
 
 from actd.flightlog.format import Segment, file_dtype, mend
 from actd.flightlog.reader import RUN_FILE, STREAMS, SegmentFile, segment_files, segment_path
+from actd.redaction import redacted
 
 # The smaller a segment, the less of the past goes at a time, and the more files there are.
 _SEGMENTS = 32
@@ -93,7 +94,7 @@ class FlightLogWriter:
             return
         draft = self.run / f"{RUN_FILE}.new"
         with draft.open("w", encoding="utf-8") as file:
-            json.dump(self._settings, file, indent=1)
+            json.dump(redacted(self._settings), file, indent=1)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(target)

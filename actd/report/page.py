@@ -13,6 +13,7 @@ from importlib import resources
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from actd.redaction import redact
 from actd.report.record import OwnFile
 
 PAGE_FILE = OwnFile("a page of actd", mark='<meta name="generator" content="actd report">')
@@ -52,8 +53,17 @@ def page(title: str, lead: str, sections: Sequence[Section]) -> str:
     """The whole file as text. All texts are escaped; `Figure.svg` is trusted."""
     template = resources.files("actd.report").joinpath("page.html.j2").read_text(encoding="utf-8")
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["trusted"] = Markup
     environment.tests["table"] = lambda part: isinstance(part, Table)
     return environment.from_string(template).render(title=title, lead=lead, sections=sections)
+
+
+def _shown(value: object) -> object:
+    """A text without secrets; what is markup already is a figure's."""
+    return redact(value) if type(value) is str else value

@@ -12,6 +12,7 @@ from typing import Any
 
 from actd.errors import ActdError
 from actd.link import messages
+from actd.redaction import redacted
 
 log = logging.getLogger("actd")
 
@@ -30,7 +31,7 @@ class StatusServer:
         """Answer requests, one after the other, until cancelled."""
         while True:
             *route, body = await socket.recv_multipart()
-            answer = {**self._identity, **self._answer(body)}
+            answer = {**self._identity, **redacted(self._answer(body))}
             await socket.send_multipart([*route, messages.pack_map(answer)])
 
     def _answer(self, body: bytes) -> dict[str, Any]:

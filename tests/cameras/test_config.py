@@ -40,8 +40,9 @@ def test_lerobots_own_camera_map_is_accepted() -> None:
         ("index_or_path", -1, "-1 is no device number"),
         ("index_or_path", " ", "give a device number, a path or a URL"),
         ("index_or_path", "ftp://cam/x", "ftp:// is not supported: use one of http://"),
-        ("index_or_path", "rtsp://", "names no host: write it as rtsp://HOST:PORT/PATH"),
-        ("index_or_path", "http://cam:port/x", "not a URL"),
+        ("index_or_path", "rtsp://", "a URL without a host, or whose port is no number"),
+        ("index_or_path", "http://cam:port/x", "write http://USER:PASSWORD@HOST:PORT/PATH"),
+        ("index_or_path", "rtsp:/cam/s", "not a URL: begin it with one of http://"),
         ("fourcc", "MJPEG", "'MJPEG' is no pixel format"),
         ("rotation", 45, "0, 90, 180, 270 or -90"),
         ("color_mode", "grey", "'rgb' or 'bgr'"),
@@ -59,10 +60,48 @@ def test_a_wrong_value_is_refused_with_what_is_allowed(key: str, value: object, 
     assert says in error["msg"]
 
 
-def test_a_password_is_not_shown() -> None:
-    config = CameraConfig(index_or_path="rtsp://me:secret@cam/live")
-    assert config.shown_path == "rtsp://cam/live"
-    assert config.path == "rtsp://me:secret@cam/live"
+@pytest.mark.parametrize(
+    "source",
+    [
+        "rtsp://cam",
+        "rtsp://cam:554",
+        "rtsp://[fe80::1]:554/live",
+        "http://me:needle%40%23%2F@cam:80/live?token=a%20b",
+        "https://me:nee:dle@cam/",
+    ],
+)
+def test_an_address_is_taken_as_it_is(source: str) -> None:
+    config = CameraConfig(index_or_path=source)
+    assert config.path == source
+    assert "dle" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "rtsp://me:nee#dle@cam:554/s",
+        "rtsp://me:nee@dle@cam:554/s",
+        "rtsp://me:nee/dle@cam:554/s",
+        "rtsp://me:1/dle@cam:554/s",
+        "rtsp://me:nee?dle@cam:554/s",
+        "rtsp://me:nee%dle@cam:554/s",
+        "rtsp://me:nee dle@cam:554/s",
+        "rtsp://me:nee[dle@cam:554/s",
+        "rtsp://me:needle@cam:99999/s",
+        "rtsp://me:needle@/s",
+        "rtsp://me:needle",
+        "rtmp://me:needle@cam/s",
+        "me:needle@cam/s",
+        "rtsp:/me:needle@cam/s",
+    ],
+)
+def test_what_is_no_address_is_refused_without_repeating_it(source: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        CameraConfig(index_or_path=source)
+    (error,) = caught.value.errors(include_input=False, include_url=False, include_context=False)
+    assert not any(part in error["msg"] for part in ("nee", "dle", "me:"))
+    if source.startswith("rtsp://"):
+        assert "percent-encode what is special in it: @ as %40, # as %23" in error["msg"]
 
 
 def test_every_kind_of_the_table_can_be_made() -> None:

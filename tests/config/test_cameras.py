@@ -1,0 +1,42 @@
+"""Cameras in a deployment file: what people write there, and what they are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.config.test_config import GOOD, mistakes
+
+HEAD = "actd.yaml:8:23 cameras.top.index_or_path: "
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("'rtsp://me:nee#dle@192.0.2.10:554/s'", "percent-encode what is special in it: @ as %40"),
+        ("'rtsp://me:nee@dle@192.0.2.10:554/s'", "percent-encode what is special in it: @ as %40"),
+        ("'rtsp://me:nee/dle@192.0.2.10:554/s'", "percent-encode what is special in it: @ as %40"),
+        ("'rtsp://me:nee%dle@192.0.2.10:554/s'", "percent-encode what is special in it: @ as %40"),
+        ("'rtsp://me:needle@192.0.2.10:99999/s'", "whose port is no number from 1 to 65535"),
+        ("'rtmp://me:needle@192.0.2.10:554/s'", "rtmp:// is not supported: use one of http://"),
+    ],
+)
+def test_a_wrong_address_is_one_line_without_its_password(
+    tmp_path: Path, source: str, words: str
+) -> None:
+    (line,) = mistakes(tmp_path, GOOD.replace("index_or_path: 0", f"index_or_path: {source}"))
+    assert line.startswith(HEAD)
+    assert words in line
+    assert not any(part in line for part in ("nee", "dle", "me:"))
+
+
+def test_a_password_that_yaml_cuts_in_two_is_not_repeated(tmp_path: Path) -> None:
+    lines = mistakes(
+        tmp_path, GOOD.replace("index_or_path: 0", "index_or_path: rtsp://me:nee,dle@cam/s")
+    )
+    assert len(lines) == 2
+    assert lines[1].endswith(
+        "cameras.top.***: unknown key, perhaps a part of a URL: put the URL in quotes"
+    )
+    assert not any(part in line for part in ("nee", "dle") for line in lines)

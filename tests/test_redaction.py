@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import logging
+import sys
+
+import pytest
+
+from actd.redaction import RedactingFormatter, redact, redacted
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("rtsp://cam:secret@192.0.2.10:554/s", "rtsp://***@192.0.2.10:554/s"),
+        ("rtsp://token@cam/s", "rtsp://***@cam/s"),
+        ("camera top (rtsp://cam:p@ss@cam/s): gone", "camera top (rtsp://***@cam/s): gone"),
+        ("found 'rtsp://cam:p/s#s?@cam/s'", "found 'rtsp://***@cam/s'"),
+        ("(http://cam/s?token=abc&res=640): gone", "(http://cam/s?token=***&res=***): gone"),
+        ("http://cam/s?abc, then", "http://cam/s?***, then"),
+        ("http://u:p?x@cam/s?key=a?b", "http://***@cam/s?key=***"),
+        ("rtsp://u:p@one/s and rtsp://v:q@two/s", "rtsp://***@one/s and rtsp://***@two/s"),
+        ("http://127.0.0.1:8000/top: what? me@home", "http://127.0.0.1:8000/top: what? me@home"),
+        ("mail me@home", "mail me@home"),
+    ],
+)
+def test_secrets_of_an_address_are_hidden_and_nothing_else(text: str, shown: str) -> None:
+    assert redact(text) == shown
+    assert redact(shown) == shown
+
+
+def test_data_is_redacted_however_deep() -> None:
+    data = {"a": [{"b": "rtsp://u:p@cam"}, ("http://cam?t=1",), 2.5, None, True]}
+    assert redacted(data) == {"a": [{"b": "rtsp://***@cam"}, ["http://cam?t=***"], 2.5, None, True]}
+
+
+def test_a_traceback_in_the_log_is_redacted() -> None:
+    try:
+        raise ValueError("rtsp://u:needle@cam")
+    except ValueError:
+        record = logging.LogRecord("x", logging.ERROR, "", 1, "%s", ("no",), sys.exc_info())
+    line = RedactingFormatter("%(message)s").format(record)
+    assert "ValueError: rtsp://***@cam" in line
+    assert "needle" not in line
