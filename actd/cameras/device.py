@@ -1,7 +1,8 @@
 """A V4L2 device, such as a USB webcam, through OpenCV.
 
 Asks for pixel format, then size, then rate (a driver forgets the later ones otherwise) and reads
-back what it got: another size or rate is a CameraError, another format a warning. Gives the
+back what it got: another size or rate is a CameraError; another format, or a driver that does
+not tell its rate, a warning. Gives the
 newest image with the driver's own capture time. A device that is missing, forbidden, in use or
 silent is a CameraError that says which.
 """
@@ -9,6 +10,7 @@ silent is a CameraError that says which.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections.abc import Callable
@@ -146,7 +148,16 @@ def _check_size(label: str, asked: tuple[int | None, int | None], capture: Captu
 
 
 def _check_rate(label: str, asked: float | None, found: float) -> None:
-    if asked and abs(found - asked) > _FPS_TOLERANCE * asked:
+    """CSI nodes and loopbacks tell none: 0, -1, or a division by nothing."""
+    if not asked:
+        return
+    if not 0 < found < math.inf:
+        log.warning(
+            "%s: its driver does not tell its rate: whether it gives %g frames per second will "
+            "be measured",
+            *(label, asked),
+        )
+    elif abs(found - asked) > _FPS_TOLERANCE * asked:
         raise CameraError(
             f"{label}: asked {asked:g} frames per second, got {found:g}: set fps to a rate the "
             "camera offers at this size (v4l2-ctl --list-formats-ext), or fourcc to MJPG"

@@ -60,7 +60,8 @@ class StreamSource:
         if not capture.isOpened():
             raise CameraError(
                 f"{self._label}: the server answers, but not with a video that can be read: see "
-                "that the path is right, and try the URL in a browser or with ffplay"
+                "that path, user and password are right, and try the URL in a browser or with "
+                "ffplay"
             )
         return capture
 
@@ -70,8 +71,8 @@ class StreamSource:
         address = (url.hostname or "", url.port or _PORTS[url.scheme])
         try:
             socket.create_connection(address, self._config.timeout_s).close()
-        except OSError as error:
-            reason = error.strerror or str(error)
+        except (OSError, UnicodeError) as error:  # UnicodeError: what can be no host's name
+            reason = getattr(error, "strerror", None) or str(error)
             raise CameraError(
                 f"{self._label}: cannot reach {address[0]} port {address[1]} ({reason}): start "
                 "the camera's server, or correct the URL"

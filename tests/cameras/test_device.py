@@ -110,6 +110,21 @@ def test_another_rate_is_refused() -> None:
         set_up("cam", config_of(fps=60), Webcam())
 
 
+@pytest.mark.parametrize("told", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_driver_that_does_not_tell_its_rate_is_used_and_measured(
+    camera_with: Callable[..., OpenCVCamera], caplog: pytest.LogCaptureFixture, told: float
+) -> None:
+    webcam = Webcam(fps=set())
+    webcam.values[FPS] = told
+    camera = camera_with(webcam, width=640, height=480, fps=30)
+    with caplog.at_level(logging.WARNING):
+        camera.open()
+    assert camera.read().data.shape == (480, 640, 3)
+    camera.close()
+    (line,) = caplog.messages
+    assert "does not tell its rate: whether it gives 30 frames per second will be measured" in line
+
+
 def test_another_format_is_a_warning_only_when_asked_for(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         set_up("cam", config_of(), Webcam(fourcc={"YUYV"}))
