@@ -7,11 +7,12 @@ that cannot be right is a pydantic ValidationError whose messages say what is al
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 SourceKind = Literal["device", "file", "url"]
 
@@ -19,6 +20,20 @@ URL_SCHEMES = ("http", "https", "rtsp", "rtsps")
 
 # White space, the beginning of a fragment, which no server is sent, and a % that encodes nothing.
 _NOT_IN_A_URL = re.compile(r"\s|#|%(?![0-9A-Fa-f]{2})")
+
+# Instead of LeRobot's other types of camera.
+_OTHER_TYPES = {
+    "intelrealsense": "give the node of its colour images: type: opencv, index_or_path: "
+    "/dev/v4l/by-id/... (the one that offers YUYV in v4l2-ctl --list-formats-ext)",
+    "zmq": "let its server give MJPEG or RTSP: type: opencv, index_or_path: http://HOST:PORT/PATH",
+}
+_ANY_OTHER_TYPE = "give its /dev path, a video file or a URL: type: opencv, index_or_path: ..."
+# LeRobot's command line takes the names of its enumerations, and its files the values.
+_LEROBOT_NAMES: Mapping[str, str | int] = {
+    **{"RGB": "rgb", "BGR": "bgr"},
+    **{"NO_ROTATION": 0, "ROTATE_90": 90, "ROTATE_180": 180, "ROTATE_270": 270},
+    **{"ANY": 0, "V4L2": 200},
+}
 
 Pixels = Annotated[int, Field(gt=0, le=16384)]
 
@@ -47,6 +62,9 @@ class CameraConfig(BaseModel):
     color_mode: Literal["rgb", "bgr"] = Field(
         default="rgb", description="order of the colours that the policy was trained on"
     )
+    backend: Literal[0, 200] = Field(
+        default=0, description="LeRobot's choice of OpenCV's V4L2, which devices have anyway"
+    )
     warmup_s: float = Field(
         default=1.0, ge=0, le=60, description="time a device gets to settle its exposure"
     )
@@ -69,6 +87,21 @@ class CameraConfig(BaseModel):
         description="whether an image that never changes counts as a broken camera; default: for "
         "devices, whose noise never repeats, not for files and URLs, where a still scene may",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_type(cls, data: Any) -> Any:
+        """Another type has other keys: one mistake, not one for each of them."""
+        kind = data.get("type", "opencv") if isinstance(data, Mapping) else "opencv"
+        if kind != "opencv":
+            hint = _OTHER_TYPES.get(str(kind), _ANY_OTHER_TYPE)
+            raise ValueError(f"type: {kind!r} is not read, only opencv is: {hint}")
+        return data
+
+    @field_validator("color_mode", "rotation", "backend", mode="before")
+    @classmethod
+    def _value_of_name(cls, value: Any) -> Any:
+        return _LEROBOT_NAMES.get(str(value).upper(), value)
 
     @field_validator("index_or_path")
     @classmethod

@@ -44,11 +44,11 @@ def test_lerobots_own_camera_map_is_accepted() -> None:
         ("index_or_path", "http://cam:port/x", "write http://USER:PASSWORD@HOST:PORT/PATH"),
         ("index_or_path", "rtsp:/cam/s", "not a URL: begin it with one of http://"),
         ("fourcc", "MJPEG", "'MJPEG' is no pixel format"),
+        ("backend", 700, "0 or 200"),
         ("rotation", 45, "0, 90, 180, 270 or -90"),
         ("color_mode", "grey", "'rgb' or 'bgr'"),
         ("width", 0, "greater than 0"),
         ("fps", -5, "greater than 0"),
-        ("type", "webcam", "'opencv'"),
         ("fourc", "MJPG", "Extra inputs"),
     ],
 )
@@ -102,6 +102,24 @@ def test_what_is_no_address_is_refused_without_repeating_it(source: str) -> None
     assert not any(part in error["msg"] for part in ("nee", "dle", "me:"))
     if source.startswith("rtsp://"):
         assert "percent-encode what is special in it: @ as %40, # as %23" in error["msg"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "taken"),
+    [
+        ({"backend": 0}, {"backend": 0}),
+        ({"backend": "V4L2", "fourcc": None}, {"backend": 200}),
+        ({"color_mode": "RGB"}, {"color_mode": "rgb"}),
+        ({"color_mode": "Bgr"}, {"color_mode": "bgr"}),
+        ({"rotation": "ROTATE_90"}, {"rotation": 90}),
+        ({"rotation": "NO_ROTATION"}, {"rotation": 0}),
+    ],
+)
+def test_names_of_lerobots_command_line_are_taken(
+    keys: dict[str, object], taken: dict[str, object]
+) -> None:
+    config = CameraConfig.model_validate({"index_or_path": 0, **keys})
+    assert config.model_dump(include=set(taken)) == taken
 
 
 def test_every_kind_of_the_table_can_be_made() -> None:

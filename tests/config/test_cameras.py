@@ -31,6 +31,34 @@ def test_a_wrong_address_is_one_line_without_its_password(
     assert not any(part in line for part in ("nee", "dle", "me:"))
 
 
+@pytest.mark.parametrize(
+    ("camera", "words"),
+    [
+        (
+            '{type: intelrealsense, serial_number_or_name: "0123", width: 64, height: 48, fps: 30}',
+            "give the node of its colour images: type: opencv, index_or_path: /dev/v4l/by-id/...",
+        ),
+        (
+            "{type: zmq, server_address: 127.0.0.1, port: 5555, camera_name: top}",
+            "let its server give MJPEG or RTSP: type: opencv, index_or_path: http://HOST:PORT/PATH",
+        ),
+        (
+            "{type: reachy2_camera, name: teleop, image_type: left}",
+            "give its /dev path, a video file or a URL: type: opencv, index_or_path: ...",
+        ),
+    ],
+)
+def test_another_type_of_camera_is_one_line_that_says_what_to_write(
+    tmp_path: Path, camera: str, words: str
+) -> None:
+    (line,) = mistakes(tmp_path, f"{GOOD.partition('  top:')[0]}  top: {camera}\n")
+    kind = camera.split(",", maxsplit=1)[0].removeprefix("{type: ")
+    assert line.startswith(
+        f"actd.yaml:8:3 cameras.top: type: {kind!r} is not read, only opencv is: "
+    )
+    assert words in line
+
+
 def test_a_password_that_yaml_cuts_in_two_is_not_repeated(tmp_path: Path) -> None:
     lines = mistakes(
         tmp_path, GOOD.replace("index_or_path: 0", "index_or_path: rtsp://me:nee,dle@cam/s")
