@@ -1,11 +1,13 @@
 """What no section of actd.yaml can see alone: values that are right and do not fit together.
 
-Pure: problems with the path of keys to where each is mended. Sections that are wrong in
-themselves are left out, so that all that can be said is said at once.
+Gives problems with the path of keys to where each is mended. Sections that are wrong in
+themselves are left out, so that all that can be said is said at once. Pure, but for where the
+symbolic links of cameras lead.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -38,6 +40,8 @@ def misfits(sections: Mapping[str, Any]) -> Iterator[Problem]:
         yield from _gaps(control, staleness)
     if cameras and staleness:
         yield from _images(cameras, staleness)
+    if cameras:
+        yield from _devices(cameras)
     if staleness and link:
         yield from _fault(staleness, link)
     if robot:
@@ -80,6 +84,28 @@ def _images(cameras: Mapping[str, CameraConfig], staleness: StalenessConfig) -> 
             f"{staleness.camera_ms:g} ms is less than one and a half frames and the latency_ms of "
             f"cameras.{name}, which is then always late: give at least {_ms(needed[name])}",
         )
+
+
+def _devices(cameras: Mapping[str, CameraConfig]) -> Iterator[Problem]:
+    """Devices that two cameras name: a device serves one, and the other would never open."""
+    for name, (other, source) in shared_sources(cameras).items():
+        if cameras[name].kind == "device":
+            yield Problem(
+                ("cameras", name, "index_or_path"),
+                f"leads to {source}, as that of cameras.{other} does: give each camera its own "
+                "(ls -l /dev/v4l/by-path; in by-id, cameras without a serial number hide another)",
+            )
+
+
+def shared_sources(cameras: Mapping[str, CameraConfig]) -> dict[str, tuple[str, str]]:
+    """Camera -> an earlier one with the same source, and what both lead to."""
+    first: dict[str, str] = {}
+    shared = {}
+    for name, camera in cameras.items():
+        source = camera.path if camera.kind == "url" else os.path.realpath(camera.path)
+        if first.setdefault(source, name) != name:
+            shared[name] = (first[source], source)
+    return shared
 
 
 def _fault(staleness: StalenessConfig, link: LinkConfig) -> Iterator[Problem]:

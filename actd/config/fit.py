@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from actd.cameras.config import CameraConfig
+from actd.config.checks import shared_sources
 from actd.config.robot import JointConfig
 from actd.config.sections import NO_RATE, Config
 from actd.errors import ConfigError
@@ -99,6 +100,8 @@ def warnings(config: Config, manifest: Manifest) -> list[str]:
         if ranges is not None and joint.position is not None and j < spec.action_dim:
             found += _range_words(joint.position, ranges[0][j], ranges[1][j], exact)
         lines += [f"robot.joints.{name}: {text}" for text in found]
+    for camera, (other, source) in shared_sources(config.cameras).items():
+        lines.append(f"cameras.{camera}: the images of cameras.{other} again ({source})")
     return lines
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from tests.config.test_config import GOOD, mistakes
+from tests.config.test_config import GOOD, mistakes, read
 
 HEAD = "actd.yaml:8:23 cameras.top.index_or_path: "
 
@@ -57,6 +58,34 @@ def test_another_type_of_camera_is_one_line_that_says_what_to_write(
         f"actd.yaml:8:3 cameras.top: type: {kind!r} is not read, only opencv is: "
     )
     assert words in line
+
+
+def two(front: str, wrist: str) -> str:
+    """A deployment with two cameras."""
+    line = "  {}: {{type: opencv, index_or_path: {}, width: 64, height: 48, fps: 30}}\n"
+    return GOOD.partition("  top:")[0] + line.format("front", front) + line.format("wrist", wrist)
+
+
+def test_two_cameras_on_one_device_are_refused_with_both_names(tmp_path: Path) -> None:
+    (line,) = mistakes(tmp_path, two("0", "/dev/video0"))
+    assert line.startswith(
+        "actd.yaml:9:25 cameras.wrist.index_or_path: leads to /dev/video0, as that of "
+        "cameras.front does: give each camera its own"
+    )
+
+
+def test_links_to_one_device_are_followed(tmp_path: Path) -> None:
+    """Under /dev, as udev makes them."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        device, links = Path(folder, "video0"), [Path(folder, name) for name in ("a", "b")]
+        device.touch()
+        for link in links:
+            link.symlink_to(device)
+        (line,) = mistakes(tmp_path, two(*map(str, links)))
+        assert f"cameras.wrist.index_or_path: leads to {device}, as that of cameras.front" in line
+        links[1].unlink()
+        links[1].symlink_to("/dev/null")
+        assert len(read(tmp_path, two(*map(str, links))).cameras) == 2
 
 
 def test_a_password_that_yaml_cuts_in_two_is_not_repeated(tmp_path: Path) -> None:

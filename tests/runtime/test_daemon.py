@@ -229,7 +229,7 @@ def test_a_dead_camera_is_visible_refuses_arming_and_recovers(
 def test_a_deployment_that_does_not_fit_its_engine_exits_78(
     tmp_path: Path, small_engine: Path, cameras: list[str], joints: int, words: str
 ) -> None:
-    sources = dict.fromkeys(cameras, "/dev/video0")
+    sources = {name: f"/dev/video{index}" for index, name in enumerate(cameras)}
     names = [f"j{index}" for index in range(joints)]
     config = write_config(tmp_path, small_engine, Ports(), sources, joints=names)
     done = subprocess.run(
