@@ -94,7 +94,7 @@ def run(
 ) -> None:
     """Run the daemon in the foreground, as the service does."""
     from actd.config import warnings
-    from actd.runtime.preflight import prepare
+    from actd.runtime.preflight import prepare, unplayable
     from actd.runtime.settings import chunk_words
 
     settings, manifest = prepare(config)
@@ -102,6 +102,7 @@ def run(
     typer.echo(f"chunk: {chunk_words(settings, manifest.spec)}")
     warn(warnings(settings, manifest))
     if dry_run:
+        warn(unplayable(settings))
         typer.echo(f"{config}: fits {settings.engine}; next: actd run {config}")
         return
     import faulthandler

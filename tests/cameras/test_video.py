@@ -1,15 +1,32 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
+import av
+import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from actd.cameras.config import CameraConfig
 from actd.cameras.opencv import OpenCVCamera
 from actd.errors import CameraError
 from tests.cameras.conftest import WriteVideo
 from tests.cameras.images import HEIGHT, WIDTH, halves, number_of, numbered
+
+
+def write_av1(path: Path, images: list[NDArray[np.uint8]], fps: int = 200) -> str:
+    """The images as LeRobot encodes a dataset's; returns the path."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libsvtav1", rate=fps, options={"preset": "12", "g": "2"})
+        stream.height, stream.width = images[0].shape[:2]
+        stream.pix_fmt, stream.thread_count = "yuv420p", 1
+        for image in images:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+        container.mux(stream.encode())
+    return str(path)
+
 
 BLUE, GREEN, RED = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -115,6 +132,40 @@ def test_a_missing_file_says_so(tmp_path: Path) -> None:
     camera = camera_of(str(tmp_path / "none.mp4"))
     with pytest.raises(CameraError, match=r"none.mp4\): no such file: correct index_or_path"):
         camera.open()
+
+
+def test_a_video_that_opencv_cannot_decode_is_read_by_pyav(tmp_path: Path) -> None:
+    path = write_av1(tmp_path / "av1.mp4", [numbered(n) for n in range(5)])
+    camera = camera_of(path, width=WIDTH, height=HEIGHT)
+    camera.open()
+    frames = [camera.read() for _ in range(12)]
+    camera.close()
+    assert [number_of(f.data) for f in frames] == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]
+    assert frames[1].t_capture_ns - frames[0].t_capture_ns == 5_000_000
+
+
+def test_its_colours_are_in_order(tmp_path: Path) -> None:
+    camera = camera_of(write_av1(tmp_path / "av1.mp4", [halves(RED, BLUE)] * 2))
+    camera.open()
+    data = camera.read().data
+    camera.close()
+    assert data[60, 30].argmax() == 0
+    assert data[60, 130].argmax() == 2
+
+
+def test_without_pyav_its_codec_and_what_to_do_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_av1(tmp_path / "av1.mp4", [numbered(0)])
+    if cv2.VideoCapture(path).read()[0]:
+        pytest.skip("this OpenCV decodes AV1 by itself")
+    monkeypatch.setitem(sys.modules, "av", None)
+    monkeypatch.delitem(sys.modules, "actd.cameras.pyav", raising=False)
+    words = (
+        rf"its codec is AV01, which nothing .*actd\[record\].*ffmpeg -i {path} -c:v libx264 OUT.mp4"
+    )
+    with pytest.raises(CameraError, match=words):
+        camera_of(path).open()
 
 
 def test_a_file_that_is_no_video_says_so(tmp_path: Path) -> None:
