@@ -9,11 +9,15 @@ from numpy.typing import NDArray
 
 
 class Frame(NamedTuple):
-    """One image: uint8 RGB (H, W, 3), its capture time (CLOCK_MONOTONIC), its number from 1."""
+    """One image: uint8 RGB (H, W, 3), its capture time (CLOCK_MONOTONIC), its number from 1.
+
+    `damaged` counts the images between the frame before and this one that came damaged.
+    """
 
     data: NDArray[np.uint8]
     t_capture_ns: int
     seq: int
+    damaged: int = 0
 
 
 class Camera(Protocol):

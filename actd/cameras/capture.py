@@ -2,8 +2,8 @@
 
 Owns the thread and the OpenCV capture in it. A live source is read as fast as it delivers, so
 what waits is always the newest image and latency cannot grow; what the caller was too slow for
-is gone. A source that hangs costs the caller its timeout and no more. An image that cannot be
-decoded is left out; when the source ends or fails, the next wait raises the CameraError.
+is gone. A source that hangs costs the caller its timeout and no more. An image that came damaged
+is left out and counted; when the source ends or fails, the next wait raises the CameraError.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from actd.cameras.jpeg import JpegReader
 from actd.errors import CameraError
 
 # OpenCV reports a damaged image and the end of a stream alike; only the end repeats itself.
@@ -24,17 +25,23 @@ _GRAB_ATTEMPTS = 3
 
 
 class Image(NamedTuple):
-    """As OpenCV gives it: (H, W, 3) blue-green-red, with its capture time (CLOCK_MONOTONIC)."""
+    """As OpenCV gives it: (H, W, 3) blue-green-red, with its capture time (CLOCK_MONOTONIC).
+
+    `damaged` counts the images since the one taken before that came damaged.
+    """
 
     bgr: NDArray[np.uint8]
     t_capture_ns: int
+    damaged: int = 0
 
 
 class Capture(Protocol):
-    """The part of cv2.VideoCapture that is used here."""
+    """The part of cv2.VideoCapture that is used here.
+
+    `retrieve` gives an image, or where JPEGs were asked for as they come, the bytes of one: (1, n).
+    """
 
     def grab(self) -> bool: ...
-    def read(self) -> tuple[bool, Any]: ...
     def retrieve(self) -> tuple[bool, Any]: ...
     def get(self, prop: int, /) -> float: ...
     def set(self, prop: int, value: float, /) -> bool: ...
@@ -63,6 +70,8 @@ class LatestImage:
         self._remedy = remedy
         self._changed = threading.Condition()
         self._newest: Image | None = None
+        self._jpeg = JpegReader()
+        self._damaged = 0
         self._error: CameraError | None = None
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="camera-capture", daemon=True)
@@ -77,8 +86,9 @@ class LatestImage:
             self._changed.wait_for(lambda: self._newest or self._error, timeout_s)
             image, self._newest = self._newest, None
             if image is not None:
-                return image
-            raise self._error or self._stopped(f"no image for {timeout_s:g} s")
+                damaged, self._damaged = self._damaged, 0
+                return image._replace(damaged=damaged)
+            raise self._error or self._stopped(self._nothing_for(timeout_s))
 
     def stop(self, timeout_s: float) -> None:
         """Let the thread release the capture, waiting for that at most `timeout_s`."""
@@ -107,11 +117,23 @@ class LatestImage:
                 continue
             failures = 0
             t_capture_ns = self._stamp(capture)
-            decoded, bgr = capture.retrieve()
-            if decoded and bgr is not None:
-                with self._changed:
+            decoded, data = capture.retrieve()
+            bgr = self._image(data) if decoded else None
+            with self._changed:
+                if bgr is None:
+                    self._damaged += 1
+                else:
                     self._newest = Image(bgr, t_capture_ns)
                     self._changed.notify()
+
+    def _image(self, data: Any) -> NDArray[np.uint8] | None:
+        """`data` as an image, or None for one that is damaged."""
+        is_file = data is not None and data.ndim == 2 and data.shape[0] == 1
+        return self._jpeg.read(data) if is_file else data
+
+    def _nothing_for(self, timeout_s: float) -> str:
+        damaged = f" but {self._damaged} that came damaged" if self._damaged else ""
+        return f"no image for {timeout_s:g} s{damaged}"
 
     def _stopped(self, found: str) -> CameraError:
         return CameraError(f"{self._label}: {found}: {self._remedy}")

@@ -85,6 +85,8 @@ class DeviceSource:
             )
         try:
             set_up(self._label, self._config, capture)
+            if _fourcc_text(capture.get(cv2.CAP_PROP_FOURCC)) == "MJPG":
+                capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)  # each JPEG as it came, whole or not
         except CameraError:
             capture.release()
             raise

@@ -89,7 +89,7 @@ class OpenCVCamera:
         image = self._source.read()
         data = self._finish(image)
         self._seq += 1
-        return Frame(data, image.t_capture_ns, self._seq)
+        return Frame(data, image.t_capture_ns, self._seq, image.damaged)
 
     def close(self) -> None:
         """Release the source. Safe to call twice."""

@@ -17,6 +17,7 @@ from actd.cameras.config import CameraConfig
 from actd.errors import CameraError
 
 _PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
+_MJPG = cv2.VideoWriter.fourcc(*"MJPG")
 _CLOSE_S = 0.5
 
 
@@ -63,6 +64,8 @@ class StreamSource:
                 "that path, user and password are right, and try the URL in a browser or with "
                 "ffplay"
             )
+        if capture.get(cv2.CAP_PROP_FOURCC) == _MJPG:
+            capture.set(cv2.CAP_PROP_FORMAT, -1)  # each JPEG as it came, whole or not
         return capture
 
     def _reach_host(self) -> None:

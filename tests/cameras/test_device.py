@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import tempfile
@@ -18,13 +19,14 @@ from actd.cameras.config import CameraConfig
 from actd.cameras.device import DeviceSource, capture_time_ns, check_device, set_up
 from actd.cameras.opencv import OpenCVCamera
 from actd.errors import CameraError
-from tests.cameras.images import number_of, numbered
+from tests.cameras.images import jpeg, number_of, numbered
 
-FOURCC, WIDTH, HEIGHT, FPS = (
+FOURCC, WIDTH, HEIGHT, FPS, RGB = (
     cv2.CAP_PROP_FOURCC,
     cv2.CAP_PROP_FRAME_WIDTH,
     cv2.CAP_PROP_FRAME_HEIGHT,
     cv2.CAP_PROP_FPS,
+    cv2.CAP_PROP_CONVERT_RGB,
 )
 
 
@@ -36,12 +38,13 @@ class Webcam:
     """A driver with fixed modes: what it does not offer, it quietly keeps as it was."""
 
     def __init__(self, frames: int = 1000, **offers: set[Any]) -> None:
-        self.values = {FOURCC: code("YUYV"), WIDTH: 640.0, HEIGHT: 480.0, FPS: 30.0}
+        self.values = {FOURCC: code("YUYV"), WIDTH: 640.0, HEIGHT: 480.0, FPS: 30.0, RGB: 1.0}
         self.offers = {
             FOURCC: {code(t) for t in offers.get("fourcc", {"YUYV", "MJPG"})},
             WIDTH: offers.get("width", {640, 1280}),
             HEIGHT: offers.get("height", {480, 720}),
             FPS: offers.get("fps", {30}),
+            RGB: {0, 1},
         }
         self.asked: list[int] = []
         self.frames = frames
@@ -65,10 +68,12 @@ class Webcam:
 
     def retrieve(self) -> tuple[bool, Any]:
         size = int(self.values[WIDTH]), int(self.values[HEIGHT])
-        return True, numbered(self.number % 256, *size)
+        image = numbered(self.number % 256, *size)
+        return True, image if self.values[RGB] else self.file(image)
 
-    def read(self) -> tuple[bool, Any]:
-        return self.grab(), self.retrieve()[1]
+    def file(self, image: Any) -> Any:
+        """The bytes that came over USB."""
+        return np.frombuffer(jpeg(image), np.uint8)[np.newaxis]
 
     def isOpened(self) -> bool:
         return True
@@ -85,7 +90,7 @@ def test_format_is_asked_before_size_and_size_before_rate() -> None:
     webcam = Webcam()
     set_up("cam", config_of(width=1280, height=720, fps=30), webcam)
     assert webcam.asked == [FOURCC, WIDTH, HEIGHT, FPS]
-    assert webcam.values == {FOURCC: code("MJPG"), WIDTH: 1280, HEIGHT: 720, FPS: 30}
+    assert webcam.values == {FOURCC: code("MJPG"), WIDTH: 1280, HEIGHT: 720, FPS: 30, RGB: 1}
 
 
 def test_a_rotated_camera_is_asked_for_its_own_width() -> None:
@@ -178,6 +183,39 @@ def test_a_device_delivers_until_it_is_unplugged(camera_with: Callable[..., Open
     assert numbers == sorted(set(numbers))
     assert numbers[-1] == 50
     assert webcam.released
+
+
+def test_images_that_came_in_part_are_left_out_and_counted(
+    camera_with: Callable[..., OpenCVCamera],
+) -> None:
+    class Loose(Webcam):
+        def file(self, image: Any) -> Any:
+            whole = super().file(image)
+            return whole[:, : int(0.6 * whole.size)] if self.number % 3 == 2 else whole
+
+    camera = camera_with(Loose(frames=40), width=640, height=480)
+    camera.open()
+    numbers, damaged = [], 0
+    with contextlib.suppress(CameraError):
+        while True:
+            frame = camera.read()
+            numbers.append(number_of(frame.data))
+            damaged += frame.damaged
+    camera.close()
+    assert len(numbers) > 5
+    assert all(number % 3 != 2 for number in numbers)
+    assert damaged >= 8
+
+
+def test_a_device_that_gives_no_jpegs_is_left_to_opencv(
+    camera_with: Callable[..., OpenCVCamera],
+) -> None:
+    webcam = Webcam(fourcc={"YUYV"})
+    camera = camera_with(webcam)
+    camera.open()
+    assert camera.read().data.shape == (480, 640, 3)
+    camera.close()
+    assert RGB not in webcam.asked
 
 
 def test_a_wrong_mode_releases_the_device(camera_with: Callable[..., OpenCVCamera]) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from itertools import count
 
+import cv2
+import numpy as np
 import pytest
 
 from actd.cameras.config import CameraConfig
@@ -96,6 +98,54 @@ def test_a_torn_image_is_left_out(server: MjpegServer) -> None:
         camera.open()
     with publishing(server, "top", lambda n: whole if n % 2 else b"\xff\xd8 torn"):
         assert {number_of(camera.read().data) for _ in range(10)} == {5}
+    camera.close()
+
+
+def test_images_that_came_in_part_are_left_out_and_counted(server: MjpegServer) -> None:
+    """Else the decoder fills the lower part with grey, or with the image before."""
+
+    def some_cut(number: int) -> bytes:
+        whole = burnt_in(number)
+        return whole[: int(0.6 * len(whole))] if number % 3 == 2 else whole
+
+    camera = camera_of(server.url("top"), width=WIDTH, height=HEIGHT, color_mode="bgr")
+    with publishing(server, "top", some_cut):
+        camera.open()
+        frames = [camera.read() for _ in range(30)]
+    camera.close()
+    for frame in frames:
+        whole = np.frombuffer(burnt_in(number_of(frame.data)), np.uint8)
+        assert np.array_equal(frame.data, cv2.imdecode(whole, cv2.IMREAD_COLOR))
+    assert sum(frame.damaged for frame in frames) >= 5
+
+
+def test_a_camera_that_never_marks_the_end_of_an_image_is_used(server: MjpegServer) -> None:
+    camera = camera_of(server.url("top"))
+    with publishing(server, "top", lambda n: burnt_in(n).removesuffix(b"\xff\xd9")):
+        camera.open()
+        frames = [camera.read() for _ in range(10)]
+    camera.close()
+    assert sum(frame.damaged for frame in frames) == 0
+
+
+def test_what_stands_behind_an_image_does_not_make_it_damaged(server: MjpegServer) -> None:
+    camera = camera_of(server.url("top"))
+    with publishing(server, "top", lambda n: burnt_in(n) + bytes(n % 900)):
+        camera.open()
+        frames = [camera.read() for _ in range(10)]
+    camera.close()
+    assert sum(frame.damaged for frame in frames) == 0
+
+
+def test_only_damaged_images_are_an_error_that_says_so(server: MjpegServer) -> None:
+    camera = camera_of(server.url("top"))
+    with publishing(server, "top", burnt_in):
+        camera.open()
+    with (
+        publishing(server, "top", lambda n: burnt_in(n)[:-40]),
+        pytest.raises(CameraError, match=r"no image for 0.5 s but \d+ that came damaged: see"),
+    ):
+        read_on(camera)
     camera.close()
 
 
