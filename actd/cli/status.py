@@ -51,7 +51,7 @@ def _rows(status: Mapping[str, Any]) -> list[tuple[str, str]]:
         rows.append(
             (
                 f"camera {name}",
-                f"{camera['state']}; {_fps(camera)}, {camera['drops']} dropped, "
+                f"{camera['state']}; {_fps(camera)}, {camera['drops']} dropped, {_damaged(camera)}"
                 f"newest {_age(camera['age_ms'])}, {camera['restarts']} restarts",
             )
         )
@@ -71,6 +71,11 @@ def _rows(status: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _fps(camera: Mapping[str, Any]) -> str:
     asked = camera.get("fps_asked")
     return f"{camera['fps']:.1f} of {asked:g} fps" if asked else f"{camera['fps']:.1f} fps"
+
+
+def _damaged(camera: Mapping[str, Any]) -> str:
+    count = camera.get("damaged")
+    return f"damaged {count} of {count + camera['frames']}, " if count else ""
 
 
 def _age(age_ms: float | None) -> str:

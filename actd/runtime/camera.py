@@ -1,9 +1,9 @@
 """The process of one camera: newest frame into shared memory, forever.
 
 Reads its source through `actd.cameras`, publishes frames to its ring, wakes inference, and
-reports its condition (opening, ok, slow, failed and why) to the supervisor. A camera that fails
-is closed and opened again, with a growing pause; meanwhile its newest frame grows old, which
-is what stops chunks being made from it.
+reports its condition (opening, ok, slow, grey, failed and why) to the supervisor. A camera that
+fails is closed and opened again, with a growing pause; meanwhile its newest frame grows old,
+which is what stops chunks being made from it.
 """
 
 from __future__ import annotations
@@ -13,29 +13,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from actd.cameras.base import Camera, Frame
-from actd.cameras.config import CameraConfig, SourceKind
+from actd.cameras.config import CameraConfig
 from actd.cameras.freeze import Freeze
 from actd.cameras.health import Health
 from actd.cameras.make import make_camera
 from actd.errors import CameraError
 from actd.runtime import process_entry
+from actd.runtime.camera_condition import CameraCondition
 from actd.runtime.channels import FRAME_SLOTS, frame_dtype
-from actd.runtime.debounce import Debounce
 from actd.runtime.shm import Ring
 from actd.runtime.wakeup import WakeUp
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 5.0
-
-_SLOW_BELOW = 0.8
-_SLOW_NS = 5_000_000_000
-_SLOW_HINTS: Mapping[SourceKind, str] = {
-    "device": "in dim light turn off exposure_dynamic_framerate (v4l2-ctl -c "
-    "exposure_dynamic_framerate=0); with several cameras on one USB bus use fourcc MJPG or "
-    "another port",
-    "file": "this computer is too busy to decode it in time",
-    "url": "see the rate that its server is set to, and the network between",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +80,7 @@ class FrameWriter:
         self._freeze = Freeze() if config.detects_freeze else None
         self._latency_ns = round(config.latency_ms * 1e6)
         self._openings = ring.peek("openings") or 0
+        self._damaged = ring.peek("damaged") or 0
 
     def opened(self) -> None:
         """The source was opened. Behind a device's name another camera may be found now."""
@@ -101,17 +92,13 @@ class FrameWriter:
         first = camera.read()
         self._publish(first)
         process_entry.report(state="ok")
-        slow = Debounce(_SLOW_NS, _SLOW_NS)
+        condition = CameraCondition(self._config)
         while True:
             frame = camera.read()
             self._publish(frame)
-            asked, found = self._config.fps, self._health.fps(frame.t_capture_ns)
-            if asked and slow.look(found < _SLOW_BELOW * asked, frame.t_capture_ns):
-                hint = _SLOW_HINTS[self._config.kind]
-                why = f"gives {found:.1f} of {asked:g} fps: {hint}"
-                process_entry.report(
-                    **({"state": "slow", "why": why} if slow.lasts else {"state": "ok"})
-                )
+            change = condition.changed(frame, self._health.fps(frame.t_capture_ns))
+            if change:
+                process_entry.report(**change)
 
     def _publish(self, frame: Frame) -> None:
         self._check_size(frame)
@@ -120,7 +107,9 @@ class FrameWriter:
         changed_ns = t_ns if self._freeze is None else self._freeze.changed_ns(frame)
         late_ns = self._latency_ns
         times_ns = (t_ns - late_ns, changed_ns - late_ns)
-        self._ring.write((*times_ns, self._health.drops, self._openings, frame.data))
+        self._damaged += frame.damaged
+        counts = (self._health.drops, self._openings, self._damaged)
+        self._ring.write((*times_ns, *counts, frame.data))
         self._wakeup.ring()
 
     def _check_size(self, frame: Frame) -> None:

@@ -37,7 +37,8 @@ def frame_dtype(height: int, width: int) -> np.dtype[Any]:
 
     `t_changed_ns` is the capture time of the first frame that shows these pixels; where a
     frozen camera is not looked for it equals `t_capture_ns`. `openings` counts how often the
-    source was opened since the daemon started.
+    source was opened since the daemon started, `damaged` the images that came damaged and were
+    left out.
     """
     return np.dtype(
         [
@@ -45,6 +46,7 @@ def frame_dtype(height: int, width: int) -> np.dtype[Any]:
             ("t_changed_ns", "<i8"),
             ("drops", "<i8"),
             ("openings", "<i8"),
+            ("damaged", "<i8"),
             ("pixels", "u1", (height, width, 3)),
         ]
     )

@@ -52,7 +52,7 @@ class Telemetry:
         self._mode = Mode.IDLE
         self._reason = ""
         self._rejected: tuple[int, str] = (0, "")
-        self._frames_from: dict[str, tuple[int, int, int]] = {}
+        self._frames_from: dict[str, tuple[int, ...]] = {}
         self._histograms: dict[str, dict[str, str]] = {}
         self._encoded_ns = 0
         self.ready = False
@@ -93,7 +93,10 @@ class Telemetry:
         self.drain()
         self._cadence.clear()
         self._frames_from = {
-            name: (ring.newest, ring.peek("t_capture_ns") or 0, ring.peek("drops") or 0)
+            name: (
+                ring.newest,
+                *(ring.peek(key) or 0 for key in ("t_capture_ns", "drops", "damaged")),
+            )
             for name, ring in self._channels.frames.items()
         }
 
@@ -207,7 +210,7 @@ class Telemetry:
     def _camera(self, name: str) -> dict[str, Any]:
         ring, camera = self._channels.frames[name], self._processes.cameras[name]
         t_ns = ring.peek("t_capture_ns")
-        count, since_ns, drops = self._frames_from.get(name, (0, 0, 0))
+        count, since_ns, drops, damaged = self._frames_from.get(name, (0, 0, 0, 0))
         fps = 0.0
         if t_ns is not None and since_ns and t_ns > since_ns:
             fps = (ring.newest - count) * 1e9 / (t_ns - since_ns)
@@ -221,7 +224,9 @@ class Telemetry:
             "state": state,
             "fps": round(fps, 2),
             "fps_asked": self._config.cameras[name].fps,
+            "frames": ring.newest - count,
             "drops": (ring.peek("drops") or 0) - drops,
+            "damaged": (ring.peek("damaged") or 0) - damaged,
             "age_ms": None if t_ns is None else (now_ns() - t_ns) / 1e6,
             "unchanged_ms": unchanged_ns / 1e6,
             "restarts": camera.restarts,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from actd.cameras.base import Frame
 from actd.cameras.config import CameraConfig
@@ -17,12 +18,18 @@ from actd.runtime.channels import FRAME_SLOTS, frame_dtype
 from actd.runtime.shm import Ring
 from actd.runtime.wakeup import WakeUp
 
-SIZE = (8, 12)
+SIZE = (32, 48)
 MS = 1_000_000
 
 
 class Script:
     """A camera that gives the frames it is told, then breaks."""
+
+    damaged = 0
+
+    def paint(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """What this camera shows, beginning with a plain image."""
+        return image
 
     def __init__(self, frames: Iterable[tuple[int, int]]) -> None:
         self._frames: Iterator[tuple[int, int]] = iter(frames)
@@ -32,7 +39,8 @@ class Script:
 
     def read(self) -> Frame:
         for t_ms, grey in self._frames:
-            return Frame(np.full((*SIZE, 3), grey % 256, np.uint8), t_ms * MS, 1)
+            image = np.full((*SIZE, 3), grey % 256, np.uint8)
+            return Frame(self.paint(image), t_ms * MS, 1, self.damaged)
         raise CameraError("camera top: unplugged")
 
     def close(self) -> None:
@@ -51,9 +59,11 @@ def ring() -> Ring:
     return Ring(frame_dtype(*SIZE), FRAME_SLOTS, crc=False)
 
 
-def deliver(outlet: FrameWriter, frames: Iterable[tuple[int, int]]) -> None:
+def deliver(
+    outlet: FrameWriter, frames: Iterable[tuple[int, int]], kind: type[Script] = Script
+) -> None:
     with pytest.raises(CameraError, match="unplugged"):
-        outlet.deliver(Script(frames))
+        outlet.deliver(kind(frames))
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -90,7 +100,59 @@ def test_a_short_stutter_is_not_reported(ring: Ring, capsys: pytest.CaptureFixtu
     assert [report["state"] for report in said(capsys)] == ["ok"]
 
 
+class Infrared(Script):
+    """Shows something, without colour."""
+
+    def paint(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        image[:, 16:] = 255
+        return image
+
+
+class Loose(Script):
+    """Loses one image between each two."""
+
+    damaged = 1
+
+
+def at_30_hz(seconds: float) -> list[tuple[int, int]]:
+    return [(33 * k, k % 200) for k in range(int(30 * seconds))]
+
+
+def test_images_without_colour_are_said_after_some_seconds(
+    ring: Ring, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outlet = outlet_of(ring)
+    deliver(outlet, at_30_hz(4), Infrared)
+    deliver(outlet, at_30_hz(10))
+    assert [report["state"] for report in said(capsys)] == ["ok", "ok"]
+    deliver(outlet, at_30_hz(10), Infrared)
+    reports = said(capsys)
+    assert [report["state"] for report in reports] == ["ok", "grey"]
+    assert reports[1]["why"].startswith("all channels of its images are equal: another /dev/video")
+
+
+def test_a_slow_camera_without_colour_is_said_to_be_both(
+    ring: Ring, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deliver(outlet_of(ring), [(66 * k, k) for k in range(200)], Infrared)
+    report = said(capsys)[-1]
+    assert report["state"] == "slow and grey"
+    assert "gives 15.2 of 30 fps: in dim light" in report["why"]
+    assert "; all channels of its images are equal" in report["why"]
+
+
+def test_damaged_images_are_counted_and_are_why_a_camera_is_slow(
+    ring: Ring, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for connection in (1, 2):
+        deliver(outlet_of(ring), [(66 * k, k) for k in range(100)], Loose)
+        assert ring.peek("damaged") == 100 * connection
+    report = said(capsys)[-1]
+    assert report["state"] == "slow"
+    assert "images came damaged: see its cable, its hub" in report["why"]
+
+
 def test_another_size_is_an_error_that_says_what_to_do(ring: Ring) -> None:
-    with pytest.raises(CameraError, match=r"top: gives 12x8, the policy was trained on 20x10"):
+    with pytest.raises(CameraError, match=r"top: gives 48x32, the policy was trained on 20x10"):
         outlet_of(ring, size=(10, 20)).deliver(Script([(0, 1)]))
     assert ring.newest == 0

@@ -38,7 +38,7 @@ def state(channels: Channels, t_ns: int, value: float) -> None:
 
 
 def frame(channels: Channels, t_ns: int, value: int) -> None:
-    channels.frames["top"].write((t_ns, t_ns, 0, 1, np.full((4, 6, 3), value, np.uint8)))
+    channels.frames["top"].write((t_ns, t_ns, 0, 1, 0, np.full((4, 6, 3), value, np.uint8)))
 
 
 def row(sampler: Sampler, t_ns: int, **options: Any) -> Row:

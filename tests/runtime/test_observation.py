@@ -39,7 +39,7 @@ class Robot:
     def frame(self, camera: str, t_ms: int, *, changed_ms: int | None = None) -> None:
         pixels = np.full((*SIZE, 3), t_ms % 256, np.uint8)
         changed_ns = START + MS * (t_ms if changed_ms is None else changed_ms)
-        self.channels.frames[camera].write((START + t_ms * MS, changed_ns, 0, 1, pixels))
+        self.channels.frames[camera].write((START + t_ms * MS, changed_ns, 0, 1, 0, pixels))
 
     def state(self, t_ms: int) -> None:
         self.channels.states.write((START + t_ms * MS, [t_ms, 0], []))

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from actd.cli.status import _rows
 from actd.client import Operator
 from actd.errors import LinkError
 from actd.link.sockets import Ports
@@ -133,6 +135,63 @@ def test_a_frozen_camera_is_stale_by_name_and_recovers(watch: Watch) -> None:
         watched.webcam.show = image
         watched.wait_running()
         assert watched.camera()["state"] == "ok"
+
+
+def drawing(number: int) -> NDArray[np.uint8]:
+    """Red beside black, with an edge that moves."""
+    drawn = np.zeros((96, 128, 3), np.uint8)
+    drawn[:, : 32 + number % 64, 2] = 200
+    return drawn
+
+
+def cut(number: int) -> bytes:
+    """Every third lost its last part on the way."""
+    whole = jpeg(drawing(number))
+    return whole[: int(0.6 * len(whole))] if number % 3 == 0 else whole
+
+
+def without_colour(number: int) -> bytes:
+    return jpeg(np.repeat(drawing(number)[..., 2:], 3, axis=2))
+
+
+def armed_after_retries(watched: Watched) -> bool:
+    watched.arm.cycle(0.1)
+    try:
+        watched.operator.arm()
+    except LinkError:
+        return False
+    return True
+
+
+def test_images_without_colour_are_told_and_stop_nothing(watch: Watch) -> None:
+    with watch(0.03, "") as watched:
+        watched.webcam.show = without_colour
+        said = "grey: all channels of its images are equal: is its server set to show no colour"
+        wait_until(
+            lambda: watched.arm.cycle(0.1) or watched.camera()["state"].startswith(said),
+            "the missing colour to be said",
+            30,
+        )
+        wait_until(lambda: armed_after_retries(watched), "the daemon to arm", 30)
+        watched.webcam.show = lambda number: jpeg(drawing(number))
+        wait_until(
+            lambda: watched.arm.cycle(0.1) or watched.camera()["state"] == "ok", "colour", 30
+        )
+
+
+def test_damaged_images_are_counted_in_status_and_not_given_on(watch: Watch) -> None:
+    with watch(0.03, "") as watched:
+        watched.operator.request("clear")
+        watched.webcam.show = cut
+        wait_until(
+            lambda: watched.arm.cycle(0.1) or watched.camera()["damaged"] >= 20, "damage", 30
+        )
+        camera = watched.camera()
+        assert camera["state"] in ("ok", "slow")
+        assert 0.2 < camera["damaged"] / (camera["damaged"] + camera["frames"]) < 0.5
+        wait_until(lambda: armed_after_retries(watched), "the daemon to arm", 30)
+        row = dict(_rows(watched.operator.status()))["camera cam_low"]
+        assert re.search(r"damaged \d+ of \d+, newest", row)
 
 
 def test_a_stopped_inference_is_seen_to_be_stuck(daemon: Daemon) -> None:
