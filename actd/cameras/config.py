@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -92,10 +92,11 @@ class CameraConfig(BaseModel):
     @classmethod
     def _known_type(cls, data: Any) -> Any:
         """Another type has other keys: one mistake, not one for each of them."""
-        kind = data.get("type", "opencv") if isinstance(data, Mapping) else "opencv"
-        if kind != "opencv":
+        known = get_args(cls.model_fields["type"].annotation)
+        kind = data.get("type", known[0]) if isinstance(data, Mapping) else known[0]
+        if kind not in known:
             hint = _OTHER_TYPES.get(str(kind), _ANY_OTHER_TYPE)
-            raise ValueError(f"type: {kind!r} is not read, only opencv is: {hint}")
+            raise ValueError(f"type: {kind!r} is not read, only {', '.join(known)}: {hint}")
         return data
 
     @field_validator("color_mode", "rotation", "backend", mode="before")
@@ -167,8 +168,9 @@ def _check_address(scheme: str, rest: str) -> None:
     else:
         return
     raise ValueError(
-        f"{found}: write {scheme}://USER:PASSWORD@HOST:PORT/PATH in quotes, and percent-encode "
-        "what is special in it: @ as %40, # as %23, / as %2F, ? as %3F, : as %3A, % as %25"
+        f"{found}: write {scheme}://HOST:PORT/PATH in quotes, with USER:PASSWORD@ before HOST if "
+        "there are any, and percent-encode what is special in them: @ as %40, # as %23, / as %2F, "
+        "? as %3F, : as %3A, % as %25"
     )
 
 

@@ -14,6 +14,8 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from actd.redaction import redact
+
 SEND_TIMEOUT_S = 0.2
 
 
@@ -74,4 +76,4 @@ class Notifier:
 
 def _status(text: str) -> str:
     # A newline would start another assignment.
-    return "STATUS=" + " ".join(text.split())
+    return "STATUS=" + redact(" ".join(text.split()))

@@ -41,7 +41,7 @@ def test_lerobots_own_camera_map_is_accepted() -> None:
         ("index_or_path", " ", "give a device number, a path or a URL"),
         ("index_or_path", "ftp://cam/x", "ftp:// is not supported: use one of http://"),
         ("index_or_path", "rtsp://", "a URL without a host, or whose port is no number"),
-        ("index_or_path", "http://cam:port/x", "write http://USER:PASSWORD@HOST:PORT/PATH"),
+        ("index_or_path", "http://cam:port/x", "write http://HOST:PORT/PATH in quotes"),
         ("index_or_path", "rtsp:/cam/s", "not a URL: begin it with one of http://"),
         ("fourcc", "MJPEG", "'MJPEG' is no pixel format"),
         ("backend", 700, "0 or 200"),
@@ -101,7 +101,7 @@ def test_what_is_no_address_is_refused_without_repeating_it(source: str) -> None
     (error,) = caught.value.errors(include_input=False, include_url=False, include_context=False)
     assert not any(part in error["msg"] for part in ("nee", "dle", "me:"))
     if source.startswith("rtsp://"):
-        assert "percent-encode what is special in it: @ as %40, # as %23" in error["msg"]
+        assert "percent-encode what is special in them: @ as %40, # as %23" in error["msg"]
 
 
 @pytest.mark.parametrize(

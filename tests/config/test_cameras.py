@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from actd.redaction import redact
 from tests.config.test_config import GOOD, mistakes, read
 
 HEAD = "actd.yaml:8:23 cameras.top.index_or_path: "
@@ -15,10 +16,22 @@ HEAD = "actd.yaml:8:23 cameras.top.index_or_path: "
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("'rtsp://me:nee#dle@192.0.2.10:554/s'", "percent-encode what is special in it: @ as %40"),
-        ("'rtsp://me:nee@dle@192.0.2.10:554/s'", "percent-encode what is special in it: @ as %40"),
-        ("'rtsp://me:nee/dle@192.0.2.10:554/s'", "percent-encode what is special in it: @ as %40"),
-        ("'rtsp://me:nee%dle@192.0.2.10:554/s'", "percent-encode what is special in it: @ as %40"),
+        (
+            "'rtsp://me:nee#dle@192.0.2.10:554/s'",
+            "percent-encode what is special in them: @ as %40",
+        ),
+        (
+            "'rtsp://me:nee@dle@192.0.2.10:554/s'",
+            "percent-encode what is special in them: @ as %40",
+        ),
+        (
+            "'rtsp://me:nee/dle@192.0.2.10:554/s'",
+            "percent-encode what is special in them: @ as %40",
+        ),
+        (
+            "'rtsp://me:nee%dle@192.0.2.10:554/s'",
+            "percent-encode what is special in them: @ as %40",
+        ),
         ("'rtsp://me:needle@192.0.2.10:99999/s'", "whose port is no number from 1 to 65535"),
         ("'rtmp://me:needle@192.0.2.10:554/s'", "rtmp:// is not supported: use one of http://"),
     ],
@@ -30,6 +43,7 @@ def test_a_wrong_address_is_one_line_without_its_password(
     assert line.startswith(HEAD)
     assert words in line
     assert not any(part in line for part in ("nee", "dle", "me:"))
+    assert redact(line) == line  # what to write is not taken for a secret
 
 
 @pytest.mark.parametrize(
@@ -54,9 +68,7 @@ def test_another_type_of_camera_is_one_line_that_says_what_to_write(
 ) -> None:
     (line,) = mistakes(tmp_path, f"{GOOD.partition('  top:')[0]}  top: {camera}\n")
     kind = camera.split(",", maxsplit=1)[0].removeprefix("{type: ")
-    assert line.startswith(
-        f"actd.yaml:8:3 cameras.top: type: {kind!r} is not read, only opencv is: "
-    )
+    assert line.startswith(f"actd.yaml:8:3 cameras.top: type: {kind!r} is not read, only opencv: ")
     assert words in line
 
 

@@ -194,6 +194,22 @@ def test_damaged_images_are_counted_in_status_and_not_given_on(watch: Watch) -> 
         assert re.search(r"damaged \d+ of \d+, newest", row)
 
 
+def test_a_camera_that_falls_silent_is_stale_by_name(watch: Watch) -> None:
+    """Its server is there and sends nothing more: the last image is not used for ever."""
+    with watch(0.03, "staleness: {camera_ms: 500}") as watched:
+        watched.wait_running()
+        watched.webcam.period_s = 1000.0
+        said = "waiting: camera cam_low is "
+        wait_until(lambda: watched.inference()["state"].startswith(said), "the silence", 30)
+        chunks = watched.inference()["chunks"]
+        watched.arm.cycle(0.5)
+        assert watched.inference()["chunks"] == chunks
+        with pytest.raises(LinkError, match=r"camera cam_low is \d+ ms old"):
+            watched.operator.arm()
+        wait_until(lambda: watched.camera()["state"].startswith("failed: "), "the failure", 30)
+        assert "no image for 2 s" in watched.camera()["state"]
+
+
 def test_a_stopped_inference_is_seen_to_be_stuck(daemon: Daemon) -> None:
     with daemon.robot() as robot, daemon.operator() as operator:
         arm = Arm(robot)
