@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 # Uncompressed images take some 16 times the USB bandwidth: two cameras then starve one another.
 PREFERRED_FOURCC = "MJPG"
 
+_JPEGS = ("MJPG", "JPEG")
 _PLAUSIBLE_AGE_NS = 1_000_000_000
 _FPS_TOLERANCE = 1e-3
 
@@ -85,7 +86,7 @@ class DeviceSource:
             )
         try:
             set_up(self._label, self._config, capture)
-            if _fourcc_text(capture.get(cv2.CAP_PROP_FOURCC)) == "MJPG":
+            if _fourcc_text(capture.get(cv2.CAP_PROP_FOURCC)) in _JPEGS:
                 capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)  # each JPEG as it came, whole or not
         except CameraError:
             capture.release()

@@ -87,7 +87,8 @@ class VideoSource:
     def _choose_decoder(self) -> tuple[NDArray[np.uint8], float]:
         """The first image and the file's rate, by the first decoder that gives one."""
         codec = 0
-        for self._decoder in _decoders():
+        for decoder in _decoders():
+            self._decoder = decoder
             capture = self._rewind()
             first = self._decode()
             if first is not None:
