@@ -5,6 +5,7 @@ Enough of RFC 2326 for one viewer on loopback; `publish` is called for each imag
 
 from __future__ import annotations
 
+import base64
 import socket
 import struct
 import threading
@@ -21,10 +22,14 @@ _REPLIES = {
 
 
 class RtspCamera:
-    """Sends `image(0)`, `image(1)`, ... (JPEG, at most 60 kB) at some 50 Hz to each viewer."""
+    """Sends `image(0)`, `image(1)`, ... (JPEG, at most 60 kB) at some 50 Hz to each viewer.
 
-    def __init__(self, image: Callable[[int], bytes]) -> None:
+    With `login`, "USER:PASSWORD", only to those who give it.
+    """
+
+    def __init__(self, image: Callable[[int], bytes], login: str = "") -> None:
         self._image = image
+        self._ticket = f"Basic {base64.b64encode(login.encode()).decode()}" if login else None
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._serve)
@@ -55,6 +60,12 @@ class RtspCamera:
         for line in requests:
             method = line.split(" ")[0]
             headers = dict(_header(text) for text in iter(requests.readline, "\r\n"))
+            if headers.get("authorization") != self._ticket:
+                viewer.sendall(
+                    f"RTSP/1.0 401 Unauthorized\r\nCSeq: {headers['cseq']}\r\n"
+                    'WWW-Authenticate: Basic realm="camera"\r\n\r\n'.encode()
+                )
+                continue
             extra, body = _REPLIES.get(method, ("Session: 1", ""))
             viewer.sendall(
                 f"RTSP/1.0 200 OK\r\nCSeq: {headers['cseq']}\r\n{extra}\r\n"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from itertools import count
 
 import cv2
@@ -198,6 +198,19 @@ def test_a_viewer_never_holds_up_the_publisher(server: MjpegServer) -> None:
         big = b"\xff" * 1_000_000
         for _ in range(200):  # far more than any socket buffer holds, and nobody reads it
             server.publish("top", big)
+
+
+def test_a_percent_encoded_password_opens_an_rtsp_camera_and_no_other_does() -> None:
+    source = RtspCamera(burnt_in, login="cam:p@s/s#w%rd")
+    try:
+        for password, opens in (("p%40s%2Fs%23w%25rd", True), ("wrong", False)):
+            camera = camera_of(source.url.replace("://", f"://cam:{password}@"), timeout_s=2)
+            with nullcontext() if opens else pytest.raises(CameraError, match="user and password"):
+                camera.open()
+                assert camera.read().data.shape == (HEIGHT, WIDTH, 3)
+            camera.close()
+    finally:
+        source.close()
 
 
 def test_an_rtsp_camera_is_read_and_its_end_is_an_error() -> None:
