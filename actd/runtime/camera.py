@@ -9,7 +9,6 @@ which is what stops chunks being made from it.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from actd.cameras.base import Camera, Frame
