@@ -29,7 +29,7 @@ from actd.engine.observations import random_observation
 from actd.engine.recipe import load_recipe, recipe_names
 from actd.errors import ActdError
 from actd.evaluation import memory
-from actd.evaluation.engine_cache import CheckpointSource, built, default_source
+from actd.evaluation.engine_cache import CheckpointSource, build_or_reuse, default_source
 from actd.evaluation.inference_timing import SETTLE_S
 from actd.timing import interleave, percentiles
 from bench import harness
@@ -100,7 +100,7 @@ def _engines(
 ) -> list[Candidate]:
     """Those that can be had here, built where they are not in the cache."""
     wanted = [name for name in recipe_names() if _takes_part(name, compiled)]
-    found = built({name: name for name in wanted}, source, tell)
+    found = build_or_reuse({name: name for name in wanted}, source, tell)
     engines = []
     for name, folder in sorted(found.items()):
         if isinstance(folder, ActdError):

@@ -47,7 +47,7 @@ def parity_here(engine: Engine, folder: Path, manifest: Manifest) -> Parity:
 def check_reference(engine: Engine, folder: Path, manifest: Manifest) -> Parity:
     """As `parity_here`; raises EngineError when beyond the recipe's tolerance."""
     parity = parity_here(engine, folder, manifest)
-    if excess := beyond(parity, manifest.recipe.tolerance):
+    if excess := tolerance_excess(parity, manifest.recipe.tolerance):
         raise EngineError(
             f"{folder}: refused, too far from torch on this computer: {excess}; "
             f"rebuild with: {manifest.rebuild}, or use another engine"
@@ -55,13 +55,13 @@ def check_reference(engine: Engine, folder: Path, manifest: Manifest) -> Parity:
     return parity
 
 
-def beyond(parity: Parity, allowed: Tolerance) -> str:
+def tolerance_excess(parity: Parity, tolerance: Tolerance) -> str:
     """How the errors exceed what the recipe allows; empty when they do not."""
     # negated, so that an error that is not a number fails too
-    if parity.max_std <= allowed.max_std and parity.p99_std <= allowed.p99_std:
+    if parity.max_std <= tolerance.max_std and parity.p99_std <= tolerance.p99_std:
         return ""
     return (
         f"worst joint {parity.worst_joint} is off by {parity.max:.3g} "
-        f"({parity.max_std:.3g} std, allowed {allowed.max_std:g}), p99 {parity.p99_std:.3g} std "
-        f"(allowed {allowed.p99_std:g}) on {parity.observations} observations"
+        f"({parity.max_std:.3g} std, allowed {tolerance.max_std:g}), p99 {parity.p99_std:.3g} std "
+        f"(allowed {tolerance.p99_std:g}) on {parity.observations} observations"
     )

@@ -1,1 +1,1 @@
-"""How exact and how fast engines are, side by side: actd eval and actd bench."""
+"""Compare engines in accuracy and speed: `actd eval` and `actd bench`."""

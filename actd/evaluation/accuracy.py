@@ -1,8 +1,8 @@
-"""What an evaluation found, computed from the chunks of every engine.
+"""The result of an evaluation, computed from the chunks of every engine.
 
-Pure: runs in, an Evaluation out. Two questions are answered for chunks as they come and for what
-the arm would execute (the temporal ensemble at every tick): how far from the recorded actions
-(L1 and L2, as in training), and how far from torch.
+Pure: runs in, an Evaluation out. Both the chunks themselves and what the arm would execute (the
+temporal ensemble at every tick) are compared with the recorded actions (L1 and L2, as in training)
+and with torch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from actd.control.ensembling import ensemble
 from actd.datasets.paths import ACTION
 from actd.datasets.reader import Dataset
 from actd.engine.candidate import Candidate
-from actd.engine.reference import beyond
+from actd.engine.reference import tolerance_excess
 from actd.engine.verify import Parity, compare
 from actd.evaluation.candidates import EvalCandidates
 from actd.evaluation.metrics import Distance, distance, targets
@@ -31,13 +31,13 @@ _TAIL_POINTS = 240
 
 
 @dataclass(frozen=True, slots=True)
-class Against:
-    """Differences from a reference, in chunks and executed.
+class Differences:
+    """Differences from a reference, in chunks and in executed actions.
 
     `std` (joints,) is the policy's own. `tail`: rising |error| / std over all values, and the
     share of values beyond each, both (n,).
-    `excess` says how the recipe's tolerance is exceeded; empty when it is not, or where the
-    reference is not torch.
+    `excess` says how the recipe's tolerance is exceeded; empty if it is not, or if the reference
+    is not torch.
     """
 
     chunk: Parity
@@ -49,25 +49,25 @@ class Against:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One engine; `against_first`: the engine that was named first.
+    """The figures of one engine; `against_first` compares it with the engine named first.
 
-    `shown` are its executed actions (T, joints) in the episode that is drawn.
+    `plotted_actions` are its executed actions (T, joints) in the plotted episode.
     """
 
     candidate: Candidate
     chunk: Distance
     executed: Distance
-    against_torch: Against | None
-    against_first: Against | None
-    shown: Vector
+    against_torch: Differences | None
+    against_first: Differences | None
+    plotted_actions: Vector
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All engines on the same frames. `std` (joints,) normalises; `std_from` says whose it is.
+    """All engines on the same frames. `std` (joints,) normalises; `std_from` names its source.
 
-    `frames` of each episode were answered; `shown` and `shown_recorded` (T, joints) are the
-    episode that is drawn.
+    `frames` and `ticks` count the evaluated frames and the ticks of each episode.
+    `plotted_recording` (T, joints) are the recorded actions of `plotted_episode`.
     """
 
     dataset: str
@@ -81,8 +81,8 @@ class Evaluation:
     ticks: Mapping[int, int]
     scores: tuple[Score, ...]
     notes: tuple[str, ...]
-    shown: int
-    shown_recorded: Vector
+    plotted_episode: int
+    plotted_recording: Vector
 
     @property
     def passed(self) -> bool:
@@ -116,46 +116,46 @@ class Evaluation:
             "against_first": score.against_first and self._against(score.against_first),
         }
 
-    def _distance(self, found: Distance) -> dict[str, Any]:
+    def _distance(self, distances: Distance) -> dict[str, Any]:
         return {
-            "l1": found.l1.mean(),
-            "l2": found.l2.mean(),
-            "l1_std": found.l1_std(self.std),
-            "l2_std": found.l2_std(self.std),
-            "l1_loss_lerobot": found.logged(self.std),
-            "steps_counted": found.counted,
-            "steps": found.steps,
+            "l1": distances.l1.mean(),
+            "l2": distances.l2.mean(),
+            "l1_std": distances.l1_std(self.std),
+            "l2_std": distances.l2_std(self.std),
+            "l1_loss_lerobot": distances.lerobot_l1_loss(self.std),
+            "steps_counted": distances.steps_counted,
+            "steps": distances.steps,
             "per_joint": {
                 joint: {"l1": l1, "l2": l2, "l1_std": l1 / std, "l2_std": l2 / std**2}
                 for joint, l1, l2, std in zip(
-                    self.joints, found.l1, found.l2, self.std, strict=True
+                    self.joints, distances.l1, distances.l2, self.std, strict=True
                 )
             },
         }
 
-    def _by_step(self, found: Distance) -> dict[str, Any]:
+    def _by_step(self, distances: Distance) -> dict[str, Any]:
         return {
             "by_step": {
-                "l1_std": (found.l1_by_step / self.std).mean(axis=1),
-                "l2_std": (found.l2_by_step / self.std**2).mean(axis=1),
-                "l1": dict(zip(self.joints, found.l1_by_step.T, strict=True)),
-                "l2": dict(zip(self.joints, found.l2_by_step.T, strict=True)),
+                "l1_std": (distances.l1_by_step / self.std).mean(axis=1),
+                "l2_std": (distances.l2_by_step / self.std**2).mean(axis=1),
+                "l1": dict(zip(self.joints, distances.l1_by_step.T, strict=True)),
+                "l2": dict(zip(self.joints, distances.l2_by_step.T, strict=True)),
             }
         }
 
-    def _against(self, found: Against) -> dict[str, Any]:
+    def _against(self, differences: Differences) -> dict[str, Any]:
         return {
-            "chunk": self._parity(found.chunk, found.std),
-            "executed": self._parity(found.executed, found.std),
+            "chunk": self._parity(differences.chunk, differences.std),
+            "executed": self._parity(differences.executed, differences.std),
         }
 
-    def _torch(self, found: Against, score: Score) -> dict[str, Any]:
-        allowed = score.candidate.tolerance
+    def _torch(self, differences: Differences, score: Score) -> dict[str, Any]:
+        tolerance = score.candidate.tolerance
         return {
-            **self._against(found),
-            "tolerance": allowed and allowed.model_dump(),
-            "passed": not found.excess,
-            "excess": found.excess or None,
+            **self._against(differences),
+            "tolerance": tolerance and tolerance.model_dump(),
+            "passed": not differences.excess,
+            "excess": differences.excess or None,
         }
 
     def _parity(self, parity: Parity, std: Vector) -> dict[str, Any]:
@@ -173,16 +173,16 @@ class Evaluation:
 def measure(
     dataset: Dataset, candidates: EvalCandidates, runs: Sequence[EpisodeRun], stride: int
 ) -> Evaluation:
-    """The figures of everyone in the candidates over these episodes."""
-    std, std_from = _std(candidates.everyone[0], runs)
-    coeff = candidates.everyone[0].spec.temporal_ensemble_coeff
+    """The figures of all candidates over these episodes."""
+    std, std_from = _std(candidates.all_candidates[0], runs)
+    coeff = candidates.all_candidates[0].spec.temporal_ensemble_coeff
     coeff = ACT_COEFF if coeff is None else coeff
-    executed = {c.name: _executed(runs, c.name, coeff) for c in candidates.everyone}
-    shown = max(range(len(runs)), key=lambda place: len(runs[place].recorded))
+    executed = {c.name: _executed(runs, c.name, coeff) for c in candidates.all_candidates}
+    longest = max(range(len(runs)), key=lambda place: len(runs[place].actions))
     scores = []
-    for candidate in candidates.everyone:
+    for candidate in candidates.all_candidates:
         label = candidate.name
-        truth = [targets(r.recorded, r.rows.tolist(), _steps(r, label)) for r in runs]
+        truth = [targets(r.actions, r.rows.tolist(), _steps(r, label)) for r in runs]
         scores.append(
             Score(
                 candidate=candidate,
@@ -190,7 +190,7 @@ def measure(
                 executed=_executed_distance(executed[label], runs),
                 against_torch=_against_torch(candidate, candidates, runs, executed),
                 against_first=_against_first(candidate, candidates, runs, executed),
-                shown=executed[label][shown],
+                plotted_actions=executed[label][longest],
             )
         )
     return Evaluation(
@@ -202,21 +202,21 @@ def measure(
         std=std,
         std_from=std_from,
         frames={run.number: len(run.rows) for run in runs},
-        ticks={run.number: len(run.recorded) for run in runs},
+        ticks={run.number: len(run.actions) for run in runs},
         scores=tuple(scores),
         notes=(*candidates.notes, *_notes(dataset, candidates, stride)),
-        shown=runs[shown].number,
-        shown_recorded=runs[shown].recorded.astype(np.float64),
+        plotted_episode=runs[longest].number,
+        plotted_recording=runs[longest].actions.astype(np.float64),
     )
 
 
 def tail(error: Vector) -> tuple[Vector, Vector]:
-    """Rising values of `error`, and the share of all values that is beyond each; both (n,)."""
-    rising = np.sort(error, axis=None)
-    count = rising.size
-    beyond_it = np.geomspace(count, 1, min(_TAIL_POINTS, count))
-    places = np.unique(count - np.round(beyond_it).astype(int))
-    return rising[places], (count - places) / count
+    """Ascending values of `error`, and the share of all values beyond each; both (n,)."""
+    ascending = np.sort(error, axis=None)
+    count = ascending.size
+    counts = np.geomspace(count, 1, min(_TAIL_POINTS, count))
+    places = np.unique(count - np.round(counts).astype(int))
+    return ascending[places], (count - places) / count
 
 
 def _against_torch(
@@ -224,12 +224,14 @@ def _against_torch(
     candidates: EvalCandidates,
     runs: Sequence[EpisodeRun],
     executed: Mapping[str, Sequence[Vector]],
-) -> Against | None:
+) -> Differences | None:
     torch = candidates.torch
     if torch is None or candidate is torch or candidate.policy != torch.policy:
         return None
-    found, allowed = _against(candidate, torch, runs, executed), candidate.tolerance
-    return replace(found, excess=beyond(found.chunk, allowed) if allowed else "")
+    differences, tolerance = _against(candidate, torch, runs, executed), candidate.tolerance
+    return replace(
+        differences, excess=tolerance_excess(differences.chunk, tolerance) if tolerance else ""
+    )
 
 
 def _against_first(
@@ -237,7 +239,7 @@ def _against_first(
     candidates: EvalCandidates,
     runs: Sequence[EpisodeRun],
     executed: Mapping[str, Sequence[Vector]],
-) -> Against | None:
+) -> Differences | None:
     first, *others = candidates.engines or (None,)
     if first is None or candidate not in others:
         return None
@@ -251,15 +253,15 @@ def _against(
     reference: Candidate,
     runs: Sequence[EpisodeRun],
     executed: Mapping[str, Sequence[Vector]],
-) -> Against:
+) -> Differences:
     std, _ = _std(reference, runs)
-    found, expected = _chunks(runs, candidate.name), _chunks(runs, reference.name)
+    actual, expected = _chunks(runs, candidate.name), _chunks(runs, reference.name)
     both = [np.concatenate(executed[each.name]) for each in (candidate, reference)]
     covered = ~np.isnan(both[1]).any(axis=1)
     arm = [part[covered][:, None, :].astype(np.float32) for part in both]
-    error = np.abs(found.astype(np.float64) - expected) / std
-    return Against(
-        chunk=compare(found, expected, std.tolist()),
+    error = np.abs(actual.astype(np.float64) - expected) / std
+    return Differences(
+        chunk=compare(actual, expected, std.tolist()),
         executed=compare(arm[0], arm[1], std.tolist()),
         std=std,
         tail=tail(np.where(np.isfinite(error), error, np.inf)),
@@ -276,26 +278,26 @@ def _steps(run: EpisodeRun, label: str) -> int:
 
 
 def _executed(runs: Sequence[EpisodeRun], label: str, coeff: float) -> list[Vector]:
-    """Per episode what the arm would be told at every tick, (T, joints)."""
+    """Per episode the actions that would be commanded at every tick, (T, joints)."""
     actions = []
     for run in runs:
         chunks = run.chunks[label]
         finite = np.where(np.isfinite(chunks), chunks, np.inf)
-        actions.append(ensemble(finite, coeff, made_at=run.rows, ticks=len(run.recorded)))
+        actions.append(ensemble(finite, coeff, made_at=run.rows, ticks=len(run.actions)))
     return actions
 
 
 def _executed_distance(executed: Sequence[Vector], runs: Sequence[EpisodeRun]) -> Distance:
-    """From the recorded action at every tick that a chunk reaches."""
-    told = np.concatenate(executed)
-    recorded = np.concatenate([run.recorded for run in runs]).astype(np.float64)
-    recorded[np.isnan(told).any(axis=1)] = np.nan
-    return distance(told[:, None, :], recorded[:, None, :])
+    """Distance from the recorded action at every tick that a chunk reaches."""
+    actions = np.concatenate(executed)
+    recorded = np.concatenate([run.actions for run in runs]).astype(np.float64)
+    recorded[np.isnan(actions).any(axis=1)] = np.nan
+    return distance(actions[:, None, :], recorded[:, None, :])
 
 
 def _std(candidate: Candidate, runs: Sequence[EpisodeRun]) -> tuple[Vector, str]:
-    """What L1 is divided by in training, and whose it is; 1 for a joint that never moved."""
-    std = np.nanstd(np.concatenate([run.recorded for run in runs]), axis=0, dtype=np.float64)
+    """What L1 is divided by in training, and its source; 1 for a joint that never moved."""
+    std = np.nanstd(np.concatenate([run.actions for run in runs]), axis=0, dtype=np.float64)
     source = "the recorded actions of these episodes"
     if candidate.action_std is not None:
         std = np.asarray(candidate.action_std, dtype=np.float64)
@@ -309,12 +311,12 @@ def _notes(dataset: Dataset, candidates: EvalCandidates, stride: int) -> list[st
         spec = candidate.spec
         if spec.trained_hz is not None and abs(spec.trained_hz - dataset.fps) > 0.01:
             notes.append(
-                f"{candidate.name}: trained at {spec.trained_hz:g} Hz, the dataset has "
-                f"{dataset.fps:g}: steps of a chunk are not those of the recording"
+                f"{candidate.name}: trained at {spec.trained_hz:g} Hz, the dataset was recorded at "
+                f"{dataset.fps:g} Hz: steps of a chunk and of the recording do not coincide"
             )
         if stride > spec.chunk_size:
             notes.append(
                 f"{candidate.name}: a chunk of {spec.chunk_size} steps does not reach the next "
-                f"frame at stride {stride}: ticks between them do not count as executed"
+                f"frame at stride {stride}: executed figures leave out the ticks between"
             )
     return notes

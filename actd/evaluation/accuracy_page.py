@@ -1,6 +1,6 @@
-"""The page about an evaluation: engines beside each other, beside torch, beside the recording.
+"""The HTML page of an evaluation: engines compared with each other, torch and the recording.
 
-Takes an Evaluation, gives HTML text. Needs jinja2 and matplotlib (`actd[report]`).
+Needs jinja2 and matplotlib (`actd[report]`).
 """
 
 from __future__ import annotations
@@ -30,55 +30,62 @@ _HEADER = (
 )
 
 
-def evaluation_page(found: Evaluation, machine: Mapping[str, Any]) -> str:
-    """The whole page as HTML text; `machine` is what the figures were taken on."""
-    off = [score.executed.l1_std(found.std) for score in found.scores]
-    compared = {s.candidate.name: s.against_torch for s in found.scores if s.against_torch}
-    beyond = [label for label, against in compared.items() if against.excess]
-    frames, episodes = sum(found.frames.values()), len(found.frames)
+def evaluation_page(evaluation: Evaluation, machine: Mapping[str, Any]) -> str:
+    """The whole page as HTML text; `machine` describes the computer that was measured."""
+    mean_errors = [score.executed.l1_std(evaluation.std) for score in evaluation.scores]
+    by_engine = {s.candidate.name: s.against_torch for s in evaluation.scores if s.against_torch}
+    exceeding = [label for label, differences in by_engine.items() if differences.excess]
+    frames, episodes = sum(evaluation.frames.values()), len(evaluation.frames)
     lead = (
-        f"{frames} frames of {episodes} episodes, every {_nth(found.stride)}. As the arm would "
-        f"execute them, actions are {min(off):.3g} to {max(off):.3g} standard deviations of a "
-        "joint from the recorded ones on average. "
+        f"{frames} frames of {episodes} episodes, every {_nth_frame(evaluation.stride)}. Executed "
+        f"actions are on average {min(mean_errors):.3g} to {max(mean_errors):.3g} standard "
+        "deviations of a joint from the recorded ones. "
     )
-    if compared:
-        verdict = f"beyond its tolerance: {', '.join(beyond)}" if beyond else "all within tolerance"
-        lead += f"Against torch: {verdict}."
-    sections = [_summary(found), _per_joint(found), _along(found), _episode(found)]
-    if compared:
-        sections.insert(1, _torch(found))
-    name = found.dataset.rstrip("/").rsplit("/", maxsplit=1)[-1]
-    return page(f"Evaluation on {name}", lead, [*sections, _origin(found, machine)])
+    if by_engine:
+        outcome = (
+            f"beyond tolerance: {', '.join(exceeding)}" if exceeding else "all within tolerance"
+        )
+        lead += f"Against torch: {outcome}."
+    sections = [
+        _summary(evaluation),
+        _per_joint(evaluation),
+        _along_chunk(evaluation),
+        _episode(evaluation),
+    ]
+    if by_engine:
+        sections.insert(1, _torch(evaluation))
+    name = evaluation.dataset.rstrip("/").rsplit("/", maxsplit=1)[-1]
+    return page(f"Evaluation on {name}", lead, [*sections, _origin(evaluation, machine)])
 
 
-def _summary(found: Evaluation) -> Section:
+def _summary(evaluation: Evaluation) -> Section:
     note = (
-        "L1 and L2 are means over joints and steps of |a - â| and (a - â)², the recorded "
-        "action less the predicted one; steps beyond the end of an episode do not count. "
-        f"Each joint is divided by its standard deviation, that of {found.std_from}. "
-        "l1_loss is what LeRobot logs up to its #3442: the same with padded steps as zeros. "
-        "Executed is the temporal ensemble, tick by tick. The tolerance is the recipe's."
+        "L1 and L2 are means over joints and steps of |a - â| and (a - â)², with a recorded and "
+        "â predicted; steps beyond the end of an episode do not count. Each joint is divided by "
+        f"its standard deviation, that of {evaluation.std_from}. l1_loss is the value that LeRobot "
+        "logged before its #3442: the same mean with padded steps as zeros. Executed is the "
+        "temporal ensemble, tick by tick. The tolerance is the recipe's."
     )
-    parts = [Table([summary_row(found, score) for score in found.scores], _HEADER)]
-    if pairs := first_rows(found):
-        title = f"difference from {found.scores[0].candidate.name}, in std"
+    parts = [Table([summary_row(evaluation, score) for score in evaluation.scores], _HEADER)]
+    if pairs := first_rows(evaluation):
+        title = f"difference from {evaluation.scores[0].candidate.name}, in std"
         parts.append(Table(pairs, FIRST_HEADER, title=title))
-    if found.notes:
-        parts.append(Table([[text] for text in found.notes], ["note"], numeric=False))
+    if evaluation.notes:
+        parts.append(Table([[text] for text in evaluation.notes], ["note"], numeric=False))
     return Section("Engines", parts, note)
 
 
-def _torch(found: Evaluation) -> Section:
-    compared = [(s, s.against_torch) for s in found.scores if s.against_torch is not None]
-    percentiles = {score.candidate.name: against.tail for score, against in compared}
-    labels = [score.candidate.name for score, _ in compared]
+def _torch(evaluation: Evaluation) -> Section:
+    pairs = [(s, s.against_torch) for s in evaluation.scores if s.against_torch is not None]
+    tails = {score.candidate.name: differences.tail for score, differences in pairs}
+    labels = [score.candidate.name for score, _ in pairs]
     rows = [
         [
             joint,
-            *(f"{against.chunk.per_joint[place].p99:.3g}" for _, against in compared),
-            *(f"{against.chunk.per_joint[place].max:.3g}" for _, against in compared),
+            *(f"{differences.chunk.per_joint[place].p99:.3g}" for _, differences in pairs),
+            *(f"{differences.chunk.per_joint[place].max:.3g}" for _, differences in pairs),
         ]
-        for place, joint in enumerate(found.joints)
+        for place, joint in enumerate(evaluation.joints)
     ]
     header = [
         "joint",
@@ -89,33 +96,33 @@ def _torch(found: Evaluation) -> Section:
         "Error against torch",
         [
             Figure(
-                charts.tail(percentiles, "error against torch, in the joint's standard deviations"),
-                "How many of all values (frames, steps, joints) are further from torch.",
+                charts.tail(tails, "error against torch, in the joint's standard deviations"),
+                "Share of all values (frames, steps, joints) that are further from torch.",
             ),
             Table(rows, header, title="per joint, physical units"),
         ],
     )
 
 
-def _per_joint(found: Evaluation) -> Section:
-    series = {s.candidate.name: s.executed.l1 / found.std for s in found.scores}
+def _per_joint(evaluation: Evaluation) -> Section:
+    series = {s.candidate.name: s.executed.l1 / evaluation.std for s in evaluation.scores}
     header = ["joint", "std"]
-    header += [f"{s.candidate.name}, L1" for s in found.scores]
-    header += [f"{s.candidate.name}, executed" for s in found.scores]
+    header += [f"{s.candidate.name}, L1" for s in evaluation.scores]
+    header += [f"{s.candidate.name}, executed" for s in evaluation.scores]
     rows = [
         [
             joint,
-            f"{found.std[place]:.3g}",
-            *(f"{s.chunk.l1[place]:.3g}" for s in found.scores),
-            *(f"{s.executed.l1[place]:.3g}" for s in found.scores),
+            f"{evaluation.std[place]:.3g}",
+            *(f"{s.chunk.l1[place]:.3g}" for s in evaluation.scores),
+            *(f"{s.executed.l1[place]:.3g}" for s in evaluation.scores),
         ]
-        for place, joint in enumerate(found.joints)
+        for place, joint in enumerate(evaluation.joints)
     ]
     return Section(
         "Distance from the recorded actions",
         [
             Figure(
-                charts.bars(found.joints, series, "executed L1, in the joint's std"),
+                charts.bars(evaluation.joints, series, "executed L1, in the joint's std"),
                 "Executed actions against the recorded ones.",
             ),
             Table(rows, header, title="per joint, physical units"),
@@ -123,9 +130,10 @@ def _per_joint(found: Evaluation) -> Section:
     )
 
 
-def _along(found: Evaluation) -> Section:
+def _along_chunk(evaluation: Evaluation) -> Section:
     by_step = {
-        s.candidate.name: (s.chunk.l1_by_step / found.std).mean(axis=1) for s in found.scores
+        s.candidate.name: (s.chunk.l1_by_step / evaluation.std).mean(axis=1)
+        for s in evaluation.scores
     }
     torch = {TORCH: by_step.pop(TORCH)} if TORCH in by_step and len(by_step) > 1 else {}
     return Section(
@@ -139,47 +147,47 @@ def _along(found: Evaluation) -> Section:
     )
 
 
-def _episode(found: Evaluation) -> Section:
-    """The executed actions of one episode; the joints that are furthest off, if there are many."""
-    off = np.max([s.executed.l1 / found.std for s in found.scores], axis=0)
-    drawn = sorted(np.argsort(-off)[:_MOST_DRAWN].tolist())
+def _episode(evaluation: Evaluation) -> Section:
+    """The executed actions of one episode; of many joints, those with the largest errors."""
+    worst_errors = np.max([s.executed.l1 / evaluation.std for s in evaluation.scores], axis=0)
+    joints = sorted(np.argsort(-worst_errors)[:_MOST_DRAWN].tolist())
     figures = []
-    for joint in drawn:
+    for joint in joints:
         chart = charts.curves(
-            {s.candidate.name: s.shown[:, joint] for s in found.scores},
+            {s.candidate.name: s.plotted_actions[:, joint] for s in evaluation.scores},
             "tick",
             "",
-            beneath={"recorded": found.shown_recorded[:, joint]},
-            title=found.joints[joint],
+            beneath={"recorded": evaluation.plotted_recording[:, joint]},
+            title=evaluation.joints[joint],
             wide=False,
             from_zero=False,
         )
         figures.append(Figure(chart, "", wide=False))
-    left = len(found.joints) - len(drawn)
-    which = f" The {left} joints nearest to the recording are left out." if left else ""
+    omitted = len(evaluation.joints) - len(joints)
+    which = f" The {omitted} joints nearest to the recording are not shown." if omitted else ""
     return Section(
-        f"Episode {found.shown}",
+        f"Episode {evaluation.plotted_episode}",
         figures,
-        "Recorded actions, and what the arm would be told at every tick of "
-        f"{found.fps:g} Hz with a chunk from every {_nth(found.stride)}.{which}",
+        "Recorded actions, and the actions commanded at every tick of "
+        f"{evaluation.fps:g} Hz with a chunk from every {_nth_frame(evaluation.stride)}.{which}",
     )
 
 
-def _origin(found: Evaluation, machine: Mapping[str, Any]) -> Section:
+def _origin(evaluation: Evaluation, machine: Mapping[str, Any]) -> Section:
     rows = [
-        ["dataset", found.dataset],
-        ["episodes", ", ".join(map(str, found.frames))],
-        ["temporal ensemble coefficient", f"{found.coeff:g}"],
-        *([s.candidate.name, f"{s.candidate.place}"] for s in found.scores),
+        ["dataset", evaluation.dataset],
+        ["episodes", ", ".join(map(str, evaluation.frames))],
+        ["temporal ensemble coefficient", f"{evaluation.coeff:g}"],
+        *([s.candidate.name, f"{s.candidate.place}"] for s in evaluation.scores),
         *([key, _text(value)] for key, value in machine.items() if value is not None),
     ]
-    return Section("Where it came from", [Table(rows, numeric=False)])
+    return Section("Provenance", [Table(rows, numeric=False)])
 
 
 _ORDINAL = {2: "nd", 3: "rd"}
 
 
-def _nth(stride: int) -> str:
+def _nth_frame(stride: int) -> str:
     return "frame" if stride == 1 else f"{stride}{_ORDINAL.get(stride, 'th')} frame"
 
 

@@ -14,29 +14,35 @@ _JOINTS = 6
 FIRST_HEADER = ("engine", "p99", "max", "executed max", "worst joint")
 
 
-def render(found: Evaluation) -> Group:
-    """Engines beside each other, then their joints that are furthest from the recording."""
-    frames = sum(found.frames.values())
-    title = f"{frames} frames of {len(found.frames)} episodes, stride {found.stride}"
-    rows = [summary_row(found, score) for score in found.scores]
-    recorded = _table(
-        f"distance from the recorded actions, in std of {found.std_from}",
+def render(evaluation: Evaluation) -> Group:
+    """All engines side by side, then the joints that are furthest from the recording."""
+    frames = sum(evaluation.frames.values())
+    title = f"{frames} frames of {len(evaluation.frames)} episodes, stride {evaluation.stride}"
+    rows = [summary_row(evaluation, score) for score in evaluation.scores]
+    recording_table = _table(
+        f"distance from the recorded actions, in std of {evaluation.std_from}",
         ("engine", "L1", "L2", "executed L1", "l1_loss"),
         [row[:5] for row in rows],
     )
-    torch = _table(
+    torch_table = _table(
         "error against torch, in std",
         ("engine", "p99", "max", "executed max", "tolerance"),
         [[row[0], *row[5:]] for row in rows],
     )
-    pairs = first_rows(found)
-    between = (
-        [_table(f"difference from {found.scores[0].candidate.name}, in std", FIRST_HEADER, pairs)]
+    pairs = first_rows(evaluation)
+    pair_tables = (
+        [
+            _table(
+                f"difference from {evaluation.scores[0].candidate.name}, in std",
+                FIRST_HEADER,
+                pairs,
+            )
+        ]
         if pairs
         else []
     )
-    notes = [f"note: {note}" for note in found.notes]
-    return Group(title, recorded, torch, *between, _joints(found), *notes)
+    notes = [f"note: {note}" for note in evaluation.notes]
+    return Group(title, recording_table, torch_table, *pair_tables, _joints(evaluation), *notes)
 
 
 def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -49,51 +55,53 @@ def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -
     return table
 
 
-def summary_row(found: Evaluation, score: Score) -> list[str]:
+def summary_row(evaluation: Evaluation, score: Score) -> list[str]:
     """Distances from the recording and errors against torch, in std, as text."""
     distances = (
-        score.chunk.l1_std(found.std),
-        score.chunk.l2_std(found.std),
-        score.executed.l1_std(found.std),
-        score.chunk.logged(found.std),
+        score.chunk.l1_std(evaluation.std),
+        score.chunk.l2_std(evaluation.std),
+        score.executed.l1_std(evaluation.std),
+        score.chunk.lerobot_l1_loss(evaluation.std),
     )
     row = [score.candidate.name, *(f"{value:.4g}" for value in distances)]
-    torch, allowed = score.against_torch, score.candidate.tolerance
-    if torch is None or allowed is None:
-        return [*row, "-", "-", "-", "reference" if allowed is None else "not compared"]
-    errors = (torch.chunk.p99_std, torch.chunk.max_std, torch.executed.max_std)
-    limits = f"p99 {allowed.p99_std:g}, max {allowed.max_std:g}"
-    verdict = "beyond" if torch.excess else "within"
-    return [*row, *(f"{value:.2g}" for value in errors), f"{verdict} {limits}"]
+    differences, tolerance = score.against_torch, score.candidate.tolerance
+    if differences is None or tolerance is None:
+        return [*row, "-", "-", "-", "reference" if tolerance is None else "not compared"]
+    errors = (differences.chunk.p99_std, differences.chunk.max_std, differences.executed.max_std)
+    limits = f"p99 {tolerance.p99_std:g}, max {tolerance.max_std:g}"
+    outcome = "beyond" if differences.excess else "within"
+    return [*row, *(f"{value:.2g}" for value in errors), f"{outcome} {limits}"]
 
 
-def first_rows(found: Evaluation) -> list[list[str]]:
-    """How far every other engine is from the first, in std, as text; empty with one engine."""
-    compared = [(score, score.against_first) for score in found.scores if score.against_first]
+def first_rows(evaluation: Evaluation) -> list[list[str]]:
+    """Distance of every other engine from the first, in std, as text; empty for one engine."""
+    pairs = [(score, score.against_first) for score in evaluation.scores if score.against_first]
     return [
         [
             score.candidate.name,
-            *(f"{value:.2g}" for value in (between.chunk.p99_std, between.chunk.max_std)),
-            f"{between.executed.max_std:.2g}",
-            found.joints[between.chunk.worst_joint],
+            *(f"{value:.2g}" for value in (differences.chunk.p99_std, differences.chunk.max_std)),
+            f"{differences.executed.max_std:.2g}",
+            evaluation.joints[differences.chunk.worst_joint],
         ]
-        for score, between in compared
+        for score, differences in pairs
     ]
 
 
-def _joints(found: Evaluation) -> Table:
+def _joints(evaluation: Evaluation) -> Table:
     order = sorted(
-        range(len(found.joints)),
-        key=lambda joint: max(s.executed.l1[joint] / found.std[joint] for s in found.scores),
+        range(len(evaluation.joints)),
+        key=lambda joint: max(
+            s.executed.l1[joint] / evaluation.std[joint] for s in evaluation.scores
+        ),
         reverse=True,
     )
     rows = [
         [
-            found.joints[joint],
-            f"{found.std[joint]:.3g}",
-            *(f"{s.executed.l1[joint]:.3g}" for s in found.scores),
+            evaluation.joints[joint],
+            f"{evaluation.std[joint]:.3g}",
+            *(f"{s.executed.l1[joint]:.3g}" for s in evaluation.scores),
         ]
         for joint in order[:_JOINTS]
     ]
-    headings = ["joint", "std", *(score.candidate.name for score in found.scores)]
+    headings = ["joint", "std", *(score.candidate.name for score in evaluation.scores)]
     return _table("executed L1, physical units, furthest in std first", headings, rows)

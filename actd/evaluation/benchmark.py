@@ -1,8 +1,8 @@
-"""How fast and how exact each engine is, here: the work behind `actd bench`.
+"""How fast and how exact each engine is on this computer: the work behind `actd bench`.
 
-Opens who takes part, measures each one's load time and memory in a process of its own, times
-all of them together, and compares every engine with torch's answers that lie in its folder. An
-engine that fails or cannot run here becomes a row that says so; the others are still measured.
+Opens the engines, measures each one's load time and memory in a process of its own, times all of
+them together, and compares each with torch's recorded answers in its folder. An engine that fails
+or cannot run here becomes a row with the reason; the others are still measured.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from pathlib import Path
 from actd.engine.candidate import Candidate, OpenCandidate
 from actd.engine.load import version_note
 from actd.engine.observations import random_observation
-from actd.engine.reference import REFERENCE, beyond, parity_here
+from actd.engine.reference import REFERENCE, parity_here, tolerance_excess
 from actd.engine.verify import Parity
 from actd.errors import ActdError, EngineError
 from actd.evaluation import memory
 from actd.evaluation.candidates import BenchRequest, Report, bench_candidates
 from actd.evaluation.inference_timing import TimingSettings, time_all
-from actd.evaluation.speed import BenchReport, Error, Footprint, Row, Timing
+from actd.evaluation.speed import BenchReport, EngineResult, Error, Footprint, Timing
 from actd.host import machine
 
 __all__ = ["BenchRequest", "TimingSettings", "run_benchmark"]
@@ -32,67 +32,69 @@ def run_benchmark(
     settings: TimingSettings | None = None,
     report: Report = lambda line: None,
 ) -> BenchReport:
-    """Measure what was asked for; `report` is given one line per step that takes a while."""
+    """Measure the requested engines; `report` gets one line per step that takes a while."""
     settings = settings or TimingSettings()
-    found = bench_candidates(request, report)
-    rows = found.rows
+    candidates = bench_candidates(request, report)
+    rows = candidates.rows
     with ExitStack() as stack:
-        ready = []
-        for candidate in found.candidates:
+        runners = []
+        for candidate in candidates.candidates:
             try:
-                ready.append(_tried(candidate, stack))
+                runners.append(_warm_up(candidate, stack))
             except ActdError as error:
-                found.refuse(candidate.name, error, candidate.runtime)
-        rows |= _measure(ready, settings, report)
+                candidates.reject(candidate.name, error, candidate.runtime)
+        rows |= _measure(runners, settings, report)
     threads = (
-        "as many threads as it takes" if request.threads is None else f"{request.threads} threads"
+        "the runtime's default threads" if request.threads is None else f"{request.threads} threads"
     )
-    how = f"{settings.words}; {threads}"
-    return BenchReport(tuple(rows.values()), how, machine())
+    method = f"{settings.description}; {threads}"
+    return BenchReport(tuple(rows.values()), method, machine())
 
 
 @dataclass(frozen=True, slots=True)
-class _Tried:
-    """An engine that has answered before the clock runs, and how far from torch."""
+class _WarmRunner:
+    """An engine after its first inference, and its errors against torch."""
 
-    opened: OpenCandidate
+    runner: OpenCandidate
     parity: Parity | None
 
     @property
     def name(self) -> str:
-        return self.opened.name
+        return self.runner.name
 
 
-def _tried(candidate: Candidate, stack: ExitStack) -> _Tried:
-    """Open it and let it answer; `stack` closes it. Raises ActdError, whatever went wrong."""
-    opened = candidate.open(spin=True)
-    stack.callback(opened.close)
+def _warm_up(candidate: Candidate, stack: ExitStack) -> _WarmRunner:
+    """Open a candidate and run it once; `stack` closes it. Raises ActdError for any failure."""
+    runner = candidate.open(spin=True)
+    stack.callback(runner.close)
     try:
-        if (parity := _parity(opened)) is None:
-            opened.infer(random_observation(opened.spec))
+        if (parity := _parity(runner)) is None:
+            runner.infer(random_observation(runner.spec))
     except ActdError:
         raise
     except Exception as error:  # the runtimes' errors share no base class
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise EngineError(f"{opened.name}: failed in its first inference: {reason}") from error
-    return _Tried(opened, parity)
+        raise EngineError(f"{runner.name}: the first inference failed: {reason}") from error
+    return _WarmRunner(runner, parity)
 
 
-def _measure(ready: list[_Tried], settings: TimingSettings, report: Report) -> Mapping[str, Row]:
-    """The rows of those that are ready."""
-    if not ready:
+def _measure(
+    runners: list[_WarmRunner], settings: TimingSettings, report: Report
+) -> Mapping[str, EngineResult]:
+    """One result per warmed-up engine, by name."""
+    if not runners:
         return {}
-    for opened in (tried.opened for tried in ready):
-        if opened.candidate.manifest and (note := version_note(opened.candidate.manifest)):
+    for runner in (warm.runner for warm in runners):
+        if runner.candidate.manifest and (note := version_note(runner.candidate.manifest)):
             report(f"note: {note}")
-    costs = {tried.name: _footprint(tried.opened.candidate, report) for tried in ready}
-    report(f"timing {', '.join(tried.name for tried in ready)}")
-    timings = time_all([tried.opened for tried in ready], settings)
-    return {t.name: _row(t, timings[t.name], costs[t.name]) for t in ready}
+    costs = {warm.name: _footprint(warm.runner.candidate, report) for warm in runners}
+    report(f"timing {', '.join(warm.name for warm in runners)}")
+    timings = time_all([warm.runner for warm in runners], settings)
+    return {t.name: _row(t, timings[t.name], costs[t.name]) for t in runners}
 
 
 def _footprint(candidate: Candidate, report: Report) -> Footprint | None:
-    report(f"{candidate.name}: loading it in a process of its own")
+    report(f"{candidate.name}: measuring load time and memory in a process of its own")
     try:
         return memory.measure(candidate)
     except ActdError as error:
@@ -100,11 +102,11 @@ def _footprint(candidate: Candidate, report: Report) -> Footprint | None:
         return None
 
 
-def _row(tried: _Tried, timing: Timing, cost: Footprint | None) -> Row:
-    manifest, parity = tried.opened.candidate.manifest, tried.parity
-    excess = beyond(parity, manifest.recipe.tolerance) if manifest and parity else ""
-    return Row(
-        engine=tried.name,
+def _row(warm: _WarmRunner, timing: Timing, cost: Footprint | None) -> EngineResult:
+    manifest, parity = warm.runner.candidate.manifest, warm.parity
+    excess = tolerance_excess(parity, manifest.recipe.tolerance) if manifest and parity else ""
+    return EngineResult(
+        engine=warm.name,
         status=f"failed: too far from torch on this computer: {excess}" if excess else "ok",
         size_mb=round(manifest.size_bytes / 1e6, 1) if manifest else None,
         timing=timing,
@@ -113,9 +115,9 @@ def _row(tried: _Tried, timing: Timing, cost: Footprint | None) -> Row:
     )
 
 
-def _parity(opened: OpenCandidate) -> Parity | None:
-    """Measured now against torch's answers in the folder, or as recorded when it was built."""
-    manifest, engine, folder = opened.candidate.manifest, opened.engine, opened.candidate.folder
+def _parity(runner: OpenCandidate) -> Parity | None:
+    """Errors against torch's answers in the folder, else those recorded at the build."""
+    manifest, engine, folder = runner.candidate.manifest, runner.engine, runner.candidate.folder
     if manifest is None or engine is None or folder is None:
         return None
     if (Path(folder) / REFERENCE).is_file():

@@ -1,8 +1,8 @@
-"""Which engines are compared: folders and names of a command, made candidates.
+"""Turn the engine names and folders of a command into candidates.
 
-`eval_candidates`: an engine that is not there is an error; torch as the reference is a note where
-it cannot be had. `bench_candidates`: a name that cannot be had becomes a row that says why,
-`failed` where it was asked for by name and `unavailable` where everything was.
+`eval_candidates`: a missing engine is an error; torch as the reference is a note if unavailable.
+`bench_candidates`: an engine that cannot be used becomes a row with the reason, `failed` if it was
+requested by name and `unavailable` if all were requested.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from actd.engine.load import missing
 from actd.engine.manifest import MANIFEST, read_manifest
 from actd.engine.recipe import load_recipe, recipe_names
 from actd.errors import ActdError, EngineError, UsageError
-from actd.evaluation.engine_cache import CheckpointSource, built, default_source
-from actd.evaluation.speed import Row
+from actd.evaluation.engine_cache import CheckpointSource, build_or_reuse, default_source
+from actd.evaluation.speed import EngineResult
 from actd.policy.overrides import Overrides
 
 ALL = "all"
@@ -29,15 +29,15 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class EvalCandidates:
-    """The engines asked for; torch as the reference where it can be had; what to know of them."""
+    """The requested engines, torch as the reference where available, and notes about them."""
 
     engines: tuple[Candidate, ...]
     torch: Candidate | None
     notes: tuple[str, ...]
 
     @property
-    def everyone(self) -> tuple[Candidate, ...]:
-        """All that are run, torch last."""
+    def all_candidates(self) -> tuple[Candidate, ...]:
+        """The engines, then torch."""
         return self.engines if self.torch is None else (*self.engines, self.torch)
 
 
@@ -52,20 +52,20 @@ def eval_candidates(
     """Engines by folder, or by name inside `folder`; `torch` is the checkpoint itself.
 
     Without `checkpoint` it is the one that the engines were built from. Raises UsageError,
-    EngineError, and CheckpointError for a checkpoint that was asked for.
+    EngineError, and CheckpointError if torch was requested explicitly.
     """
-    chosen = [name for name in dict.fromkeys(names) if name != TORCH]
-    folders = [_engine_folder(name, folder) for name in chosen]
+    engine_names = [name for name in dict.fromkeys(names) if name != TORCH]
+    folders = [_engine_folder(name, folder) for name in engine_names]
     manifests = [read_manifest(place) for place in folders]
     labels = [manifest.engine for manifest in manifests]
     engines = tuple(
         Candidate(name if labels.count(label) > 1 or label == TORCH else label, str(place))
-        for place, name, label in zip(folders, chosen, labels, strict=True)
+        for place, name, label in zip(folders, engine_names, labels, strict=True)
     )
-    asked = TORCH in names or checkpoint is not None
+    torch_requested = TORCH in names or checkpoint is not None
     if not with_torch:
-        if asked:
-            raise UsageError("--no-torch: leaves out what --checkpoint or --engine torch ask for")
+        if torch_requested:
+            raise UsageError("--no-torch: contradicts --checkpoint and --engine torch: drop one")
         return EvalCandidates(engines, None, ())
     source = checkpoint
     if source is None and manifests:
@@ -74,18 +74,18 @@ def eval_candidates(
         if not (overrides and overrides.options()):
             overrides = Overrides.again(built_from.overrides)
     if source is None:
-        raise UsageError("--engine torch: which checkpoint: give --checkpoint CKPT")
+        raise UsageError("--engine torch: no checkpoint is known: give --checkpoint CKPT")
     torch = Candidate(TORCH, None, str(source), overrides.given() if overrides else {})
     try:
         policy = torch.policy
     except ActdError as error:
-        if asked:
+        if torch_requested:
             raise
         return EvalCandidates(engines, None, (f"not compared with torch: {error}",))
-    strangers = [engine.name for engine in engines if engine.policy != policy]
+    mismatches = [engine.name for engine in engines if engine.policy != policy]
     notes = [
         f"{name}: built from other weights or statistics than {source}: not compared with torch"
-        for name in strangers
+        for name in mismatches
     ]
     return EvalCandidates(engines, torch, tuple(notes))
 
@@ -97,14 +97,14 @@ def _engine_folder(name: str, folder: Path) -> Path:
             return place
     inside = sorted(file.parent.name for file in folder.glob(f"*/{MANIFEST}"))
     raise UsageError(
-        f"--engine {name}: no engine there nor in {folder}, which has {', '.join(inside) or 'none'}"
-        ": give a folder, or --engines DIR"
+        f"--engine {name}: no such engine folder, nor one in {folder}, which has "
+        f"{', '.join(inside) or 'none'}: give a folder, or --engines DIR"
     )
 
 
 @dataclass(frozen=True, slots=True)
 class BenchRequest:
-    """What the command was asked for. No folders: engines are built from `source`."""
+    """The options of `actd bench`. Without folders, engines are built from `source`."""
 
     engines: Sequence[str] = (ALL,)
     folders: Sequence[Path] = ()
@@ -112,46 +112,46 @@ class BenchRequest:
     threads: int | None = None
 
     @property
-    def everything(self) -> bool:
-        """Whether whatever can run here is wanted."""
+    def all_engines(self) -> bool:
+        """Whether every engine that can run here is requested."""
         return not self.engines or ALL in self.engines
 
 
 @dataclass(slots=True)
 class BenchCandidates:
-    """What takes part, and a row for everything that was asked for, in order.
+    """The candidates, and a row for every requested engine, in order.
 
-    The row of what does not take part says why; those of the others are to be filled in.
+    The row of an engine that is not a candidate has the reason; the others are placeholders.
     """
 
     request: BenchRequest
     candidates: list[Candidate] = field(default_factory=list)
-    rows: dict[str, Row] = field(default_factory=dict)
+    rows: dict[str, EngineResult] = field(default_factory=dict)
 
-    def refuse(self, name: str, error: ActdError, runtime: str | None = None) -> None:
-        """Make the row of what cannot take part; `runtime` is what would run it, if known."""
+    def reject(self, name: str, error: ActdError, runtime: str | None = None) -> None:
+        """Record why an engine is not a candidate; `runtime` is what would run it, if known."""
         reason = str(error).removeprefix(f"{name}: ")
-        self.rows[name] = Row(name, f"{self._state(name, runtime)}: {reason}")
+        self.rows[name] = EngineResult(name, f"{self._state(name, runtime)}: {reason}")
 
     def _state(self, name: str, runtime: str | None) -> str:
-        """A folder is asked for by name too, unless nothing here could run what is in it."""
-        if not self.request.everything:
+        """A given folder counts as requested by name, unless its runtime is missing here."""
+        if not self.request.all_engines:
             return "failed"
         runs_here = runtime is None or not missing(runtime)
         return "failed" if self.request.folders and runs_here and name != TORCH else "unavailable"
 
 
 def bench_candidates(request: BenchRequest, report: Report) -> BenchCandidates:
-    """Find or build everything that was asked for."""
-    found = BenchCandidates(request)
+    """Find or build every requested engine."""
+    candidates = BenchCandidates(request)
     makers = _from_folders(request) if request.folders else _from_checkpoint(request, report)
     for name, make in makers.items():
-        found.rows[name] = Row(name, "ok")
+        candidates.rows[name] = EngineResult(name, "ok")
         try:
-            found.candidates.append(make())
+            candidates.candidates.append(make())
         except ActdError as error:
-            found.refuse(name, error)
-    return found
+            candidates.reject(name, error)
+    return candidates
 
 
 Makers = Mapping[str, Callable[[], Candidate]]
@@ -159,49 +159,59 @@ Makers = Mapping[str, Callable[[], Candidate]]
 
 def _from_folders(request: BenchRequest) -> Makers:
     """Engines of the given folders; torch runs the checkpoint that they were built from."""
-    found: dict[str, Path] = {}
-    damaged: dict[str, Callable[[], Candidate]] = {}
+    engine_folders: dict[str, Path] = {}
+    failures: dict[str, Callable[[], Candidate]] = {}
     runtimes: dict[str, str] = {}
     for folder in request.folders:
         try:
             manifest = read_manifest(folder)
         except EngineError as error:
-            damaged[str(folder)] = partial(_refuse, error)
+            failures[str(folder)] = partial(_reraise, error)
             continue
-        name = manifest.engine if manifest.engine not in found else str(folder)
-        found[name], runtimes[name] = folder, manifest.runtime
-    names = [TORCH, *(n for n in found if n != TORCH)] if request.everything else request.engines
+        name = manifest.engine if manifest.engine not in engine_folders else str(folder)
+        engine_folders[name], runtimes[name] = folder, manifest.runtime
+    names = (
+        [TORCH, *(n for n in engine_folders if n != TORCH)]
+        if request.all_engines
+        else request.engines
+    )
     makers: dict[str, Callable[[], Candidate]] = {}
-    for name in _expanded(names, runtimes):
-        if name in found:
-            makers[name] = partial(_engine, name, found[name], request.threads)
+    for name in _expand_runtimes(names, runtimes):
+        if name in engine_folders:
+            makers[name] = partial(_engine, name, engine_folders[name], request.threads)
         elif name == TORCH:
-            source = request.source or _built_from(found)
+            source = request.source or _source_of(engine_folders)
             makers[TORCH] = partial(_torch, source, request.threads)
         else:
-            makers[name] = partial(_not_given, name, list(found))
-    return makers | damaged
+            makers[name] = partial(_reject_unlisted, name, list(engine_folders))
+    return makers | failures
 
 
 def _from_checkpoint(request: BenchRequest, report: Report) -> Makers:
     """Torch, and the engines built from the checkpoint."""
-    shipped = recipe_names()
-    own = {load_recipe(e).name: e for e in request.engines if Path(e).suffix in (".yaml", ".yml")}
-    recipes = {name: name for name in shipped} | own
+    shipped_names = recipe_names()
+    own_recipes = {
+        load_recipe(e).name: e for e in request.engines if Path(e).suffix in (".yaml", ".yml")
+    }
+    recipes = {name: name for name in shipped_names} | own_recipes
     runtimes = {name: load_recipe(recipe).runtime for name, recipe in recipes.items()}
-    names = [TORCH, *(n for n in shipped if n != TORCH)] if request.everything else request.engines
-    paths = {path: name for name, path in own.items()}
-    names = _expanded([paths.get(name, name) for name in names], runtimes)
-    source = request.source or _default(report)
+    names = (
+        [TORCH, *(n for n in shipped_names if n != TORCH)]
+        if request.all_engines
+        else request.engines
+    )
+    paths = {path: name for name, path in own_recipes.items()}
+    names = _expand_runtimes([paths.get(name, name) for name in names], runtimes)
+    source = request.source or _default_source(report)
     engines = [n for n in names if n != TORCH and n in runtimes and not missing(runtimes[n])]
-    found = built({name: recipes[name] for name in engines}, source, report)
+    folders = build_or_reuse({name: recipes[name] for name in engines}, source, report)
 
     def engine(name: str) -> Candidate:
         if name not in runtimes:
-            _refuse_name(name, f"no such engine; use one of {', '.join(recipes)}")
-        if name not in found:
+            _reject_name(name, f"no such engine; use one of {', '.join(recipes)}")
+        if name not in folders:
             raise EngineError(f"{name}: {'; '.join(missing(runtimes[name]))}")
-        folder = found[name]
+        folder = folders[name]
         if isinstance(folder, ActdError):
             raise folder
         return _engine(name, folder, request.threads)
@@ -212,21 +222,23 @@ def _from_checkpoint(request: BenchRequest, report: Report) -> Makers:
     }
 
 
-def _default(report: Report) -> CheckpointSource:
+def _default_source(report: Report) -> CheckpointSource:
     try:
         return default_source(report)
     except ImportError as error:
         raise needs_export(error) from None
 
 
-def _expanded(names: Sequence[str], runtimes: Mapping[str, str]) -> list[str]:
+def _expand_runtimes(names: Sequence[str], runtimes: Mapping[str, str]) -> list[str]:
     """Each name once; the name of a runtime stands for all its engines, if it has any here."""
-    expanded: dict[str, None] = {}
+    engines: dict[str, None] = {}
     for name in names:
-        of_runtime = [engine for engine, runtime in runtimes.items() if runtime == name]
-        whole = name not in runtimes and name != TORCH and of_runtime and not missing(name)
-        expanded |= dict.fromkeys(of_runtime if whole else [name])
-    return list(expanded)
+        runtime_engines = [engine for engine, runtime in runtimes.items() if runtime == name]
+        is_runtime = (
+            name not in runtimes and name != TORCH and runtime_engines and not missing(name)
+        )
+        engines |= dict.fromkeys(runtime_engines if is_runtime else [name])
+    return list(engines)
 
 
 def _engine(name: str, folder: Path, threads: int | None) -> Candidate:
@@ -241,23 +253,23 @@ def _torch(source: CheckpointSource | None, threads: int | None) -> Candidate:
     )
 
 
-def _built_from(found: Mapping[str, Path]) -> CheckpointSource | None:
-    sources = (read_manifest(folder).source for folder in found.values())
+def _source_of(engine_folders: Mapping[str, Path]) -> CheckpointSource | None:
+    sources = (read_manifest(folder).source for folder in engine_folders.values())
     return next((CheckpointSource(s.path, Overrides.again(s.overrides)) for s in sources), None)
 
 
-def _not_given(name: str, found: Sequence[str]) -> Candidate:
-    _refuse_name(name, f"not among the given folders, which hold {', '.join(found)}")
+def _reject_unlisted(name: str, engines: Sequence[str]) -> Candidate:
+    _reject_name(name, f"not among the given folders, which hold {', '.join(engines)}")
 
 
-def _refuse_name(name: str, otherwise: str) -> NoReturn:
-    """A runtime asked for by its own name is refused for what it lacks."""
+def _reject_name(name: str, default: str) -> NoReturn:
+    """Raise EngineError: what a runtime of this name lacks, else `default`."""
     try:
-        lacking = missing(name)
+        problems = missing(name)
     except KeyError:
-        lacking = []
-    raise EngineError(f"{name}: {'; '.join(lacking) or otherwise}")
+        problems = []
+    raise EngineError(f"{name}: {'; '.join(problems) or default}")
 
 
-def _refuse(error: EngineError) -> Candidate:
+def _reraise(error: EngineError) -> Candidate:
     raise error

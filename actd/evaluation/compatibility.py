@@ -1,6 +1,6 @@
-"""Whether a recording is one that an engine can be run on.
+"""Check that an engine can be run on a dataset.
 
-Looks at the dataset's features and one of its frames. RecordingError names what differs, in both.
+Looks at the dataset's features and one of its frames. RecordingError names both sides that differ.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ _REMEDY = "choose a dataset of the same robot"
 def check_compatible(
     dataset: Dataset, spec: PolicySpec, engine: str, episode: int | None = None
 ) -> None:
-    """Raise RecordingError unless the rows of `dataset` are what `engine` takes and gives.
+    """Raise RecordingError unless `dataset` has the inputs and joints of `engine`.
 
-    The images looked at are the first of `episode`, by default of the first episode.
+    Shapes are checked on the first frame of `episode`, by default of the first episode.
     """
-    known = {**dict.fromkeys(dataset.cameras), **dict.fromkeys(dataset.features)}
-    missing = [feature.key for feature in spec.inputs if feature.key not in known]
-    if missing:
+    available = {**dict.fromkeys(dataset.cameras), **dict.fromkeys(dataset.features)}
+    missing_keys = [feature.key for feature in spec.inputs if feature.key not in available]
+    if missing_keys:
         raise RecordingError(
-            f"{dataset.root}: {missing[0]}: {engine} needs it "
-            f"(it takes {', '.join(f.key for f in spec.inputs)}), the dataset has "
+            f"{dataset.root}: {missing_keys[0]}: missing, {engine} takes "
+            f"{', '.join(f.key for f in spec.inputs)}, the dataset has "
             f"{', '.join(dataset.features)}: {_REMEDY}"
         )
     joints = len(dataset.names(ACTION))
@@ -36,12 +36,14 @@ def check_compatible(
         )
     frame = next(dataset.frames(dataset.episodes[0] if episode is None else episode, [0]))
     for feature in spec.inputs:
-        found, needed = frame[feature.key].shape, feature.boundary_shape
-        if found == needed:
+        shape, expected = frame[feature.key].shape, feature.boundary_shape
+        if shape == expected:
             continue
         if feature.kind == "VISUAL":
             sizes = "images of {1}x{0}, {engine} takes {3}x{2}"
-            what = sizes.format(*found[:2], *needed[:2], engine=engine)
+            mismatch = sizes.format(*shape[:2], *expected[:2], engine=engine)
         else:
-            what = f"{found[0]} values, {engine} takes {needed[0]}"
-        raise RecordingError(f"{dataset.root}: {feature.key}: {what}: {_REMEDY} and camera size")
+            mismatch = f"{shape[0]} values, {engine} takes {expected[0]}"
+        raise RecordingError(
+            f"{dataset.root}: {feature.key}: {mismatch}: {_REMEDY} and camera size"
+        )

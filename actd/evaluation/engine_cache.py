@@ -1,8 +1,8 @@
-"""Engines built for a benchmark, kept in the user's cache until what they are built from changes.
+"""Engines built for a benchmark, cached until any of their inputs changes.
 
 Reads a checkpoint; writes `actd/bench/<checkpoint>/<engine>/` in the user's cache folder, where
-`<checkpoint>` is a hash of its files. Beside an engine lies a hash of what else went into it:
-its recipe, the code that builds it, and the versions of the packages that the code stands on.
+`<checkpoint>` is a hash of its files. Beside each engine lies a hash of its other inputs: the
+recipe, the code that builds it, and the versions of the packages that the code uses.
 Raises CheckpointError when there is nothing to build from.
 """
 
@@ -45,7 +45,7 @@ class CheckpointSource:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of everything that the checkpoint's files and the overrides say."""
+        """A hash of the checkpoint's files and the overrides."""
         place = locate(Path(self.path), self.overrides.format)
         files = {place.main, *(f for f in place.folder.iterdir() if f.suffix in _STATISTICS)}
         parts = [f"{file.name} {sha256(file)}" for file in sorted(files) if file.is_file()]
@@ -53,12 +53,12 @@ class CheckpointSource:
 
 
 def cache_dir() -> Path:
-    """Where engines built for a benchmark are kept."""
+    """The cache folder of engines built for benchmarks."""
     return cache_root() / "bench"
 
 
 def default_source(report: Report) -> CheckpointSource:
-    """An untrained ACT of LeRobot's default size, written into the cache if it is not there."""
+    """An untrained ACT of LeRobot's default size, written to the cache if it is not there."""
     folder = cache_dir() / "untrained"
     if not (folder / WEIGHTS).is_file():
         from actd.policy.untrained import write_untrained
@@ -66,47 +66,49 @@ def default_source(report: Report) -> CheckpointSource:
         # whole or not at all, even if this is interrupted
         with scratch_folder(cache_dir()) as scratch:
             write_untrained(scratch / folder.name, cameras=DEFAULT_CAMERAS).rename(folder)
-    report(f"no checkpoint given: an untrained policy of the default size, {folder}")
+    report(f"no checkpoint given: using an untrained policy of the default size, {folder}")
     return CheckpointSource(str(folder))
 
 
-def built(
+def build_or_reuse(
     recipes: Mapping[str, str], source: CheckpointSource, report: Report
 ) -> Mapping[str, Path | ActdError]:
     """The folders of engines by name, from the cache or built now on synthetic frames.
 
-    `recipes`: what each name's recipe is called or where it is. In place of a folder stands the
-    error that there is none.
+    `recipes`: name or path of each engine's recipe. An engine that could not be built has its
+    error in place of a folder.
     """
     out = cache_dir() / source.fingerprint
-    found: dict[str, Path | ActdError] = {}
-    wanted = []
+    engines: dict[str, Path | ActdError] = {}
+    pending = []
     for name, recipe in recipes.items():
         if _is_current(out / name, recipe):
-            found[name] = out / name
+            engines[name] = out / name
         else:
-            wanted.append(name)
+            pending.append(name)
             shutil.rmtree(out / name, ignore_errors=True)
-    if wanted:
-        report(f"building {', '.join(wanted)} into {out}")
-    while wanted:
-        error = _build([recipes[name] for name in wanted], source, out, report)
-        done = [name for name in wanted if _stands(out / name)]
-        for name in done:
+    if pending:
+        report(f"building {', '.join(pending)} into {out}")
+    while pending:
+        error = _build([recipes[name] for name in pending], source, out, report)
+        complete = [name for name in pending if _is_engine(out / name)]
+        for name in complete:
             (out / f"{name}.inputs").write_text(_inputs(recipes[name]))
-            found[name] = out / name
-        wanted = [name for name in wanted if name not in done]
-        if wanted:
+            engines[name] = out / name
+        pending = [name for name in pending if name not in complete]
+        if pending:
             # engines are built in order, so the first one missing is the one that failed
-            failed = wanted.pop(0)
-            found[failed] = error or EngineError(f"{failed}: was not built into {out}; try again")
-    return found
+            failure = pending.pop(0)
+            engines[failure] = error or EngineError(
+                f"{failure}: was not built into {out}; try again"
+            )
+    return engines
 
 
 def _build(
     recipes: Sequence[str], source: CheckpointSource, out: Path, report: Report
 ) -> ActdError | None:
-    """Build engines until one fails; those before it stay."""
+    """Build engines in order until one fails, and return its error; those before it stay."""
     try:
         from actd.export.calibration import SYNTHETIC
         from actd.export.export import export_checkpoint
@@ -121,10 +123,10 @@ def _build(
 
 def _is_current(folder: Path, recipe: str) -> bool:
     stamp = folder.with_name(f"{folder.name}.inputs")
-    return _stands(folder) and stamp.is_file() and stamp.read_text() == _inputs(recipe)
+    return _is_engine(folder) and stamp.is_file() and stamp.read_text() == _inputs(recipe)
 
 
-def _stands(folder: Path) -> bool:
+def _is_engine(folder: Path) -> bool:
     try:
         read_manifest(folder)
     except EngineError:

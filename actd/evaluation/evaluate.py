@@ -1,6 +1,6 @@
-"""Run engines over the episodes of a dataset and measure their answers.
+"""Run engines over the episodes of a dataset and measure the errors of their chunks.
 
-Keeps every finished episode (actd.evaluation.result_cache), so that an interrupted run goes on.
+Caches every finished episode (actd.evaluation.result_cache), so that an interrupted run resumes.
 Raises UsageError, RecordingError, EngineError.
 """
 
@@ -22,30 +22,33 @@ from actd.errors import RecordingError, UsageError
 from actd.evaluation.accuracy import Evaluation, measure
 from actd.evaluation.candidates import EvalCandidates
 from actd.evaluation.compatibility import check_compatible
-from actd.evaluation.result_cache import EpisodeRun, Kept, cached_stride
+from actd.evaluation.result_cache import EpisodeRun, ResultCache, cached_stride
 
 FRAMES = 600
-"""Without a stride, one is chosen so that about this many frames are answered."""
+"""The default stride evaluates about this many frames."""
 
 Progress = Callable[[int, int], None]
-"""Told how many frames of how many are answered."""
+"""Called with the number of finished frames and the total."""
 
 
-def choose_episodes(dataset: Dataset, asked: Sequence[int] | None) -> tuple[int, ...]:
-    """The episodes asked for, by default all. Raises RecordingError for one that is not there."""
-    chosen = tuple(dataset.episodes if asked is None else asked)
-    if not sum(dataset.length(episode) for episode in chosen):
-        raise UsageError(f"{dataset.root}: no frame in the episodes chosen: choose others")
-    return tuple(episode for episode in chosen if dataset.length(episode))
+def choose_episodes(dataset: Dataset, numbers: Sequence[int] | None) -> tuple[int, ...]:
+    """The episodes `numbers`, by default all, less empty ones.
+
+    Raises RecordingError for one that does not exist, UsageError if no frame is left.
+    """
+    episodes = tuple(dataset.episodes if numbers is None else numbers)
+    if not sum(dataset.length(episode) for episode in episodes):
+        raise UsageError(f"{dataset.root}: no frame in the chosen episodes: choose others")
+    return tuple(episode for episode in episodes if dataset.length(episode))
 
 
 def choose_stride(
     dataset: Dataset, episodes: Sequence[int], out: Path, *, fresh: bool = False
 ) -> int:
-    """The stride of what is kept in `out` already, else one that leaves about `FRAMES` frames."""
+    """The stride of the results already in `out`, else one that leaves about `FRAMES` frames."""
     total = sum(dataset.length(episode) for episode in episodes)
-    kept = None if fresh else cached_stride(out)
-    return kept or max(1, -(-total // FRAMES))
+    stride = None if fresh else cached_stride(out)
+    return stride or max(1, -(-total // FRAMES))
 
 
 def evaluate(
@@ -58,53 +61,57 @@ def evaluate(
     fresh: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> Evaluation:
-    """Run everyone on every `stride`-th frame of `episodes`; finished ones in `out` are kept."""
-    for candidate in candidates.everyone:
+    """Run all candidates on every `stride`-th frame of `episodes`, except those cached in `out`."""
+    for candidate in candidates.all_candidates:
         check_compatible(dataset, candidate.spec, candidate.place, episodes[0])
-    kept = Kept(out, _settings(dataset, candidates, stride))
+    cache = ResultCache(out, _settings(dataset, candidates, stride))
     if fresh:
-        kept.clear()
-    kept.check()
-    recordings = {episode: dataset.fingerprint(episode) for episode in episodes}
-    missing = {
+        cache.clear()
+    cache.check()
+    fingerprints = {episode: dataset.fingerprint(episode) for episode in episodes}
+    missing_rows = {
         episode: range(0, dataset.length(episode), stride)
-        for episode, recording in recordings.items()
-        if not kept.has(episode, recording)
+        for episode, fingerprint in fingerprints.items()
+        if not cache.has(episode, fingerprint)
     }
-    if missing:
-        _run(dataset, candidates, kept, missing, recordings, progress)
-    return measure(dataset, candidates, [kept.read(episode) for episode in episodes], stride)
+    if missing_rows:
+        _run(dataset, candidates, cache, missing_rows, fingerprints, progress)
+    return measure(dataset, candidates, [cache.read(episode) for episode in episodes], stride)
 
 
 def _run(  # noqa: PLR0917
     dataset: Dataset,
     candidates: EvalCandidates,
-    kept: Kept,
+    cache: ResultCache,
     rows: Mapping[int, range],
-    recordings: Mapping[int, str],
+    fingerprints: Mapping[int, str],
     progress: Progress,
 ) -> None:
-    """Answer the frames `rows` of each episode, and keep the answers."""
+    """Run all candidates on the frames `rows` of each episode, and cache their chunks."""
     total, done = sum(map(len, rows.values())), 0
     with ExitStack() as stack:
-        runners = {c.name: stack.enter_context(closing(c.open())) for c in candidates.everyone}
-        keys = {c.name: [feature.key for feature in c.spec.inputs] for c in candidates.everyone}
-        for episode, chosen in rows.items():
+        runners = {
+            c.name: stack.enter_context(closing(c.open())) for c in candidates.all_candidates
+        }
+        keys = {
+            c.name: [feature.key for feature in c.spec.inputs] for c in candidates.all_candidates
+        }
+        for episode, episode_rows in rows.items():
             chunks: dict[str, list[Any]] = {label: [] for label in runners}
-            for frame in dataset.frames(episode, chosen):
+            for frame in dataset.frames(episode, episode_rows):
                 for label, runner in runners.items():
                     chunks[label].append(_answer(runner, frame, keys[label], dataset, episode))
                 done += 1
                 progress(done, total)
-            answered = {label: np.stack(given) for label, given in chunks.items()}
+            stacked = {label: np.stack(parts) for label, parts in chunks.items()}
             actions = dataset.actions(episode)
-            kept.write(
-                EpisodeRun(episode, recordings[episode], np.array(chosen), actions, answered)
+            cache.write(
+                EpisodeRun(episode, fingerprints[episode], np.array(episode_rows), actions, stacked)
             )
 
 
 def _answer(
-    engine: OpenCandidate, frame: Any, keys: Sequence[str], dataset: Dataset, episode: int
+    runner: OpenCandidate, frame: Any, keys: Sequence[str], dataset: Dataset, episode: int
 ) -> Any:
     observation = {key: frame[key] for key in keys}
     for key, values in observation.items():
@@ -113,15 +120,15 @@ def _answer(
                 f"{dataset.root}: episode {episode}: {key}: a value that is not finite: "
                 "choose --episodes without it"
             )
-    return engine.infer(observation)
+    return runner.infer(observation)
 
 
 def _settings(dataset: Dataset, candidates: EvalCandidates, stride: int) -> dict[str, Any]:
-    """Everything that an engine's answers to an episode depend on, as plain JSON data."""
+    """Everything that an engine's chunks for an episode depend on, as plain JSON data."""
     shape = {"fps": dataset.fps, "features": dataset.features, "action": dataset.names(ACTION)}
     text = json.dumps(shape, sort_keys=True, default=str)
     return {
         "dataset": f"{dataset.root.resolve().name} {hashlib.sha256(text.encode()).hexdigest()[:8]}",
         "stride": stride,
-        "engines": {c.name: c.identity for c in candidates.everyone},
+        "engines": {c.name: c.identity for c in candidates.all_candidates},
     }

@@ -1,4 +1,4 @@
-"""Times open engines side by side, back to back or at a rate. Fails only as the engines do."""
+"""Time open engines side by side, back to back or at a rate. Fails only as the engines do."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 from actd.engine.base import Stages
 from actd.engine.candidate import OpenCandidate
 from actd.engine.observations import random_observation
-from actd.evaluation.speed import Cadence, StageTimes, Timing
+from actd.evaluation.speed import CadenceTiming, StageTimes, Timing
 from actd.timing import interleave, pace, percentiles
 
-# Threads of the engine before may spin for some milliseconds after their work.
+# The previous engine's threads may spin for some milliseconds after their work.
 SETTLE_S = 0.05
-# Enough for a median to set beside the one at a rate.
+# Rounds of the back-to-back median that the paced one is compared with.
 _COMPARED = 10
 
 
 @dataclass(frozen=True, slots=True)
 class TimingSettings:
-    """How often each engine is timed, after how many runs that do not count, at what rate.
+    """How often each engine is timed, after how many warm-up runs, at what rate.
 
     `rate_hz` None: in interleaved rounds, back to back.
     """
@@ -31,51 +31,56 @@ class TimingSettings:
     rate_hz: float | None = None
 
     @property
-    def words(self) -> str:
-        """How the figures came about, for people."""
-        often = f"{self.rounds} inferences each after {self.warmup} that do not count"
+    def description(self) -> str:
+        """The measurement method as text."""
+        count = f"{self.rounds} inferences per engine after {self.warmup} warm-up runs"
         if self.rate_hz is None:
-            return f"{often}, in rounds of one of each, back to back"
-        return f"{often}, one engine after the other at {self.rate_hz:g} Hz"
+            return f"{count}, interleaved, back to back"
+        return f"{count}, one engine at a time at {self.rate_hz:g} Hz"
 
 
-def time_all(ready: Sequence[OpenCandidate], settings: TimingSettings) -> dict[str, Timing]:
+def time_all(runners: Sequence[OpenCandidate], settings: TimingSettings) -> dict[str, Timing]:
     """The timing of each by name."""
-    watched = {opened.name: _Watched(opened) for opened in ready}
+    recorders = {runner.name: _StageRecorder(runner) for runner in runners}
     rounds = settings.rounds if settings.rate_hz is None else min(_COMPARED, settings.rounds)
-    samples = interleave(watched, rounds=rounds, warmup=settings.warmup, settle_s=SETTLE_S)
+    samples = interleave(recorders, rounds=rounds, warmup=settings.warmup, settle_s=SETTLE_S)
     if settings.rate_hz is None:
         return {
             name: Timing(
-                tuple(taken), percentiles(taken), settings.warmup, watched[name].medians(len(taken))
+                tuple(samples_ns),
+                percentiles(samples_ns),
+                settings.warmup,
+                recorders[name].medians(len(samples_ns)),
             )
-            for name, taken in samples.items()
+            for name, samples_ns in samples.items()
         }
     return {
-        name: _paced(call, settings, settings.rate_hz, percentiles(samples[name]).p50_ms)
-        for name, call in watched.items()
+        name: _time_at_rate(call, settings, settings.rate_hz, percentiles(samples[name]).p50_ms)
+        for name, call in recorders.items()
     }
 
 
-def _paced(call: _Watched, settings: TimingSettings, rate_hz: float, alone_ms: float) -> Timing:
-    pace(call, rate_hz=rate_hz, count=settings.warmup)
-    found = pace(call, rate_hz=rate_hz, count=settings.rounds)
+def _time_at_rate(
+    recorder: _StageRecorder, settings: TimingSettings, rate_hz: float, alone_ms: float
+) -> Timing:
+    pace(recorder, rate_hz=rate_hz, count=settings.warmup)
+    run = pace(recorder, rate_hz=rate_hz, count=settings.rounds)
     return Timing(
-        tuple(found.samples_ns),
-        percentiles(found.samples_ns),
+        tuple(run.samples_ns),
+        percentiles(run.samples_ns),
         settings.warmup,
-        call.medians(settings.rounds),
-        Cadence(rate_hz, found.missed, alone_ms),
+        recorder.medians(settings.rounds),
+        CadenceTiming(rate_hz, run.missed, alone_ms),
     )
 
 
-class _Watched:
-    """Infers when called, and keeps where the time went."""
+class _StageRecorder:
+    """Infer when called, and record the stage times."""
 
-    def __init__(self, opened: OpenCandidate) -> None:
-        self._infer: Callable[..., object] = opened.infer
-        self._engine = opened.engine
-        self._observation = random_observation(opened.spec)
+    def __init__(self, runner: OpenCandidate) -> None:
+        self._infer: Callable[..., object] = runner.infer
+        self._engine = runner.engine
+        self._observation = random_observation(runner.spec)
         self._stages: list[Stages] = []
 
     def __call__(self) -> None:
@@ -84,8 +89,8 @@ class _Watched:
             self._stages.append(self._engine.stages)
 
     def medians(self, latest: int) -> StageTimes | None:
-        """Medians over the latest inferences, None for one that does not tell."""
+        """Medians over the latest inferences, None for an engine without stages."""
         if not self._stages:
             return None
-        spent = [(s.copy_in_ns, s.run_ns, s.copy_out_ns) for s in self._stages[-latest:]]
-        return StageTimes(*(float(ms) for ms in np.median(np.array(spent), axis=0) / 1e6))
+        stage_ns = [(s.copy_in_ns, s.run_ns, s.copy_out_ns) for s in self._stages[-latest:]]
+        return StageTimes(*(float(ms) for ms in np.median(np.array(stage_ns), axis=0) / 1e6))

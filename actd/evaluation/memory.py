@@ -1,8 +1,8 @@
-"""What one engine costs a process of its own: time to the first chunk, and memory.
+"""What one engine costs in a process of its own: time to the first chunk, and memory.
 
-`python -m actd.evaluation.memory CANDIDATE` opens what the JSON object describes, infers once
-and prints a JSON object; `measure` runs that and reads it. Raises EngineError with the last words
-of a process that failed.
+`python -m actd.evaluation.memory CANDIDATE` opens the candidate that the JSON object describes,
+infers once and prints a JSON object; `measure` runs that and reads it. Raises EngineError with the
+last line of a process that failed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def measure(candidate: Candidate) -> Footprint:
     command = [sys.executable, "-m", "actd.evaluation.memory", json.dumps(asdict(candidate))]
     root = str(Path(actd.__file__).parents[1])
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             command,
             capture_output=True,
             text=True,
@@ -40,13 +40,13 @@ def measure(candidate: Candidate) -> Footprint:
             check=True,
             env=os.environ | {"PYTHONPATH": root},
         )
-        return Footprint(**json.loads(done.stdout.splitlines()[-1]))
+        return Footprint(**json.loads(process.stdout.splitlines()[-1]))
     except subprocess.SubprocessError as error:
-        said = getattr(error, "stderr", None) or str(error)
-        reason = said.strip().splitlines()[-1]
+        output = getattr(error, "stderr", None) or str(error)
+        reason = output.strip().splitlines()[-1]
     except (OSError, ValueError, IndexError, TypeError) as error:
         reason = str(error)
-    raise EngineError(f"{candidate.name}: its load time and memory were not measured ({reason})")
+    raise EngineError(f"{candidate.name}: load time and memory could not be measured ({reason})")
 
 
 def first_chunk(candidate: Candidate) -> Footprint:
@@ -54,20 +54,20 @@ def first_chunk(candidate: Candidate) -> Footprint:
     on_gpu = candidate.runtime in _ON_GPU
     before_mb, gpu_before_mb = _resident_mb(), gpu_used_mb() if on_gpu else None
     started_ns = time.perf_counter_ns()
-    opened = candidate.open(spin=True)
+    runner = candidate.open(spin=True)
     opened_ns = time.perf_counter_ns()
-    observation = random_observation(opened.spec)
+    observation = random_observation(runner.spec)
     resumed_ns = time.perf_counter_ns()
-    opened.infer(observation)
+    runner.infer(observation)
     spent_ns = time.perf_counter_ns() - resumed_ns + opened_ns - started_ns
     gpu_mb = gpu_used_mb() if on_gpu else None
-    found = Footprint(
+    footprint = Footprint(
         load_ms=spent_ns / 1e6,
         memory_mb=_resident_mb() - before_mb,
         gpu_memory_mb=None if gpu_mb is None or gpu_before_mb is None else gpu_mb - gpu_before_mb,
     )
-    opened.close()
-    return found
+    runner.close()
+    return footprint
 
 
 def _resident_mb() -> float:
@@ -75,5 +75,5 @@ def _resident_mb() -> float:
 
 
 if __name__ == "__main__":
-    _found = first_chunk(Candidate(**json.loads(sys.argv[1])))
-    sys.stdout.write(f"{json.dumps(asdict(_found))}\n")
+    _footprint = first_chunk(Candidate(**json.loads(sys.argv[1])))
+    sys.stdout.write(f"{json.dumps(asdict(_footprint))}\n")

@@ -1,8 +1,8 @@
-"""Finished episodes of an evaluation on disk, so that it can go on where it ended.
+"""Finished episodes of an evaluation on disk, so that an interrupted one can resume.
 
-Owns `OUT/episodes/<n>.npz`: the chunks that every engine gave, the frames they answer, and the
-settings they were made with. Files made with other settings are named and never mixed in
-(UsageError); a file that cannot be read is a RecordingError. A file is there whole or not at all.
+Owns `OUT/episodes/<n>.npz`: the chunks of every engine, their frames, and the settings they were
+computed with. Files of other settings are named and never mixed in (UsageError); a file that cannot
+be read is a RecordingError. Files are written atomically.
 """
 
 from __future__ import annotations
@@ -20,29 +20,28 @@ from numpy.typing import NDArray
 from actd.errors import RecordingError, UsageError
 
 _FOLDER = "episodes"
-_WAYS_OUT = "give --fresh to start again, or another --out"
+_REMEDY = "give --fresh to start again, or another --out"
 
 
 @dataclass(frozen=True, slots=True)
 class EpisodeRun:
-    """One episode: what was recorded, and each engine's chunks.
+    """One episode: its recorded actions, and each engine's chunks.
 
-    `recording` is the fingerprint of what was recorded, `rows` (N,) are the frames that were
-    answered, `recorded` (T, joints) the actions of the whole episode, `chunks` per engine
-    (N, chunk, joints).
+    `fingerprint` identifies the recording, `rows` (N,) are the evaluated frames, `actions`
+    (T, joints) the recorded actions of the whole episode, `chunks` per engine (N, chunk, joints).
     """
 
     number: int
-    recording: str
+    fingerprint: str
     rows: NDArray[np.int64]
-    recorded: NDArray[np.float32]
+    actions: NDArray[np.float32]
     chunks: Mapping[str, NDArray[np.float32]]
 
 
-class Kept:
-    """The finished episodes in a folder that were made with `settings`.
+class ResultCache:
+    """The finished episodes in a folder that were computed with `settings`.
 
-    Those are plain JSON data; the keys of `engines` in them are the names of all engines.
+    `settings` is plain JSON data; the keys of its `engines` are the names of all engines.
     """
 
     def __init__(self, out: Path, settings: Mapping[str, Any]) -> None:
@@ -51,53 +50,55 @@ class Kept:
         self._labels = tuple(settings["engines"])
 
     def clear(self) -> None:
-        """Forget every finished episode, of whatever settings."""
+        """Delete every finished episode, whatever its settings."""
         for file in _files(self.folder):
-            _settings_of(file)  # whatever is not ours is refused, not deleted
+            _settings_of(file)  # raises for a foreign file, which must not be deleted
             file.unlink()
 
     def check(self) -> None:
-        """Raise UsageError when an episode was made with other settings."""
+        """Raise UsageError when an episode was computed with other settings."""
         for file in _files(self.folder):
-            found = _settings_of(file)
-            for key, asked in self._settings.items():
-                if found.get(key) != asked:
-                    was, now = _words(found.get(key)), _words(asked)
-                    raise UsageError(f"{file}: made with {key} {was}, now {now}: {_WAYS_OUT}")
+            settings = _settings_of(file)
+            for key, value in self._settings.items():
+                if settings.get(key) != value:
+                    before, now = _format(settings.get(key)), _format(value)
+                    raise UsageError(f"{file}: computed with {key} {before}, now {now}: {_REMEDY}")
 
-    def has(self, number: int, recording: str) -> bool:
-        """Whether the episode is finished. Raises UsageError when its recording was another."""
+    def has(self, number: int, fingerprint: str) -> bool:
+        """Whether the episode is finished. Raises UsageError if its recording has changed."""
         file = self._file(number)
         if not file.is_file():
             return False
-        if str(_arrays(file, ["recording"])[0]) != recording:
-            raise UsageError(
-                f"{file}: the recording of episode {number} is another now: {_WAYS_OUT}"
-            )
+        if str(_arrays(file, ["recording"])[0]) != fingerprint:
+            raise UsageError(f"{file}: episode {number} of the dataset has changed: {_REMEDY}")
         return True
 
     def read(self, number: int) -> EpisodeRun:
         """A finished episode."""
         file = self._file(number)
-        # in the order of whoever wrote it: the same engines may be asked for in another
+        # in the order of the run that wrote it, which may differ from this run's
         labels = list(_settings_of(file)["engines"])
         names = [f"chunks{place}" for place in range(len(labels))]
-        recording, rows, recorded, *chunks = _arrays(
+        fingerprint, rows, actions, *chunks = _arrays(
             file, ["recording", "rows", "recorded", *names]
         )
-        found = dict(zip(labels, chunks, strict=True))
+        by_label = dict(zip(labels, chunks, strict=True))
         return EpisodeRun(
-            number, str(recording), rows, recorded, {label: found[label] for label in self._labels}
+            number,
+            str(fingerprint),
+            rows,
+            actions,
+            {label: by_label[label] for label in self._labels},
         )
 
     def write(self, run: EpisodeRun) -> None:
-        """Keep a finished episode. Raises UsageError when it cannot be written."""
+        """Store a finished episode. Raises UsageError when it cannot be written."""
         labels = self._settings["engines"]
         chunks = {f"chunks{place}": run.chunks[label] for place, label in enumerate(labels)}
         arrays: dict[str, Any] = {
-            "recording": np.array(run.recording),
+            "recording": np.array(run.fingerprint),
             "rows": run.rows,
-            "recorded": run.recorded,
+            "recorded": run.actions,
             **chunks,
         }
         part = self._file(run.number).with_suffix(".part")
@@ -116,7 +117,7 @@ class Kept:
 
 
 def cached_stride(out: Path) -> int | None:
-    """The stride that finished episodes in `out` were made with, None without any."""
+    """The stride of the finished episodes in `out`, None without any."""
     file = next(iter(_files(out / _FOLDER)), None)
     return None if file is None else _settings_of(file).get("stride")
 
@@ -138,8 +139,8 @@ def _settings_of(file: Path) -> dict[str, Any]:
 
 def _arrays(file: Path, names: list[str]) -> list[NDArray[Any]]:
     try:
-        with np.load(file, allow_pickle=False) as stored:
-            return [stored[name] for name in names]
+        with np.load(file, allow_pickle=False) as archive:
+            return [archive[name] for name in names]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise RecordingError(
@@ -148,8 +149,8 @@ def _arrays(file: Path, names: list[str]) -> list[NDArray[Any]]:
         ) from None
 
 
-def _words(value: Any) -> str:
-    """A setting in a message: names, and enough of a hash to tell it from another."""
+def _format(value: Any) -> str:
+    """A setting as text for a message; hashes are shortened."""
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_words(part)}" for name, part in value.items()) or "none"
+        return ", ".join(f"{name} {_format(part)}" for name, part in value.items()) or "none"
     return value[:8] if isinstance(value, str) and len(value) == 64 else str(value)

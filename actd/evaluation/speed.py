@@ -1,4 +1,4 @@
-"""What a benchmark found: a row per engine, the machine, and the answer to the command.
+"""The result of a benchmark: a row per engine, the machine, and the exit code.
 
 Plain data; cannot fail.
 """
@@ -23,11 +23,11 @@ class StageTimes:
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """What an engine costs a process that does nothing else.
+    """Load time and memory of an engine in a process of its own.
 
-    `load_ms` is from nothing loaded to the first chunk, with the caches of the disk and of the
-    runtime filled. `memory_mb` is how much the process grew by it; `gpu_memory_mb` how much more
-    of the GPU's memory was in use, None for an engine that uses none.
+    `load_ms` is the time from nothing loaded to the first chunk, with warm disk and runtime caches.
+    `memory_mb` is how much the process grew; `gpu_memory_mb` how much more GPU memory was in use,
+    None for an engine on the CPU.
     """
 
     load_ms: float
@@ -36,8 +36,8 @@ class Footprint:
 
 
 @dataclass(frozen=True, slots=True)
-class Cadence:
-    """What a fixed rate did to an engine: periods without an inference, and the median without."""
+class CadenceTiming:
+    """Inference at a fixed rate: periods skipped, and the back-to-back median to compare with."""
 
     rate_hz: float
     missed: int
@@ -57,20 +57,20 @@ class Error:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """The durations of the timed inferences, in nanoseconds, and what they add up to.
+    """The durations of the timed inferences, in nanoseconds, and their statistics.
 
-    `stages` is None for torch itself, `cadence` where nothing was paced.
+    `stages` is None for torch itself, `cadence` when timed back to back.
     """
 
     samples_ns: tuple[int, ...]
     percentiles: Percentiles
     warmup: int
     stages: StageTimes | None = None
-    cadence: Cadence | None = None
+    cadence: CadenceTiming | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class EngineResult:
     """One engine's result; `status` is `ok`, `failed: why` or `unavailable: why`."""
 
     engine: str
@@ -112,15 +112,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class BenchReport:
-    """Every row, how and on what machine they were measured, and what the command answers."""
+    """Every engine's result, and the method and the machine of the measurement."""
 
-    rows: tuple[Row, ...]
-    how: str
+    rows: tuple[EngineResult, ...]
+    method: str
     machine: Mapping[str, Any]
 
     @property
     def exit_code(self) -> int:
-        """0 when every engine that was asked for by name ran and at least one did, else 1."""
+        """0 when every engine requested by name ran and at least one did, else 1."""
         states = [row.state for row in self.rows]
         return 0 if "ok" in states and "failed" not in states else 1
 
@@ -128,6 +128,6 @@ class BenchReport:
         """Plain JSON data."""
         return {
             "rows": [row.to_dict() for row in self.rows],
-            "how": self.how,
+            "method": self.method,
             "machine": dict(self.machine),
         }

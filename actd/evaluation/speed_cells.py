@@ -1,11 +1,11 @@
-"""A row of the benchmark as words: the same ones on the terminal and on the page.
+"""A benchmark result as table cells, the same for the terminal and the page.
 
 Pure; what was not measured is a dash.
 """
 
 from __future__ import annotations
 
-from actd.evaluation.speed import Row
+from actd.evaluation.speed import EngineResult
 
 NONE = "-"
 
@@ -14,8 +14,8 @@ COST = ("engine", "load s", "RAM MB", "GPU MB", "copy in ms", "run ms", "copy ou
 CADENCE = ("engine", "missed", "p50 ms at the rate", "p50 ms back to back")
 
 
-def speed(row: Row) -> list[str]:
-    """How fast, how exact: the cells under `SPEED`."""
+def speed(row: EngineResult) -> list[str]:
+    """Speed and error: the cells under `SPEED`."""
     percentiles = row.timing.percentiles if row.timing else None
     times = (
         (percentiles.p50_ms, percentiles.p99_ms, percentiles.p999_ms, percentiles.max_ms)
@@ -32,8 +32,8 @@ def speed(row: Row) -> list[str]:
     ]
 
 
-def cost(row: Row) -> list[str]:
-    """What it takes to have it, and where its time goes: the cells under `COST`."""
+def cost(row: EngineResult) -> list[str]:
+    """Load time, memory and stages: the cells under `COST`."""
     cost = row.footprint
     stages = row.timing.stages if row.timing else None
     return [
@@ -47,19 +47,19 @@ def cost(row: Row) -> list[str]:
     ]
 
 
-def cadence(row: Row) -> list[str]:
-    """What the rate did to it: the cells under `CADENCE`. Only of a row that was paced."""
+def cadence(row: EngineResult) -> list[str]:
+    """Inference at the rate: the cells under `CADENCE`, dashes when timed back to back."""
     if row.timing is None or row.timing.cadence is None:
         return [row.engine, NONE, NONE, NONE]
-    found, percentiles = row.timing.cadence, row.timing.percentiles
+    pacing, percentiles = row.timing.cadence, row.timing.percentiles
     return [
         row.engine,
-        f"{found.missed} of {percentiles.n + found.missed}",
+        f"{pacing.missed} of {percentiles.n + pacing.missed}",
         number(percentiles.p50_ms, 1),
-        number(found.back_to_back_p50_ms, 1),
+        number(pacing.back_to_back_p50_ms, 1),
     ]
 
 
 def number(value: float | None, digits: int) -> str:
-    """A number with so many digits behind the point, a dash for none."""
+    """A number with `digits` decimal places, a dash for None."""
     return NONE if value is None else f"{value:.{digits}f}"

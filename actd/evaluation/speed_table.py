@@ -13,16 +13,16 @@ from actd.evaluation.speed import BenchReport
 
 
 def tables(report: BenchReport) -> RenderableType:
-    """How fast and exact each engine is, then what it costs, then what a fixed rate did."""
-    timed = [row for row in report.rows if row.timing]
-    shown: list[RenderableType] = []
-    if timed:
-        shown += [_table(speed_cells.SPEED, [speed_cells.speed(row) for row in timed]), ""]
-        shown += [_table(speed_cells.COST, [speed_cells.cost(row) for row in timed]), ""]
-    if any(row.timing and row.timing.cadence for row in timed):
-        shown += [_table(speed_cells.CADENCE, [speed_cells.cadence(row) for row in timed]), ""]
-    shown += [escape(f"{row.engine} {row.status}") for row in report.rows if row.state != "ok"]
-    return Group(*shown, report.how)
+    """Tables of speed and error, of cost, and of inference at a fixed rate."""
+    measured = [row for row in report.rows if row.timing]
+    parts: list[RenderableType] = []
+    if measured:
+        parts += [_table(speed_cells.SPEED, [speed_cells.speed(row) for row in measured]), ""]
+        parts += [_table(speed_cells.COST, [speed_cells.cost(row) for row in measured]), ""]
+    if any(row.timing and row.timing.cadence for row in measured):
+        parts += [_table(speed_cells.CADENCE, [speed_cells.cadence(row) for row in measured]), ""]
+    parts += [escape(f"{row.engine} {row.status}") for row in report.rows if row.state != "ok"]
+    return Group(*parts, report.method)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

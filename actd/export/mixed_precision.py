@@ -16,7 +16,7 @@ from pathlib import Path
 from actd.engine.base import Observation
 from actd.engine.manifest import Calibration, FloatLayers, Form, Manifest
 from actd.engine.recipe import Quantization, Tolerance
-from actd.engine.reference import beyond
+from actd.engine.reference import tolerance_excess
 from actd.engine.verify import Parity, compare
 from actd.errors import EngineError
 from actd.export.frames import Frames, evenly
@@ -124,7 +124,7 @@ def _search(
     def confirm(allowed: Tolerance, layers: Collection[str]) -> bool:
         plan.write(file, layers)
         validations.append(validate(manifest, folder, job))
-        return not beyond(validations[-1].parity, allowed)
+        return not tolerance_excess(validations[-1].parity, allowed)
 
     layers = {name: job.quantizer.layers[name].float_cost for name in plan.layers}
     named = [name for name in layers if name in settings.float_layers]

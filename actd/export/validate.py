@@ -19,7 +19,7 @@ from actd.engine.base import Observation
 from actd.engine.load import missing, open_engine
 from actd.engine.manifest import Manifest
 from actd.engine.recipe import Recipe
-from actd.engine.reference import beyond
+from actd.engine.reference import tolerance_excess
 from actd.engine.verify import Parity, compare
 from actd.errors import EngineError
 from actd.export.job import Job
@@ -66,7 +66,7 @@ def chunks(
 
 def require(validation: Validation, recipe: Recipe, source: str) -> None:
     """Raise ParityError unless the recipe allows these errors."""
-    if excess := beyond(validation.parity, recipe.tolerance):
+    if excess := tolerance_excess(validation.parity, recipe.tolerance):
         advice = "use ort-fp32" if source != "synthetic" else "give --calibration or use ort-fp32"
         raise ParityError(
             f"{recipe.name}: refused, too far from torch: {excess} from {source}; {advice}",

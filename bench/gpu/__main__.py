@@ -31,7 +31,7 @@ from actd.engine.manifest import read_manifest
 from actd.engine.recipe import load_recipe, recipe_names
 from actd.engine.verify import compare
 from actd.errors import ActdError, EngineError
-from actd.evaluation.engine_cache import CheckpointSource, built, default_source
+from actd.evaluation.engine_cache import CheckpointSource, build_or_reuse, default_source
 from actd.host import gpu_used_mb
 from actd.timing import interleave, percentiles
 from bench import harness
@@ -112,7 +112,7 @@ def bench(source: CheckpointSource | None, device: str, options: harness.Options
     source = source or default_source(tell)
     names = [name for name in recipe_names() if load_recipe(name).runtime in RUNTIMES]
     lacking = {name: missing(load_recipe(name).runtime) for name in names}
-    folders = built({name: name for name in names if not lacking[name]}, source, tell)
+    folders = build_or_reuse({name: name for name in names if not lacking[name]}, source, tell)
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-gpu-")))
         # plans that the export left would make the first load a second one

@@ -75,7 +75,7 @@ def test_an_engine_beyond_its_tolerance_exits_1(
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        (["--engine", "ort-int8"], UsageError, "no engine there"),
+        (["--engine", "ort-int8"], UsageError, "no such engine folder"),
         (["--engine", "ort-fp32", "--episodes", "x"], UsageError, "--episodes: found 'x'"),
         (["--engine", "ort-fp32", "--episodes", "5"], RecordingError, "no episode 5"),
         (["--engine", "ort-fp32", "--episodes", ""], UsageError, "no frame"),

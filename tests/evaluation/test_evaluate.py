@@ -72,7 +72,7 @@ def test_distances_from_the_recording_by_hand(
     assert score.chunk.l1 == pytest.approx(total / count)
     assert score.chunk.l2 == pytest.approx(squares / count)
     assert score.chunk.l1_by_step[0] == pytest.approx(np.mean(first_step, axis=0))
-    assert score.chunk.counted == count
+    assert score.chunk.steps_counted == count
     # no episode is longer than 30 rows, and a chunk has 50 steps
     assert np.isnan(score.chunk.l1_by_step[30:]).all()
     assert found.std == pytest.approx(np.full(14, 0.2))
@@ -99,10 +99,10 @@ def test_what_the_arm_would_execute_by_hand(
             apart.append(np.abs(told - recorded[tick]))
     score = found.scores[0]
     assert score.executed.l1 == pytest.approx(np.mean(apart, axis=0))
-    assert score.executed.counted == score.executed.steps == 38
-    assert found.shown == 1
-    assert score.shown.shape == found.shown_recorded.shape == (30, 14)
-    assert np.abs(score.shown - found.shown_recorded)[5] == pytest.approx(apart[8 + 5])
+    assert score.executed.steps_counted == score.executed.steps == 38
+    assert found.plotted_episode == 1
+    assert score.plotted_actions.shape == found.plotted_recording.shape == (30, 14)
+    assert np.abs(score.plotted_actions - found.plotted_recording)[5] == pytest.approx(apart[8 + 5])
 
 
 def test_errors_against_torch_by_hand(
@@ -168,7 +168,7 @@ def test_other_weights_are_not_compared_with_torch(
     )
     (engine,) = export_checkpoint(other, tmp_path / "engines", ["ort-fp32"])
     both = eval_candidates([str(exported_engine), str(engine.folder)], NOWHERE, small_checkpoint)
-    labels = [candidate.name for candidate in both.everyone]
+    labels = [candidate.name for candidate in both.all_candidates]
     assert labels == [str(exported_engine), str(engine.folder), "torch"]
     assert "other weights" in both.notes[0]
     found = evaluate(dataset, both, tmp_path / "out", episodes=[0], stride=4)
@@ -213,7 +213,7 @@ def test_other_statistics_are_another_policy(
     assert found.torch.identity != usual.torch.identity
     out = tmp_path / "out"
     evaluate(dataset, usual, out, episodes=[0], stride=4)
-    with pytest.raises(UsageError, match="made with engines"):
+    with pytest.raises(UsageError, match="computed with engines"):
         evaluate(dataset, found, out, episodes=[0], stride=4)
 
 
@@ -234,7 +234,7 @@ def test_a_recorded_action_that_is_no_number_does_not_count(
     for _ in range(2):  # run, and kept
         found = evaluate(holed, candidates, tmp_path / "b", episodes=[0], stride=4).scores[0].chunk
         # frames 0 and 4 predict row 7
-        assert found.counted == whole.counted - 2
+        assert found.steps_counted == whole.steps_counted - 2
         assert np.isfinite(found.l1).all()
 
 
@@ -285,7 +285,7 @@ def test_recorded_actions_that_changed_are_noticed(
 ) -> None:
     evaluate(dataset, candidates, tmp_path / "out", episodes=[0], stride=4)
     again = write_dataset(tmp_path / "waving", Form(50, VECTORS, CAMERAS), lengths=(9,))
-    with pytest.raises(UsageError, match=r"the recording of episode 0 is another now"):
+    with pytest.raises(UsageError, match=r"episode 0 of the dataset has changed"):
         evaluate(again, candidates, tmp_path / "out", episodes=[0], stride=4)
 
 
@@ -329,10 +329,10 @@ def test_a_dataset_of_another_robot_is_refused(
 
 def test_who_takes_part(exported_engine: Path, small_checkpoint: Path, altered: Altered) -> None:
     by_name = eval_candidates(["ort-fp32"], exported_engine.parent)
-    assert [c.name for c in by_name.everyone] == ["ort-fp32", "torch"]
+    assert [c.name for c in by_name.all_candidates] == ["ort-fp32", "torch"]
     assert eval_candidates(["ort-fp32"], exported_engine.parent, with_torch=False).torch is None
     only_torch = eval_candidates(["torch"], NOWHERE, small_checkpoint)
-    assert [c.name for c in only_torch.everyone] == ["torch"]
+    assert [c.name for c in only_torch.all_candidates] == ["torch"]
     with pytest.raises(UsageError, match="which has ort-fp32"):
         eval_candidates(["ort-int8"], exported_engine.parent)
     with pytest.raises(UsageError, match="give --checkpoint"):

@@ -37,7 +37,7 @@ def test_by_hand() -> None:
     assert found.l2 == pytest.approx([(1 + 0 + 4) / 3, (0 + 16 + 0) / 3])
     assert found.l1_by_step == pytest.approx(np.array([[1.5, 0], [0, 4]]))
     assert found.l2_by_step == pytest.approx(np.array([[2.5, 0], [0, 16]]))
-    assert (found.counted, found.steps) == (3, 4)
+    assert (found.steps_counted, found.steps) == (3, 4)
     std = np.array([0.5, 2.0])
     assert found.l1_std(std) == pytest.approx((1 / 0.5 + 4 / 3 / 2) / 2)
     assert found.l2_std(std) == pytest.approx((5 / 3 / 0.25 + 16 / 3 / 4) / 2)
@@ -55,7 +55,7 @@ def test_the_logged_loss_is_lerobots() -> None:
             if row + step < 6:
                 total += float((np.abs(predicted[row, step] - recorded[row + step]) / std).sum())
     found = distance(predicted, targets(recorded, range(6), 4))
-    assert found.logged(std) == pytest.approx(total / predicted.size)
+    assert found.lerobot_l1_loss(std) == pytest.approx(total / predicted.size)
 
 
 @given(pairs())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from actd.errors import RecordingError, UsageError
-from actd.evaluation.result_cache import EpisodeRun, Kept, cached_stride
+from actd.evaluation.result_cache import EpisodeRun, ResultCache, cached_stride
 
 SETTINGS: dict[str, Any] = {
     "dataset": "waving",
@@ -27,18 +27,18 @@ def run(number: int) -> EpisodeRun:
 
 
 def test_what_was_kept_comes_back(tmp_path: Path) -> None:
-    kept = Kept(tmp_path, SETTINGS)
+    cache = ResultCache(tmp_path, SETTINGS)
     assert cached_stride(tmp_path) is None
-    assert not kept.has(7, "as it was")
-    kept.write(run(7))
-    kept.check()
-    assert kept.has(7, "as it was")
+    assert not cache.has(7, "as it was")
+    cache.write(run(7))
+    cache.check()
+    assert cache.has(7, "as it was")
     assert cached_stride(tmp_path) == 2
-    found = kept.read(7)
-    assert np.array_equal(found.recorded, run(7).recorded)
+    found = cache.read(7)
+    assert np.array_equal(found.actions, run(7).actions)
     for label in LABELS:
         assert np.array_equal(found.chunks[label], run(7).chunks[label])
-    assert [file.name for file in kept.folder.iterdir()] == ["7.npz"]
+    assert [file.name for file in cache.folder.iterdir()] == ["7.npz"]
 
 
 @pytest.mark.parametrize(
@@ -53,54 +53,54 @@ def test_what_was_kept_comes_back(tmp_path: Path) -> None:
 def test_other_settings_are_named_and_not_mixed(
     change: dict[str, object], words: tuple[str, ...], tmp_path: Path
 ) -> None:
-    Kept(tmp_path, SETTINGS).write(run(0))
+    ResultCache(tmp_path, SETTINGS).write(run(0))
     with pytest.raises(UsageError, match="--fresh") as caught:
-        Kept(tmp_path, SETTINGS | change).check()
+        ResultCache(tmp_path, SETTINGS | change).check()
     assert all(word in str(caught.value) for word in (str(tmp_path), "0.npz", *words))
     assert "\n" not in str(caught.value)
 
 
 def test_fresh_takes_ours_and_refuses_the_rest(tmp_path: Path) -> None:
-    kept = Kept(tmp_path, SETTINGS)
-    kept.write(run(0))
-    Kept(tmp_path, SETTINGS | {"stride": 9}).write(run(1))
-    (kept.folder / "notes.txt").write_text("mine")
-    kept.clear()
-    assert [file.name for file in kept.folder.iterdir()] == ["notes.txt"]
-    np.savez(kept.folder / "3.npz", weights=np.zeros(3))
+    cache = ResultCache(tmp_path, SETTINGS)
+    cache.write(run(0))
+    ResultCache(tmp_path, SETTINGS | {"stride": 9}).write(run(1))
+    (cache.folder / "notes.txt").write_text("mine")
+    cache.clear()
+    assert [file.name for file in cache.folder.iterdir()] == ["notes.txt"]
+    np.savez(cache.folder / "3.npz", weights=np.zeros(3))
     with pytest.raises(RecordingError, match=r"3\.npz: not an episode of an evaluation"):
-        kept.clear()
-    assert (kept.folder / "3.npz").is_file()
+        cache.clear()
+    assert (cache.folder / "3.npz").is_file()
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
-    kept = Kept(tmp_path, SETTINGS)
-    kept.write(run(4))
-    file = kept.folder / "4.npz"
+    cache = ResultCache(tmp_path, SETTINGS)
+    cache.write(run(4))
+    file = cache.folder / "4.npz"
     file.write_bytes(file.read_bytes()[:300])
     with pytest.raises(RecordingError, match=r"4\.npz.*delete the file"):
-        kept.check()
+        cache.check()
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="choose another --out"):
-        Kept(tmp_path / "file", SETTINGS).write(run(0))
+        ResultCache(tmp_path / "file", SETTINGS).write(run(0))
 
 
 def test_another_order_of_the_engines_changes_no_figures(tmp_path: Path) -> None:
-    Kept(tmp_path, SETTINGS).write(run(0))
+    ResultCache(tmp_path, SETTINGS).write(run(0))
     turned = SETTINGS | {"engines": dict(reversed(SETTINGS["engines"].items()))}
-    kept = Kept(tmp_path, turned)
-    kept.check()
-    found = kept.read(0)
+    cache = ResultCache(tmp_path, turned)
+    cache.check()
+    found = cache.read(0)
     assert tuple(found.chunks) == LABELS[::-1]
     for label in LABELS:
         assert np.array_equal(found.chunks[label], run(0).chunks[label])
 
 
 def test_another_recording_is_not_mixed(tmp_path: Path) -> None:
-    kept = Kept(tmp_path, SETTINGS)
-    kept.write(run(0))
-    with pytest.raises(UsageError, match=r"0\.npz: the recording of episode 0 is another now"):
-        kept.has(0, "changed")
+    cache = ResultCache(tmp_path, SETTINGS)
+    cache.write(run(0))
+    with pytest.raises(UsageError, match=r"0\.npz: episode 0 of the dataset has changed"):
+        cache.has(0, "changed")

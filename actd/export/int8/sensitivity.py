@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from actd.engine.manifest import FloatLayers
 from actd.engine.recipe import Tolerance
-from actd.engine.reference import beyond
+from actd.engine.reference import tolerance_excess
 from actd.engine.verify import Parity
 
 Measure = Callable[[Collection[str]], Parity]
@@ -28,7 +28,7 @@ def choose_float_layers(
     `costs` say of every layer that can be 8-bit how much slower it is in float. The last engine
     that was confirmed is the one without the layers returned.
     """
-    if not beyond(measure(costs), tolerance) and confirm(costs):
+    if not tolerance_excess(measure(costs), tolerance) and confirm(costs):
         return ()
     alone = {layer: measure([layer]).p99_std for layer in costs}
     # errors of layers add up like independent noise, hence squares
@@ -45,7 +45,7 @@ def _fewest(order: list[str], measure: Measure, tolerance: Tolerance) -> int:
     low, high = 1, len(order) - 1
     while low < high:
         middle = (low + high) // 2
-        if beyond(measure(order[middle:]), tolerance):
+        if tolerance_excess(measure(order[middle:]), tolerance):
             low = middle + 1
         else:
             high = middle
