@@ -155,18 +155,18 @@ def replay(
 def _replay_decisions(source: Path, as_json: bool) -> None:
     from actd.flightlog.reader import read_flight
     from actd.replay.decisions import verify
-    from actd.replay.tables import verdict_lines
+    from actd.replay.tables import result_lines
 
     flight = read_flight(source)
     with _progress("ticks") as progress:
-        verdict = verify(flight, progress)
+        result = verify(flight, progress)
     if as_json:
-        typer.echo(json.dumps(asdict(verdict)))
+        typer.echo(json.dumps(asdict(result)))
     else:
-        for line in verdict_lines(verdict):
+        for line in result_lines(result):
             typer.echo(line)
         typer.echo(f"next: actd report {flight.folder}")
-    if not verdict.equal:
+    if not result.equal:
         raise typer.Exit(1)
 
 

@@ -14,7 +14,7 @@ from actd.engine.candidate import TORCH
 from actd.evaluation.accuracy import Evaluation
 from actd.evaluation.accuracy_table import FIRST_HEADER, first_rows, summary_row
 from actd.report import charts
-from actd.report.page import Figure, Section, Table, page
+from actd.report.page import Figure, PageSection, Table, page
 
 _MOST_DRAWN = 16
 _HEADER = (
@@ -58,7 +58,7 @@ def evaluation_page(evaluation: Evaluation, machine: Mapping[str, Any]) -> str:
     return page(f"Evaluation on {name}", lead, [*sections, _origin(evaluation, machine)])
 
 
-def _summary(evaluation: Evaluation) -> Section:
+def _summary(evaluation: Evaluation) -> PageSection:
     note = (
         "L1 and L2 are means over joints and steps of |a - â| and (a - â)², with a recorded and "
         "â predicted; steps beyond the end of an episode do not count. Each joint is divided by "
@@ -72,10 +72,10 @@ def _summary(evaluation: Evaluation) -> Section:
         parts.append(Table(pairs, FIRST_HEADER, title=title))
     if evaluation.notes:
         parts.append(Table([[text] for text in evaluation.notes], ["note"], numeric=False))
-    return Section("Engines", parts, note)
+    return PageSection("Engines", parts, note)
 
 
-def _torch(evaluation: Evaluation) -> Section:
+def _torch(evaluation: Evaluation) -> PageSection:
     pairs = [(s, s.against_torch) for s in evaluation.scores if s.against_torch is not None]
     tails = {score.candidate.name: differences.tail for score, differences in pairs}
     labels = [score.candidate.name for score, _ in pairs]
@@ -92,7 +92,7 @@ def _torch(evaluation: Evaluation) -> Section:
         *(f"{label}, p99" for label in labels),
         *(f"{label}, max" for label in labels),
     ]
-    return Section(
+    return PageSection(
         "Error against torch",
         [
             Figure(
@@ -104,7 +104,7 @@ def _torch(evaluation: Evaluation) -> Section:
     )
 
 
-def _per_joint(evaluation: Evaluation) -> Section:
+def _per_joint(evaluation: Evaluation) -> PageSection:
     series = {s.candidate.name: s.executed.l1 / evaluation.std for s in evaluation.scores}
     header = ["joint", "std"]
     header += [f"{s.candidate.name}, L1" for s in evaluation.scores]
@@ -118,7 +118,7 @@ def _per_joint(evaluation: Evaluation) -> Section:
         ]
         for place, joint in enumerate(evaluation.joints)
     ]
-    return Section(
+    return PageSection(
         "Distance from the recorded actions",
         [
             Figure(
@@ -130,13 +130,13 @@ def _per_joint(evaluation: Evaluation) -> Section:
     )
 
 
-def _along_chunk(evaluation: Evaluation) -> Section:
+def _along_chunk(evaluation: Evaluation) -> PageSection:
     by_step = {
         s.candidate.name: (s.chunk.l1_by_step / evaluation.std).mean(axis=1)
         for s in evaluation.scores
     }
     torch = {TORCH: by_step.pop(TORCH)} if TORCH in by_step and len(by_step) > 1 else {}
-    return Section(
+    return PageSection(
         "Along the chunk",
         [
             Figure(
@@ -147,7 +147,7 @@ def _along_chunk(evaluation: Evaluation) -> Section:
     )
 
 
-def _episode(evaluation: Evaluation) -> Section:
+def _episode(evaluation: Evaluation) -> PageSection:
     """The executed actions of one episode; of many joints, those with the largest errors."""
     worst_errors = np.max([s.executed.l1 / evaluation.std for s in evaluation.scores], axis=0)
     joints = sorted(np.argsort(-worst_errors)[:_MOST_DRAWN].tolist())
@@ -165,7 +165,7 @@ def _episode(evaluation: Evaluation) -> Section:
         figures.append(Figure(chart, "", wide=False))
     omitted = len(evaluation.joints) - len(joints)
     which = f" The {omitted} joints nearest to the recording are not shown." if omitted else ""
-    return Section(
+    return PageSection(
         f"Episode {evaluation.plotted_episode}",
         figures,
         "Recorded actions, and the actions commanded at every tick of "
@@ -173,7 +173,7 @@ def _episode(evaluation: Evaluation) -> Section:
     )
 
 
-def _origin(evaluation: Evaluation, machine: Mapping[str, Any]) -> Section:
+def _origin(evaluation: Evaluation, machine: Mapping[str, Any]) -> PageSection:
     rows = [
         ["dataset", evaluation.dataset],
         ["episodes", ", ".join(map(str, evaluation.frames))],
@@ -181,7 +181,7 @@ def _origin(evaluation: Evaluation, machine: Mapping[str, Any]) -> Section:
         *([s.candidate.name, f"{s.candidate.place}"] for s in evaluation.scores),
         *([key, _text(value)] for key, value in machine.items() if value is not None),
     ]
-    return Section("Provenance", [Table(rows, numeric=False)])
+    return PageSection("Provenance", [Table(rows, numeric=False)])
 
 
 _ORDINAL = {2: "nd", 3: "rd"}

@@ -7,7 +7,7 @@ from typing import Any
 
 from actd.evaluation import speed_cells, speed_plots
 from actd.evaluation.speed import BenchReport, EngineResult
-from actd.report.page import Figure, Section, Table, page
+from actd.report.page import Figure, PageSection, Table, page
 
 
 def bench_page(report: BenchReport) -> str:
@@ -27,18 +27,18 @@ def _lead(measured: list[EngineResult], method: str) -> str:
     return f"{lead}. {method[0].upper()}{method[1:]}."
 
 
-def _sections(report: BenchReport, measured: list[EngineResult]) -> Iterator[Section]:
+def _sections(report: BenchReport, measured: list[EngineResult]) -> Iterator[PageSection]:
     speed = Table([speed_cells.speed(row) for row in measured], speed_cells.SPEED)
     if measured:
-        yield Section("Speed and error", [speed], _SPEED_NOTE)
-        yield Section("Latency", [Figure(speed_plots.histograms(measured), _STRIPS)])
-        yield Section("Cost and stages", list(_cost(measured)), _COST_NOTE)
+        yield PageSection("Speed and error", [speed], _SPEED_NOTE)
+        yield PageSection("Latency", [Figure(speed_plots.histograms(measured), _STRIPS)])
+        yield PageSection("Cost and stages", list(_cost(measured)), _COST_NOTE)
     if any(row.timing and row.timing.cadence for row in measured):
         pacing = Table([speed_cells.cadence(row) for row in measured], speed_cells.CADENCE)
-        yield Section("At the rate", [pacing], _CADENCE_NOTE)
+        yield PageSection("At the rate", [pacing], _CADENCE_NOTE)
     if failures := [(row.engine, row.status) for row in report.rows if row.state != "ok"]:
-        yield Section("Failed or unavailable", [Table(failures, numeric=False)])
-    yield Section("Machine", [Table(list(_facts(report.machine)), numeric=False)])
+        yield PageSection("Failed or unavailable", [Table(failures, numeric=False)])
+    yield PageSection("Machine", [Table(list(_facts(report.machine)), numeric=False)])
 
 
 def _cost(measured: list[EngineResult]) -> Iterator[Table | Figure]:

@@ -13,7 +13,7 @@ import numpy as np
 from actd.engine.verify import Parity
 from actd.export.parity import ParityReport
 from actd.report import charts
-from actd.report.page import Figure, Section, Table, page
+from actd.report.page import Figure, PageSection, Table, page
 
 JOINT_HEADER = ("joint", "mean", "p99", "max", "mean / std", "p99 / std", "max / std")
 
@@ -63,7 +63,7 @@ def _limits(parity_report: ParityReport) -> dict[str, float]:
     return {"p99 allowed": allowed.p99_std, "max allowed": allowed.max_std}
 
 
-def _errors(parity_report: ParityReport) -> Section:
+def _errors(parity_report: ParityReport) -> PageSection:
     order = parity_report.worst_first()
     chart = charts.ranges(
         [parity_report.joints[joint] for joint in order],
@@ -74,7 +74,7 @@ def _errors(parity_report: ParityReport) -> Section:
     known = (
         "" if parity_report.manifest.action_std else " The checkpoint gives no std: 1 stands in."
     )
-    return Section(
+    return PageSection(
         "Error per joint",
         [
             Figure(chart, "Every value of every chunk, worst joint first."),
@@ -85,8 +85,8 @@ def _errors(parity_report: ParityReport) -> Section:
     )
 
 
-def _ensembled(parity_report: ParityReport, parity: Parity) -> Section:
-    return Section(
+def _ensembled(parity_report: ParityReport, parity: Parity) -> PageSection:
+    return PageSection(
         "After temporal ensembling",
         [Table(list(joint_rows(parity_report, parity)), JOINT_HEADER)],
         f"What the arm would be told at {parity.observations} ticks of recorded motion, engine "
@@ -94,9 +94,9 @@ def _ensembled(parity_report: ParityReport, parity: Parity) -> Section:
     )
 
 
-def _chunk(parity_report: ParityReport) -> Section:
+def _chunk(parity_report: ParityReport) -> PageSection:
     mean, largest = parity_report.by_step()
-    return Section(
+    return PageSection(
         "Error along the chunk",
         [
             Figure(
@@ -107,7 +107,7 @@ def _chunk(parity_report: ParityReport) -> Section:
     )
 
 
-def _sample(parity_report: ParityReport) -> Section:
+def _sample(parity_report: ParityReport) -> PageSection:
     sample = parity_report.sample()
     name = parity_report.joints[sample.joint]
     both = charts.curves(
@@ -128,7 +128,7 @@ def _sample(parity_report: ParityReport) -> Section:
         from_zero=False,
     )
     where = f"{name}, frame {sample.frame}: the largest error is at step {sample.step}."
-    return Section(
+    return PageSection(
         "The worst sample",
         [
             Figure(both, where, wide=False),
@@ -137,7 +137,7 @@ def _sample(parity_report: ParityReport) -> Section:
     )
 
 
-def _calibration(calibration: Mapping[str, Any]) -> Section:
+def _calibration(calibration: Mapping[str, Any]) -> PageSection:
     """Whatever the build noted of its 8-bit form; lists of records become tables of their own."""
     records = {key: value for key, value in calibration.items() if _is_records(value)}
     rest = {key: value for key, value in calibration.items() if key not in records}
@@ -149,10 +149,10 @@ def _calibration(calibration: Mapping[str, Any]) -> Section:
         )
         for key, value in records.items()
     ]
-    return Section("Calibration", [Table(list(_flat(rest)), numeric=False), *parts])
+    return PageSection("Calibration", [Table(list(_flat(rest)), numeric=False), *parts])
 
 
-def _origin(parity_report: ParityReport) -> Section:
+def _origin(parity_report: ParityReport) -> PageSection:
     manifest = parity_report.manifest
     rows = [
         *_flat({"checkpoint": manifest.source.model_dump()}),
@@ -160,7 +160,7 @@ def _origin(parity_report: ParityReport) -> Section:
     ]
     if manifest.files:
         rows.append(["model", f"{manifest.model}, {manifest.size_bytes / 1e6:.1f} MB"])
-    return Section("Where it came from", [Table(rows, numeric=False)])
+    return PageSection("Where it came from", [Table(rows, numeric=False)])
 
 
 def _is_records(value: Any) -> bool:

@@ -1,1 +1,1 @@
-"""Recordings run again: the same decisions, other settings, other engines."""
+"""Replay recordings: the same decisions, other settings, checks of limits, a page."""

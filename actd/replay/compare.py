@@ -1,8 +1,8 @@
 """What other settings would have commanded in a recorded run.
 
-Every tick is decided twice from the same recorded inputs, by the recorded settings and by
-others. The arm's measured pose stays what it was under the recorded commands, so this shows
-what the settings do to the same chunks, and not where another arm would have gone.
+Every tick is decided twice from the same recorded inputs, with the recorded settings and with the
+changed ones. The measured positions stay those that the recorded commands led to, so this shows
+what the settings do to the same chunks, not where the arm would have gone.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from actd.control.controller import ControlSettings
 from actd.control.limits import Flag
 from actd.control.tick import Output
 from actd.flightlog.reader import Flight
-from actd.replay.decisions import Progress, nothing_to_judge, rerun
+from actd.replay.decisions import Progress, no_comparable_tick, rerun
 from actd.replay.recorded_run import RecordedRun
 
 
-class Motion:
+class MotionPeaks:
     """The largest |velocity|, |acceleration| and |jerk| of commands, per joint, (3, joints).
 
-    Per control period, as the limiter counts. A tick without a command begins anew.
+    Per control period, as the limiter counts. A tick without a command starts over.
     """
 
     def __init__(self, joints: int, period_ns: int) -> None:
         self.largest: Vector = np.zeros((3, joints))
         self._per_s = 1e9 / period_ns
-        self._last: list[Vector] = []  # the last command, velocity, acceleration: what is known
+        self._last: list[Vector] = []  # the last command, velocity, acceleration, as far as known
 
     def add(self, command: Vector | None) -> None:
-        """The next tick's command."""
+        """Add the next tick's command."""
         if command is None:
             self._last = []
             return
@@ -47,7 +47,7 @@ class Motion:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What one of the two did: ticks per flag and per mode, and the commands' Motion."""
+    """One side's ticks per flag and per mode, and the peaks of its motion (3, joints)."""
 
     flags: dict[str, int]
     modes: dict[str, int]
@@ -56,7 +56,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Both sides; `largest` and `rms` difference of commands, (joints,), where both commanded.
+    """Both sides; `largest` and `rms` difference of commands, (joints,), where both have one.
 
     `differing` ticks are those with another command or mode; `reproduced` is false where the
     recorded settings did not give the recorded commands.
@@ -97,30 +97,34 @@ class Change:
 
 
 def compare(
-    flight: Flight, others: ControlSettings, progress: Progress = lambda *_: None
+    flight: Flight, changed_settings: ControlSettings, progress: Progress = lambda *_: None
 ) -> Change:
-    """Decide a run again with other settings. Raises RecordingError where nothing can be judged."""
+    """Replay a run with other settings. Raises RecordingError if no tick can be compared."""
     recording = RecordedRun(flight)
     joints = len(recording.settings.joints)
     before, after = (_Tally(joints, recording.settings.period_ns) for _ in range(2))
     largest, squares = np.zeros(joints), np.zeros(joints)
     both = differing = compared = 0
     reproduced, last = True, -1
-    for index, (own, other) in rerun(recording, [recording.settings, others], progress):
-        together = index == last + 1
+    for index, (recorded, changed) in rerun(
+        recording, [recording.settings, changed_settings], progress
+    ):
+        consecutive = index == last + 1
         last = index
-        before.add(own, together)
-        after.add(other, together)
+        before.add(recorded, consecutive)
+        after.add(changed, consecutive)
         compared += 1
-        reproduced &= _equal(own.action, recording.output(index).action)
-        differing += own.mode is not other.mode or not _equal(own.action, other.action)
-        if own.action is not None and other.action is not None:
-            difference = np.abs(own.action - other.action)
+        reproduced &= _equal(recorded.action, recording.output(index).action)
+        differing += recorded.mode is not changed.mode or not _equal(
+            recorded.action, changed.action
+        )
+        if recorded.action is not None and changed.action is not None:
+            difference = np.abs(recorded.action - changed.action)
             np.maximum(largest, difference, out=largest)
             squares += difference**2
             both += 1
     if not compared:
-        raise nothing_to_judge(flight)
+        raise no_comparable_tick(flight)
     return Change(
         run=recording.info.name,
         joints=recording.settings.joints,
@@ -142,12 +146,12 @@ class _Tally:
     def __init__(self, joints: int, period_ns: int) -> None:
         self._flags: Counter[int] = Counter()
         self._modes: Counter[str] = Counter()
-        self._motion = Motion(joints, period_ns)
+        self._motion = MotionPeaks(joints, period_ns)
 
-    def add(self, output: Output, together: bool) -> None:
+    def add(self, output: Output, consecutive: bool) -> None:
         self._flags[output.flags] += 1
         self._modes[output.mode.name] += 1
-        if not together:
+        if not consecutive:
             self._motion.add(None)
         self._motion.add(output.action)
 

@@ -1,10 +1,10 @@
-"""The decisions of a recording, made again from what was recorded of their inputs.
+"""Replay the decisions of a recording from its recorded inputs.
 
 The controller is a pure function, so the same settings must give the same commands to the
-last bit; a difference is a defect of actd, or another machine's arithmetic. What a controller
-remembers is known only from where it had nothing to remember: the start of the run, or after
-IDLE was entered. A recording that begins in the middle of IDLE is followed from there, and
-counts once every chunk of before is over and the decisions agree.
+last bit; a difference is a defect of actd, or another machine's arithmetic. The controller's memory
+is known only where it is empty: at the start of the run, or after an entry into IDLE. A recording
+that begins in the middle of IDLE is followed from there, and compared once every earlier chunk has
+expired and the decisions agree.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from actd.mode import Mode
 from actd.replay.recorded_run import RecordedRun
 
 Progress = Callable[[int, int], None]
-"""Called now and then with how many ticks are done, and how many there are."""
+"""Called now and then with the number of finished ticks and the total."""
 
 _PROGRESS_TICKS = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One tick whose replay is not what was recorded; `largest` between the commands."""
+    """One tick that replays differently; `largest` is the largest difference of its commands."""
 
     tick: int
     recorded: dict[str, Any]
@@ -39,11 +39,11 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What replaying with the recorded settings found.
+class ReplayResult:
+    """The result of replaying with the recorded settings.
 
-    `skipped` ticks could not be judged: what the controller remembered there is not known.
-    `first_tick` is the first that was judged.
+    `skipped` ticks could not be compared: the controller's memory at them is not known.
+    `first_tick` is the first that was compared.
     """
 
     run: str
@@ -56,7 +56,7 @@ class Verdict:
 
     @property
     def equal(self) -> bool:
-        """Whether every decision was made again to the last bit."""
+        """Whether every compared decision is identical to the last bit."""
         return self.differing == 0
 
 
@@ -65,9 +65,9 @@ def rerun(
     settings: Sequence[ControlSettings],
     progress: Progress = lambda *_: None,
 ) -> Iterator[tuple[int, tuple[Output, ...]]]:
-    """Index and decisions of every tick that can be judged, one decision for each settings.
+    """Index and decisions of every comparable tick, one decision for each of `settings`.
 
-    The first of `settings` are the recorded ones: by them it is seen when all is known.
+    The first of `settings` are the recorded ones: they show when the memory is known.
     """
     controllers: list[Controller] = []
     known_from_ns = 0
@@ -103,8 +103,8 @@ def rerun(
     progress(len(recording), len(recording))
 
 
-def verify(flight: Flight, progress: Progress = lambda *_: None) -> Verdict:
-    """Replay with the recorded settings. Raises RecordingError where nothing can be judged."""
+def verify(flight: Flight, progress: Progress = lambda *_: None) -> ReplayResult:
+    """Replay with the recorded settings. Raises RecordingError if no tick can be compared."""
     recording = RecordedRun(flight)
     compared = differing = 0
     first_tick: int | None = None
@@ -117,8 +117,8 @@ def verify(flight: Flight, progress: Progress = lambda *_: None) -> Verdict:
             differing += 1
             first = first or _difference(recording.number(index), recorded, output)
     if first_tick is None:
-        raise nothing_to_judge(flight)
-    return Verdict(
+        raise no_comparable_tick(flight)
+    return ReplayResult(
         run=recording.info.name,
         ticks=len(recording),
         compared=compared,
@@ -129,16 +129,16 @@ def verify(flight: Flight, progress: Progress = lambda *_: None) -> Verdict:
     )
 
 
-def nothing_to_judge(flight: Flight) -> RecordingError:
-    """The error for a recording whose controller's memory is known at no tick."""
+def no_comparable_tick(flight: Flight) -> RecordingError:
+    """The error for a recording at no tick of which the controller's memory is known."""
     return RecordingError(
-        f"{flight.folder}: no tick among {len(flight.ticks)} to start from: the run's beginning "
+        f"{flight.folder}: none of {len(flight.ticks)} ticks to start from: the start of the run "
         "and every stay in IDLE are gone; raise flight.max_mb to keep more"
     )
 
 
 def _is_within_idle(recording: RecordedRun, index: int) -> bool:
-    """Whether the mode was IDLE before this tick already."""
+    """Whether the mode was already IDLE before this tick."""
     return recording.mode(index) is Mode.IDLE and (
         index == 0 or not recording.follows(index) or recording.mode(index - 1) is Mode.IDLE
     )

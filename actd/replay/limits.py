@@ -1,9 +1,9 @@
 """How often each limit would act on motion that is known to be good.
 
-Sources of wanted motion: the chunks of a flight recording where the arm was armed, or the
-demonstrations of a LeRobotDataset, brought to the control rate by the planner's own
-interpolation. Each stretch is fed to a limiter that starts in step with it, so what fires is
-the motion's own doing and not its beginning.
+The motion is either the chunks of a flight recording while the arm was armed, or the
+demonstrations of a LeRobotDataset, resampled at the control rate by the planner's own
+interpolation. The limiter starts each stretch at its position and velocity, so a limit acts
+because of the motion itself and not of how it starts.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ POSITION_MARGIN = 0.05
 class LimitReport:
     """Per joint, each (joints,) or (3, joints) in the order of LIMIT_FLAGS.
 
-    `fired` is the share of ticks at which each limit acted. `seen` is the largest |position|,
+    `fired` is the share of ticks at which each limit acted. `largest` is the largest |position|,
     |velocity| and |acceleration| of the motion. `suggested` are the PERCENTILE of each rate times
-    MARGIN, NaN for a joint that never moved, and the range seen widened by POSITION_MARGIN of
-    itself.
+    MARGIN, NaN for a joint that never moved, and the range of positions widened by POSITION_MARGIN
+    of itself.
     """
 
     source: str
@@ -47,7 +47,7 @@ class LimitReport:
     stretches: int
     ticks: int
     fired: Vector
-    seen: Vector
+    largest: Vector
     suggested: Limits
 
     def to_dict(self) -> dict[str, Any]:
@@ -61,11 +61,11 @@ class LimitReport:
             "joints": {
                 joint: {
                     "fired": dict(zip(names, self.fired[:, j].tolist(), strict=True)),
-                    "largest": dict(zip(names, self.seen[:, j].tolist(), strict=True)),
+                    "largest": dict(zip(names, self.largest[:, j].tolist(), strict=True)),
                     "suggested": {
                         "position": [float(suggested.lower[j]), float(suggested.upper[j])],
-                        "velocity": _known(suggested.velocity[j]),
-                        "acceleration": _known(suggested.acceleration[j]),
+                        "velocity": _finite(suggested.velocity[j]),
+                        "acceleration": _finite(suggested.acceleration[j]),
                     },
                 }
                 for j, joint in enumerate(self.joints)
@@ -76,12 +76,12 @@ class LimitReport:
 def check_flight(
     flight: Flight, settings: ControlSettings, progress: Progress = lambda *_: None
 ) -> LimitReport:
-    """The limits of `settings` on what the chunks of a recorded run wanted while armed."""
+    """Apply the limits of `settings` to the chunks that a recorded run followed while armed."""
     recording = RecordedRun(flight)
-    stretches = list(_wanted(recording, settings, progress))
+    stretches = list(_planned_motion(recording, settings, progress))
     if not stretches:
         raise RecordingError(
-            f"{flight.folder}: no armed tick in it: record a run in which the policy drives"
+            f"{flight.folder}: no armed tick: record a run in which the policy moves the arm"
         )
     return check(recording.info.name, stretches, settings)
 
@@ -89,10 +89,10 @@ def check_flight(
 def check_dataset(
     dataset: Dataset, settings: ControlSettings, progress: Progress = lambda *_: None
 ) -> LimitReport:
-    """The limits of `settings` on the demonstrations of a dataset. Raises RecordingError."""
+    """Apply the limits of `settings` to the demonstrations of a dataset. Raises RecordingError."""
     names, joints = dataset.names("action"), settings.joints
     if not dataset.episodes:
-        raise RecordingError(f"{dataset.root}: no episode in it: record one with `actd record`")
+        raise RecordingError(f"{dataset.root}: no episode: record one with `actd record`")
     if len(names) != len(joints) or (set(names) == set(joints) and tuple(names) != joints):
         raise RecordingError(
             f"{dataset.root}: action: found {', '.join(names)}, the deployment's robot.joints are "
@@ -100,8 +100,8 @@ def check_dataset(
         )
 
     def stretches() -> Iterator[Vector]:
-        for done, episode in enumerate(dataset.episodes):
-            progress(done, len(dataset.episodes))
+        for count, episode in enumerate(dataset.episodes):
+            progress(count, len(dataset.episodes))
             yield at_control_rate(dataset.actions(episode), dataset.fps, settings)
         progress(len(dataset.episodes), len(dataset.episodes))
 
@@ -109,13 +109,13 @@ def check_dataset(
 
 
 def check(source: str, stretches: Iterable[Vector], settings: ControlSettings) -> LimitReport:
-    """The limits on stretches of wanted motion, each (ticks, joints) at the control rate."""
-    kept = list(stretches)
-    ticks = sum(len(wanted) for wanted in kept)
-    lowest = np.min([wanted.min(axis=0) for wanted in kept], axis=0)
-    highest = np.max([wanted.max(axis=0) for wanted in kept], axis=0)
+    """Apply limits to stretches of motion, each (ticks, joints) at the control rate."""
+    motions = list(stretches)
+    ticks = sum(len(targets) for targets in motions)
+    lowest = np.min([targets.min(axis=0) for targets in motions], axis=0)
+    highest = np.max([targets.max(axis=0) for targets in motions], axis=0)
     widening = POSITION_MARGIN * (highest - lowest)
-    sizes = _rates(kept, settings.period_ns)
+    sizes = _rates(motions, settings.period_ns)
     suggested = Limits(
         lowest - widening,
         highest + widening,
@@ -124,16 +124,16 @@ def check(source: str, stretches: Iterable[Vector], settings: ControlSettings) -
     return LimitReport(
         source=source,
         joints=settings.joints,
-        stretches=len(kept),
+        stretches=len(motions),
         ticks=ticks,
-        fired=_fired(kept, settings) / ticks,
-        seen=np.array([np.maximum(-lowest, highest), *(size.max(axis=0) for size in sizes)]),
-        suggested=_where_moved(suggested),
+        fired=_count_acting(motions, settings) / ticks,
+        largest=np.array([np.maximum(-lowest, highest), *(size.max(axis=0) for size in sizes)]),
+        suggested=_without_still_joints(suggested),
     )
 
 
 def at_control_rate(actions: NDArray[np.float32], fps: float, settings: ControlSettings) -> Vector:
-    """An episode's recorded actions (rows, joints) as the planner gives them, (ticks, joints)."""
+    """An episode's actions (rows, joints) as the planner interpolates them, (ticks, joints)."""
     rows = len(actions)
     whole = ChunkSettings(
         mode="queue",
@@ -150,7 +150,7 @@ def at_control_rate(actions: NDArray[np.float32], fps: float, settings: ControlS
     return np.array([sample.action for sample in samples if sample is not None])
 
 
-def _known(limit: float) -> float | None:
+def _finite(limit: float) -> float | None:
     return float(limit) if np.isfinite(limit) else None
 
 
@@ -165,35 +165,35 @@ def _rates(stretches: Sequence[Vector], period_ns: int) -> list[Vector]:
     return sizes
 
 
-def _where_moved(limits: Limits) -> Limits:
+def _without_still_joints(limits: Limits) -> Limits:
     """`limits`, NaN for the rates of a joint that never moved."""
-    moved = limits.velocity > 0.0
-    rates = (np.where(moved, rate, np.nan) for rate in (limits.velocity, limits.acceleration))
+    moving = limits.velocity > 0.0
+    rates = (np.where(moving, rate, np.nan) for rate in (limits.velocity, limits.acceleration))
     return Limits(limits.lower, limits.upper, *rates)
 
 
-def _fired(stretches: Iterable[Vector], settings: ControlSettings) -> Vector:
-    """At how many ticks each limit acted, (3, joints)."""
+def _count_acting(stretches: Iterable[Vector], settings: ControlSettings) -> Vector:
+    """The number of ticks at which each limit acted, (3, joints)."""
     limits, period_ns = settings.limits, settings.period_ns
     limiter = JointLimiter(limits, period_ns, settings.kinds)
-    fired: Vector = np.zeros((len(LIMIT_FLAGS), len(limits.lower)))
-    for wanted in stretches:
-        limiter.reset(wanted[0])
-        if len(wanted) > 1:
-            speed = (wanted[1] - wanted[0]) * (1e9 / period_ns)
+    counts: Vector = np.zeros((len(LIMIT_FLAGS), len(limits.lower)))
+    for targets in stretches:
+        limiter.reset(targets[0])
+        if len(targets) > 1:
+            speed = (targets[1] - targets[0]) * (1e9 / period_ns)
             speed = np.clip(speed, -limits.velocity, limits.velocity)
             limiter.motion = limiter.motion._replace(velocity=speed)
-        fired[0] += (wanted[0] < limits.lower) | (wanted[0] > limits.upper)
-        for target in wanted[1:]:
+        counts[0] += (targets[0] < limits.lower) | (targets[0] > limits.upper)
+        for target in targets[1:]:
             limiter.step(target)
-            fired += limiter.acted
-    return fired
+            counts += limiter.acted
+    return counts
 
 
-def _wanted(
+def _planned_motion(
     recording: RecordedRun, settings: ControlSettings, progress: Progress
 ) -> Iterator[Vector]:
-    """What the chunks wanted, a stretch for every time of being armed without a missed slot."""
+    """The motion planned by the chunks: a stretch for each time armed without a missed tick."""
     buffer = ChunkBuffer(settings.chunk)
     stretch: list[Vector] = []
     last_due_ns = 0

@@ -22,24 +22,24 @@ HEADER = (
 )
 
 
-class Motion:
-    """Speeds and accelerations of the commands, and where they are at their limits.
+class CommandedMotion:
+    """Speeds and accelerations of the commands; `at_limit` (ticks, joints) where one is reached.
 
-    Every command is one control period after the one before, as the limiter sees it.
+    Commands are one control period apart, as for the limiter.
     """
 
     def __init__(self, ticks: NDArray[Any], limits: Limits, period_ns: int) -> None:
         self._limits = limits
         self._action, self._positions = ticks["action"], ticks["positions"]
         period_s = period_ns / 1e9
-        joined = (np.diff(ticks["seq"]) == 1)[:, None]
+        consecutive = (np.diff(ticks["seq"]) == 1)[:, None]
         none = np.full((1, self._action.shape[1]), np.nan)
-        steps = np.where(joined, np.diff(self._action, axis=0), np.nan)
+        steps = np.where(consecutive, np.diff(self._action, axis=0), np.nan)
         self._speed = np.abs(np.concatenate([none, steps])) / period_s
-        turns = np.diff(np.concatenate([none, steps]), axis=0) / period_s**2
-        self._acceleration = np.abs(np.concatenate([none, turns]))
+        second_differences = np.diff(np.concatenate([none, steps]), axis=0) / period_s**2
+        self._acceleration = np.abs(np.concatenate([none, second_differences]))
         reach = 0.999
-        self.limited: NDArray[np.bool_] = (
+        self.at_limit: NDArray[np.bool_] = (
             (self._action <= limits.lower)
             | (self._action >= limits.upper)
             | (self._speed >= reach * limits.velocity)
@@ -47,7 +47,7 @@ class Motion:
         )
 
     def row(self, j: int, name: str) -> tuple[str, ...]:
-        """What is told of one joint."""
+        """The cells under HEADER for one joint."""
         action = self._action[:, j]
         if not np.isfinite(action).any():
             return (name, *["-"] * 8)
@@ -63,7 +63,7 @@ class Motion:
             f"{speed / self._limits.velocity[j]:.0%}",
             f"{acceleration:.3g}",
             f"{acceleration / self._limits.acceleration[j]:.0%}",
-            f"{self.limited[:, j].mean():.2%}",
+            f"{self.at_limit[:, j].mean():.2%}",
             f"{rms:.3g}",
         )
 

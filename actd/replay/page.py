@@ -1,7 +1,7 @@
-"""The page about one flight recording: what it says in numbers, charts and words.
+"""The HTML page of one flight recording, in figures, charts and text.
 
-Takes a Flight (actd.flightlog.reader); gives HTML text. Raises RecordingError for a recording
-without a tick; whatever else is missing (chunks, armed ticks, cameras) is left out of the page.
+Takes a Flight (actd.flightlog.reader). Raises RecordingError for a recording without a tick;
+whatever else is missing (chunks, armed ticks, cameras) is left out of the page.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from actd.control.limits import Flag
 from actd.errors import RecordingError
 from actd.flightlog.reader import Flight
 from actd.mode import Mode
-from actd.replay.motion_charts import HEADER, Motion
+from actd.replay.motion_charts import HEADER, CommandedMotion
 from actd.replay.timeline import FLAG_WORDS, moments
 from actd.report import formatting, plots
-from actd.report.page import Figure, Section, Table, page
+from actd.report.page import Figure, PageSection, Table, page
 from actd.report.plots import Clock, Line
 from actd.runtime.run_info import run_info
 from actd.timing import percentiles
@@ -32,12 +32,12 @@ _MOST_MOMENTS = 200
 def flight_page(flight: Flight) -> str:
     """The whole page as HTML text."""
     if not len(flight.ticks):
-        raise RecordingError(f"{flight.folder}: no tick was recorded in it")
+        raise RecordingError(f"{flight.folder}: no tick was recorded")
     return _Page(flight).html()
 
 
 class _Page:
-    """The flight, with what every section needs of it."""
+    """The flight, and what several sections need."""
 
     def __init__(self, flight: Flight) -> None:
         self.info = run_info(flight)
@@ -52,7 +52,7 @@ class _Page:
         self.work = percentiles(self.ticks["sent_ns"] - self.ticks["wake_ns"])
 
     def seconds(self, times_ns: NDArray[Any]) -> NDArray[np.float64]:
-        """From the first tick."""
+        """Seconds since the first tick."""
         return (times_ns - self.start_ns) / 1e9
 
     def html(self) -> str:
@@ -99,7 +99,7 @@ class _Page:
             if share:
                 yield mode, share
 
-    def summary(self) -> Section:
+    def summary(self) -> PageSection:
         started = datetime.fromtimestamp(self.info.started_unix_s, timezone.utc)
         rows = [
             ("daemon started", f"{started:%Y-%m-%d %H:%M:%S} UTC"),
@@ -113,7 +113,7 @@ class _Page:
             ("waiting for chunks", f"{self.count(Flag.UNDERRUN)} ticks"),
             ("not recorded", ", ".join(f"{g.lost} {g.stream}" for g in self.gaps) or "nothing"),
         ]
-        return Section("Summary", [Table(rows, numeric=False)])
+        return PageSection("Summary", [Table(rows, numeric=False)])
 
     def chunk_rate(self) -> str:
         if len(self.chunks) < 2:
@@ -124,17 +124,17 @@ class _Page:
     def count(self, flag: Flag) -> int:
         return int(((self.ticks["flags"] & flag.value) != 0).sum())
 
-    def course(self) -> Section:
+    def course(self) -> PageSection:
         flags = self.ticks["flags"]
-        rows = {told: (flags & flag.value) != 0 for flag, told in FLAG_WORDS.items()}
+        rows = {label: (flags & flag.value) != 0 for flag, label in FLAG_WORDS.items()}
         rows["slots missed"] = np.diff(self.ticks["missed"], prepend=self.ticks["missed"][0]) > 0
         chart = plots.timeline(self.clock, {name: on for name, on in rows.items() if on.any()})
-        told = moments(self.ticks, self.info.events)
-        table = [(f"{(m.due_ns - self.start_ns) / 1e9:.2f} s", m.text) for m in told]
+        entries = moments(self.ticks, self.info.events)
+        table = [(f"{(m.due_ns - self.start_ns) / 1e9:.2f} s", m.text) for m in entries]
         title = ""
         if len(table) > _MOST_MOMENTS:
             title = f"the first {_MOST_MOMENTS} of {len(table)}"
-        return Section(
+        return PageSection(
             "What happened",
             [
                 Figure(chart, "Mode, limits and conditions over the recording."),
@@ -142,9 +142,9 @@ class _Page:
             ],
         )
 
-    def joint_section(self) -> Section:
+    def joint_section(self) -> PageSection:
         action, positions = self.ticks["action"], self.ticks["positions"]
-        motion = Motion(self.ticks, self.control.limits, self.period_ns)
+        motion = CommandedMotion(self.ticks, self.control.limits, self.period_ns)
         parts: list[Table | Figure] = []
         for j, name in enumerate(self.joints):
             chart = plots.joint(
@@ -153,124 +153,124 @@ class _Page:
                 self.info.units,
                 action[:, j],
                 positions[:, j],
-                motion.limited[:, j],
+                motion.at_limit[:, j],
             )
             parts.append(Figure(chart, "", wide=False))
         parts.append(
             Table(
                 [motion.row(j, name) for j, name in enumerate(self.joints)],
                 header=HEADER,
-                title="Motion that was commanded",
+                title="Commanded motion",
             )
         )
-        return Section(
+        return PageSection(
             "Joints",
             parts,
             note="Blue: commanded, orange: measured. Shaded: not ARMED. Red below: the command "
             "is at its position, velocity or acceleration limit.",
         )
 
-    def timing(self) -> Section:
+    def timing(self) -> PageSection:
         late_us = self.ticks["late_ns"] / 1e3
         work_us = (self.ticks["sent_ns"] - self.ticks["wake_ns"]) / 1e3
         over = plots.over_time(
             self.clock, [Line("lateness", self.clock.t, late_us)], "lateness, us", log=True
         )
-        return Section(
+        return PageSection(
             "Punctuality",
             [
                 Figure(
                     plots.histogram(late_us, "lateness, us", formatting.marks(self.late)),
-                    "Wake-up minus the slot waited for.",
+                    "From the due time of a tick to its wake-up.",
                     wide=False,
                 ),
                 Figure(
                     plots.histogram(work_us, "work, us", formatting.marks(self.work)),
-                    "From waking up to having sent.",
+                    "From the wake-up to the message sent.",
                     wide=False,
                 ),
                 Figure(over, "Lateness over the recording, largest and smallest per pixel."),
             ],
         )
 
-    def chunk_section(self) -> Iterator[Section]:
+    def chunk_section(self) -> Iterator[PageSection]:
         if not len(self.chunks):
             return
         chunks = self.chunks[np.argsort(self.chunks["started_ns"], kind="stable")]
-        done = self.seconds(chunks["started_ns"] + chunks["infer_ns"])
+        finished_s = self.seconds(chunks["started_ns"] + chunks["infer_ns"])
         ages_ms = np.where(self.ticks["chunk_age_ns"] < 0, np.nan, self.ticks["chunk_age_ns"] / 1e6)
         age = [Line("age", self.clock.t, ages_ms)]
-        times = [Line("inference", done, chunks["infer_ns"] / 1e6)]
-        times += [Line("skew of the observation", done, chunks["skew_ns"] / 1e6)]
+        times = [Line("inference", finished_s, chunks["infer_ns"] / 1e6)]
+        times += [Line("skew of the observation", finished_s, chunks["skew_ns"] / 1e6)]
         blended = [Line("chunks", self.clock.t, self.ticks["n"].astype(np.float64))]
         limit_ms = self.control.max_age.chunk_ns / 1e6
-        caption = f"Age of the newest chunk's observation; {limit_ms:g} ms are allowed."
+        caption = f"Age of the newest chunk's observation; the limit is {limit_ms:g} ms."
         rows = [("inference", *formatting.cells(percentiles(chunks["infer_ns"])))]
         rows += [("skew of the observation", *formatting.cells(percentiles(chunks["skew_ns"])))]
-        yield Section(
+        yield PageSection(
             "Chunks",
             [
                 Figure(plots.over_time(self.clock, age, "age, ms", limit=limit_ms), caption),
                 Figure(
                     plots.over_time(self.clock, times, "inference, ms"),
-                    "Time of each inference, and time between the parts of its observation.",
+                    "Duration of each inference, and time skew within its observation.",
                 ),
                 Figure(
                     plots.over_time(self.clock, blended, "chunks blended"),
-                    "How many chunks each command was blended from.",
+                    "Number of chunks blended into each command.",
                 ),
                 Table(rows, header=formatting.PERCENTILES_MS),
             ],
         )
 
-    def limits(self) -> Iterator[Section]:
+    def limits(self) -> Iterator[PageSection]:
         rows = []
-        for flag, told in FLAG_WORDS.items():
+        for flag, label in FLAG_WORDS.items():
             on = (self.ticks["flags"] & flag.value) != 0
             if on.any():
-                turns = np.flatnonzero(np.diff(on, prepend=False, append=False))
-                longest = int((turns[1::2] - turns[::2]).max())
-                first_s = float(self.clock.t[turns[0]])
+                edges = np.flatnonzero(np.diff(on, prepend=False, append=False))
+                longest = int((edges[1::2] - edges[::2]).max())
+                first_s = float(self.clock.t[edges[0]])
                 rows.append(
                     (
-                        told,
+                        label,
                         f"{on.sum()}",
                         f"{on.mean():.3%}",
                         f"{first_s:.2f} s",
-                        f"{len(turns) // 2}",
+                        f"{len(edges) // 2}",
                         f"{longest * self.period_ns / 1e6:.0f} ms",
                     )
                 )
         if rows:
             header = ("", "ticks", "share", "first at", "times", "longest")
-            note = "How many ticks each limit acted in, or each condition held in."
-            yield Section("Limits and conditions", [Table(rows, header=header)], note=note)
+            note = "Number of ticks in which each limit acted or each condition held."
+            yield PageSection("Limits and conditions", [Table(rows, header=header)], note=note)
 
-    def cameras(self) -> Iterator[Section]:
+    def cameras(self) -> Iterator[PageSection]:
         names = list(self.info.cameras)
         if not names:
             return
         lines, rows = [], []
         for place, name in enumerate(names):
             ages = self.ticks["camera_ages_ns"][:, place]
-            seen = ages >= 0
-            if not seen.any():
+            valid = ages >= 0
+            if not valid.any():
                 rows.append((name, *["never delivered"] * 5, ""))
                 continue
-            lines.append(Line(name, self.clock.t[seen], ages[seen] / 1e6))
+            lines.append(Line(name, self.clock.t[valid], ages[valid] / 1e6))
             still_ms = float(self.ticks["camera_unchanged_ns"][:, place].max()) / 1e6
-            rows.append((name, *formatting.cells(percentiles(ages[seen])), f"{still_ms:.0f}"))
+            rows.append((name, *formatting.cells(percentiles(ages[valid])), f"{still_ms:.0f}"))
         limit_ms = self.control.max_age.camera_ns / 1e6
         parts: list[Table | Figure] = [
             Table(rows, header=(*formatting.PERCENTILES_MS, "same image, ms"))
         ]
         if lines:
-            caption = f"Age of the newest frame at each tick; {limit_ms:g} ms are allowed."
+            caption = f"Age of the newest frame at each tick; the limit is {limit_ms:g} ms."
             chart = plots.over_time(self.clock, lines, "age, ms", limit=limit_ms)
             parts.insert(0, Figure(chart, caption))
-        yield Section("Cameras", parts)
+        yield PageSection("Cameras", parts)
 
-    def deployment(self) -> Section:
+    def deployment(self) -> PageSection:
         info = encode(self.info)
         limits = info["control"]["limits"]
         columns = [*limits.values(), info["control"]["start_distance"]]
@@ -284,4 +284,4 @@ class _Page:
         for group in ("engine", "machine", "tick", "control"):
             facts |= formatting.flat(info[group], group)
         rows = [(key, value) for key, value in facts.items()]
-        return Section("Deployment", [*parts, Table(rows, numeric=False)])
+        return PageSection("Deployment", [*parts, Table(rows, numeric=False)])

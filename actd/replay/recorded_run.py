@@ -1,4 +1,4 @@
-"""A flight recording as the controller saw it: what came in at each tick, what went out.
+"""A flight recording as the controller's inputs and outputs at each tick.
 
 Reads a Flight; raises RecordingError where its run.json is not that of a daemon's run.
 """
@@ -22,7 +22,7 @@ from actd.runtime.settings import control_settings
 
 
 class RecordedRun:
-    """Ticks by index, oldest first."""
+    """The ticks of a recording by index, oldest first."""
 
     def __init__(self, flight: Flight) -> None:
         self.info = run_info(flight)
@@ -35,15 +35,15 @@ class RecordedRun:
         self._chunk_index = {int(number): index for index, number in enumerate(chunks["number"])}
 
     def __len__(self) -> int:
-        """Recorded ticks."""
+        """The number of recorded ticks."""
         return len(self._numbers)
 
     def number(self, index: int) -> int:
-        """Which tick of the run it was, from 1."""
+        """The number of the tick in its run, from 1."""
         return int(self._numbers[index])
 
     def due_ns(self, index: int) -> int:
-        """When it was due."""
+        """The time at which the tick was due."""
         return int(self._fields["due_ns"][index])
 
     def mode(self, index: int) -> Mode:
@@ -68,10 +68,10 @@ class RecordedRun:
         return None if index < 2 or np.isnan(action).any() else action.copy()
 
     def chunks(self, index: int) -> tuple[ActionChunk, ...] | None:
-        """The chunks that this tick took in, oldest first; None when one was not recorded."""
-        taken = int(self._fields["chunks_taken"][index])
+        """The chunks that were new at this tick, oldest first; None if one was not recorded."""
+        mask = int(self._fields["chunks_taken"][index])
         newest = int(self._fields["newest_chunk"][index])
-        numbers = [newest - k for k in reversed(range(taken.bit_length())) if taken >> k & 1]
+        numbers = [newest - k for k in reversed(range(mask.bit_length())) if mask >> k & 1]
         if any(number not in self._chunk_index for number in numbers):
             return None
         records = [(number, self._chunks[self._chunk_index[number]]) for number in numbers]
@@ -81,7 +81,7 @@ class RecordedRun:
         )
 
     def inputs(self, index: int) -> Inputs | None:
-        """What the controller was given; None when a chunk of it was not recorded."""
+        """The controller's inputs; None if one of their chunks was not recorded."""
         chunks = self.chunks(index)
         if chunks is None:
             return None
@@ -89,8 +89,8 @@ class RecordedRun:
         positions = fields["positions"][index].copy()
         ages = fields["camera_ages_ns"][index].tolist()
         unchanged = fields["camera_unchanged_ns"][index].tolist()
-        numbered = zip(fields["commands"][index].tolist(), fields["events"][index], strict=True)
-        events = [(number, self.info.events[event]) for number, event in numbered]
+        commands = zip(fields["commands"][index].tolist(), fields["events"][index], strict=True)
+        events = [(number, self.info.events[event]) for number, event in commands]
         return Inputs(
             due_ns=self.due_ns(index),
             positions=None if np.isnan(positions).any() else positions,
@@ -107,7 +107,7 @@ class RecordedRun:
         )
 
     def output(self, index: int) -> Output:
-        """What the controller decided; the answers to operators are not recorded."""
+        """The controller's decision; its answers to operators are not recorded."""
         fields = self._fields
         action = fields["action"][index].copy()
         return Output(
@@ -125,9 +125,9 @@ class RecordedRun:
 
 
 def other_settings(flight: Flight, path: Path) -> ControlSettings:
-    """What a deployment file would decide with for the recording's policy.
+    """The control settings that a deployment file gives for the recording's policy.
 
-    Raises ConfigError where the file is wrong or was made for another arm, policy or rate.
+    Raises ConfigError if the file is wrong or made for another arm, policy or rate.
     """
     config = load(path)
     info = run_info(flight)

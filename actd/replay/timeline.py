@@ -1,4 +1,4 @@
-"""What happened in a run, in words: operators' commands, changes of mode, faults, holes.
+"""What happened in a run, as sentences: operators' commands, mode changes, faults, gaps.
 
 Takes tick records (actd.runtime.channels.tick_dtype), oldest first. Pure.
 """
@@ -31,11 +31,11 @@ FLAG_WORDS: Mapping[Flag, str] = {
     Flag.SILENCE: "after a silence",
 }
 
-# Why motion may stop by itself, most telling first.
+# Why motion may stop by itself, most specific first.
 _CAUSES: Mapping[Flag, str] = {
     Flag.NON_FINITE: "the policy gave a number that is not finite",
     Flag.FOLLOWING: "the arm did not follow its commands",
-    Flag.SILENCE: "no command was sent for longer than one lives",
+    Flag.SILENCE: "no command was sent for longer than a command is valid",
     Flag.CONTROLLER_LOST: "the robot acknowledged no action",
     Flag.STATE_STALE: "the robot's state was stale",
     Flag.CAMERA_FROZEN: "a camera showed the same image for too long",
@@ -52,19 +52,21 @@ class Moment(NamedTuple):
 
 
 def moments(ticks: NDArray[Any], events: Sequence[Event | None]) -> list[Moment]:
-    """All of them in order. `events` says what the numbers in `ticks["events"]` mean."""
-    changed = np.flatnonzero(np.diff(ticks["mode"])) + 1
-    lost = np.flatnonzero(np.diff(ticks["seq"]) != 1) + 1
-    told = np.flatnonzero(ticks["events"].any(axis=1))
-    found = [Moment(int(ticks["due_ns"][0]), f"recording begins in {Mode(ticks['mode'][0]).name}")]
-    for index in np.unique(np.concatenate([changed, lost, told])).tolist():
+    """All moments in order. `events` names the numbers in `ticks["events"]`."""
+    mode_changes = np.flatnonzero(np.diff(ticks["mode"])) + 1
+    holes = np.flatnonzero(np.diff(ticks["seq"]) != 1) + 1
+    commanded = np.flatnonzero(ticks["events"].any(axis=1))
+    entries = [
+        Moment(int(ticks["due_ns"][0]), f"recording begins in {Mode(ticks['mode'][0]).name}")
+    ]
+    for index in np.unique(np.concatenate([mode_changes, holes, commanded])).tolist():
         tick, before = ticks[index], ticks[max(0, index - 1)]
         due_ns, missing = int(tick["due_ns"]), int(tick["seq"] - before["seq"]) - 1
         if missing > 0:
-            found.append(Moment(due_ns, f"{missing} ticks before this were not recorded"))
+            entries.append(Moment(due_ns, f"{missing} ticks before this were not recorded"))
         if tick["mode"] != before["mode"] or tick["events"].any():
-            found.append(Moment(due_ns, _sentence(tick, before, events)))
-    return found
+            entries.append(Moment(due_ns, _sentence(tick, before, events)))
+    return entries
 
 
 def _command(event: Event | None, number: int) -> str:
@@ -84,22 +86,22 @@ def _sentence(tick: Any, last: Any, events: Sequence[Event | None]) -> str:
     if commands:
         return f"{', '.join(commands)} ({change or f'stays {after.name}'})"
     if after is Mode.ARMED:
-        return f"{change}: everything is fresh again"
-    # At the tick that faults the gap is over; what made it is said by the one before.
+        return f"{change}: all inputs are fresh again"
+    # At the tick that faults the gap is over; its cause is in the flags of the tick before.
     flags = int(tick["flags"] | last["flags"])
     cause = next((words for flag, words in _CAUSES.items() if flags & flag), "")
-    changed = _changed(tick, last) if after is Mode.FAULT else ""
-    if changed or (after is Mode.FAULT and flags & Flag.FOLLOWING):
-        return f"{change}: {changed or _CAUSES[Flag.FOLLOWING]}"
+    replacement = _replacement(tick, last) if after is Mode.FAULT else ""
+    if replacement or (after is Mode.FAULT and flags & Flag.FOLLOWING):
+        return f"{change}: {replacement or _CAUSES[Flag.FOLLOWING]}"
     if after is Mode.FAULT and before is Mode.HOLD:
         cause = f"the gap lasted too long ({cause})" if cause else "the gap lasted too long"
     return f"{change}: {cause}" if cause else change
 
 
-def _changed(tick: Any, last: Any) -> str:
-    """What was there when motion was allowed, and is another now."""
+def _replacement(tick: Any, last: Any) -> str:
+    """What has been replaced since motion was allowed, empty if nothing."""
     if tick["rivals"]:
         return "two programs sent the robot's state"
     if tick["source"] != last["source"]:
-        return "the robot's controller was started again"
-    return "a camera was opened again" if tick["openings"] != last["openings"] else ""
+        return "the robot's controller was restarted"
+    return "a camera was reopened" if tick["openings"] != last["openings"] else ""

@@ -1,4 +1,4 @@
-"""What every chart is drawn on: the page's colours, one style, and SVG text out of it.
+"""The common base of all charts: the page's colours, one style, and SVG output.
 
 matplotlib draws with stand-in colours that become the page's CSS variables, so that one figure
 serves light and dark.
@@ -18,7 +18,7 @@ from actd.mode import Mode
 
 _MODES = (mode.name.lower() for mode in Mode)
 _COLOURS = ("page", "ink", "muted", "line", "first", "second", "third", "bad", *_MODES)
-# None of them is black, which matplotlib writes for what it was told nothing about.
+# None of them is black, which matplotlib writes where no colour is set.
 C = {name: f"#0000{number:02x}" for number, name in enumerate(_COLOURS, 1)}
 SERIES = ("first", "second", "third", "muted")
 

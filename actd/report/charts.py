@@ -1,7 +1,7 @@
 """Charts of figures rather than of time: curves by index, bars and ranges per joint, tails.
 
-Takes named numpy arrays, gives SVG text in the colours of the page. A value that is not finite
-is left out.
+Takes named numpy arrays, returns SVG text in the page's colours. Values that are not finite are
+left out.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def curves(
     wide: bool = True,
     from_zero: bool = True,
 ) -> str:
-    """Lines over their own index; `beneath` are drawn broad and pale under the others."""
+    """Lines over their own index; `beneath` are drawn wide and pale under the others."""
     figure, axes = canvas(*((WIDE_IN, 2.6) if wide else (HALF_IN, 2.1)))
     for name, values in (beneath or {}).items():
         axes.plot(_finite(values), label=name, color=C["ink"], linewidth=3.0, alpha=0.3)
@@ -64,19 +64,19 @@ def curves(
 
 @mpl.rc_context(STYLE)
 def ranges(
-    names: Sequence[str], found: Ranges, label: str, limits: Mapping[str, float] | None = None
+    names: Sequence[str], spread: Ranges, label: str, limits: Mapping[str, float] | None = None
 ) -> str:
     """One row per name: a line from its low to its high figure, logarithmic."""
     figure, axes = canvas(WIDE_IN, 0.9 + 0.24 * len(names))
     rows = np.arange(len(names))
-    columns = [np.asarray(v, dtype=np.float64) for v in (found.low, found.middle, found.high)]
-    seen = np.concatenate([c[np.isfinite(c) & (c > 0)] for c in columns])
-    floor = float(seen.min()) * 0.7 if seen.size else 1e-9
+    columns = [np.asarray(v, dtype=np.float64) for v in (spread.low, spread.middle, spread.high)]
+    positive = np.concatenate([c[np.isfinite(c) & (c > 0)] for c in columns])
+    floor = float(positive.min()) * 0.7 if positive.size else 1e-9
     low, middle, high = (np.clip(np.nan_to_num(c, posinf=np.nan), floor, None) for c in columns)
     axes.hlines(rows, low, high, color=C["line"], linewidth=4.0)
     looks = (("first", "o", 4.0), ("second", "D", 3.6), ("bad", "|", 9.0))
     for name, values, (colour, marker, size) in zip(
-        found.names, (low, middle, high), looks, strict=True
+        spread.names, (low, middle, high), looks, strict=True
     ):
         axes.plot(
             values, rows, marker, color=C[colour], markersize=size, label=name, linestyle="none"
@@ -107,10 +107,10 @@ def bars(names: Sequence[str], series: Mapping[str, Vector], label: str) -> str:
     figure, axes = canvas(WIDE_IN, 0.8 + max(0.24, 0.11 * len(series)) * len(names))
     rows = np.arange(len(names))
     for place, (name, values) in enumerate(series.items()):
-        shown = np.where(np.isfinite(values), values, 0.0)
+        lengths = np.where(np.isfinite(values), values, 0.0)
         offset = (place - (len(series) - 1) / 2) * thickness
         colour = C[_COLOURS[place % len(_COLOURS)]]
-        axes.barh(rows + offset, shown, thickness * 0.9, color=colour, label=name)
+        axes.barh(rows + offset, lengths, thickness * 0.9, color=colour, label=name)
     axes.set_yticks(rows, list(names))
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlabel(label)
@@ -122,12 +122,12 @@ def bars(names: Sequence[str], series: Mapping[str, Vector], label: str) -> str:
 
 @mpl.rc_context(STYLE)
 def tail(series: Mapping[str, tuple[Vector, Vector]], label: str) -> str:
-    """How many values are larger than x: per series the rising values and that share, both (n,)."""
+    """Share of values larger than x: per series the ascending values and shares, both (n,)."""
     figure, axes = canvas(WIDE_IN, 2.8)
     for place, (name, (values, share)) in enumerate(series.items()):
-        # the smallest values are many decades of nothing
-        shown = np.isfinite(values) & (values > 0) & (share <= _TAIL)
-        axes.plot(values[shown], 100 * share[shown], label=name, **_look(place))
+        # the smallest values would stretch the axis over many empty decades
+        visible = np.isfinite(values) & (values > 0) & (share <= _TAIL)
+        axes.plot(values[visible], 100 * share[visible], label=name, **_look(place))
     axes.set(xscale="log", yscale="log", xlabel=label, ylabel="share of values beyond, %")
     axes.yaxis.set_major_formatter("{x:g}")
     legend(axes)
@@ -135,12 +135,12 @@ def tail(series: Mapping[str, tuple[Vector, Vector]], label: str) -> str:
 
 
 def _finite(values: Vector) -> Vector:
-    """Vector with a hole where one is not finite."""
+    """The vector with NaN for every value that is not finite."""
     return np.where(np.isfinite(values), values, np.nan)
 
 
 def _look(place: int) -> dict[str, Any]:
-    """Colour and dashes of the series at `place`: lines that lie on one another all show."""
+    """Colour and dashes of the series at `place`; lines that coincide all stay visible."""
     return {
         "color": C[_COLOURS[place % len(_COLOURS)]],
         "linestyle": _DASHES[place % len(_DASHES)],

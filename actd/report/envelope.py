@@ -1,4 +1,4 @@
-"""Long signals made short enough to draw, with every extreme kept. Pure."""
+"""Downsample long signals for drawing without losing an extreme. Pure."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ BINS = 600
 def envelope(t: Vector, y: Vector, bins: int = BINS) -> tuple[Vector, Vector]:
     """A polyline of `y` over rising `t`, both (n,), of at most 3 * `bins` points.
 
-    Short signals come back as they are. Of longer ones every bin of time gives its smallest and
-    largest value. NaN separates what lies on both sides of a hole.
+    Short signals are returned unchanged. Of longer ones, every bin of time gives its smallest and
+    largest value. NaN separates both sides of a hole.
     """
     if len(t) <= 2 * bins:
         return _with_holes(t, y)
     places = bin_of(t, t[0], t[-1], bins)
     first = np.flatnonzero(np.diff(places, prepend=-1))
-    used = places[first]
+    occupied = places[first]
     low, high = np.fmin.reduceat(y, first), np.fmax.reduceat(y, first)
-    centre = t[0] + (used + 0.5) * (t[-1] - t[0]) / bins
+    centre = t[0] + (occupied + 0.5) * (t[-1] - t[0]) / bins
     # The third column becomes NaN where the next bin that has values is not the next bin.
-    hole = np.diff(used, append=used[-1] + 1) > 1
+    hole = np.diff(occupied, append=occupied[-1] + 1) > 1
     x = np.stack([centre, centre, centre], axis=1).ravel()
-    values = np.stack([low, high, np.full(len(used), np.nan)], axis=1).ravel()
+    values = np.stack([low, high, np.full(len(occupied), np.nan)], axis=1).ravel()
     keep = np.stack([np.ones_like(hole), np.ones_like(hole), hole], axis=1).ravel()
     return x[keep], values[keep]
 
@@ -34,7 +34,7 @@ def envelope(t: Vector, y: Vector, bins: int = BINS) -> tuple[Vector, Vector]:
 def spans(t: Vector, on: NDArray[np.bool_], bins: int = BINS) -> list[tuple[float, float]]:
     """(start, length) of the stretches of `t` where `on`, each a bin long at least.
 
-    What was on at one moment is on until the next one; stretches within a bin are one.
+    What is on at one moment is on until the next one; stretches within one bin are merged.
     """
     turns = np.flatnonzero(np.diff(on, prepend=False, append=False))
     starts, ends = turns[::2], np.minimum(turns[1::2], len(t) - 1)

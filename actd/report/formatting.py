@@ -45,7 +45,7 @@ def short(value: Any) -> str:
 
 
 def flat(settings: Mapping[str, Any], path: str) -> dict[str, str]:
-    """`path.key` -> value; durations in ms; what is said per joint is in another table."""
+    """`path.key` -> value; durations in ms; per-joint settings are in another table."""
     rows: dict[str, str] = {}
     for key, value in settings.items():
         if key in ("limits", "start_distance", "joints", "state_names"):

@@ -1,4 +1,4 @@
-"""What the joints are called: as the training says, else as the recording does, else numbers."""
+"""Names of joints: from the training, else from the recording, else numbers."""
 
 from __future__ import annotations
 

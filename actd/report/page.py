@@ -1,7 +1,7 @@
 """One self-contained HTML page of sections, tables and figures.
 
-Everything is inside the file: styles, SVG figures, no script and no address. Figures name
-colours as CSS variables of the page (see page.html.j2), which knows light and dark.
+The file contains its styles and SVG figures, no script and no external address. Figures name
+colours as CSS variables of the page (see page.html.j2), which has a light and a dark theme.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
-    """A heading, what a reader must know, and what is shown."""
+class PageSection:
+    """A heading, a note for the reader, and tables and figures."""
 
     title: str
     parts: Sequence[Table | Figure]
     note: str = ""
 
 
-def page(title: str, lead: str, sections: Sequence[Section]) -> str:
+def page(title: str, lead: str, sections: Sequence[PageSection]) -> str:
     """The whole file as text. All texts are escaped; `Figure.svg` is trusted."""
     template = resources.files("actd.report").joinpath("page.html.j2").read_text(encoding="utf-8")
     environment = Environment(

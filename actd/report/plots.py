@@ -20,7 +20,7 @@ from actd.mode import Mode
 from actd.report.canvas import HALF_IN, SERIES, STYLE, WIDE_IN, C, canvas, legend, svg
 from actd.report.envelope import envelope, spans
 
-# Where a bin saw several, the last one is what shows.
+# Of several modes within a bin, the last one here stays visible.
 _BY_GRAVITY = (Mode.IDLE, Mode.ARMED, Mode.HOLD, Mode.STOP, Mode.FAULT)
 
 
@@ -51,7 +51,7 @@ class Clock:
 
 @mpl.rc_context(STYLE)
 def histogram(values: Vector, label: str, marks: Mapping[str, float]) -> str:
-    """Counts of `values`, logarithmic, with named vertical marks; a wide range is so too."""
+    """Counts of `values`, logarithmic, with named marks; a wide range has a logarithmic axis."""
     figure, axes = canvas(HALF_IN, 2.5)
     low, high = float(values.min()), float(values.max())
     wide = high > 10 * max(low, 1.0)
@@ -92,7 +92,7 @@ def over_time(
     *,
     log: bool = False,
 ) -> str:
-    """Lines over the whole recording, its modes shaded; `limit` is drawn where it is in reach."""
+    """Lines over the whole recording, modes shaded; `limit` is drawn if it is near the values."""
     figure, axes = canvas(WIDE_IN, 2.3)
     _draw(axes, clock, lines)
     axes.set_ylabel(label)
@@ -109,20 +109,20 @@ def over_time(
 
 @mpl.rc_context(STYLE)
 def joint(  # noqa: PLR0917
-    clock: Clock, name: str, unit: str, command: Vector, state: Vector, limited: NDArray[np.bool_]
+    clock: Clock, name: str, unit: str, command: Vector, state: Vector, at_limit: NDArray[np.bool_]
 ) -> str:
-    """One joint: commanded and measured, and a rug where its command is at a limit."""
+    """One joint, commanded and measured, with a rug where the command is at a limit."""
     figure, axes = canvas(HALF_IN, 1.75)
     lines = [Line("measured", clock.t, state), Line("commanded", clock.t, command)]
     _draw(axes, clock, lines, colours=("second", "first"))
-    _shade(axes, clock, limited, "bad", height=0.035)
+    _shade(axes, clock, at_limit, "bad", height=0.035)
     axes.set_title(f"{name}, {unit}")
     return svg(figure, "joint" + name)
 
 
 @mpl.rc_context(STYLE)
 def timeline(clock: Clock, rows: Mapping[str, NDArray[np.bool_]]) -> str:
-    """The mode, and below it one row for everything else that is true at times."""
+    """The mode, and below it one row per condition."""
     figure, axes = canvas(WIDE_IN, 0.75 + 0.22 * (len(rows) + 1))
     for mode in _BY_GRAVITY:
         _bars(axes, clock, clock.mode == mode, 0, mode.name.lower())
@@ -132,9 +132,9 @@ def timeline(clock: Clock, rows: Mapping[str, NDArray[np.bool_]]) -> str:
     axes.set_ylim(len(rows) + 0.6, -0.6)
     axes.grid(visible=False, axis="y")
     _time_axis(axes, clock)
-    seen = [mode.name for mode in Mode if (clock.mode == mode).any()]
-    handles = [mpl.patches.Patch(color=C[name.lower()], label=name) for name in seen]
-    axes.legend(handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(seen))
+    modes = [mode.name for mode in Mode if (clock.mode == mode).any()]
+    handles = [mpl.patches.Patch(color=C[name.lower()], label=name) for name in modes]
+    axes.legend(handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=len(modes))
     return svg(figure, "timeline")
 
 

@@ -1,6 +1,6 @@
 """Files that are known as actd's own, and figures as such files, in JSON.
 
-Only what actd wrote before is replaced; any other file in the way is a UsageError that names it.
+Only files that actd wrote are replaced; any other file in the way is a UsageError that names it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class OwnFile:
 
 
 def plain(value: Any) -> Any:
-    """JSON data of nested mappings, sequences, arrays and numbers; None for what is not finite."""
+    """Nested mappings, sequences, arrays and numbers as JSON data; None for non-finite numbers."""
     if isinstance(value, np.ndarray):
         return plain(value.tolist())
     if isinstance(value, Mapping):

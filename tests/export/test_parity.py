@@ -146,7 +146,9 @@ def test_a_refusal_says_why_and_is_forgotten_by_a_build_that_passes(
 def test_notes_of_the_user_stay(parity_report: ParityReport, tmp_path: Path) -> None:
     notes = tmp_path / "ort-fp32.refused.json"
     notes.write_text("mine")
-    with pytest.raises(UsageError, match=r"refused\.json: exists and is not of actd export"):
+    with pytest.raises(
+        UsageError, match=r"refused\.json: exists and was not written by actd export"
+    ):
         publish_refusal(parity_report, tmp_path)
     forget_refusal(tmp_path, "ort-fp32")
     assert notes.read_text() == "mine"

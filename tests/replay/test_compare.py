@@ -11,7 +11,7 @@ import pytest
 
 from actd.errors import ConfigError
 from actd.flightlog.reader import Flight
-from actd.replay.compare import Motion, compare
+from actd.replay.compare import MotionPeaks, compare
 from actd.replay.recorded_run import other_settings
 from actd.runtime.run_info import run_info
 from tests.replay.flights import eventful
@@ -104,7 +104,7 @@ def test_a_recording_that_its_own_settings_do_not_give_is_said(flight: Flight) -
 
 
 def test_motion_is_counted_per_period() -> None:
-    motion = Motion(1, 100_000_000)
+    motion = MotionPeaks(1, 100_000_000)
     for value in (0.0, 0.1, 0.3, 0.2):
         motion.add(np.array([value]))
     assert motion.largest[:, 0] == pytest.approx([2.0, 30.0, 400.0])

@@ -14,7 +14,7 @@ from actd.cli import app
 from actd.errors import RecordingError
 from actd.mode import Mode
 from actd.replay.decisions import verify
-from actd.replay.tables import verdict_lines
+from actd.replay.tables import result_lines
 from tests.replay.flights import Invented, eventful, save, without
 
 MODES = ["temporal", "queue", "latest"]
@@ -25,11 +25,11 @@ def test_every_decision_is_made_again_bit_for_bit(mode: str) -> None:
     run = eventful(mode)
     flight = run.flight
     assert {Mode(mode) for mode in flight.ticks["mode"]} == set(Mode)
-    verdict = verify(flight)
-    assert verdict.equal
-    assert verdict.compared == len(run.ticks)
-    assert verdict.first_tick == 1
-    assert "bit for bit" in verdict_lines(verdict)[-1]
+    result = verify(flight)
+    assert result.equal
+    assert result.compared == len(run.ticks)
+    assert result.first_tick == 1
+    assert "bit for bit" in result_lines(result)[-1]
 
 
 @pytest.mark.parametrize("field", ["action", "flags", "n", "chunk", "chunk_age_ns", "mode"])
@@ -42,16 +42,16 @@ def test_the_first_tick_that_differs_is_named(field: str) -> None:
             ticks[field][index] = np.nextafter(ticks[field][index], 10)
         else:
             ticks[field][index] += 1
-    verdict = verify(replace(flight, ticks=ticks))
-    found = verdict.first_difference
-    assert not verdict.equal
-    assert verdict.differing == 2
-    assert found is not None
-    assert found.tick == armed[50] + 1
-    assert (found.largest > 0) == (field == "action")
-    assert found.recorded[field] != found.replayed[field]
-    assert field in "\n".join(verdict_lines(verdict))
-    assert json.loads(json.dumps(asdict(verdict)))["differing"] == 2
+    result = verify(replace(flight, ticks=ticks))
+    difference = result.first_difference
+    assert not result.equal
+    assert result.differing == 2
+    assert difference is not None
+    assert difference.tick == armed[50] + 1
+    assert (difference.largest > 0) == (field == "action")
+    assert difference.recorded[field] != difference.replayed[field]
+    assert field in "\n".join(result_lines(result))
+    assert json.loads(json.dumps(asdict(result)))["differing"] == 2
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -60,10 +60,10 @@ def test_a_recording_whose_beginning_is_gone_starts_in_idle(mode: str) -> None:
     run = Invented(mode)
     run.run(200)
     flight = run.flight
-    verdict = verify(replace(flight, ticks=flight.ticks[20:]))
-    assert verdict.equal
-    assert 20 < verdict.first_tick < 160
-    assert verdict.compared + verdict.skipped == verdict.ticks == 180
+    result = verify(replace(flight, ticks=flight.ticks[20:]))
+    assert result.equal
+    assert 20 < result.first_tick < 160
+    assert result.compared + result.skipped == result.ticks == 180
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -73,31 +73,31 @@ def test_a_recording_that_begins_armed_starts_after_the_next_reset(mode: str) ->
     reset = 1 + next(
         i for i in range(cut, len(flight.ticks)) if flight.ticks["mode"][i] == Mode.IDLE
     )
-    verdict = verify(replace(flight, ticks=flight.ticks[cut:]))
-    assert verdict.equal
-    assert verdict.first_tick == reset + 1
+    result = verify(replace(flight, ticks=flight.ticks[cut:]))
+    assert result.equal
+    assert result.first_tick == reset + 1
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_gap_is_bridged_at_the_next_reset_and_never_guessed(mode: str) -> None:
     flight = without(eventful(mode).flight, 150, 151)
-    verdict = verify(flight)
-    assert verdict.equal
-    assert verdict.first_tick == 1
-    assert verdict.skipped > 100
+    result = verify(flight)
+    assert result.equal
+    assert result.first_tick == 1
+    assert result.skipped > 100
 
 
 def test_a_lost_plan_ends_what_can_be_judged() -> None:
     flight = eventful().flight
     chunks = flight.chunks[flight.chunks["number"] != 40]
-    verdict = verify(replace(flight, chunks=chunks))
-    assert verdict.equal
-    assert verdict.skipped > 100
+    result = verify(replace(flight, chunks=chunks))
+    assert result.equal
+    assert result.skipped > 100
 
 
 def test_nothing_to_start_from_is_said() -> None:
     flight = eventful().flight
-    with pytest.raises(RecordingError, match="no tick among 50 to start from"):
+    with pytest.raises(RecordingError, match="none of 50 ticks to start from"):
         verify(replace(flight, ticks=flight.ticks[70:120]))
 
 

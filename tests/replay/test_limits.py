@@ -51,8 +51,8 @@ def test_motion_within_the_limits_fires_none() -> None:
     assert not report.fired.any()
     assert report.ticks == len(TIMES)
     w = np.pi
-    assert report.seen[:, 0] == pytest.approx([1.0, w, w**2], rel=0.01)
-    assert not report.seen[1:, 1].any()
+    assert report.largest[:, 0] == pytest.approx([1.0, w, w**2], rel=0.01)
+    assert not report.largest[1:, 1].any()
 
 
 def test_each_limit_fires_for_its_joint_only() -> None:
@@ -75,7 +75,7 @@ def test_limits_as_suggested_do_not_fire(amplitude: float, hz: float) -> None:
     suggested = {f.name: getattr(seen.suggested, f.name)[:1] for f in fields(Limits)}
     again = check("wave", [motion[:, :1]], bounds(joints=1, **suggested))
     assert again.fired.max() <= 0.001
-    assert 1.19 < suggested["velocity"] / seen.seen[1, 0] < 1.21
+    assert 1.19 < suggested["velocity"] / seen.largest[1, 0] < 1.21
     assert np.isnan(seen.suggested.velocity[1])
 
 
@@ -89,7 +89,7 @@ def test_the_plans_of_a_flight_while_armed() -> None:
     report = check_flight(flight, run_info(flight).control)
     assert report.stretches >= 4
     assert 200 < report.ticks < len(flight.ticks)
-    assert report.seen[0].max() == pytest.approx(0.5, abs=0.1)
+    assert report.largest[0].max() == pytest.approx(0.5, abs=0.1)
 
 
 def test_a_flight_without_an_armed_tick_has_nothing_to_check() -> None:
@@ -128,7 +128,7 @@ def test_a_dataset_is_checked_episode_by_episode(dataset: Dataset) -> None:
     assert report.stretches == 2
     assert report.ticks == 2 * (99 * 4 + 1)
     assert report.fired[1, 0] > 0.3
-    assert report.seen[1, 0] == pytest.approx(1.0, abs=0.02)
+    assert report.largest[1, 0] == pytest.approx(1.0, abs=0.02)
 
 
 def test_a_dataset_of_another_arm_is_refused(dataset: Dataset) -> None:

@@ -26,7 +26,7 @@ def test_only_our_own_file_is_replaced(tmp_path: Path) -> None:
     assert json_file("actd eval").is_at(file)
     for foreign in ('{"a": 1}', "[1]", "not json"):
         file.write_text(foreign)
-        with pytest.raises(UsageError, match="not of actd eval"):
+        with pytest.raises(UsageError, match="not written by actd eval"):
             save_json({"a": 3}, file, "actd eval")
         assert file.read_text() == foreign
     (tmp_path / "folder").mkdir()

@@ -18,11 +18,11 @@ from actd.control.state import Event
 from actd.errors import RecordingError
 from actd.flightlog.reader import Flight
 from actd.mode import Mode
-from actd.replay.motion_charts import Motion
+from actd.replay.motion_charts import CommandedMotion
 from actd.replay.page import flight_page
 from actd.replay.timeline import FLAG_WORDS, moments
 from actd.report import formatting
-from actd.report.page import Section, Table, page
+from actd.report.page import PageSection, Table, page
 from actd.runtime.channels import EVENTS
 from actd.runtime.run_info import run_info
 from tests.report.flights import JOINTS, eventful, fly, record, with_hole
@@ -107,7 +107,7 @@ def test_the_story_of_a_run(flight: Flight) -> None:
         "operator: arm (stays IDLE)",
         "operator: arm (IDLE → ARMED)",
         "ARMED → HOLD: chunks ran out",
-        "HOLD → ARMED: everything is fresh again",
+        "HOLD → ARMED: all inputs are fresh again",
         "operator: hold (ARMED → HOLD)",
         "operator: arm (HOLD → ARMED)",
         "ARMED → HOLD: chunks ran out",
@@ -138,8 +138,8 @@ def test_a_hole_in_the_recording_is_told(flight: Flight) -> None:
 
 def test_limits_are_seen_in_the_commands(flight: Flight) -> None:
     control = run_info(flight).control
-    motion = Motion(flight.ticks, control.limits, control.period_ns)
-    shares = motion.limited.mean(axis=0)
+    motion = CommandedMotion(flight.ticks, control.limits, control.period_ns)
+    shares = motion.at_limit.mean(axis=0)
     assert shares[JOINTS.index("shoulder")] > 0.3
     # The others wait for the shoulder; they are not at limits of their own.
     assert shares[JOINTS.index("waist")] < 0.2 * shares[JOINTS.index("shoulder")]
@@ -191,7 +191,7 @@ def test_a_long_run_stays_small() -> None:
 
 def test_text_is_escaped_in_every_place() -> None:
     evil = "<script>&"
-    text = page(evil, evil, [Section(evil, [Table([(evil, evil)], (evil,), evil)], evil)])
+    text = page(evil, evil, [PageSection(evil, [Table([(evil, evil)], (evil,), evil)], evil)])
     assert "<script>" not in text
     assert text.count("&lt;script&gt;&amp;") == 10
 
@@ -221,5 +221,5 @@ def test_the_command(flight: Flight, tmp_path: Path) -> None:
     mine.write_text("<p>mine")
     rejected = report(run, "--out", mine)
     assert (rejected.returncode, mine.read_text()) == (2, "<p>mine")
-    assert "not a page of actd" in rejected.stderr
+    assert "not a page by actd" in rejected.stderr
     assert report(tmp_path / "nothing").returncode == 1
