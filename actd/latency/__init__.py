@@ -1,1 +1,1 @@
-"""Measuring the arm behind the wire: how long it takes from a command to its movement."""
+"""Measure the latency of the arm: the time from a command to its motion."""

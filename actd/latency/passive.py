@@ -1,7 +1,7 @@
-"""The delay of every joint from a recording: nothing is moved for it.
+"""The delay of every joint from a recording, without moving the arm.
 
-Takes tick records (actd.runtime.channels.tick_dtype). A state counts for the moment at which its
-sender says that it was measured: `wake_ns - state_age_ns` of any tick that saw it.
+Takes tick records (actd.runtime.channels.tick_dtype). A state has the timestamp that its sender
+gave it: `wake_ns - state_age_ns` of any tick that used it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from actd.latency.response import NotMeasurableError, Trace, delay
 from actd.latency.result import JointDelay
 
 LEAST_MOTION = 0.01
-"""A joint that was commanded over a smaller share of its range is not measured."""
+"""A joint commanded over a smaller share of its range is not measured."""
 
 
 def joint_delays(ticks: NDArray[Any], control: ControlSettings) -> list[JointDelay]:
@@ -33,22 +33,22 @@ def _joint(
     stretches: list[NDArray[Any]], j: int, name: str, span: float, turn: float
 ) -> JointDelay:
     traces = [_trace(part, j, turn) for part in stretches]
-    moved = max((float(np.ptp(trace.command)) for trace in traces), default=0.0)
-    if moved < LEAST_MOTION * span:
+    commanded_range = max((float(np.ptp(trace.command)) for trace in traces), default=0.0)
+    if commanded_range < LEAST_MOTION * span:
         reason = (
-            f"commanded over {moved:.3g} only, less than {LEAST_MOTION:.0%} of its range"
+            f"commanded range of {commanded_range:.3g}, less than {LEAST_MOTION:.0%} of its range"
             if traces
             else "nothing was commanded in this recording"
         )
-        return JointDelay(name, rejected=reason)
+        return JointDelay(name, reason=reason)
     try:
         return JointDelay(name, delay=delay(traces))
     except NotMeasurableError as reason:
-        return JointDelay(name, rejected=str(reason))
+        return JointDelay(name, reason=str(reason))
 
 
 def _stretches(ticks: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Runs of ticks without a break, all with a command and a pose of one sender."""
+    """Uninterrupted runs of ticks that all have a command and a measured state."""
     usable = np.isfinite(ticks["action"]).all(axis=1) & np.isfinite(ticks["positions"]).all(axis=1)
     usable &= ticks["state_age_ns"] >= 0
     breaks = np.flatnonzero((np.diff(ticks["seq"]) != 1) | np.diff(usable)) + 1

@@ -1,8 +1,8 @@
-"""The daemon's tick process on its own: started without a policy, and always ended in order.
+"""The daemon's tick process on its own, without a policy, always ended cleanly.
 
-Whatever ends the work with it (a result, an error, Ctrl-C, SIGTERM, a terminal that closes), the
-process is asked to end: it ramps the arm to rest, announces STOP, and is waited for. Where this
-process is killed the kernel asks it instead.
+Whatever ends the measurement (a result, an error, Ctrl-C, SIGTERM, a closed terminal), the tick
+process gets SIGTERM: it ramps the arm to rest, announces STOP, and is waited for. If this process
+is killed, the kernel sends the signal instead.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from actd.config.checks import LONGEST_STOP_S
 from actd.errors import ActdError
 from actd.runtime.control_loop import ControlLoopSettings
 
-# The longest ramp that a deployment allows, and what beginning and announcing it take.
+# The longest ramp that a deployment allows, and a margin to begin and announce it.
 _END_S = LONGEST_STOP_S + 2.0
-# A terminal that closes leaves nobody who looks at the arm.
+# After a closed terminal nobody is watching the arm.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
 def tick_process(settings: ControlLoopSettings) -> Iterator[Callable[[], None]]:
-    """Start it; on return it has ended.
+    """Start the process with `settings`; end it on exit.
 
-    Gives what must be called while something is expected of it: that raises ActdError with its
-    last words where it has ended, and KeyboardInterrupt where a signal asks for the end.
+    Yields a check to call while waiting for the process: it raises ActdError with the last line of
+    its log if it has ended, and KeyboardInterrupt if a signal asked to end.
     """
-    with tempfile.TemporaryFile() as log, _signals() as asked:
+    with tempfile.TemporaryFile() as log, _signals() as stop:
         process = subprocess.Popen(
             [sys.executable, "-m", "actd.runtime.process_entry", type(settings).__module__],
             stdin=subprocess.PIPE,
@@ -48,7 +48,7 @@ def tick_process(settings: ControlLoopSettings) -> Iterator[Callable[[], None]]:
         )
 
         def check() -> None:
-            if asked.to_end:
+            if stop.pending:
                 raise KeyboardInterrupt
             if process.poll() is not None:
                 code = process.returncode
@@ -62,41 +62,41 @@ def tick_process(settings: ControlLoopSettings) -> Iterator[Callable[[], None]]:
                     pipe.write(json.dumps(encode(settings)).encode())
             yield check
         finally:
-            asked.to_end = True
+            stop.pending = True
             _end(process)
 
 
-class _Asked:
-    """Whether the end was asked for, or has begun."""
+class _StopRequest:
+    """Whether a signal asked to end, or the end has begun."""
 
-    to_end = False
+    pending = False
 
 
 @contextmanager
-def _signals() -> Iterator[_Asked]:
-    """A signal raises KeyboardInterrupt, once: the end may not be cut short.
+def _signals() -> Iterator[_StopRequest]:
+    """A signal raises KeyboardInterrupt, once: the end must not be cut short.
 
-    Python may lose what is raised in a callback, so it is remembered as well.
+    Python may lose what is raised in a callback, so the request is stored as well.
     """
-    asked = _Asked()
+    stop = _StopRequest()
 
     def interrupt(*_: object) -> None:
-        if not asked.to_end:
-            asked.to_end = True
+        if not stop.pending:
+            stop.pending = True
             raise KeyboardInterrupt
 
     # Only the main thread gets signals.
-    mine = _SIGNALS if threading.current_thread() is threading.main_thread() else ()
-    before = {number: signal.signal(number, interrupt) for number in mine}
+    signals = _SIGNALS if threading.current_thread() is threading.main_thread() else ()
+    handlers = {number: signal.signal(number, interrupt) for number in signals}
     try:
-        yield asked
+        yield stop
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Raises ActdError where it had to be killed."""
+    """End the process. Raises ActdError if it had to be killed."""
     process.terminate()
     try:
         process.wait(_END_S)

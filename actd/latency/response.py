@@ -1,11 +1,11 @@
-"""How an arm answers its commands: delay by cross-correlation, and the shape of one step.
+"""How an arm responds to commands: delay by cross-correlation, and the shape of one step.
 
-Pure: arrays in, numbers out; raises NotMeasurableError when they would mean nothing.
+Pure: arrays in, numbers out; raises NotMeasurableError when they would be meaningless.
 
-Both signals pass through the same filter, a Gaussian of 0.1 s and its derivative. It keeps the
-motion that policies make, below about 3 Hz, and takes encoder noise and standing offsets away;
-being the same for both, it does not move the delay. For an arm with dead time and a first-order
-lag the result is nearly their sum: the time to read actions ahead by.
+Both signals pass through the same filter, the derivative of a Gaussian of 0.1 s. It keeps the
+motion of policies, below about 3 Hz, and removes encoder noise and constant offsets; being the
+same for both, it does not change the delay. For an arm with dead time and a first-order lag the
+result is nearly their sum: the time by which to read actions ahead.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _AHEAD = LATEST_NS // GRID_NS
 _REACH = 4 * SMOOTH_NS // GRID_NS  # half the filter's length
 _CORE = 500_000_000 // GRID_NS  # the least motion worth comparing
 SHORTEST_NS = (_BACK + _AHEAD + 2 * _REACH + _CORE) * GRID_NS
-"""A trace shorter than this says nothing."""
+"""A shorter trace cannot be measured."""
 
 # The filter's kernel: the derivative of a Gaussian.
 _X = np.arange(-_REACH, _REACH + 1) * GRID_NS / SMOOTH_NS
@@ -58,7 +58,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """How far the state runs behind the command.
+    """The lag of the state behind the command.
 
     `correlation` at that delay is 1 for a perfect copy. `spread_ns` is the standard deviation
     over the `parts` that could be measured on their own, 0 with fewer than two.
@@ -84,8 +84,8 @@ class Step:
 def delay(traces: Sequence[Trace]) -> Delay:
     """The delay that fits all traces of a joint best. Raises NotMeasurableError.
 
-    Looked for between EARLIEST_NS and LATEST_NS; finer than the grid by a parabola through the
-    three highest points of the correlation.
+    Searched between EARLIEST_NS and LATEST_NS, and refined below the grid by a parabola through
+    the three highest points of the correlation.
     """
     sums = [s for s in (_products(trace) for trace in traces) if s is not None]
     if not sums:
@@ -102,9 +102,9 @@ def delay(traces: Sequence[Trace]) -> Delay:
         )
     if best_ns > LATEST_NS - GRID_NS:
         raise NotMeasurableError(f"the state follows later than {LATEST_NS / 1e6:.0f} ms")
-    alone = [ns for ns, own in map(_peak, sums) if own >= LEAST_CORRELATION]
-    spread_ns = float(np.std(alone, ddof=1)) if len(alone) > 1 else 0.0
-    return Delay(best_ns, spread_ns, height, len(alone))
+    delays = [ns for ns, own in map(_peak, sums) if own >= LEAST_CORRELATION]
+    spread_ns = float(np.std(delays, ddof=1)) if len(delays) > 1 else 0.0
+    return Delay(best_ns, spread_ns, height, len(delays))
 
 
 def step_response(trace: Trace, start_ns: int, end_ns: int) -> Step:
@@ -138,7 +138,7 @@ def _motion(times_ns: Times, values: Vector, grid: Times) -> Vector:
 
 
 def _peak(sums: Vector) -> tuple[float, float]:
-    """Where the normalised correlation is highest, in ns, and how high."""
+    """Lag of the highest normalised correlation, in ns, and its value."""
     products, command, state = sums
     height = products / np.sqrt(np.maximum(command * state, 1e-300))
     k = int(np.argmax(height))
@@ -152,22 +152,22 @@ def _peak(sums: Vector) -> tuple[float, float]:
 def _share(times_ns: Times, values: Vector, start_ns: int, end_ns: int) -> tuple[Times, Vector]:
     """The signal within the step, scaled from 0 where it began to 1 where it settled."""
     before = values[(times_ns >= start_ns - 200_000_000) & (times_ns <= start_ns)]
-    settled = values[(times_ns > end_ns - (end_ns - start_ns) // 4) & (times_ns <= end_ns)]
-    if not len(before) or not len(settled):
-        raise NotMeasurableError("too few samples round a step")
-    height = settled.mean() - before.mean()
-    noise = max(before.std(), settled.std())
+    after = values[(times_ns > end_ns - (end_ns - start_ns) // 4) & (times_ns <= end_ns)]
+    if not len(before) or not len(after):
+        raise NotMeasurableError("too few samples around a step")
+    height = after.mean() - before.mean()
+    noise = max(before.std(), after.std())
     if abs(height) < 20 * noise or height == 0:
         raise NotMeasurableError(
-            f"a step of {abs(height):.3g} stands out too little from the noise of {noise:.3g}: "
-            "use a larger --amplitude, and look whether the joint moves"
+            f"a step of {abs(height):.3g} cannot be told from the noise of {noise:.3g}: "
+            "use a larger --amplitude, and check that the joint moves"
         )
     inside = (times_ns > start_ns) & (times_ns <= end_ns)
     return times_ns[inside], (values[inside] - before.mean()) / height
 
 
 def _crossing(times_ns: Times, share: Vector, level: float) -> float:
-    """When `share` first reaches `level`, in ns, between samples."""
+    """When `share` first reaches `level`, in ns, interpolated between samples."""
     k = int(np.argmax(share >= level))
     if k == 0:
         return float(times_ns[0])

@@ -1,4 +1,4 @@
-"""What a measurement of the arm says: per joint, in words, and what it is right for."""
+"""The result of a latency measurement: per joint, as text and JSON, with advice on its use."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from actd.errors import ActdError
 from actd.latency.response import Delay, Step
 
 APART_MS = 10
-"""A joint whose delay differs from the arm's by more is worth a value of its own."""
+"""A joint whose delay differs from the arm's by more gets a setting of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class JointDelay:
-    """One joint: its delay or why there is none, and the steps that were made with it, if any."""
+    """One joint: its delay, or the `reason` why there is none, and the steps it made, if any."""
 
     joint: str
     delay: Delay | None = None
-    rejected: str = ""
+    reason: str = ""
     steps: tuple[Step, ...] = ()
 
 
@@ -31,13 +31,13 @@ def latency_ms(joints: Sequence[JointDelay]) -> int:
     """
     measured = [joint.delay.delay_ns / 1e6 for joint in joints if joint.delay is not None]
     if not measured:
-        reasons = "; ".join(f"{joint.joint}: {joint.rejected}" for joint in joints)
+        reasons = "; ".join(f"{joint.joint}: {joint.reason}" for joint in joints)
         raise ActdError(f"no joint could be measured: {reasons}")
     return max(0, round(statistics.median(measured)))
 
 
 def as_json(joints: Sequence[JointDelay]) -> dict[str, Any]:
-    """The measurement as plain data. Raises as `latency_ms` does."""
+    """The measurement as plain JSON data. Raises as `latency_ms` does."""
     return {
         "latency_ms": latency_ms(joints),
         "joints": {joint.joint: dict(_facts(joint)) for joint in joints},
@@ -45,33 +45,33 @@ def as_json(joints: Sequence[JointDelay]) -> dict[str, Any]:
 
 
 def lines(joints: Sequence[JointDelay]) -> list[str]:
-    """The measurement for people, ending with what to do. Raises as `latency_ms` does."""
+    """The measurement as lines of text, ending with advice. Raises as `latency_ms` does."""
     width = max(len(joint.joint) for joint in joints)
-    told = [f"{joint.joint:<{width}}  {_sentence(joint)}" for joint in joints]
-    return [*told, "", *_advice(latency_ms(joints), joints)]
+    rows = [f"{joint.joint:<{width}}  {_sentence(joint)}" for joint in joints]
+    return [*rows, "", *_advice(latency_ms(joints), joints)]
 
 
-def _advice(answer: int, joints: Sequence[JointDelay]) -> list[str]:
-    """A lag that the training data have in them must not be made up for a second time."""
-    apart = [
+def _advice(arm_ms: int, joints: Sequence[JointDelay]) -> list[str]:
+    """What to set. A lag that is in the training data must not be compensated a second time."""
+    outliers = [
         (joint.joint, max(0, round(joint.delay.delay_ns / 1e6)))
         for joint in joints
-        if joint.delay is not None and abs(joint.delay.delay_ns / 1e6 - answer) > APART_MS
+        if joint.delay is not None and abs(joint.delay.delay_ns / 1e6 - arm_ms) > APART_MS
     ]
-    own = ", ".join(f"{name}: {{actuation_latency_ms: {ms}}}" for name, ms in apart)
+    overrides = ", ".join(f"{name}: {{actuation_latency_ms: {ms}}}" for name, ms in outliers)
     return [
         "next: what is `action` in the dataset that the policy was trained on?",
-        "- the leader's command (teleoperation: ALOHA, LeRobot): the data have the arm's delay in",
-        "  them, and actuation_latency_ms stays 0",
+        "- the leader's command (teleoperation: ALOHA, LeRobot): the data contain the arm's delay;",
+        "  actuation_latency_ms stays 0",
         "- a measured position that the arm was to reach (UMI): put into the deployment file",
-        f"control: {{actuation_latency_ms: {answer}}}",
-        *([f"robot: {{joints: {{{own}}}}}  # what differs"] if own else []),
+        f"control: {{actuation_latency_ms: {arm_ms}}}",
+        *([f"robot: {{joints: {{{overrides}}}}}  # joints that differ"] if overrides else []),
     ]
 
 
 def _sentence(joint: JointDelay) -> str:
     if joint.delay is None:
-        return f"not measured: {joint.rejected}"
+        return f"not measured: {joint.reason}"
     facts = _facts(joint)
     text = f"{facts['latency_ms']:6.1f} ms"
     if joint.delay.parts > 1:
@@ -80,7 +80,7 @@ def _sentence(joint: JointDelay) -> str:
     if joint.steps:
         onset, rise, command = facts["onset_ms"], facts["rise_ms"], facts["command_rise_ms"]
         text += (
-            f"; of {len(joint.steps)} steps: starts after {onset['mean']:.1f} +- "
+            f"; {len(joint.steps)} steps: starts after {onset['mean']:.1f} +- "
             f"{onset['spread']:.1f} ms, rises in {rise['mean']:.1f} +- {rise['spread']:.1f} ms "
             f"(commanded in {command['mean']:.1f})"
         )
@@ -89,7 +89,7 @@ def _sentence(joint: JointDelay) -> str:
 
 def _facts(joint: JointDelay) -> dict[str, Any]:
     if joint.delay is None:
-        return {"rejected": joint.rejected}
+        return {"reason": joint.reason}
     facts: dict[str, Any] = {
         "latency_ms": round(joint.delay.delay_ns / 1e6, 2),
         "spread_ms": round(joint.delay.spread_ns / 1e6, 2),

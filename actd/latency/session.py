@@ -1,8 +1,8 @@
-"""One sitting with the arm: a chunk that was written by hand, driven by the daemon's own loop.
+"""Drive the arm along a hand-made chunk with the daemon's own control loop.
 
-The tick process runs with the deployment's limits and checks, without a policy and cameras. The
-chunk is its only plan; it is armed as by any operator, and what it commands and measures is read
-from its rings. So whatever ends motion in the daemon ends it here, with the same reason.
+The tick process runs with the deployment's limits and checks, without a policy and cameras. It
+follows this one chunk, is armed as by any operator, and its commands and states are read from its
+rings. So whatever ends motion in the daemon ends it here, with the same reason.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _SILENT_NS = 2_000_000_000
 
 @contextmanager
 def session(config: Config, rows: int, rows_hz: float) -> Iterator[Session]:
-    """Start the tick process for a chunk of `rows`, `rows_hz` per second, and end it in order.
+    """Start the tick process for a chunk of `rows`, `rows_hz` per second, and end it cleanly.
 
     Raises ActdError where it cannot run, such as beside a daemon, and KeyboardInterrupt when
     asked to end.
@@ -57,7 +57,7 @@ def session(config: Config, rows: int, rows_hz: float) -> Iterator[Session]:
 
 
 class Session:
-    """What can be asked of the running tick process. Drive once."""
+    """The running tick process. `drive` may be called once."""
 
     def __init__(
         self, config: Config, channels: Channels, check: Callable[[], None], duration_ns: int
@@ -68,8 +68,8 @@ class Session:
         self._duration_ns = duration_ns
         self._state_limit_ns = round(config.staleness.state_ms * 1e6)
 
-    def wait_pose(self, timeout_s: float) -> Vector:
-        """The measured positions (joints,), as soon as there are fresh ones. Raises LinkError."""
+    def wait_positions(self, timeout_s: float) -> Vector:
+        """Wait for fresh measured positions (joints,) and return them. Raises LinkError."""
         record = self._wait(
             lambda tick: 0 <= tick["state_age_ns"] <= self._state_limit_ns, timeout_s
         )
@@ -80,14 +80,14 @@ class Session:
     def drive(self, chunk: Vector, index: int, ticks: int) -> Trace:
         """Arm, and follow `chunk` (rows, joints) for a number of ticks.
 
-        Returns what was commanded of one joint at each of them, and every state measured of it.
-        Raises LinkError, with the daemon's reason, where it is not armed or does not stay so.
+        Returns one joint's command at each tick, and every measured state of it. Raises LinkError,
+        with the daemon's reason, if it is not armed or does not stay armed.
         """
         now = now_ns()
-        # It stands at its first row until it is armed, and may be followed to its end.
+        # The chunk waits at its first row for arming, and must stay usable to its end.
         usable_ns = self._duration_ns + _UNTIL_ARMED_NS
         self._channels.chunks.write((now, now, 0, 0, usable_ns, chunk))
-        # What is still missing then is said by who refuses to arm.
+        # If anything is still missing then, arming is refused with the reason.
         limit_ns = round(self._config.controller_ms * 1e6)
         self._wait(
             lambda tick: tick["newest_chunk"] > 0 and 0 <= tick["controller_age_ns"] <= limit_ns,
@@ -95,28 +95,28 @@ class Session:
         )
         joint = self._config.joints[index]
         place = self._config.robot.state_names.index(joint.name)
-        records, states = _News(self._channels.ticks), _News(self._channels.states)
-        notices = _News(self._channels.notices)
+        records, states = _NewRecords(self._channels.ticks), _NewRecords(self._channels.states)
+        notices = _NewRecords(self._channels.notices)
         self._arm()
-        armed: list[tuple[int, float]] = []
-        measured: list[tuple[int, float]] = []
-        news_ns = now_ns()
-        while len(armed) < ticks:
+        commands: list[tuple[int, float]] = []
+        positions: list[tuple[int, float]] = []
+        last_sent_ns = now_ns()
+        while len(commands) < ticks:
             time.sleep(_LOOK_S)
             self._check()
-            measured += [(int(new["t_ns"]), float(new["state"][place])) for new in states.take()]
+            positions += [
+                (int(state["t_ns"]), float(state["state"][place])) for state in states.take()
+            ]
             for tick in records.take():
-                news_ns = int(tick["sent_ns"])
+                last_sent_ns = int(tick["sent_ns"])
                 mode = Mode(int(tick["mode"]))
                 if mode is Mode.ARMED:
-                    armed.append((news_ns, float(tick["action"][index])))
-                elif armed or mode is not Mode.IDLE:
+                    commands.append((last_sent_ns, float(tick["action"][index])))
+                elif commands or mode is not Mode.IDLE:
                     raise LinkError(f"{mode.name}: {_reason(notices)}: the arm was brought to rest")
-            if now_ns() - news_ns > _SILENT_NS:
+            if now_ns() - last_sent_ns > _SILENT_NS:
                 raise ActdError(f"the tick process has stood still for {_SILENT_NS / 1e9:g} s")
-        sent_ns, commands = _columns(armed, joint.turn)
-        measured_ns, positions = _columns(measured, joint.turn)
-        return Trace(sent_ns, commands, measured_ns, positions)
+        return Trace(*_columns(commands, joint.turn), *_columns(positions, joint.turn))
 
     def _arm(self) -> None:
         link = self._config.link
@@ -124,11 +124,11 @@ class Session:
             with Operator(link.host, link.ports, robot=self._config.robot.name) as operator:
                 operator.arm()
         except LinkError:
-            self._check()  # one that has ended cannot answer
+            self._check()  # a process that has ended cannot answer
             raise
 
     def _wait(self, condition: Callable[[Record], object], timeout_s: float) -> Record | None:
-        """The newest tick, once it is as wanted; None: it was not within `timeout_s`."""
+        """The newest tick once it meets `condition`; None if none did within `timeout_s`."""
         deadline_ns = now_ns() + round(timeout_s * 1e9)
         while now_ns() < deadline_ns:
             self._check()
@@ -139,13 +139,13 @@ class Session:
         return None
 
     def _silence(self, timeout_s: float) -> str:
-        """Why there is no pose."""
+        """Why there are no fresh positions."""
         newest = self._channels.ticks.latest()
         if newest is None:
-            return f"the tick process gave no tick within {timeout_s:g} s"
-        rejected = [new for _, new in self._channels.notices.since(0) if new["rejected"]]
-        if rejected:
-            count, text = int(rejected[-1]["rejected"]), _text(rejected[-1])
+            return f"the tick process made no tick within {timeout_s:g} s"
+        rejections = [notice for _, notice in self._channels.notices.since(0) if notice["rejected"]]
+        if rejections:
+            count, text = int(rejections[-1]["rejected"]), _text(rejections[-1])
             return f"robot state: {count} messages refused: {text}"
         age_ns = int(newest[1]["state_age_ns"])
         if age_ns > self._state_limit_ns:
@@ -157,24 +157,24 @@ class Session:
         )
 
 
-class _News:
-    """The records that a ring is given from now on."""
+class _NewRecords:
+    """The records written to a ring from now on."""
 
     def __init__(self, ring: Ring) -> None:
         self._ring = ring
-        self._seen = ring.newest
+        self._last_number = ring.newest
 
     def take(self) -> list[Record]:
-        """Those since the last call. Raises ActdError if any is lost."""
-        found = list(self._ring.since(self._seen))
-        if found and found[-1][0] - self._seen != len(found):
+        """The records since the last call. Raises ActdError if one was lost."""
+        records = list(self._ring.since(self._last_number))
+        if records and records[-1][0] - self._last_number != len(records):
             raise ActdError("this computer was too busy to keep up with the arm: end other work")
-        self._seen += len(found)
-        return [record for _, record in found]
+        self._last_number += len(records)
+        return [record for _, record in records]
 
 
-def _reason(notices: _News) -> str:
-    """Why the mode was left: the notice comes a moment after the tick."""
+def _reason(notices: _NewRecords) -> str:
+    """The reason for leaving the mode; its notice comes a moment after the tick."""
     deadline_ns = now_ns() + round(_REASON_S * 1e9)
     while now_ns() < deadline_ns:
         texts = [_text(notice) for notice in notices.take() if not notice["rejected"]]
@@ -189,7 +189,7 @@ def _text(notice: Record) -> str:
 
 
 def _columns(pairs: list[tuple[int, float]], turn: float | None) -> tuple[Times, Vector]:
-    """Times and values, each (n,); those of a continuous joint without jumps."""
+    """Times and values, each (n,); values of a continuous joint are unwrapped."""
     times = np.array([t_ns for t_ns, _ in pairs], np.int64)
     values = np.array([value for _, value in pairs], np.float64)
     return times, values if turn is None else np.unwrap(values, period=turn)

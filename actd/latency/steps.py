@@ -1,7 +1,7 @@
-"""The delay of one joint from small steps that it is made to take.
+"""Measure the delay of one joint by moving it in small steps.
 
-Chooses the steps, asks, has the daemon's own loop drive them, and reads the answer. Raises what
-the session raises; a joint whose answer cannot be read is a NotMeasurableError.
+Plans the steps, asks for confirmation, has the daemon's own loop drive them, and evaluates the
+response. Raises what the session raises, and NotMeasurableError for a response without a delay.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from actd.latency.result import JointDelay
 from actd.latency.session import session
 
 DEFAULT_SHARE = 0.01
-"""How large a step is by default, of the joint's range; of a continuous joint: of a turn."""
+"""Default size of a step, as a share of the joint's range; of a continuous joint: of a turn."""
 _BEFORE_NS, _AFTER_NS = 600_000_000, 1_100_000_000
 _SETTLE_S = 1.0
 _WAIT_S = 10.0
 _SPARE_ROWS = 3  # no step is due while the end is read
-_OUTSIDE = 0.001  # of a range: less is not worth a word
+_OUTSIDE = 0.001  # of a range: smaller corrections are not mentioned
 
 
 @dataclass(frozen=True, slots=True)
 class StepPlan:
     """Steps of `size` of one joint, each held for `hold_ticks`, in `repeats` rounds.
 
-    One row of the chunk is one target; the first is where the joint is.
+    Each row of the chunk is one target; the first is the joint's position.
     """
 
     joint: Joint
@@ -44,7 +44,7 @@ class StepPlan:
 
     @property
     def rows(self) -> int:
-        """Enough for rounds to both sides."""
+        """Rows of the chunk, enough for rounds to both sides."""
         return 1 + 4 * self.repeats + _SPARE_ROWS
 
     @property
@@ -53,7 +53,7 @@ class StepPlan:
         return self.rate_hz / self.hold_ticks
 
     def offsets(self, place: float) -> tuple[float, ...]:
-        """One round from `place`: to each side where the limits leave room for it, and back."""
+        """One round from `place`: to each side that is within the limits, and back."""
         low, high = _ends(self.joint)
         sides = [offset for offset in (self.size, -self.size) if low <= place + offset <= high]
         if not sides:
@@ -65,11 +65,11 @@ class StepPlan:
         return tuple(offset for side in sides for offset in (side, 0.0))
 
     def starts(self, offsets: Sequence[float]) -> list[int]:
-        """The tick, counted from the first armed one, of each target; the last ends a step."""
+        """The tick of each target, counted from the first armed one; the last ends a step."""
         return [k * self.hold_ticks for k in range(1, 2 + len(offsets) * self.repeats)]
 
     def chunk(self, base: Vector, index: int, offsets: Sequence[float]) -> Vector:
-        """Targets (rows, joints): `base` (joints,) but for one joint."""
+        """Targets (rows, joints): `base` (joints,) with the steps of joint `index`."""
         rows = np.tile(base, (self.rows, 1))
         steps = list(offsets) * self.repeats
         rows[1 : 1 + len(steps), index] += steps
@@ -83,31 +83,31 @@ def measure_steps(
     repeats: int,
     confirm: Callable[[str], None],
 ) -> JointDelay:
-    """Move joint `name` by +-`amplitude` (default: DEFAULT_SHARE of its range) and read its delay.
+    """Move joint `name` by +-`amplitude` (default: DEFAULT_SHARE of its range); return its delay.
 
-    `confirm` is given what will move, and raises to refuse.
+    `confirm` gets a sentence about what will move, and raises to refuse.
     """
     joint = _joint(config, name)
     index = config.joints.index(joint)
     plan = plan_steps(joint, amplitude, repeats, config.control.rate_hz)
     with session(config, plan.rows, plan.rows_hz) as arm:
-        told = arm.wait_pose(_WAIT_S)
-        confirm(sentence(config, plan, told))
-        positions = arm.wait_pose(_WAIT_S)
-        moved = positions[index] - told[index]
+        announced = arm.wait_positions(_WAIT_S)
+        confirm(sentence(config, plan, announced))
+        positions = arm.wait_positions(_WAIT_S)
+        shift = positions[index] - announced[index]
         if joint.turn is not None:
-            moved -= joint.turn * round(moved / joint.turn)
-        if abs(moved) > plan.size / 2:
+            shift -= joint.turn * round(shift / joint.turn)
+        if abs(shift) > plan.size / 2:
             raise ActdError(
-                f"joint {name}: moved from {told[index]:.4g} to {positions[index]:.4g} while it "
-                "waited for your answer: begin again"
+                f"joint {name}: moved from {announced[index]:.4g} to {positions[index]:.4g} "
+                "while it waited for your answer: start again"
             )
-        base = held(config, positions)
+        base = hold_targets(config, positions)
         offsets = plan.offsets(float(base[index]))
         starts = plan.starts(offsets)
         ticks = starts[-1] + math.ceil(_AFTER_NS * plan.rate_hz / 1e9)
         trace = arm.drive(plan.chunk(base, index, offsets), index, ticks)
-    # A target is aimed at after the tick before its own was sent.
+    # The limiter starts towards a target after the tick before its own.
     starts_ns = [int(trace.sent_ns[tick - 1]) for tick in starts]
     try:
         return read_steps(name, trace, starts_ns, len(offsets))
@@ -116,25 +116,25 @@ def measure_steps(
 
 
 def plan_steps(joint: Joint, amplitude: float | None, repeats: int, rate_hz: float) -> StepPlan:
-    """What will be done, wherever the joint is."""
+    """The steps, independent of the joint's position."""
     size = DEFAULT_SHARE * _width(joint) if amplitude is None else amplitude
-    # A small step is over before the joint is at full speed.
+    # A small step ends before the joint reaches full speed.
     speed = min(joint.velocity, math.sqrt(size * joint.acceleration))
     travel_s = size / speed + speed / joint.acceleration
     hold_ticks = math.ceil((_SETTLE_S + 2 * travel_s) * rate_hz)
     return StepPlan(joint, size, repeats, rate_hz, hold_ticks)
 
 
-def held(config: Config, positions: Vector) -> Vector:
-    """Where every joint is told to stay, (joints,): where it is, and within its limits."""
+def hold_targets(config: Config, positions: Vector) -> Vector:
+    """The command that holds every joint, (joints,): its position within its limits."""
     low, high = np.transpose([_ends(joint) for joint in config.joints])
-    resting = [joint.kind == "velocity" for joint in config.joints]
-    return np.where(resting, 0.0, np.minimum(np.maximum(positions, low), high))
+    has_speed = [joint.kind == "velocity" for joint in config.joints]
+    return np.where(has_speed, 0.0, np.minimum(np.maximum(positions, low), high))
 
 
 def sentence(config: Config, plan: StepPlan, positions: Vector) -> str:
-    """What will move, for the person who is asked. Raises ActdError where there is no room."""
-    joint, base = plan.joint, held(config, positions)
+    """What will move, for the operator to confirm. Raises ActdError where there is no room."""
+    joint, base = plan.joint, hold_targets(config, positions)
     index = config.joints.index(joint)
     place = float(base[index])
     offsets = plan.offsets(place)
@@ -142,17 +142,17 @@ def sentence(config: Config, plan: StepPlan, positions: Vector) -> str:
     words = [
         f"joint {joint.name} will move between {place + min(offsets):.4g} and "
         f"{place + max(offsets):.4g} {config.robot.units} (now {positions[index]:.4g}) "
-        f"for {seconds:.0f} s; all other joints hold their pose",
-        *_brought_inside(config, positions, base),
+        f"for {seconds:.0f} s; all other joints hold their position",
+        *_moves_inside(config, positions, base),
     ]
     return "; ".join(words)
 
 
 def read_steps(joint: str, trace: Trace, starts_ns: Sequence[int], per_repeat: int) -> JointDelay:
-    """The answer to steps that begin at `starts_ns`, the last of which ends the last step."""
+    """The delay from steps that begin at `starts_ns`, the last of which ends the last step."""
     steps = tuple(step_response(trace, start, end) for start, end in pairwise(starts_ns))
     turns = starts_ns[::per_repeat]
-    parts = [_between(trace, start - _BEFORE_NS, end + _AFTER_NS) for start, end in pairwise(turns)]
+    parts = [_cut(trace, start - _BEFORE_NS, end + _AFTER_NS) for start, end in pairwise(turns)]
     return JointDelay(joint, delay=delay(parts), steps=steps)
 
 
@@ -160,26 +160,28 @@ def _joint(config: Config, name: str) -> Joint:
     steppable = {joint.name: joint for joint in config.joints if joint.kind != "velocity"}
     if name in steppable:
         return steppable[name]
-    why = (
-        "is told a speed and has no place to step to" if name in config.robot.joints else "unknown"
+    problem = (
+        "is commanded by velocity and cannot be stepped"
+        if name in config.robot.joints
+        else "unknown"
     )
-    choose = (
+    remedy = (
         f"choose one of {', '.join(steppable)}"
         if steppable
         else "no joint of this robot can be stepped"
     )
-    raise UsageError(f"--joint {name}: {why}: {choose}")
+    raise UsageError(f"--joint {name}: {problem}: {remedy}")
 
 
-def _brought_inside(config: Config, positions: Vector, base: Vector) -> Iterator[str]:
-    """A sentence for every joint that has to move because it is outside its limits."""
-    for joint, here, there in zip(config.joints, positions, base, strict=True):
-        if joint.kind != "velocity" and abs(here - there) > _OUTSIDE * _width(joint):
-            yield f"{joint.name} goes from {here:.4g} back to its limit {there:.4g}"
+def _moves_inside(config: Config, positions: Vector, base: Vector) -> Iterator[str]:
+    """A phrase for every joint that has to move because it is outside its limits."""
+    for joint, position, target in zip(config.joints, positions, base, strict=True):
+        if joint.kind != "velocity" and abs(position - target) > _OUTSIDE * _width(joint):
+            yield f"{joint.name} goes from {position:.4g} back to its limit {target:.4g}"
 
 
 def _ends(joint: Joint) -> tuple[float, float]:
-    """The commands that are allowed."""
+    """Lower and upper limit of the joint's command."""
     low = -math.inf if joint.lower is None else joint.lower
     high = math.inf if joint.upper is None else joint.upper
     return low, high
@@ -191,12 +193,12 @@ def _width(joint: Joint) -> float:
     return high - low if joint.turn is None else joint.turn
 
 
-def _between(trace: Trace, start_ns: int, end_ns: int) -> Trace:
-    sent = (trace.sent_ns >= start_ns) & (trace.sent_ns <= end_ns)
-    measured = (trace.measured_ns >= start_ns) & (trace.measured_ns <= end_ns)
+def _cut(trace: Trace, start_ns: int, end_ns: int) -> Trace:
+    in_commands = (trace.sent_ns >= start_ns) & (trace.sent_ns <= end_ns)
+    in_states = (trace.measured_ns >= start_ns) & (trace.measured_ns <= end_ns)
     return Trace(
-        trace.sent_ns[sent],
-        trace.command[sent],
-        trace.measured_ns[measured],
-        trace.state[measured],
+        trace.sent_ns[in_commands],
+        trace.command[in_commands],
+        trace.measured_ns[in_states],
+        trace.state[in_states],
     )

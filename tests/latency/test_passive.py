@@ -50,11 +50,11 @@ def test_every_joint_that_moved_is_measured_and_the_other_refused_by_name() -> N
     for joint in found[:2]:
         assert joint.delay is not None
         assert joint.delay.delay_ns == pytest.approx(57e6, abs=1e6)
-    assert "less than 1% of its range" in found[2].rejected
+    assert "less than 1% of its range" in found[2].reason
     assert latency_ms(found) == 57
     assert lines(found)[-1] == "control: {actuation_latency_ms: 57}"
     assert "gripper   not measured" in "\n".join(lines(found))
-    assert as_json(found)["joints"]["gripper"] == {"rejected": found[2].rejected}
+    assert as_json(found)["joints"]["gripper"] == {"reason": found[2].reason}
 
 
 def test_breaks_are_not_measured_across() -> None:
@@ -90,7 +90,7 @@ def test_a_recording_without_commands_says_so() -> None:
 
 def test_no_measurement_is_no_number() -> None:
     with pytest.raises(ActdError, match="j: it rested"):
-        lines([JointDelay("j", rejected="it rested")])
+        lines([JointDelay("j", reason="it rested")])
 
 
 def test_a_joint_of_its_own_delay_gets_a_line_of_its_own() -> None:

@@ -22,7 +22,7 @@ from actd.client import Mode, Operator
 from actd.config import Config, load
 from actd.errors import ActdError, LinkError
 from actd.latency.session import session
-from actd.latency.steps import StepPlan, held, measure_steps, plan_steps, sentence
+from actd.latency.steps import StepPlan, hold_targets, measure_steps, plan_steps, sentence
 from actd.link.sockets import Ports
 from tests.latency.conftest import JOINTS, RATE_HZ, ROBOT, VELOCITY, LateArm
 
@@ -245,7 +245,7 @@ def test_an_arm_that_was_moved_while_asked_is_left_alone(config_file: Path, arm:
 def test_a_running_daemon_is_not_disturbed(config_file: Path, ports: Ports) -> None:
     with session(load(config_file), 8, 1.0) as first:
         with pytest.raises(LinkError, match="no state of robot late-arm on port"):
-            first.wait_pose(1.0)
+            first.wait_positions(1.0)
         done = run(config_file, "--joint", "elbow", "--yes")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
@@ -272,7 +272,7 @@ def test_a_state_that_does_not_fit_is_told(
         session(load(config_file), 8, 1.0) as subject,
         pytest.raises(LinkError, match=f"robot state: .* messages refused: {reason}"),
     ):
-        subject.wait_pose(2.0)
+        subject.wait_positions(2.0)
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ def test_a_state_that_does_not_fit_is_told(
         ),
         (
             ("--config", "CONFIG", "--joint", "wheel"),
-            "--joint wheel: is told a speed and has no place to step to: choose one of shoulder",
+            "--joint wheel: is commanded by velocity and cannot be stepped: choose one of shoulder",
         ),
     ],
 )
@@ -326,7 +326,7 @@ def test_steps_stay_inside_the_limits(config_file: Path) -> None:
 def test_the_chunk_holds_every_target_and_ends_at_rest(config_file: Path) -> None:
     config = load(config_file)
     plan = joint_plan(config, "elbow", 0.1, 3)
-    base = held(config, np.array([*JOINTS.values()]))
+    base = hold_targets(config, np.array([*JOINTS.values()]))
     for place, per_round in ((0.0, 4), (0.95, 2)):
         offsets = plan.offsets(place)
         chunk, starts = plan.chunk(base, 1, offsets), plan.starts(offsets)
@@ -342,8 +342,8 @@ def test_the_chunk_holds_every_target_and_ends_at_rest(config_file: Path) -> Non
 def test_who_is_outside_the_limits_is_told_to_move(config_file: Path) -> None:
     config = load(config_file)
     positions = np.array([1.05, 0.999, 4.0, -0.0001, 0.3])
-    assert held(config, positions).tolist() == [1.0, 0.999, 4.0, 0.0, 0.0]
+    assert hold_targets(config, positions).tolist() == [1.0, 0.999, 4.0, 0.0, 0.0]
     words = sentence(config, joint_plan(config, "elbow", 0.1, 1), positions)
     assert words.endswith(
-        "all other joints hold their pose; shoulder goes from 1.05 back to its limit 1"
+        "all other joints hold their position; shoulder goes from 1.05 back to its limit 1"
     )
