@@ -1,6 +1,6 @@
 """`actd demo`: the whole path on one computer, with a simulated robot.
 
-Gives `run_demo`; the rest of the package is how it works.
+`run_demo` is the entry point.
 """
 
 from actd.demo.run import run_demo

@@ -1,6 +1,6 @@
 """The demo's actd.yaml: the packaged configs/demo.yaml with this run's addresses filled in.
 
-Owns the choice of ports: the usual ones, and a free one for each that is taken. Writes one file.
+Owns the choice of ports: the default ones, and a free one for each that is in use. Writes one file.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ HOST = "127.0.0.1"
 
 def free_ports() -> Ports:
     """The default ports, with a free one in place of each that is in use."""
-    taken: list[socket.socket] = []
+    sockets: list[socket.socket] = []
     try:
-        return Ports(**{name: _free_port(port, taken) for name, port in asdict(Ports()).items()})
+        return Ports(**{name: _free_port(port, sockets) for name, port in asdict(Ports()).items()})
     finally:
-        for held in taken:
-            held.close()
+        for reserved in sockets:
+            reserved.close()
 
 
 def write(
@@ -59,15 +59,15 @@ def write(
         yaml.dump(data, file)
 
 
-def _free_port(preferred: int, taken: list[socket.socket]) -> int:
+def _free_port(preferred: int, sockets: list[socket.socket]) -> int:
     for port in (preferred, 0):
-        # Held until all four are chosen, so that no two are the same.
+        # Bound until all four are chosen, so that no two are the same.
         candidate = socket.socket()
         try:
             candidate.bind((HOST, port))
         except OSError:
             candidate.close()
             continue
-        taken.append(candidate)
+        sockets.append(candidate)
         return int(candidate.getsockname()[1])
     return preferred  # nothing is free: the daemon will say so

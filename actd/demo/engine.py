@@ -1,9 +1,9 @@
-"""The demo's policy: exported on the first run, found in the cache from then on.
+"""The demo's policy: exported on the first run, cached from then on.
 
 Owns `~/.cache/actd/demo/` (or below XDG_CACHE_HOME). The policy is the default ACT with seeded
-random weights, centred on where the simulator starts: it moves the arms and solves nothing. A
+random weights, centred on the simulator's start pose: it moves the arms and solves nothing. A
 build that fails or is interrupted leaves nothing behind. Raises ActdError with the command to run
-when a part is missing.
+when a package is missing.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from actd.sim.aloha import CAMERAS, HEIGHT, WIDTH
 from actd.sim.collect import ARM_SPREAD_RAD
 
 ENGINE = "ort-int8"
-FRAMES = 1  # where the arms begin
+FRAMES = 1  # the start pose
 ACTION_STD = 0.12
-"""Waves as large as this (rad, share of a gripper) begin near enough to the arms to be armed."""
+"""Motion of this size (rad, share of a gripper) starts close enough to the arms to arm."""
 POLICY: Mapping[str, Any] = {"seed": 7, "chunk_size": 100, "n_action_steps": 100}
 
-# What the first run needs -> the extra that brings it.
+# Package that the first run needs -> the extra that installs it.
 NEEDED = {
     "mujoco": "demo",
     "gym_aloha": "demo",
@@ -46,12 +46,12 @@ NEEDED = {
     "onnxscript": "export",
     "safetensors": "export",
 }
-# What the export loads anyway.
+# Modules that the export imports anyway.
 SLOW_TO_LOAD = ("torch.onnx", "onnxscript", "onnxruntime.quantization")
 
 
 def find_or_build(report: Callable[[str], None]) -> Path:
-    """The demo's engine folder, exported now if this computer has none yet.
+    """The demo's engine folder, exported now if it is not in the cache.
 
     `report` gets one line per step of a build. Raises ActdError.
     """
@@ -79,7 +79,7 @@ def build(
     engine: str = ENGINE,
     **policy: Any,
 ) -> Path:
-    """Export an untrained policy for the simulator into `folder`; its engine folder.
+    """Export an untrained policy for the simulator into `folder`; return the engine folder.
 
     `policy` goes to `write_untrained`; the checkpoint stays in `scratch`.
     """
@@ -87,7 +87,7 @@ def build(
     from actd.policy.untrained import write_untrained
 
     frames = scratch / "frames.npz"
-    report("asking the simulator where its arms begin")
+    report("reading the start pose from the simulator")
     _collect(frames)
     with np.load(frames, allow_pickle=False) as observations:
         states: NDArray[np.float32] = observations["observation.state"]
@@ -103,13 +103,13 @@ def build(
         state_std=[ARM_SPREAD_RAD] * len(start),
         **policy,
     )
-    # Random weights are not worth the search for an exact engine that recorded frames call for.
+    # Recorded frames would start a search for an exact engine, pointless for random weights.
     export_checkpoint(scratch / "checkpoint", folder, [engine], "synthetic", report)
     return folder / engine
 
 
 def cache_folder() -> Path:
-    """Where this version's demo engine lives: it changes with anything it is built from."""
+    """The cache folder of the demo engine: its name changes with anything it is built from."""
     recipe = (resource_dir("engines") / f"{ENGINE}.yaml").read_text(encoding="utf-8")
     runtime = metadata.version("onnxruntime") if _installed("onnxruntime") else ""
     built_from = json.dumps(
@@ -120,18 +120,18 @@ def cache_folder() -> Path:
 
 
 def _collect(file: Path) -> None:
-    # A process of its own: the drawing library stays out of this one.
+    # In a process of its own, which keeps the drawing library out of this one.
     command = [sys.executable, "-m", "actd.sim.collect", str(file), "--frames", str(FRAMES)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as renderer:
         try:
-            for name in SLOW_TO_LOAD:  # seconds that the other core has to spare
+            for name in SLOW_TO_LOAD:  # takes seconds, meanwhile on another core
                 importlib.import_module(name)
-            _, said = renderer.communicate()
+            _, errors = renderer.communicate()
         except BaseException:
             renderer.kill()
             raise
     if renderer.returncode != 0:
-        lines = said.strip().splitlines()
+        lines = errors.strip().splitlines()
         raise ActdError(lines[-1] if lines else f"the simulator ended with {renderer.returncode}")
 
 

@@ -1,9 +1,8 @@
-"""Ctrl-C, SIGTERM and a closed terminal, made impossible to lose.
+"""Handle Ctrl-C, SIGTERM and a closed terminal without losing one.
 
-Python raises KeyboardInterrupt wherever the program happens to be, and drops it when that is a
-destructor or a callback from C. So the request is remembered too, and `check` raises it again.
-Where a half-made object would block the way out (a ZeroMQ socket keeps its context from ending),
-`defer` leaves it at remembering.
+Python raises KeyboardInterrupt wherever the program happens to be, and drops it in a destructor or
+a callback from C. So the request is also stored, and `check` raises it again. Where a half-made
+object would block the exit (a ZeroMQ socket keeps its context from ending), `defer` only stores it.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any
 
 
 class Interrupts:
-    """While entered, any of the signals raises KeyboardInterrupt and stays asked until taken.
+    """While entered, any of the signals raises KeyboardInterrupt and is pending until `take`.
 
     A signal that is ignored (as under `nohup`) stays so. Does nothing outside the main thread, to
     which signals belong.
@@ -24,22 +23,22 @@ class Interrupts:
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
     def __init__(self) -> None:
-        self._asked = False
+        self._pending = False
         self._deferred = False
         self._previous: dict[int, Any] = {}
 
     def defer(self) -> None:
-        """From now on a signal is only remembered: call `check` often."""
+        """From now on only store a signal: call `check` often."""
         self._deferred = True
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt if the end was asked for and nobody has taken it."""
-        if self._asked:
+        """Raise KeyboardInterrupt if a request is pending."""
+        if self._pending:
             raise KeyboardInterrupt
 
     def take(self) -> None:
-        """The request is being followed: `check` is silent until the next one."""
-        self._asked = False
+        """Take the pending request: `check` is silent until the next one."""
+        self._pending = False
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
@@ -52,6 +51,6 @@ class Interrupts:
             signal.signal(number, handler)
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
-        self._asked = True
+        self._pending = True
         if not self._deferred:
             raise KeyboardInterrupt

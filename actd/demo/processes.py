@@ -1,7 +1,7 @@
-"""The demo's two processes: how they start, why they ended, and that nothing outlives the demo.
+"""Start, watch and end the demo's two processes, so that none outlives the demo.
 
-Owns each child's process group and log file. A child is asked to end with SIGTERM and, when it
-does not, killed with its group; the kernel asks for us if the demo itself is killed.
+Owns each child's process group and log file. A child gets SIGTERM and, if it does not end, is
+killed with its group; if the demo itself is killed, the kernel sends the SIGTERM.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class DemoProcess:
         self._unread = b""
 
     def check(self) -> None:
-        """Raise ActdError with the child's own last words if it has ended."""
+        """Raise ActdError with the last line of the child's log if it has ended."""
         code = self._process.poll()
         if code is not None:
             raise ActdError(f"the {self.name} ended ({_ending(code)}): {self._last_words()}")
@@ -61,7 +61,7 @@ class DemoProcess:
                 left_s = deadline - time.monotonic()
                 if left_s <= 0 or not selector.select(left_s):
                     raise ActdError(
-                        f"the {self.name} said nothing for {timeout_s:g} s: see {self.log}"
+                        f"the {self.name} printed nothing for {timeout_s:g} s: see {self.log}"
                     )
                 data = os.read(pipe.fileno(), 65536)
                 if not data:
@@ -73,12 +73,12 @@ class DemoProcess:
         return message
 
     def ask_to_end(self) -> None:
-        """Send SIGTERM, if it still runs."""
+        """Send SIGTERM if it is still running."""
         if self._process.poll() is None:
             self._process.terminate()
 
     def end(self, timeout_s: float = 10.0) -> None:
-        """Make sure that it and whatever it started are gone. Safe to call twice."""
+        """End the process and everything it started. Safe to call twice."""
         self.ask_to_end()
         try:
             with suppress(subprocess.TimeoutExpired):
@@ -95,7 +95,7 @@ class DemoProcess:
 
     def _last_words(self) -> str:
         lines = self.log.read_text(errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "without a word")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
 
 
 def _end_with_parent() -> None:

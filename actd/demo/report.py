@@ -1,4 +1,4 @@
-"""What the demo says: a status line while it runs, a table and one JSON object at the end.
+"""The demo's output: a status line while it runs, a table and one JSON object at the end.
 
 Pure: the daemon's `status` answer in, text and plain data out.
 """
@@ -42,7 +42,7 @@ def waiting_for(status: Status) -> str:
 
 
 def result(status: Status) -> dict[str, Any]:
-    """The cadence figures of a run, under the names that scripts rely on."""
+    """The loop-timing figures of a run, under the names that scripts rely on."""
     control, inference = _section(status, "control"), _section(status, "inference")
     return {
         "ticks": control.get("ticks", 0),
@@ -66,34 +66,34 @@ def result(status: Status) -> dict[str, Any]:
 
 
 def table(result: Mapping[str, Any]) -> Table:
-    """The same figures for a reader."""
+    """The figures as a table."""
     late, infer, age = result["lateness_us"], result["inference_ms"], result["chunk_age_ms"]
     rows = {
         "control rate": f"{_number(result['rate_hz'], '.3f')} Hz of "
         f"{_number(result['target_hz'], 'g')}",
         "ticks": f"{result['ticks']}, missed {result['missed']}",
         "chunk underruns": str(result["underruns"]),
-        "tick lateness": _listed(late, ".0f", "us"),
+        "tick lateness": _percentiles(late, ".0f", "us"),
         "inference": (
-            f"{_listed(infer, '.1f', 'ms')}, {result['chunks']} chunks ({result['engine']})"
+            f"{_percentiles(infer, '.1f', 'ms')}, {result['chunks']} chunks ({result['engine']})"
         ),
-        "chunk age": _listed(age, ".0f", "ms"),
+        "chunk age": _percentiles(age, ".0f", "ms"),
     }
     for name, camera in result["cameras"].items():
         rows[name] = f"{_number(camera['fps'], '.1f')} fps, {camera['drops']} drops"
     rows["modes"] = ", ".join(f"{mode} {n}" for mode, n in result["mode_counts"].items() if n)
-    drawn = Table(title="cadence", title_justify="left", show_header=False)
+    grid = Table(title="cadence", title_justify="left", show_header=False)
     for name, text in rows.items():
-        drawn.add_row(name, text)
-    return drawn
+        grid.add_row(name, text)
+    return grid
 
 
 PERCENTILES = {"p50": "p50", "p99": "p99", "p999": "p99.9", "max": "max"}
 
 
-def _listed(figures: Mapping[str, Any], form: str, unit: str) -> str:
-    shown = (f"{PERCENTILES[key]} {_number(value, form)}" for key, value in figures.items())
-    return f"{'  '.join(shown)} {unit}"
+def _percentiles(figures: Mapping[str, Any], form: str, unit: str) -> str:
+    parts = (f"{PERCENTILES[key]} {_number(value, form)}" for key, value in figures.items())
+    return f"{'  '.join(parts)} {unit}"
 
 
 def _pick(parent: Mapping[str, Any], key: str, names: tuple[str, ...]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""One demo run, from nothing to a summary: engine, robot, daemon, arm, watch, clean up.
+"""One demo run, from start to summary: engine, robot, daemon, arm, watch, clean up.
 
-Owns the order of things and their end. Every part is the real one: the robot is a process of
-its own that speaks the wire as any robot would, and the daemon is `actd run`. However the run
-ends (time, Ctrl-C, a failure), no process and no temporary file is left.
+Owns the order of the steps and the cleanup. The robot is a process of its own that speaks the wire
+as any robot would, and the daemon is `actd run`. However the run ends (time, Ctrl-C, a failure), no
+process and no temporary file is left.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user chose. seconds None: until Ctrl-C; chunk_mode None: as in demo.yaml."""
+    """The user's options. seconds None: until Ctrl-C; chunk_mode None: as in demo.yaml."""
 
     seconds: float | None
     headless: bool
@@ -70,7 +70,7 @@ def run_demo(
     ports: Ports | None = None,
     console: Console | None = None,
 ) -> int:
-    """Drive the simulated robot and report the cadence; returns the exit code.
+    """Drive the simulated robot and report the loop timing; return the exit code.
 
     `mode` is how chunks are read (temporal, queue, latest). With `as_json` the last line of
     stdout is one JSON object and all else goes to stderr. Video and contact sheet go to `out`.
@@ -87,14 +87,14 @@ def run_demo(
         return INTERRUPTED
     console.print(report.table(result))
     console.print(f"video: {result['video']}\nsheet: {result['sheet']}", soft_wrap=True)
-    console.print(f"what happened, as a page: actd report {out / FLIGHTS}\n{NEXT}", soft_wrap=True)
+    console.print(f"report as a page: actd report {out / FLIGHTS}\n{NEXT}", soft_wrap=True)
     if as_json:
         sys.stdout.write(json.dumps(result) + "\n")
         sys.stdout.flush()
     if result["mode"] != "ARMED":
         raise ActdError(
             f"the daemon left ARMED for {result['mode']} ({result['reason'] or 'no reason given'})"
-            ": see the table above; a busier computer needs fewer programs beside the demo"
+            ": see the table above; on a busy computer, close other programs"
         )
     return 0
 
@@ -149,15 +149,15 @@ def _run(
     screen.say("stopping; writing video and contact sheet")
     daemon.end()
     robot.ask_to_end()
-    done = robot.read_line(WRITE_S)["done"]
+    summary = robot.read_line(WRITE_S)["done"]
     return report.result(status) | {
         "seconds": round(seconds, 3),
         "first_armed_s": round(first_armed_s, 3),
-        "moved_rad": done["moved_rad"],
-        "robot": done,
+        "moved_rad": summary["moved_rad"],
+        "robot": summary,
         "reason": status["reason"],
-        "video": _keep(scratch / VIDEO, options.out),
-        "sheet": _keep(scratch / SHEET, options.out),
+        "video": _move_to(scratch / VIDEO, options.out),
+        "sheet": _move_to(scratch / SHEET, options.out),
     }
 
 
@@ -172,21 +172,21 @@ def _start_robot(scratch: Path, ports: Ports, *, window: bool) -> DemoProcess:
 def _arm(operator: Operator, check: Callable[[], None], screen: _Screen) -> None:
     """Wait until the daemon can be armed, arm it, and wait for the first armed tick."""
     deadline_s = time.monotonic() + READY_S
-    waiting = "the daemon's first answer"
+    reason = "the daemon's first answer"
     while time.monotonic() < deadline_s:
         check()
-        screen.show(f"waiting: {waiting}")
+        screen.show(f"waiting: {reason}")
         with suppress(LinkError):  # not listening yet
             status = operator.status()
-            waiting = report.waiting_for(status)
+            reason = report.waiting_for(status)
             if status["ready"]:
                 try:
                     if _try_to_arm(operator):
                         return
                 except LinkError as rejection:
-                    waiting = str(rejection)
+                    reason = str(rejection)
         time.sleep(ARM_POLL_S)
-    raise ActdError(f"the daemon was not ready after {READY_S:g} s; still waiting: {waiting}")
+    raise ActdError(f"the daemon was not ready after {READY_S:g} s; still waiting: {reason}")
 
 
 def _try_to_arm(operator: Operator) -> bool:
@@ -202,7 +202,7 @@ def _try_to_arm(operator: Operator) -> bool:
 def _watch(
     operator: Operator, check: Callable[[], None], screen: _Screen, seconds: float | None
 ) -> float:
-    """Show the status until the time is up or Ctrl-C; how long that was, in seconds."""
+    """Show the status until the time is up or Ctrl-C; return the elapsed seconds."""
     start_s = time.monotonic()
     with suppress(KeyboardInterrupt):
         while seconds is None or time.monotonic() - start_s < seconds:
@@ -222,11 +222,11 @@ class _Screen:
         self._next_s = 0.0
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Print a permanent line."""
         self._console.print(text, soft_wrap=True, highlight=False)
 
     def show(self, text: str) -> None:
-        """The newest status."""
+        """Show the newest status."""
         if self._console.is_terminal:
             self._live.update(Text(text, overflow="ellipsis", no_wrap=True), refresh=True)
         elif time.monotonic() >= self._next_s:
@@ -247,7 +247,7 @@ def _prepare_out(out: Path, stack: ExitStack) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ActdError(f"--out {out}: cannot be made: {error.strerror}") from None
+        raise ActdError(f"--out {out}: cannot be created: {error.strerror}") from None
     if not os.access(out, os.W_OK):
         raise ActdError(f"--out {out}: not writable: choose another folder")
     if not existed:
@@ -259,7 +259,7 @@ def _remove_if_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def _keep(file: Path, out: Path) -> str:
+def _move_to(file: Path, out: Path) -> str:
     return str(shutil.move(str(file), str(out / file.name)))
 
 

@@ -124,5 +124,5 @@ def test_a_folder_it_cannot_write_to_is_refused_first(demo: Start, tmp_path: Pat
     file = tmp_path / "file"
     file.touch()
     run = demo("--out", str(file))
-    assert f"--out {file}: cannot be made" in run.rest().replace("\n", " ")
+    assert f"--out {file}: cannot be created" in run.rest().replace("\n", " ")
     assert run.process.returncode == 1
