@@ -1,1 +1,1 @@
-"""The demo robot: a simulated ALOHA that talks to the daemon only as a real robot would."""
+"""The demo robot: a simulated ALOHA that talks to the daemon only over the wire."""

@@ -1,8 +1,8 @@
-"""The robot itself: MuJoCo's bimanual ViperX on a table, as the ALOHA task has it.
+"""The simulated robot: two ViperX arms on a table in MuJoCo, as in the ALOHA task.
 
-Owns the physics and the camera images. Reads the model files of the gym-aloha package,
-which stay there, and drives them with plain MuJoCo. Gives joint positions by name, in the
-units of the ALOHA datasets: radians, and grippers from 0 (closed) to 1 (open). Not thread-safe.
+Owns the physics and the camera images. Reads the model files inside the gym-aloha package
+and runs them with plain MuJoCo. Joint positions are by name, in the units of the ALOHA
+datasets: radians, and grippers from 0 (closed) to 1 (open). Not thread-safe.
 A missing package or OpenGL library raises ActdError with the command that installs it.
 """
 
@@ -71,10 +71,10 @@ class AlohaSim:
         }
 
     def step(self, targets: Mapping[str, float], seconds: float) -> None:
-        """Aim the joints named in `targets` and let `seconds` pass.
+        """Set the targets of the joints in `targets` and simulate `seconds`.
 
-        A joint not named keeps its target, and a target outside the joint's limits is the
-        nearest limit. Raises ActdError when a name is not a joint of this robot.
+        Other joints keep their target, and a target outside the joint's limits is clipped. Raises
+        ActdError when a name is not a joint of this robot.
         """
         self._aim(targets)
         self._time_s += min(seconds, MAX_CATCH_UP_S)
@@ -92,7 +92,7 @@ class AlohaSim:
         }
 
     def render(self, camera: str) -> NDArray[np.uint8]:
-        """What `camera` (a key of CAMERAS) sees now: RGB (height, width, 3).
+        """The current image of `camera` (a key of CAMERAS): RGB (height, width, 3).
 
         Raises ActdError when the machine cannot draw. One thread only.
         """
@@ -154,9 +154,9 @@ def model_path() -> Path:
 def _actuators(mujoco: Any, model: Any, name: str) -> list[int]:
     side, _, joint = name.partition("_arm_")
     parts = ("left_finger", "right_finger") if joint == "gripper" else (joint,)
-    wanted = [model.joint(f"vx300s_{side}/{part}").id for part in parts]
-    driven = [int(joint_id) for joint_id in model.actuator_trnid[:, 0]]
-    return [driven.index(joint_id) for joint_id in wanted]
+    joint_ids = [model.joint(f"vx300s_{side}/{part}").id for part in parts]
+    actuated_ids = [int(joint_id) for joint_id in model.actuator_trnid[:, 0]]
+    return [actuated_ids.index(joint_id) for joint_id in joint_ids]
 
 
 def _from_model(name: str, value: float) -> float:

@@ -1,7 +1,7 @@
 """Observations for calibration: `python -m actd.sim.collect FILE.npz`.
 
-Moves the arms between random poses round the start pose and keeps what the cameras and the
-joints show, in the layout that `actd export --calibration` reads. Seeded: the same file every
+Moves the arms between random poses around the start pose and records camera images and joint
+positions, in the layout that `actd export --calibration` reads. Seeded: the same file every
 time on the same machine. A failure is one line on stderr and exit code 1.
 """
 
@@ -26,8 +26,9 @@ GRIPPER_SPREAD = 0.2
 
 
 def collect(frames: int, seed: int = 0) -> dict[str, NDArray[Any]]:
-    """`frames` observations by LeRobot feature name, stacked along the first axis; the first is
-    of the start.
+    """Collect `frames` observations by LeRobot feature name, stacked along the first axis.
+
+    The first is of the start pose.
 
     Cameras are uint8 RGB (frames, H, W, 3), the state float32 (frames, 14). Raises ActdError
     when the machine cannot draw.
@@ -43,12 +44,13 @@ def collect(frames: int, seed: int = 0) -> dict[str, NDArray[Any]]:
             for _ in range(10 if number else 0):
                 sim.step(targets, SECONDS_BETWEEN / 10)
             states.append(list(sim.state().values()))
-            for name, taken in images.items():
-                taken.append(sim.render(name).copy())
-    stacked: dict[str, NDArray[Any]] = {
-        f"observation.images.{name}": np.stack(taken) for name, taken in images.items()
+            for name, camera_images in images.items():
+                camera_images.append(sim.render(name).copy())
+    arrays: dict[str, NDArray[Any]] = {
+        f"observation.images.{name}": np.stack(camera_images)
+        for name, camera_images in images.items()
     }
-    return stacked | {"observation.state": np.asarray(states, dtype=np.float32)}
+    return arrays | {"observation.state": np.asarray(states, dtype=np.float32)}
 
 
 def _pose_near(start: Mapping[str, float], random: np.random.Generator) -> dict[str, float]:
@@ -62,10 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m actd.sim.collect", description=collect.__doc__)
     parser.add_argument("file", type=Path)
     parser.add_argument("--frames", type=int, default=48)
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        observations: dict[str, Any] = collect(given.frames)
-        np.savez(given.file, **observations)
+        observations: dict[str, Any] = collect(options.frames)
+        np.savez(options.file, **observations)
     except ActdError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

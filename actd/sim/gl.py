@@ -1,4 +1,4 @@
-"""Which OpenGL the simulator draws with: decided before MuJoCo is imported, once per process.
+"""Choose the simulator's OpenGL backend before MuJoCo is imported, once per process.
 
 Owns the environment variable MUJOCO_GL. Software rendering is enough: EGL with Mesa needs
 neither a GPU nor a display. A machine with no usable library gets one line with the command
@@ -14,7 +14,7 @@ from actd.errors import ActdError
 
 INSTALL = "sudo apt-get install -y libegl1 libgl1 libgl1-mesa-dri"
 
-# MUJOCO_GL value -> the shared library it cannot do without, best choice first.
+# MUJOCO_GL value -> the shared library it needs, best choice first.
 BACKENDS = {"egl": "libEGL.so.1", "osmesa": "libOSMesa.so.8"}
 
 
@@ -25,15 +25,15 @@ def choose() -> str:
     """
     # Mesa would start a worker per core; the cameras are small and the cores are the daemon's.
     os.environ.setdefault("LP_NUM_THREADS", "0")
-    chosen = os.environ.get("MUJOCO_GL") or next(filter(_loads, BACKENDS), None)
-    if chosen is None:
+    backend = os.environ.get("MUJOCO_GL") or next(filter(_loads, BACKENDS), None)
+    if backend is None:
         raise ActdError(f"no OpenGL library to draw the cameras with: run `{INSTALL}`")
-    os.environ["MUJOCO_GL"] = chosen
-    return chosen
+    os.environ["MUJOCO_GL"] = backend
+    return backend
 
 
 def unusable(error: Exception) -> ActdError:
-    """What to tell the user when MuJoCo could not make a drawing context."""
+    """The error for a drawing context that MuJoCo could not make."""
     backend = os.environ.get("MUJOCO_GL", "")
     first_line = str(error).strip().partition("\n")[0] or type(error).__name__
     return ActdError(f"OpenGL ({backend}) cannot draw: {first_line}: run `{INSTALL}`")

@@ -1,4 +1,4 @@
-"""A camera over HTTP: the newest JPEG of each name, as an endless multipart stream.
+"""Cameras over HTTP: the newest JPEG of each, as an endless multipart stream.
 
 Owns one listening socket and a thread per viewer; takes JPEG bytes from `publish` and serves
 them at `/<name>`, the way a network camera does. The publisher never waits for a viewer: a slow
@@ -40,18 +40,18 @@ class MjpegServer:
 
     @property
     def port(self) -> int:
-        """The port in use, also when a free one was asked for."""
+        """The port in use, also if `port` was 0."""
         return int(self._http.server_address[1])
 
     def url(self, name: str) -> str:
-        """Where the stream of `name` is."""
+        """The address of the stream of `name`."""
         return f"http://{self._http.server_address[0]!s}:{self.port}/{name}"
 
     def publish(self, name: str, jpeg: bytes) -> None:
         """Make `jpeg` the newest image of `name`. Never waits for a viewer."""
         with self._changed:
-            old = self._images.get(name)
-            self._images[name] = _Image(old.number + 1 if old else 1, jpeg)
+            previous = self._images.get(name)
+            self._images[name] = _Image(previous.number + 1 if previous else 1, jpeg)
             self._changed.notify_all()
 
     def next_image(self, name: str, after: int) -> _Image | None:

@@ -1,4 +1,4 @@
-"""What the robot's cameras saw, kept as JPEG and written when the run ends.
+"""Recording of the robot's cameras, held as JPEG and written at the end of the run.
 
 Owns the newest minute of images of every camera. Writes an MP4 with the cameras side by
 side, and a contact sheet: moments spread over the run, labelled with camera and time. Both
@@ -33,7 +33,7 @@ class Shot(NamedTuple):
     jpeg: bytes
 
 
-class Recording:
+class CameraRecording:
     """The newest `keep_s` seconds of each of `cameras`, at `fps` images a second."""
 
     def __init__(self, cameras: Sequence[str], fps: int, keep_s: float = KEEP_S) -> None:
@@ -48,7 +48,7 @@ class Recording:
         self._shots[camera].append(Shot(t_s - self._begin_s, jpeg))
 
     def begin_at(self, t_s: float) -> None:
-        """Forget what was kept and count time from here: what is worth seeing begins."""
+        """Drop all images and count time from here, the start of the motion."""
         self._begin_s = t_s
         for shots in self._shots.values():
             shots.clear()
@@ -60,7 +60,7 @@ class Recording:
         return list(zip(*newest, strict=True))
 
     def write_video(self, path: Path) -> None:
-        """An MP4 (H.264, or MPEG-4 where there is no encoder for that), cameras side by side.
+        """Write an MP4 (H.264, or MPEG-4 without an encoder for that), cameras side by side.
 
         Raises ActdError when nothing was recorded or it cannot be written.
         """
@@ -83,7 +83,7 @@ class Recording:
             raise ActdError(f"{path}: cannot write the video: {error}") from None
 
     def write_sheet(self, path: Path) -> None:
-        """A PNG of moments spread evenly over the recording, each camera above the next.
+        """Write a PNG of moments spread evenly over the recording, each camera above the next.
 
         Raises ActdError when nothing was recorded or it cannot be written.
         """
@@ -91,10 +91,10 @@ class Recording:
 
         moments = self._some_moments(path)
         count = min(SHEET_MOMENTS, len(moments))
-        chosen = [moments[round(i)] for i in np.linspace(0, len(moments) - 1, count)]
+        sheet_moments = [moments[round(i)] for i in np.linspace(0, len(moments) - 1, count)]
         columns = [
             np.vstack([_labelled(name, shot) for name, shot in zip(self._shots, m, strict=True)])
-            for m in chosen
+            for m in sheet_moments
         ]
         columns += [np.zeros_like(columns[0])] * (-len(columns) % SHEET_COLUMNS)
         rows = [

@@ -2,9 +2,9 @@
 
 Owns the simulated arm. Reads actions and publishes the measured state through the client that
 every controller uses, and serves its cameras as MJPEG over HTTP, as network cameras do.
-When it is ready, stdout has one JSON line with the camera addresses; when it ends, one with
-what it did. SIGTERM or SIGINT ends it. With no valid action it holds its last target, as an
-arm must. A failure is one line on stderr and exit code 1.
+When ready it prints one JSON line with the camera addresses; at the end, one with a summary of the
+run. SIGTERM or SIGINT ends it. Without a valid action it holds its last target, as an arm must. A
+failure is one line on stderr and exit code 1.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from actd.errors import ActdError
 from actd.link.sockets import Ports
 from actd.sim.aloha import CAMERAS, GRIPPERS, JOINTS, AlohaSim
 from actd.sim.mjpeg import MjpegServer
-from actd.sim.record import Image, Recording
+from actd.sim.record import CameraRecording, Image
 
 CAMERA_HZ = 30
 # One loop does everything: arm and state every cycle, and at most one image, since the
@@ -40,8 +40,8 @@ NICE = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What the command line chose."""
+class RobotSettings:
+    """The options of the command line."""
 
     ports: Ports
     window: bool = False
@@ -50,39 +50,39 @@ class Settings:
 
 
 class Stop:
-    """Whether the end was asked for. A plain flag: a signal handler must not take a lock."""
+    """Whether to stop. A plain flag: a signal handler must not take a lock."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
 
-    def ask(self, *_: object) -> None:
+    def request(self, *_: object) -> None:
         """A signal handler."""
-        self.asked = True
+        self.requested = True
 
 
 class RobotProcess:
     """One run, from start pose to stop. Not reusable."""
 
-    def __init__(self, settings: Settings, stop: Stop) -> None:
+    def __init__(self, settings: RobotSettings, stop: Stop) -> None:
         self._settings = settings
         self._stop = stop
-        self._recording = Recording(list(CAMERAS), CAMERA_HZ)
+        self._recording = CameraRecording(list(CAMERAS), CAMERA_HZ)
         self._window = _Window() if settings.window else None
         self._next_frame = {name: turn * 2 for turn, name in enumerate(CAMERAS)}
         self._frames = dict.fromkeys(CAMERAS, 0)
-        self._driven = False
+        self._moving = False
         self._moved_rad = 0.0
         self._skipped = 0
 
     def run(self) -> dict[str, Any]:
-        """Run until stopped, write what was asked for, and return what was done.
+        """Run until stopped, write the requested files, and return a summary.
 
         Raises ActdError when the machine cannot draw or a file cannot be written.
         """
         started_cpu_s = time.process_time()
         with AlohaSim() as sim, MjpegServer() as server, Robot(ports=self._settings.ports) as robot:
             for name in CAMERAS:
-                server.publish(name, _jpeg(sim.render(name)))  # a context that fails, fails here
+                server.publish(name, _jpeg(sim.render(name)))  # a broken OpenGL fails here
             _say({"cameras": {name: server.url(name) for name in CAMERAS}, "joints": JOINTS})
             seconds = self._loop(sim, server, robot)
         cpu_s = time.process_time() - started_cpu_s
@@ -102,14 +102,14 @@ class RobotProcess:
         start_pose = sim.state()
         start_ns = time.monotonic_ns()
         cycle = 0
-        while not self._stop.asked:
+        while not self._stop.requested:
             now_cycle = (time.monotonic_ns() - start_ns) // CYCLE_NS
             elapsed, cycle = max(1, now_cycle - cycle), max(cycle + 1, now_cycle)
             self._skipped += elapsed - 1
             action = robot.receive()
             targets = action.action if action is not None and action.moves else {}
-            if targets and not self._driven:
-                self._driven = True
+            if targets and not self._moving:
+                self._moving = True
                 self._recording.begin_at(cycle / CYCLE_HZ)
             sim.step(targets, elapsed / CYCLE_HZ)
             state = sim.state()
@@ -140,7 +140,7 @@ class RobotProcess:
 
 
 class _Window:
-    """Both cameras side by side on the display, as long as that works."""
+    """A window with both cameras side by side, for as long as OpenCV can show one."""
 
     def __init__(self) -> None:
         self._images: dict[str, Image] = {}
@@ -158,7 +158,7 @@ class _Window:
             cv2.waitKey(1)
         except cv2.error:
             self._works = False
-            sys.stderr.write("no window: this OpenCV cannot open one; the run goes on without\n")
+            sys.stderr.write("no window: this OpenCV cannot open one; continuing without\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -166,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = _parse(arguments)
     stop = Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop.ask)
+        signal.signal(number, stop.request)
     # A real arm has a computer of its own; on this shared one the daemon goes first.
     os.nice(NICE)
     try:
@@ -177,16 +177,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parse(arguments: Sequence[str] | None) -> Settings:
+def _parse(arguments: Sequence[str] | None) -> RobotSettings:
     parser = argparse.ArgumentParser(prog="python -m actd.sim.robot", description="The demo robot.")
     parser.add_argument("--state-port", type=int, default=Ports().state)
     parser.add_argument("--actions-port", type=int, default=Ports().actions)
     parser.add_argument("--window", action="store_true", help="show the cameras on the display")
     parser.add_argument("--record", type=Path, help="MP4 to write at the end")
     parser.add_argument("--sheet", type=Path, help="PNG contact sheet to write at the end")
-    given = parser.parse_args(arguments)
-    ports = Ports(state=given.state_port, actions=given.actions_port)
-    return Settings(ports, given.window, given.record, given.sheet)
+    options = parser.parse_args(arguments)
+    ports = Ports(state=options.state_port, actions=options.actions_port)
+    return RobotSettings(ports, options.window, options.record, options.sheet)
 
 
 def _jpeg(image: Image) -> bytes:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from actd.errors import ActdError
-from actd.sim.record import SHEET_COLUMNS, Recording
+from actd.sim.record import SHEET_COLUMNS, CameraRecording
 
 
 def jpeg(level: int) -> bytes:
@@ -17,12 +17,12 @@ def jpeg(level: int) -> bytes:
     return encoded.tobytes()
 
 
-def recording(frames: int, keep_s: float = 60) -> Recording:
-    kept = Recording(["a", "b"], fps=10, keep_s=keep_s)
+def recording(frames: int, keep_s: float = 60) -> CameraRecording:
+    images = CameraRecording(["a", "b"], fps=10, keep_s=keep_s)
     for number in range(frames):
         for camera, level in (("a", 2 * number), ("b", 255 - 2 * number)):
-            kept.add(camera, number / 10, jpeg(level))
-    return kept
+            images.add(camera, number / 10, jpeg(level))
+    return images
 
 
 def test_video_has_every_moment_with_the_cameras_side_by_side(tmp_path: Path) -> None:
