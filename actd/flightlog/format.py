@@ -1,16 +1,16 @@
-"""One file of fixed records that outlives whoever writes it.
+"""A file of fixed-size records that survives the death of its writer.
 
-A segment is preallocated on disk and written through a memory map, so that what was
-appended is in the kernel's hands at once and a `kill -9` loses nothing. The header's count
-grows only after the record is whole. A segment that was sealed is cut to its records; in
-one that was not, every record's checksum decides how far it can be read, so that a power
-cut costs the records that never reached the disk and not those before them.
+A segment is preallocated on disk and written through a memory map, so that an appended
+record is in the kernel's hands at once and a `kill -9` loses nothing. The header's count
+grows only after the record is complete. A sealed segment is cut to its records; in one that
+is not, the checksums decide how far it can be read, so that a power cut costs the records
+that never reached the disk and none before them.
 
     header  magic (8)  count (u64)  bytes of one record (u64)  zeros to 64
     record  number (i64)  crc32 of number and body (u32)  body
 
-Creating a segment is the only step that needs room on the disk: it raises OSError there,
-never a SIGBUS later.
+Creating a segment is the only step that needs disk space: it raises OSError there, never a
+SIGBUS later.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _PREFIX_BYTES = _NUMBER.size + _CRC.size
 
 
 def file_dtype(fields: list[Any]) -> np.dtype[Any]:
-    """The record of a segment whose body has `fields` (numpy's descr, or that through JSON)."""
+    """The record of a segment whose body has `fields` (numpy's descr, also as read from JSON)."""
     body = [(f[0], f[1], *(tuple(shape) for shape in f[2:])) for f in fields]
     return np.dtype([("number", "<i8"), ("crc", "<u4"), *body])
 
 
 class Segment:
-    """A segment being written. Raises OSError where there is no room for it, leaving no file."""
+    """A segment being written. Raises OSError without disk space for it, leaving no file."""
 
     def __init__(self, path: Path, record_bytes: int, max_bytes: int) -> None:
         capacity = max(1, (max_bytes - HEADER_BYTES) // record_bytes)
@@ -67,7 +67,7 @@ class Segment:
         return end > len(self._memory)
 
     def append(self, number: int, body: bytes) -> None:
-        """Add one record; it is not lost from here on, whatever happens to this process."""
+        """Add one record; from then on it survives the end of this process."""
         start = HEADER_BYTES + self._count * self._record_bytes
         head = _NUMBER.pack(number)
         crc = _CRC.pack(zlib.crc32(body, zlib.crc32(head)))
@@ -76,15 +76,15 @@ class Segment:
         _COUNT.pack_into(self._memory, _COUNT_AT, self._count)
 
     def seal(self) -> None:
-        """Write everything to the disk and give back the room that was not used."""
+        """Write everything to the disk and free the unused space."""
         self._memory.flush()
         self._memory.close()
         os.ftruncate(self._fd, HEADER_BYTES + self._count * self._record_bytes)
         os.close(self._fd)
 
 
-def mend(path: Path, dtype: np.dtype[Any]) -> int:
-    """Seal what a writer left that was killed; returns the number of its last record, or 0.
+def repair(path: Path, dtype: np.dtype[Any]) -> int:
+    """Seal the segment of a killed writer; return the number of its last record, or 0.
 
     A file without a record is removed. Raises OSError and RecordingError.
     """
@@ -99,23 +99,23 @@ def mend(path: Path, dtype: np.dtype[Any]) -> int:
 
 
 def read_segment(path: Path, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """The whole records of a segment, oldest first, also while it is being written.
+    """The complete records of a segment, oldest first, also while it is being written.
 
     `dtype` is `file_dtype(...)`. Raises RecordingError for a file that is not such a segment.
     """
     try:
         with path.open("rb") as file:
-            count, sealed = _examine(path, file.read(HEADER_BYTES), dtype)
+            count, sealed = _read_header(path, file.read(HEADER_BYTES), dtype)
             records = np.fromfile(file, dtype, count)
     except OSError as error:
         raise RecordingError(f"{path}: cannot be read: {error.strerror}") from None
-    return records if sealed else records[: _whole(records)]
+    return records if sealed else records[: _count_valid(records)]
 
 
-def _examine(path: Path, header: bytes, dtype: np.dtype[Any]) -> tuple[int, bool]:
-    """How many records the file claims to have, and whether it was sealed."""
+def _read_header(path: Path, header: bytes, dtype: np.dtype[Any]) -> tuple[int, bool]:
+    """The number of records according to the header, and whether the segment is sealed."""
     if not header.strip(b"\0"):
-        return 0, True  # its writer ended between making the file and filling in the header
+        return 0, True  # the writer ended between creating the file and writing the header
     if len(header) < HEADER_BYTES or not header.startswith(_MAGIC):
         raise RecordingError(f"{path}: not a flight segment: remove it")
     _, count, record_bytes = _HEADER.unpack_from(header)
@@ -128,8 +128,8 @@ def _examine(path: Path, header: bytes, dtype: np.dtype[Any]) -> tuple[int, bool
     return count, size == HEADER_BYTES + count * record_bytes
 
 
-def _whole(records: NDArray[Any]) -> int:
-    """How many records from the start have a true checksum."""
+def _count_valid(records: NDArray[Any]) -> int:
+    """The number of records, from the start, with a valid checksum."""
     data = records.view(np.uint8).reshape(len(records), records.dtype.itemsize)
     sums = records["crc"]
     for index, row in enumerate(data):

@@ -1,11 +1,11 @@
-"""The flight recording of one daemon run: a folder of segments and what they mean.
+"""Read the flight recording of one daemon run: a folder of segments and their description.
 
     <flights>/<UTC stamp>-<process>/run.json          settings, engine, machine, record layouts
                                     ticks-00000.bin   see actd.flightlog.format
                                     chunks-00001.bin   the number is the order of creation
 
-`read_flight` gives everything that was recorded, also of a run that is still going on or
-that ended by `kill -9`. Raises RecordingError and nothing else for what it finds on disk.
+`read_flight` returns everything that was recorded, also of a run that is still going or that
+ended by `kill -9`. Raises RecordingError and nothing else for what is wrong on disk.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class SegmentFile(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """Records that were made but not recorded: `lost` of them, from number `first` on."""
+    """Records that are missing: `lost` of them, from number `first` on."""
 
     stream: str
     first: int
@@ -48,12 +48,12 @@ class Gap(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Flight:
-    """What one run recorded.
+    """The recording of one run.
 
     `settings` is run.json, which is `actd.runtime.run_info.RunInfo` as JSON data. `ticks` and
     `chunks` are structured arrays, oldest first, with the fields of
     `actd.runtime.channels.tick_dtype` and `chunk_dtype` and each record's `number` in its stream,
-    from 1. `gaps` lie between records; the oldest may be gone besides.
+    from 1. `gaps` lie between records; older records may have been pruned as well.
     """
 
     folder: Path
@@ -64,7 +64,7 @@ class Flight:
 
 
 def default_flights() -> Path:
-    """Where runs go unless the deployment says otherwise."""
+    """The default folder of flight recordings."""
     service = os.environ.get("STATE_DIRECTORY")
     if service:
         return Path(service.split(":")[0]) / "flights"
@@ -73,7 +73,7 @@ def default_flights() -> Path:
 
 
 def read_flight(folder: Path) -> Flight:
-    """The recording in `folder`; of a folder of runs, the newest."""
+    """Read the recording in `folder`; in a folder of runs, the newest."""
     run = _run_folder(folder)
     settings = _read_settings(run / RUN_FILE)
     ticks, chunks = (_read_stream(run, stream, settings) for stream in STREAMS)
@@ -83,12 +83,12 @@ def read_flight(folder: Path) -> Flight:
 
 def segment_files(run: Path) -> list[SegmentFile]:
     """The segments in a run's folder in order of creation. Raises OSError."""
-    found = [(_SEGMENT_NAME.fullmatch(path.name), path) for path in run.iterdir()]
-    return sorted(SegmentFile(int(m[2]), m[1], path) for m, path in found if m)
+    matches = [(_SEGMENT_NAME.fullmatch(path.name), path) for path in run.iterdir()]
+    return sorted(SegmentFile(int(m[2]), m[1], path) for m, path in matches if m)
 
 
 def segment_path(run: Path, stream: str, number: int) -> Path:
-    """Where a segment of this stream and number lies."""
+    """The path of a segment."""
     return run / f"{stream}-{number:05d}.bin"
 
 
@@ -101,15 +101,15 @@ def _run_folder(folder: Path) -> Path:
         runs = sorted(path.parent for path in folder.glob(f"*/{RUN_FILE}"))
         if not runs and segment_files(folder):
             raise RecordingError(
-                f"{folder / RUN_FILE}: missing; it says how the segments beside it are to be "
-                "read: copy the whole folder of the run"
+                f"{folder / RUN_FILE}: missing; it describes the segments beside it: copy the "
+                "whole folder of the run"
             )
     except OSError as error:
         raise RecordingError(f"{folder}: cannot be read: {error.strerror}") from None
     if not runs:
         raise RecordingError(
-            f"{folder}: no flight recording in it: `actd run` makes one in {default_flights()}, "
-            "or where flight.folder says"
+            f"{folder}: no flight recording: `actd run` writes one to {default_flights()}, "
+            "or to flight.folder"
         )
     return runs[-1]
 
@@ -120,8 +120,8 @@ def _read_settings(path: Path) -> dict[str, Any]:
         schema = settings["schema"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecordingError(
-            f"{path}: cannot be read ({type(error).__name__}: {error}): the recording is of no "
-            "use without it"
+            f"{path}: cannot be read ({type(error).__name__}: {error}): the recording is unusable "
+            "without it"
         ) from None
     if schema != SCHEMA:
         raise RecordingError(
@@ -136,7 +136,7 @@ def _read_stream(run: Path, stream: str, settings: Mapping[str, Any]) -> NDArray
     except (KeyError, TypeError, ValueError):
         raise RecordingError(f"{run / RUN_FILE}: dtypes.{stream}: not a record layout") from None
     try:
-        paths = [found.path for found in segment_files(run) if found.stream == stream]
+        paths = [file.path for file in segment_files(run) if file.stream == stream]
     except OSError as error:
         raise RecordingError(f"{run}: cannot be read: {error.strerror}") from None
     parts = [read_segment(path, dtype) for path in paths]

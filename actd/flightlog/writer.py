@@ -1,10 +1,10 @@
-"""Writing a flight recording, and keeping all of them together within a size.
+"""Write a flight recording, and keep the total size of all recordings within a limit.
 
-Owns one run's folder. A writer that was killed leaves segments that the next one of the
-same run seals and goes on after. A full disk or a missing folder is an OSError from
-`append`; nothing is lost by it that the caller can still offer again. Oldest segments go
-first, those of the runs before and then this run's, never one that is being written;
-another daemon's running recording is left alone.
+Owns one run's folder. The segments of a killed writer are sealed and continued by the next
+writer of the same run. A full disk or a missing folder is an OSError from `append`, which the
+caller may retry with the same record. The oldest segments are removed first, those of earlier
+runs and then this run's, never one that is being written; another running daemon's recording
+is left alone.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
-from actd.flightlog.format import Segment, file_dtype, mend
+from actd.flightlog.format import Segment, file_dtype, repair
 from actd.flightlog.reader import RUN_FILE, STREAMS, SegmentFile, segment_files, segment_path
 from actd.redaction import redacted
 
-# The smaller a segment, the less of the past goes at a time, and the more files there are.
+# Segments per size limit: more of them lose less of the past at a time, in more files.
 _SEGMENTS = 32
 
 
@@ -28,7 +28,7 @@ class FlightLogWriter:
     """The recording of one run. `last` holds, per stream, the newest number recorded."""
 
     def __init__(self, run: Path, settings: Mapping[str, Any], max_bytes: int) -> None:
-        """`settings` is what run.json will hold; `max_bytes` bounds all runs beside this one."""
+        """`settings` is the content of run.json; `max_bytes` bounds all runs in the same folder."""
         self.run = run
         self.last = dict.fromkeys(STREAMS, 0)
         self._settings = settings
@@ -39,26 +39,26 @@ class FlightLogWriter:
         self._number = 0
 
     def begin(self) -> None:
-        """Make the folder, or take over one that another process of this run left. Again: nothing.
+        """Create the folder, or take over that of an earlier process of this run.
 
-        Raises OSError and RecordingError.
+        Calling it again does nothing. Raises OSError and RecordingError.
         """
         if self._lock >= 0:
             return
         self._describe()
-        found = segment_files(self.run)
+        segments = segment_files(self.run)
         for stream in STREAMS:
-            for file in reversed([file for file in found if file.stream == stream]):
-                self.last[stream] = mend(file.path, self._dtypes[stream])
+            for file in reversed([file for file in segments if file.stream == stream]):
+                self.last[stream] = repair(file.path, self._dtypes[stream])
                 if self.last[stream]:
-                    break  # an empty one was removed, and the one before it counts
-        self._number = found[-1].number + 1 if found else 0
+                    break  # an empty one was removed: look at the one before
+        self._number = segments[-1].number + 1 if segments else 0
         lock = os.open(self.run, os.O_RDONLY)
         fcntl.flock(lock, fcntl.LOCK_SH)
         self._lock = lock
 
     def append(self, stream: str, number: int, body: bytes) -> None:
-        """Record one record. Raises OSError where there is no room for a further segment."""
+        """Append one record. Raises OSError without disk space for another segment."""
         path, segment = self._open.get(stream, (None, None))
         if segment is not None and segment.full:
             segment.seal()
@@ -70,7 +70,7 @@ class FlightLogWriter:
         self.last[stream] = number
 
     def close(self) -> None:
-        """Seal what is open. Raises OSError."""
+        """Seal the open segments. Raises OSError."""
         for stream in list(self._open):
             self._open.pop(stream)[1].seal()
         if self._lock >= 0:
@@ -79,7 +79,7 @@ class FlightLogWriter:
 
     def _new_segment(self, stream: str) -> tuple[Path, Segment]:
         size = self._max_bytes // _SEGMENTS
-        self._describe()  # someone may have tidied the folder away meanwhile
+        self._describe()  # the folder may have been deleted meanwhile
         writing = {path for path, _ in self._open.values()}
         prune(self.run.parent, self.run, writing, self._max_bytes - size)
         path = segment_path(self.run, stream, self._number)
@@ -107,7 +107,7 @@ def prune(flights: Path, current: Path, writing: Set[Path], max_bytes: int) -> N
     Raises OSError.
     """
     runs = sorted(path.parent for path in flights.glob(f"*/{RUN_FILE}"))
-    runs.sort(key=lambda run: run == current)  # ours last, whatever the wall clock said
+    runs.sort(key=lambda run: run == current)  # ours last, even if the wall clock was set back
     sizes = {run: sum(file.stat().st_size for file in run.iterdir()) for run in runs}
     total = sum(sizes.values())
     for run in runs:
@@ -124,9 +124,9 @@ def prune(flights: Path, current: Path, writing: Set[Path], max_bytes: int) -> N
 
 
 def _oldest_first(files: list[SegmentFile]) -> list[SegmentFile]:
-    """By when they end: a segment ends where the next of its stream begins.
+    """Sort by end: a segment ends where the next of its stream begins.
 
-    What is left then covers one stretch of time, ticks together with their chunks.
+    What remains after pruning covers one stretch of time, ticks together with their chunks.
     """
     ends: dict[SegmentFile, int] = {}
     for file in files:
@@ -148,5 +148,5 @@ def _is_being_written(run: Path) -> bool:
 
 def _remove_run(run: Path) -> None:
     (run / RUN_FILE).unlink()
-    if not any(run.iterdir()):  # what others put there is theirs
+    if not any(run.iterdir()):  # foreign files are left alone
         run.rmdir()

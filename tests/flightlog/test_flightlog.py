@@ -18,7 +18,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from actd.errors import RecordingError
-from actd.flightlog.format import HEADER_BYTES, Segment, file_dtype, mend, read_segment
+from actd.flightlog.format import HEADER_BYTES, Segment, file_dtype, read_segment, repair
 from actd.flightlog.reader import Gap, default_flights, read_flight, segment_files
 from actd.flightlog.writer import FlightLogWriter
 
@@ -100,7 +100,7 @@ def test_any_crash_leaves_a_true_prefix(
     numbers = read_segment(path, RECORD)["number"].tolist()
     assert numbers == list(range(1, len(numbers) + 1))
     assert unharmed <= len(numbers) <= count
-    last = mend(path, RECORD)
+    last = repair(path, RECORD)
     assert last == len(numbers)
     assert path.exists() == bool(last)
     if last:
