@@ -16,7 +16,7 @@ import onnx
 from numpy.typing import ArrayLike, NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from actd.engine.manifest import Built, Manifest, Source, record_file, write_manifest
+from actd.engine.manifest import BuildInfo, Manifest, SourceCheckpoint, record_file, write_manifest
 from actd.engine.ort import OUTPUT
 from actd.engine.recipe import load_recipe
 from actd.policy.spec import IMAGE_PREFIX, Architecture, Feature, PolicySpec
@@ -66,8 +66,8 @@ def write_engine(folder: Path, spec: PolicySpec, nodes: Sequence[onnx.NodeProto]
         spec=spec,
         action_std=None,
         recipe=load_recipe("ort-fp32"),
-        source=Source(path="by hand", weights_sha256="0" * 64),
-        built=Built(
+        source=SourceCheckpoint(path="by hand", weights_sha256="0" * 64),
+        built=BuildInfo(
             actd=None,
             torch=None,
             onnx=onnx.__version__,

@@ -37,7 +37,7 @@ class FileRecord(_Model):
     bytes: int = Field(ge=0)
 
 
-class Source(_Model):
+class SourceCheckpoint(_Model):
     """The checkpoint that the engine was built from.
 
     `path` and `overrides`, what was said of it, load it again. `identity` is a SHA-256 of
@@ -50,7 +50,7 @@ class Source(_Model):
     overrides: dict[str, Any] = {}
 
 
-class Built(_Model):
+class BuildInfo(_Model):
     """What the engine was built with, on what, when."""
 
     actd: str | None
@@ -67,7 +67,7 @@ class Built(_Model):
 Form = Literal["static", "dynamic", "weights"]
 
 
-class FloatLayers(_Model):
+class FloatLayer(_Model):
     """A layer left in float, and the error that it alone would cause in 8 bits.
 
     `error_std` is the worst joint's 99th percentile in standard deviations, None where the
@@ -92,7 +92,7 @@ class Calibration(_Model):
     frames: int
     method: str | None
     reduce_range: bool
-    float_layers: tuple[FloatLayers, ...]
+    float_layers: tuple[FloatLayer, ...]
     float_share: float
 
 
@@ -100,12 +100,12 @@ class RecordedParity(_Model):
     """Errors against torch in float32, and whether the recipe allows them.
 
     `ensembled` are the errors of temporally ensembled actions, None where no consecutive
-    frames were given. `judged_with` is the runtime that computed them: another than the
+    frames were given. `validation_runtime` is the runtime that computed them: another than the
     engine's own where that cannot run on the computer that built it.
     """
 
     source: str
-    judged_with: str
+    validation_runtime: str
     statistics: Parity
     ensembled: Parity | None
     tolerance: dict[str, float]
@@ -124,8 +124,8 @@ class Manifest(_Model):
     spec: PolicySpec
     action_std: tuple[float, ...] | None
     recipe: Recipe
-    source: Source
-    built: Built
+    source: SourceCheckpoint
+    built: BuildInfo
     calibration: Calibration | None
     parity: RecordedParity | None
 

@@ -1,1 +1,1 @@
-"""From a checkpoint to an engine folder: needs torch, runs on a workstation."""
+"""Export a checkpoint to an engine folder: needs torch, runs on a workstation."""

@@ -1,8 +1,8 @@
-"""Where the frames come from that an engine is calibrated and judged on.
+"""The frames that an engine is calibrated and validated on.
 
 A source is a LeRobotDataset folder, a folder of images and states, an .npz file of
-observations or a folder of those, or the word `synthetic`. Calibration takes frames from all
-over it; a verdict takes others where there are enough. Raises EngineError that names the source
+observations or a folder of those, or the word `synthetic`. Calibration frames are spread over the
+source; validation frames are others if there are enough. Raises EngineError that names the source
 and what it lacks, RecordingError for a damaged dataset.
 """
 
@@ -26,19 +26,19 @@ SYNTHETIC = "synthetic"
 
 _CALIBRATION_SEED = 1
 _VALIDATION_SEED = 2
-# With fewer frames than this, all of them calibrate and judge.
+# With fewer frames than this, calibration and validation both use all of them.
 _ENOUGH = 10
 
 
 def calibration_frames(source: str | Path, checkpoint: Checkpoint, count: int) -> Frames:
-    """At most `count` frames to measure ranges on, from all over `source`.
+    """At most `count` frames to measure ranges on, spread over `source`.
 
-    Of a dataset, episodes that do not judge; of other recordings, the first four fifths.
+    Of a dataset, from the episodes not used for validation; of others, from the first four fifths.
     """
     if str(source) == SYNTHETIC:
         return _synthetic(checkpoint, count, _CALIBRATION_SEED)
     path, spec = Path(source), checkpoint.spec
-    if episodes.recognised(path):
+    if episodes.is_dataset(path):
         return _finite(episodes.calibration(path, spec, count), spec)
     recording = _recording(path, spec)
     total = len(recording) if len(recording) < _ENOUGH else len(recording) * 4 // 5
@@ -48,28 +48,28 @@ def calibration_frames(source: str | Path, checkpoint: Checkpoint, count: int) -
 def validation_frames(source: str | Path, checkpoint: Checkpoint, count: int) -> Frames:
     """At most `count` frames to compare an engine with torch on.
 
-    Of a dataset, runs of consecutive frames from episodes that do not calibrate, where it has
-    two or more; of other recordings, the last fifth where there are ten frames or more.
+    Of a dataset with two or more episodes, runs of consecutive frames from episodes not used for
+    calibration; of others with ten frames or more, from the last fifth.
     """
     if str(source) == SYNTHETIC:
         return _synthetic(checkpoint, count, _VALIDATION_SEED)
     path, spec = Path(source), checkpoint.spec
-    if episodes.recognised(path):
+    if episodes.is_dataset(path):
         return _finite(episodes.validation(path, spec, count), spec)
     recording = _recording(path, spec)
     first = 0 if len(recording) < _ENOUGH else len(recording) * 4 // 5
-    chosen = [first + i for i in evenly(len(recording) - first, count)]
-    return _finite(Frames(recording.take(chosen), (), str(path)), spec)
+    indexes = [first + i for i in evenly(len(recording) - first, count)]
+    return _finite(Frames(recording.take(indexes), (), str(path)), spec)
 
 
 def _finite(frames: Frames, spec: PolicySpec) -> Frames:
-    """The same frames. Raises EngineError for a number in them that is none."""
+    """Return `frames`. Raises EngineError for a value in them that is not finite."""
     for number, observation in enumerate(frames.observations):
         for feature in spec.vectors:
             if not np.isfinite(observation[feature.key]).all():
                 raise EngineError(
                     f"{frames.source}: {feature.key}: a value that is not finite in frame "
-                    f"{number} of the {len(frames)} taken; mend the recording or leave it out"
+                    f"{number} of the {len(frames)} used; repair the recording or leave it out"
                 )
     return frames
 
@@ -88,7 +88,7 @@ class _Npz:
 
 
 def _recording(path: Path, spec: PolicySpec) -> ImageFolder | _Npz:
-    if image_input.recognised(path, spec):
+    if image_input.is_image_folder(path, spec):
         return ImageFolder(path, spec)
     observations = any(file.name not in image_input.STATES for file in path.glob("*.npz"))
     if not path.exists() or (path.is_dir() and not observations):

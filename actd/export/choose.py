@@ -1,9 +1,8 @@
-"""Engines by what they are good for: `auto`, the fastest one here, and `trt`, the best TensorRT.
+"""Choose an engine by alias: `auto`, the fastest one here, and `trt`, the fastest TensorRT.
 
-Builds every engine that an alias stands for and that this computer can run, times those that
-pass their tolerance side by side, and gives the fastest. A candidate that cannot run, cannot be
-built or is not exact enough is one line that says why; when none is left, an EngineError says
-all of it.
+Builds every engine of the alias that this computer can run, times those that pass their
+tolerance side by side, and returns the fastest. A candidate that cannot run, cannot be built or
+is not exact enough is reported in one line; if none is left, an EngineError has all the reasons.
 """
 
 from __future__ import annotations
@@ -30,24 +29,26 @@ ALIASES: dict[str, Callable[[Recipe], bool]] = {
 """Alias -> which recipes it stands for."""
 
 _ROUNDS = 15
-_INSTEAD = {"trt": "; use ort-int8 or ort-fp32 meanwhile"}
+_ALTERNATIVE = {"trt": "; use ort-int8 or ort-fp32 meanwhile"}
 
 
 def candidates(alias: str, report: Report) -> list[Recipe]:
-    """The recipes that an alias stands for and that this computer has the runtime of.
+    """The recipes of an alias whose runtime this computer has.
 
-    The others are reported. Raises EngineError with what is missing when none is left.
+    The others are reported. Raises EngineError with what is missing if none is left.
     """
-    wanted = [recipe for recipe in map(load_recipe, recipe_names()) if ALIASES[alias](recipe)]
-    lacking = {runtime: missing(runtime) for runtime in sorted({r.runtime for r in wanted})}
-    here = [recipe for recipe in wanted if not lacking[recipe.runtime]]
-    if not here:
-        reasons = dict.fromkeys(problem for problems in lacking.values() for problem in problems)
-        raise EngineError(f"{alias}: {'; '.join(reasons)}{_INSTEAD.get(alias, '')}")
-    for recipe in wanted:
-        if why := lacking[recipe.runtime]:
-            report(f"{alias}: {recipe.name} cannot run here: {why[0]}")
-    return here
+    recipes = [recipe for recipe in map(load_recipe, recipe_names()) if ALIASES[alias](recipe)]
+    problems_of = {runtime: missing(runtime) for runtime in sorted({r.runtime for r in recipes})}
+    available = [recipe for recipe in recipes if not problems_of[recipe.runtime]]
+    if not available:
+        reasons = dict.fromkeys(
+            problem for problems in problems_of.values() for problem in problems
+        )
+        raise EngineError(f"{alias}: {'; '.join(reasons)}{_ALTERNATIVE.get(alias, '')}")
+    for recipe in recipes:
+        if problems := problems_of[recipe.runtime]:
+            report(f"{alias}: {recipe.name} cannot run here: {problems[0]}")
+    return available
 
 
 def choose(alias: str, build: Callable[[Recipe], Result], job: Job) -> Result:
@@ -55,18 +56,18 @@ def choose(alias: str, build: Callable[[Recipe], Result], job: Job) -> Result:
 
     `build` makes one engine or raises EngineError. Raises EngineError when none passes.
     """
-    built: list[Result] = []
-    refused: list[str] = []
+    results: list[Result] = []
+    reasons: list[str] = []
     for recipe in candidates(alias, job.report):
         try:
-            built.append(build(recipe))
+            results.append(build(recipe))
         except EngineError as error:
-            refused.append(str(error))
-            job.report(f"{alias}: without {recipe.name}: {error}")
-    medians = _medians(built, job)
+            reasons.append(str(error))
+            job.report(f"{alias}: skipping {recipe.name}: {error}")
+    medians = _medians(results, job)
     if not medians:
-        raise EngineError(f"{alias}: no engine is fast and exact here: {'; '.join(refused)}")
-    order = sorted(built, key=lambda result: medians[result.engine])
+        raise EngineError(f"{alias}: no engine passes here: {'; '.join(reasons)}")
+    order = sorted(results, key=lambda result: medians[result.engine])
     for line in _table(order, medians):
         job.report(line)
     winner = order[0]
@@ -74,7 +75,7 @@ def choose(alias: str, build: Callable[[Recipe], Result], job: Job) -> Result:
     return winner
 
 
-def _medians(built: Sequence[Result], job: Job) -> dict[str, float]:
+def _medians(results: Sequence[Result], job: Job) -> dict[str, float]:
     """Each engine's median in milliseconds, in interleaved rounds on one observation."""
     observation = job.validation_frames.observations[0]
     with ExitStack() as stack:
@@ -82,11 +83,11 @@ def _medians(built: Sequence[Result], job: Job) -> dict[str, float]:
             stack.enter_context(
                 closing(Candidate(result.engine, str(result.folder)).open(spin=True))
             )
-            for result in built
+            for result in results
         ]
         calls = {engine.name: partial(engine.infer, observation) for engine in engines}
         samples = interleave(calls, rounds=_ROUNDS)
-    return {name: percentiles(taken_ns).p50_ms for name, taken_ns in samples.items()}
+    return {name: percentiles(samples_ns).p50_ms for name, samples_ns in samples.items()}
 
 
 def _table(order: Sequence[Result], medians: dict[str, float]) -> list[str]:

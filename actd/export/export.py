@@ -1,9 +1,9 @@
-"""Builds engines from a checkpoint: export, quantise, compare with torch, record, publish.
+"""Build engines from a checkpoint: export, quantise, compare with torch, publish.
 
 Reads a checkpoint and recorded frames; writes `OUT/<engine>/` with the model, its manifest
-and a few reference observations. An engine is built in a folder beside its place and moved
-there whole once it has passed, so a failed or interrupted build changes nothing.
-Raises EngineError when an engine cannot be built or is less exact than its recipe asks.
+and a few reference observations. An engine is built in a scratch folder and moved into place
+once it has passed, so a failed or interrupted build changes nothing.
+Raises EngineError when an engine cannot be built or is less exact than its recipe demands.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from pathlib import Path
 
 from actd import host
 from actd.engine.manifest import (
-    Built,
+    BuildInfo,
     Manifest,
     RecordedParity,
-    Source,
+    SourceCheckpoint,
     record_file,
     write_manifest,
 )
@@ -30,7 +30,7 @@ from actd.export.choose import ALIASES, choose
 from actd.export.formats import MODELS, make
 from actd.export.job import Job, Report
 from actd.export.parity import ParityReport
-from actd.export.parity_files import forget_refusal, publish_parity, publish_refusal
+from actd.export.parity_files import publish_parity, publish_refusal, remove_refusal
 from actd.export.publish import check_place, publish, scratch_folder
 from actd.export.validate import ParityError, Validation, require, validate
 from actd.policy.checkpoint import load_checkpoint
@@ -66,15 +66,14 @@ def export_checkpoint(
 ) -> list[Result]:
     """Build `engines` from a checkpoint into `out_dir/<engine>/`.
 
-    `engines` are recipes by name or path, or aliases of which the best recipe is built
-    (actd.export.choose).
-    `calibration` is where recorded frames come from (see actd.export.calibration). `report` is
-    given one line per step. `overrides` answer what the checkpoint does not say of itself. Raises
+    `engines` are recipes by name or path, or aliases (actd.export.choose), of which the best engine
+    is kept. `calibration` is the source of recorded frames (actd.export.calibration). `report` gets
+    one line per step. `overrides` supply what the checkpoint does not contain. Raises
     CheckpointError, UsageError or EngineError; engines built before a failing one stay.
     """
     if not engines:
-        raise EngineError(f"no engine asked for; use one of {', '.join(recipe_names())}")
-    chosen = [
+        raise EngineError(f"no engine requested; use one of {', '.join(recipe_names())}")
+    targets = [
         engine if engine in ALIASES else load_recipe(engine) for engine in dict.fromkeys(engines)
     ]
     out = Path(out_dir)
@@ -85,7 +84,7 @@ def export_checkpoint(
             report(f"note: {note}")
         with scratch_folder(out) as scratch:
             job = Job(checkpoint, overrides or Overrides(), calibration, scratch, report)
-            return [_make(engine, job, scratch, out) for engine in chosen]
+            return [_make(engine, job, scratch, out) for engine in targets]
     except ModuleNotFoundError as error:
         raise EngineError(f"export needs {error.name}: pip install 'actd[export]'") from None
     except ImportError as error:
@@ -93,44 +92,44 @@ def export_checkpoint(
 
 
 def _make(engine: str | Recipe, job: Job, scratch: Path, out: Path) -> Result:
-    """Build and publish one engine, or the best of those that an alias stands for."""
+    """Build and publish one engine, or the best engine of an alias."""
     name = engine if isinstance(engine, str) else engine.name
-    apart = scratch / name
-    apart.mkdir()
+    build_folder = scratch / name
+    build_folder.mkdir()
     if isinstance(engine, str):
-        built = choose(engine, lambda recipe: _build(recipe, job, apart), job)
+        result = choose(engine, lambda recipe: _build(recipe, job, build_folder), job)
     else:
         check_place(out / name)  # before minutes of work
-        built = _build_or_tell(engine, job, apart, out)
-    place = out / built.engine
-    publish(built.folder, place)
-    forget_refusal(out, built.engine)
-    return replace(built, folder=place)
+        result = _build_or_report(engine, job, build_folder, out)
+    place = out / result.engine
+    publish(result.folder, place)
+    remove_refusal(out, result.engine)
+    return replace(result, folder=place)
 
 
-def _build_or_tell(recipe: Recipe, job: Job, scratch: Path, out: Path) -> Result:
-    """Build an engine, or leave in `out` why it was refused."""
+def _build_or_report(recipe: Recipe, job: Job, scratch: Path, out: Path) -> Result:
+    """Build an engine, or write the parity report of a refused one to `out`."""
     try:
         return _build(recipe, job, scratch)
-    except ParityError as refusal:
-        manifest = _draft(_held_to(recipe, job), job)
-        parity_report = _told(manifest, job, refusal.validation, str(refusal))
-        why = publish_refusal(parity_report, out)[-1]
-        raise EngineError(f"{refusal}; the errors are in {why}") from None
+    except ParityError as error:
+        manifest = _draft(_effective_recipe(recipe, job), job)
+        parity_report = _parity_report(manifest, job, error.validation, str(error))
+        report_file = publish_refusal(parity_report, out)[-1]
+        raise EngineError(f"{error}; the errors are in {report_file}") from None
 
 
-def _held_to(recipe: Recipe, job: Job) -> Recipe:
+def _effective_recipe(recipe: Recipe, job: Job) -> Recipe:
     return recipe.on_synthetic() if job.synthetic else recipe
 
 
 def _build(recipe: Recipe, job: Job, scratch: Path) -> Result:
-    """Build and judge one engine in `scratch`. Raises ParityError, or another EngineError."""
-    recipe = _held_to(recipe, job)
+    """Build and validate one engine in `scratch`. Raises ParityError or another EngineError."""
+    recipe = _effective_recipe(recipe, job)
     folder = scratch / recipe.name
     folder.mkdir()
     manifest = _draft(recipe, job)
-    every = max(1, len(job.validation_frames) // _REFERENCES)
-    write_reference(folder, job.validation_frames.observations[::every], job.reference[::every])
+    stride = max(1, len(job.validation_frames) // _REFERENCES)
+    write_reference(folder, job.validation_frames.observations[::stride], job.reference[::stride])
     manifest = manifest.model_copy(update={"calibration": make(manifest, job, folder)})
     validation = validate(manifest, folder, job)
     require(validation, recipe, job.validation_frames.source)
@@ -141,7 +140,7 @@ def _build(recipe: Recipe, job: Job, scratch: Path) -> Result:
         }
     )
     write_manifest(folder, manifest)
-    parity_report = _told(manifest, job, validation)
+    parity_report = _parity_report(manifest, job, validation)
     publish_parity(parity_report, folder)
     job.report(
         f"{recipe.name}: {manifest.size_bytes / 1e6:.1f} MB, error against torch at most "
@@ -151,26 +150,28 @@ def _build(recipe: Recipe, job: Job, scratch: Path) -> Result:
     return Result(folder, manifest, validation, parity_report)
 
 
-def _told(manifest: Manifest, job: Job, validation: Validation, refused: str = "") -> ParityReport:
-    """The verdict for people; `refused` is why an engine was not accepted."""
+def _parity_report(
+    manifest: Manifest, job: Job, validation: Validation, rejection: str = ""
+) -> ParityReport:
+    """The parity report of a build; `rejection` is why the engine was refused, if it was."""
     checkpoint = job.checkpoint
     return ParityReport(
         manifest=manifest,
-        found=validation.found,
+        chunks=validation.chunks,
         reference=validation.reference,
         parity=validation.parity,
         ensembled=validation.ensembled,
-        judged_with=validation.judged_with,
+        validation_runtime=validation.validation_runtime,
         frames=job.validation_frames.source,
         joints=joint_names(checkpoint.folder, job.source, checkpoint.spec.action_dim),
-        refused=refused,
+        rejection=rejection,
     )
 
 
 def _recorded_parity(recipe: Recipe, job: Job, validation: Validation) -> RecordedParity:
     return RecordedParity(
         source=job.validation_frames.source,
-        judged_with=validation.judged_with,
+        validation_runtime=validation.validation_runtime,
         statistics=validation.parity,
         ensembled=validation.ensembled,
         tolerance=recipe.tolerance.model_dump(),
@@ -179,7 +180,7 @@ def _recorded_parity(recipe: Recipe, job: Job, validation: Validation) -> Record
 
 
 def _draft(recipe: Recipe, job: Job) -> Manifest:
-    """The manifest before there are files and a verdict."""
+    """The manifest before there are files and a parity record."""
     checkpoint = job.checkpoint
     model, flags = host.cpu()
     return Manifest(
@@ -191,13 +192,13 @@ def _draft(recipe: Recipe, job: Job) -> Manifest:
         spec=checkpoint.spec,
         action_std=checkpoint.action_std(),
         recipe=recipe,
-        source=Source(
+        source=SourceCheckpoint(
             path=str(checkpoint.path),
             weights_sha256=checkpoint.weights_sha256,
             identity=checkpoint.identity(),
             overrides=job.overrides.given(),
         ),
-        built=Built(
+        built=BuildInfo(
             actd=host.version("actd"),
             torch=host.version("torch"),
             onnx=host.version("onnx"),

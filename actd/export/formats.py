@@ -1,7 +1,7 @@
-"""The forms a model file can have: a table from a recipe's `graph` to what writes it.
+"""The formats of a model file: a table from a recipe's `graph` to the function that writes it.
 
-Each maker writes into the folder it is given and tells, for 8-bit forms, how it quantised.
-Raises EngineError when an 8-bit form cannot be within the recipe's tolerance.
+Each function writes into a folder and returns, for 8-bit formats, how it quantised.
+Raises EngineError when an 8-bit format cannot meet the recipe's tolerance.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from actd.export.mixed_precision import write_int8
 from actd.export.torch_export import write_pt2
 
 MODELS: dict[str, str] = {"pt2": "model.pt2"}
-"""Name of the model file where it is not `model.onnx`."""
+"""Graph -> name of the model file, if it is not `model.onnx`."""
 
 Maker = Callable[[Manifest, Job, Path], Calibration | None]
 

@@ -1,4 +1,4 @@
-"""Observations gathered for calibration or for a verdict, and which of them are consecutive."""
+"""Observations for calibration or validation, and which of them are consecutive."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from actd.engine.base import Observation
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """Observations and where they came from.
+    """Observations and their source.
 
     `runs` are half-open index ranges whose observations follow one another at the rate of the
     recording, so that their chunks can be ensembled; random observations have none. `notes` are
-    what the user should know of the source, a line each.
+    remarks about the source for the user, a line each.
     """
 
     observations: Sequence[Observation]
@@ -24,6 +24,11 @@ class Frames:
 
     def __len__(self) -> int:
         return len(self.observations)
+
+
+def frames_text(count: int, source: str) -> str:
+    """A number of frames as text: `6 synthetic frames`, `96 frames from PATH`."""
+    return f"{count} synthetic frames" if source == "synthetic" else f"{count} frames from {source}"
 
 
 def evenly(total: int, count: int) -> list[int]:

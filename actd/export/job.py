@@ -1,6 +1,6 @@
-"""What all engines of one export share: the checkpoint, the frames, torch's answers.
+"""What all engines of one export share: the checkpoint, the frames, torch's chunks.
 
-Computed once, when first needed. Fails only as what it calls does.
+Computed once, when first needed. Raises what the functions it calls raise.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from actd.policy.overrides import Overrides
 Report = Callable[[str], None]
 
 VALIDATION_FRAMES = 96
-# Random images are not consecutive, and a few of them tell as much as many.
+# Random images are not consecutive, and more of them give no more information.
 VALIDATION_FRAMES_SYNTHETIC = 6
 
 
 class Job:
-    """One export. `source` is where recorded frames come from, None without any."""
+    """One export. `source` is the source of recorded frames, None without any."""
 
     def __init__(
         self,
@@ -47,12 +47,12 @@ class Job:
 
     @property
     def synthetic(self) -> bool:
-        """Whether there are no recorded frames to judge on."""
+        """Whether there are no recorded frames."""
         return self.source is None or str(self.source) == SYNTHETIC
 
     @property
     def source_name(self) -> str:
-        """What gives the same frames from anywhere: `synthetic`, or a whole path."""
+        """The source for the manifest: `synthetic`, or an absolute path."""
         return SYNTHETIC if self.synthetic else str(Path(self.source or "").resolve())
 
     @cached_property
@@ -60,12 +60,12 @@ class Job:
         """The policy as ONNX in float32."""
         file = self._scratch / "float" / "model.onnx"
         file.parent.mkdir()
-        self.report(f"export {self.checkpoint.folder} to ONNX")
+        self.report(f"exporting {self.checkpoint.folder} to ONNX")
         write_onnx(self.checkpoint, file)
         return file
 
     def calibration(self, count: int) -> Frames:
-        """At most `count` frames to measure ranges on; synthetic ones where there is no source."""
+        """At most `count` frames to measure ranges on; synthetic ones without a source."""
         if count not in self._calibration:
             frames = calibration_frames(self.source or SYNTHETIC, self.checkpoint, count)
             self._calibration[count] = frames
@@ -73,7 +73,7 @@ class Job:
 
     @cached_property
     def quantizer(self) -> Quantizer:
-        """What writes the policy's 8-bit forms."""
+        """The quantizer of the policy's ONNX model."""
         return Quantizer(self.float_model, self._scratch / "int8")
 
     @cached_property
@@ -88,13 +88,13 @@ class Job:
 
     @cached_property
     def reference(self) -> NDArray[np.float32]:
-        """Torch's chunks (N, chunk, joints) for the verdict's frames."""
+        """Torch's chunks (N, chunk, joints) for the validation frames."""
         return self.torch(self.validation_frames.observations)
 
     def torch(self, observations: Sequence[Observation]) -> NDArray[np.float32]:
         """Torch's chunks (N, chunk, joints) for any observations."""
         from actd.policy.network import Policy
 
-        self.report(f"torch answers {len(observations)} frames")
+        self.report(f"running torch on {len(observations)} frames")
         policy = Policy(self.checkpoint)
         return np.stack([policy.infer(observation) for observation in observations])

@@ -1,9 +1,9 @@
-"""Writes an 8-bit engine's model: as much in 8 bits as its recipe's tolerance allows.
+"""Write an 8-bit engine's model: as much in 8 bits as its recipe's tolerance allows.
 
-Takes the export's job and a folder, leaves the model there and tells how it was quantised. The
-layers that stay float are chosen on a few calibration frames; the verdict's frames only confirm
-the choice. Without calibration data a weaker form is written, and said to be.
-Raises ParityError when nothing with even one layer in 8 bits is exact enough.
+Takes the export's job and a folder, writes the model and returns how it was quantised. The layers
+that stay float are chosen on a few calibration frames and confirmed on the validation frames.
+Without calibration data a weaker form is written and reported as such. Raises ParityError when no
+model with even one layer in 8 bits is exact enough.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ from functools import partial
 from pathlib import Path
 
 from actd.engine.base import Observation
-from actd.engine.manifest import Calibration, FloatLayers, Form, Manifest
+from actd.engine.manifest import Calibration, FloatLayer, Form, Manifest
 from actd.engine.recipe import Quantization, Tolerance
 from actd.engine.reference import tolerance_excess
 from actd.engine.verify import Parity, compare
 from actd.errors import EngineError
-from actd.export.frames import Frames, evenly
+from actd.export.frames import Frames, evenly, frames_text
 from actd.export.int8.quantize import needs_reduce_range
 from actd.export.int8.sensitivity import choose_float_layers
 from actd.export.job import Job
-from actd.export.validate import EVERYWHERE, Validation, chunks, require, validate
+from actd.export.validate import FALLBACK_RUNTIME, Validation, chunks, require, validate
 
 _SEARCH_FRAMES = 8
-# What is chosen on some frames flatters itself on them: with 1.0 the engine of a trained policy was
+# The choice is optimistic on the frames it was made on: with 1.0 the engine of a trained policy was
 # at its limit there, and a fifth beyond it on other episodes.
 _MARGIN = 0.8
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """A form, the layers that it can have in 8 bits, what writes it, and frames to try it on.
+    """A form, the layers that can be 8-bit in it, its writer, and frames to search on.
 
-    `calibration` are the frames its ranges come from, None where it has none.
+    `calibration` are the frames its ranges come from, None without.
     """
 
     form: Form
     layers: Sequence[str]
     write: Callable[[Path, Collection[str]], None]
-    few: Sequence[Observation]
+    search_frames: Sequence[Observation]
     calibration: Frames | None
     reduce_range: bool
 
@@ -53,17 +53,19 @@ def write_int8(manifest: Manifest, job: Job, folder: Path) -> Calibration:
     if settings is None:
         raise EngineError(f"{recipe.name}: quantization: missing, precision int8 needs it: add it")
     plan = (_without_frames if job.source is None else _static)(manifest, settings, job)
-    kept = _search(plan, manifest, settings, job, folder)
+    float_layers = _search(plan, manifest, settings, job, folder)
     calibration = Calibration(
         form=plan.form,
         source=job.source_name if plan.calibration else None,
         frames=len(plan.calibration or ()),
         method=settings.method if plan.calibration else None,
         reduce_range=plan.reduce_range,
-        float_layers=kept,
-        float_share=job.quantizer.float_share(set(plan.layers) - {layer.layer for layer in kept}),
+        float_layers=float_layers,
+        float_share=job.quantizer.float_share(
+            set(plan.layers) - {layer.layer for layer in float_layers}
+        ),
     )
-    job.report(f"{recipe.name}: {_story(calibration, folder / manifest.model)}")
+    job.report(f"{recipe.name}: {_summary(calibration, folder / manifest.model)}")
     return calibration
 
 
@@ -73,26 +75,26 @@ def _static(manifest: Manifest, settings: Quantization, job: Job) -> _Plan:
     frames = job.calibration(settings.synthetic if job.synthetic else settings.frames)
     if job.synthetic:
         job.report(
-            f"{recipe.name}: synthetic frames tell how fast an 8-bit engine is, not how exact: it "
-            f"may be off by {settings.synthetic_max_std:g} std; for a robot give recorded ones"
+            f"{recipe.name}: synthetic frames show the speed of an 8-bit engine, not its accuracy: "
+            f"errors up to {settings.synthetic_max_std:g} std pass; for a robot give real frames"
         )
     job.report(
-        f"{recipe.name}: measure ranges ({settings.method}) on {len(frames)} frames of "
-        f"{frames.source}"
+        f"{recipe.name}: measuring ranges ({settings.method}) on "
+        f"{frames_text(len(frames), frames.source)}"
     )
     quantizer.calibrate(settings.method, frames.observations)
     return _Plan(
         form="static",
         layers=list(quantizer.layers),
         write=partial(quantizer.static, recipe.graph, settings.method),
-        few=[frames.observations[i] for i in evenly(len(frames), _SEARCH_FRAMES)],
+        search_frames=[frames.observations[i] for i in evenly(len(frames), _SEARCH_FRAMES)],
         calibration=frames,
         reduce_range=recipe.graph == "u8s8" and needs_reduce_range(),
     )
 
 
 def _without_frames(manifest: Manifest, settings: Quantization, job: Job) -> _Plan:
-    """Only weights of linear layers are 8-bit; what they are multiplied with is not calibrated."""
+    """Only weights of linear layers are 8-bit; activations are not calibrated."""
     del settings
     quantizer = job.quantizer
     # only ONNX Runtime on the CPU can measure ranges in every inference
@@ -101,7 +103,7 @@ def _without_frames(manifest: Manifest, settings: Quantization, job: Job) -> _Pl
         form="dynamic" if dynamic else "weights",
         layers=[name for name, layer in quantizer.layers.items() if layer.linear],
         write=quantizer.dynamic if dynamic else quantizer.weights,
-        few=job.calibration(_SEARCH_FRAMES).observations,
+        search_frames=job.calibration(_SEARCH_FRAMES).observations,
         calibration=None,
         reduce_range=dynamic and needs_reduce_range(),
     )
@@ -109,50 +111,55 @@ def _without_frames(manifest: Manifest, settings: Quantization, job: Job) -> _Pl
 
 def _search(
     plan: _Plan, manifest: Manifest, settings: Quantization, job: Job, folder: Path
-) -> tuple[FloatLayers, ...]:
+) -> tuple[FloatLayer, ...]:
     """Write the model with the fewest layers in float that pass. Raises ParityError."""
     recipe, file = manifest.recipe, folder / manifest.model
     if manifest.runtime == "trt":  # there an attempt costs minutes, and the 8-bit grid is the same
-        manifest = manifest.model_copy(update={"runtime": EVERYWHERE})
-    expected = job.torch(plan.few)
+        manifest = manifest.model_copy(update={"runtime": FALLBACK_RUNTIME})
+    expected = job.torch(plan.search_frames)
     validations: list[Validation] = []
 
     def measure(layers: Collection[str]) -> Parity:
         plan.write(file, layers)
-        return compare(chunks(manifest, folder, plan.few)[0], expected, manifest.action_std)
+        return compare(
+            chunks(manifest, folder, plan.search_frames)[0], expected, manifest.action_std
+        )
 
-    def confirm(allowed: Tolerance, layers: Collection[str]) -> bool:
+    def confirm(tolerance: Tolerance, layers: Collection[str]) -> bool:
         plan.write(file, layers)
         validations.append(validate(manifest, folder, job))
-        return not tolerance_excess(validations[-1].parity, allowed)
+        return not tolerance_excess(validations[-1].parity, tolerance)
 
     layers = {name: job.quantizer.layers[name].float_cost for name in plan.layers}
-    named = [name for name in layers if name in settings.float_layers]
-    for name in named:
+    fixed_layers = [name for name in layers if name in settings.float_layers]
+    for name in fixed_layers:
         del layers[name]
     strict = Tolerance(**{k: _MARGIN * v for k, v in recipe.tolerance.model_dump().items()})
-    for allowed in [recipe.tolerance] if job.synthetic else [strict, recipe.tolerance]:
-        kept = choose_float_layers(layers, measure, partial(confirm, allowed), allowed)
-        if kept is not None:
+    for tolerance in [recipe.tolerance] if job.synthetic else [strict, recipe.tolerance]:
+        float_layers = choose_float_layers(layers, measure, partial(confirm, tolerance), tolerance)
+        if float_layers is not None:
             break
     else:
         require(validations[-1], recipe, job.validation_frames.source)
-    return (*(kept or ()), *(FloatLayers(layer=name, error_std=None) for name in named))
+    return (
+        *(float_layers or ()),
+        *(FloatLayer(layer=name, error_std=None) for name in fixed_layers),
+    )
 
 
-def _story(calibration: Calibration, file: Path) -> str:
-    """What was done, for people."""
-    measured = [
+def _summary(calibration: Calibration, file: Path) -> str:
+    """The quantisation as a sentence."""
+    sensitive = [
         f"{layer.layer} ({layer.error_std:.2g} std alone)"
         for layer in calibration.float_layers
         if layer.error_std is not None
     ]
     share = f"{calibration.float_share:.1%} of the multiply-adds stay float"
-    because = f", to be exact enough: {', '.join(measured)}" if measured else ""
+    reason = f", to be exact enough: {', '.join(sensitive)}" if sensitive else ""
     if calibration.form == "static":
-        return f"8-bit convolutions and linear layers; {share}{because}"
+        return f"8-bit convolutions and linear layers; {share}{reason}"
     return (
         "no calibration data: only weights of the linear layers are 8-bit, about "
-        f"{file.stat().st_size / 1e6:.0f} MB, {share}{because}; "
+        f"{file.stat().st_size / 1e6:.0f} MB, {share}{reason}; "
         "give --calibration for the fast form"
     )

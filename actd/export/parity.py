@@ -1,7 +1,7 @@
-"""What one build is worth: its errors against torch, and everything a reader must know of it.
+"""The parity report of one build: its errors against torch and their context.
 
-Plain data made from a manifest and two arrays of chunks; gives `parity.json`. Page and table are
-made from the same.
+Plain data from a manifest and two arrays of chunks; the source of `parity.json`, of the page and
+of the table.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ PAGE = "parity.html"
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """The frame and joint of the largest error: both chunks of that joint, (chunk,)."""
+class WorstSample:
+    """The frame, joint and step of the largest error, and both chunks of that joint, (chunk,)."""
 
     frame: int
     joint: int
@@ -36,25 +36,25 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class ParityReport:
-    """An engine's chunks beside torch's, (N, chunk, joints), and what came of comparing them.
+    """An engine's chunks and torch's `reference`, (N, chunk, joints), and their differences.
 
-    `frames` says where the N observations came from; `refused` why the engine was not accepted,
-    empty when it was.
+    `frames` is the source of the N observations; `rejection` is why the engine was refused, empty
+    if it was not.
     """
 
     manifest: Manifest
-    found: NDArray[np.float32]
+    chunks: NDArray[np.float32]
     reference: NDArray[np.float32]
     parity: Parity
     ensembled: Parity | None
-    judged_with: str
+    validation_runtime: str
     frames: str
     joints: tuple[str, ...]
-    refused: str = ""
+    rejection: str = ""
 
     @property
     def std(self) -> Vector:
-        """Each joint's standard deviation (joints,); 1 where it is not known or 0."""
+        """Each joint's standard deviation (joints,); 1 where it is unknown or 0."""
         std = self.manifest.action_std
         known = np.ones(len(self.joints)) if std is None else np.asarray(std, dtype=np.float64)
         return np.where(known > 0, known, 1.0)
@@ -62,7 +62,7 @@ class ParityReport:
     @property
     def error(self) -> Vector:
         """Absolute error of every value, (N, chunk, joints), physical units."""
-        error = np.abs(self.found.astype(np.float64) - self.reference)
+        error = np.abs(self.chunks.astype(np.float64) - self.reference)
         return np.where(np.isfinite(error), error, np.inf)
 
     def by_step(self) -> tuple[Vector, Vector]:
@@ -75,30 +75,30 @@ class ParityReport:
         each = self.parity.per_joint
         return sorted(range(len(each)), key=lambda joint: each[joint].max_std, reverse=True)
 
-    def sample(self) -> Sample:
+    def sample(self) -> WorstSample:
         """Where the error is largest in standard deviations."""
         worst = int(np.argmax(self.error / self.std))
         frame, step, joint = (int(i) for i in np.unravel_index(worst, self.error.shape))
-        return Sample(
+        return WorstSample(
             frame,
             joint,
             step,
-            self.found[frame, :, joint].astype(np.float64),
+            self.chunks[frame, :, joint].astype(np.float64),
             self.reference[frame, :, joint].astype(np.float64),
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """What `parity.json` holds."""
+        """The content of `parity.json`."""
         manifest, (mean, largest), sample = self.manifest, self.by_step(), self.sample()
         return {
             "engine": manifest.engine,
             "runtime": manifest.runtime,
             "precision": manifest.precision,
-            "passed": not self.refused,
-            "refused": self.refused or None,
+            "passed": not self.rejection,
+            "refused": self.rejection or None,
             "tolerance": manifest.recipe.tolerance.model_dump(),
-            "judged_with": self.judged_with,
-            "frames": {"source": self.frames, "count": len(self.found)},
+            "validation_runtime": self.validation_runtime,
+            "frames": {"source": self.frames, "count": len(self.chunks)},
             "joint_std": dict(zip(self.joints, manifest.action_std or (), strict=False)) or None,
             "error": self._figures(self.parity),
             "error_ensembled": None if self.ensembled is None else self._figures(self.ensembled),
@@ -116,7 +116,7 @@ class ParityReport:
         }
 
     def save(self, file: Path) -> None:
-        """Write the JSON file. Raises UsageError where another file is in the way."""
+        """Write the JSON file. Raises UsageError if another file is in the way."""
         save_json(self.to_dict(), file, KIND)
 
     def _figures(self, parity: Parity) -> dict[str, Any]:

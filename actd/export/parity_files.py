@@ -1,8 +1,8 @@
-"""Puts a verdict where its reader looks: inside the engine, or beside the place of a refused one.
+"""Write parity reports: into the engine folder, or beside it for a refused build.
 
-An engine that was built before stays as it is when a new build is refused: the refusal is
-`OUT/<engine>.refused.json` and `.html`. A later build that passes takes these two away, and
-nothing that is not actd's own is ever replaced. Without `actd[report]` there is no page.
+An earlier engine stays as it is when a new build is refused: the report is then
+`OUT/<engine>.refused.json` and `.html`. A later build that passes removes these two, and
+only files by actd are ever replaced. Without `actd[report]` there is no page.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ _OPTIONAL = ("jinja2", "markupsafe", "matplotlib")
 
 
 def publish_parity(parity_report: ParityReport, folder: Path) -> list[Path]:
-    """Write parity.json and, where it can be drawn, parity.html into an engine folder."""
+    """Write parity.json and, with `actd[report]`, parity.html into an engine folder."""
     return _write(parity_report, folder / PARITY_JSON, folder / PAGE)
 
 
 def publish_refusal(parity_report: ParityReport, out: Path) -> list[Path]:
-    """Write why an engine was refused beside its place in `out`."""
+    """Write the report of a refused engine into `out`, beside the engine's folder."""
     return _write(parity_report, *_refusal(out, parity_report.manifest.engine))
 
 
-def forget_refusal(out: Path, engine: str) -> None:
-    """Take an older refusal of the same engine away: it has passed since."""
-    data, drawn = _refusal(out, engine)
+def remove_refusal(out: Path, engine: str) -> None:
+    """Remove the report of an earlier refusal of the same engine, which has passed now."""
+    data, page = _refusal(out, engine)
     if json_file(KIND).is_at(data):
         data.unlink()
         # written together with it, and never over a file of anyone else
-        drawn.unlink(missing_ok=True)
+        page.unlink(missing_ok=True)
 
 
 def _refusal(out: Path, engine: str) -> tuple[Path, Path]:
     return out / f"{engine}.refused.json", out / f"{engine}.refused.html"
 
 
-def _write(parity_report: ParityReport, data: Path, drawn: Path) -> list[Path]:
+def _write(parity_report: ParityReport, data: Path, page: Path) -> list[Path]:
     parity_report.save(data)
     try:
         from actd.export.parity_page import engine_page
@@ -47,5 +47,5 @@ def _write(parity_report: ParityReport, data: Path, drawn: Path) -> list[Path]:
         if error.name not in _OPTIONAL:
             raise
         return [data]
-    PAGE_FILE.write(engine_page(parity_report), drawn)
-    return [data, drawn]
+    PAGE_FILE.write(engine_page(parity_report), page)
+    return [data, page]

@@ -1,7 +1,4 @@
-"""The page about one build: whether to trust the engine, and what the answer rests on.
-
-Takes an EngineVerdict, gives HTML text. Needs jinja2 and matplotlib (`actd[report]`).
-"""
+"""The parity report of one build as an HTML page. Needs jinja2 and matplotlib (`actd[report]`)."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from actd.engine.verify import Parity
+from actd.export.frames import frames_text
 from actd.export.parity import ParityReport
 from actd.report import charts
 from actd.report.page import Figure, PageSection, Table, page
@@ -21,16 +19,16 @@ JOINT_HEADER = ("joint", "mean", "p99", "max", "mean / std", "p99 / std", "max /
 def engine_page(parity_report: ParityReport) -> str:
     """The whole page as HTML text."""
     manifest = parity_report.manifest
-    allowed = manifest.recipe.tolerance
-    result = "refused" if parity_report.refused else "within its tolerance"
+    tolerance = manifest.recipe.tolerance
+    result = "refused" if parity_report.rejection else "within its tolerance"
     worst = parity_report.joints[parity_report.parity.worst_joint]
     lead = (
         f"{manifest.engine} ({manifest.runtime}, {manifest.precision}) is {result}: against torch "
         f"in float32 the worst joint is {worst}, off by at most "
         f"{parity_report.parity.max:.3g} ({parity_report.parity.max_std:.3g} of its standard "
         "deviation, "
-        f"allowed {allowed.max_std:g}); 99 % of its values are within "
-        f"{parity_report.parity.p99_std:.3g} (allowed {allowed.p99_std:g})."
+        f"allowed {tolerance.max_std:g}); 99 % of its values are within "
+        f"{parity_report.parity.p99_std:.3g} (allowed {tolerance.p99_std:g})."
     )
     sections = [_errors(parity_report), _chunk(parity_report), _sample(parity_report)]
     if parity_report.ensembled is not None:
@@ -59,8 +57,8 @@ def spread_of(parity: Parity, std: Sequence[float], order: Sequence[int]) -> cha
 
 
 def _limits(parity_report: ParityReport) -> dict[str, float]:
-    allowed = parity_report.manifest.recipe.tolerance
-    return {"p99 allowed": allowed.p99_std, "max allowed": allowed.max_std}
+    tolerance = parity_report.manifest.recipe.tolerance
+    return {"p99 allowed": tolerance.p99_std, "max allowed": tolerance.max_std}
 
 
 def _errors(parity_report: ParityReport) -> PageSection:
@@ -71,17 +69,15 @@ def _errors(parity_report: ParityReport) -> PageSection:
         "error against torch, in the joint's standard deviations",
         _limits(parity_report),
     )
-    known = (
-        "" if parity_report.manifest.action_std else " The checkpoint gives no std: 1 stands in."
-    )
+    caveat = "" if parity_report.manifest.action_std else " The checkpoint has no std: 1 is used."
     return PageSection(
         "Error per joint",
         [
             Figure(chart, "Every value of every chunk, worst joint first."),
             Table(list(joint_rows(parity_report, parity_report.parity)), JOINT_HEADER),
         ],
-        f"{len(parity_report.found)} frames of {parity_report.frames}, judged with "
-        f"{parity_report.judged_with}. Physical units are those the policy was trained in.{known}",
+        f"{frames_text(len(parity_report.chunks), parity_report.frames)}, run with the runtime "
+        f"{parity_report.validation_runtime}. Physical units are those of the training.{caveat}",
     )
 
 
@@ -89,8 +85,8 @@ def _ensembled(parity_report: ParityReport, parity: Parity) -> PageSection:
     return PageSection(
         "After temporal ensembling",
         [Table(list(joint_rows(parity_report, parity)), JOINT_HEADER)],
-        f"What the arm would be told at {parity.observations} ticks of recorded motion, engine "
-        "against torch: the mean of overlapping chunks takes part of the error away.",
+        f"Actions commanded at {parity.observations} ticks of recorded motion, engine against "
+        "torch: averaging overlapping chunks removes part of the error.",
     )
 
 
@@ -119,7 +115,7 @@ def _sample(parity_report: ParityReport) -> PageSection:
         wide=False,
         from_zero=False,
     )
-    apart = charts.curves(
+    difference = charts.curves(
         {"difference": sample.engine - sample.torch},
         "step",
         "",
@@ -132,13 +128,13 @@ def _sample(parity_report: ParityReport) -> PageSection:
         "The worst sample",
         [
             Figure(both, where, wide=False),
-            Figure(apart, "The same two, one minus the other.", wide=False),
+            Figure(difference, "Their difference.", wide=False),
         ],
     )
 
 
 def _calibration(calibration: Mapping[str, Any]) -> PageSection:
-    """Whatever the build noted of its 8-bit form; lists of records become tables of their own."""
+    """The manifest's calibration; lists of records become tables of their own."""
     records = {key: value for key, value in calibration.items() if _is_records(value)}
     rest = {key: value for key, value in calibration.items() if key not in records}
     parts = [
@@ -160,11 +156,11 @@ def _origin(parity_report: ParityReport) -> PageSection:
     ]
     if manifest.files:
         rows.append(["model", f"{manifest.model}, {manifest.size_bytes / 1e6:.1f} MB"])
-    return PageSection("Where it came from", [Table(rows, numeric=False)])
+    return PageSection("Provenance", [Table(rows, numeric=False)])
 
 
 def _is_records(value: Any) -> bool:
-    """A list of maps that share their keys."""
+    """Whether `value` is a list of maps that share their keys."""
     if not isinstance(value, (list, tuple)) or not value:
         return False
     return all(isinstance(v, Mapping) and v.keys() == value[0].keys() for v in value)

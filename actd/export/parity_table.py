@@ -1,4 +1,4 @@
-"""Several builds as tables for the terminal, worst joints first."""
+"""Parity reports as tables for the terminal, worst joints first."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.table import Table
 
+from actd.export.frames import frames_text
 from actd.export.parity import ParityReport
 
 _JOINTS = 3
 _HEADINGS = ("mean", "p99", "max", "p99/std", "max/std", "ensembled")
 
 
-def render(validations: Sequence[ParityReport]) -> Group:
+def render(reports: Sequence[ParityReport]) -> Group:
     """The worst joints of every engine: errors against torch in units of the joint and in std.
 
     `ensembled` is the largest one in std after temporal ensembling.
     """
-    first = validations[0]
-    title = f"error against torch on {len(first.found)} frames of {first.frames}"
-    return Group(title, *(_table(parity_report) for parity_report in validations))
+    first = reports[0]
+    title = f"error against torch on {frames_text(len(first.chunks), first.frames)}"
+    return Group(title, *(_table(parity_report) for parity_report in reports))
 
 
 def _table(parity_report: ParityReport) -> Table:
-    allowed = parity_report.manifest.recipe.tolerance
+    tolerance = parity_report.manifest.recipe.tolerance
     title = (
         f"{parity_report.manifest.engine}: worst of {len(parity_report.joints)} joints, allowed in "
-        f"std: p99 {allowed.p99_std:g}, max {allowed.max_std:g}"
+        f"std: p99 {tolerance.p99_std:g}, max {tolerance.max_std:g}"
     )
     table = Table(
         title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True

@@ -1,8 +1,8 @@
-"""Builds in a folder beside the goal and moves the result there whole.
+"""Build in a scratch folder and move the finished engine into place.
 
-Owns the promise that a failed or interrupted build changes nothing: the engine in
-place is replaced only by a finished one. Raises EngineError when a folder cannot be
-written or something that is not an engine stands in the way.
+Guarantees that a failed or interrupted build changes nothing: an existing engine is replaced
+only by a finished one. Raises EngineError when a folder cannot be written or something that
+is not an engine is in the way.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ from actd.errors import EngineError
 _PREFIX = ".build-"
 
 
-def publish(built: Path, place: Path) -> None:
-    """Put a finished engine in its place, keeping the old one until the new one is there."""
+def publish(folder: Path, place: Path) -> None:
+    """Move a finished engine into place, keeping the old one until the new one is there."""
     check_place(place)
-    old = built.with_name(f"{built.name}.old")
+    backup = folder.with_name(f"{folder.name}.old")
     try:
         if place.exists():
-            place.rename(old)
-        built.rename(place)
+            place.rename(backup)
+        folder.rename(place)
     except BaseException:
-        if old.exists() and not place.exists():
-            old.rename(place)
+        if backup.exists() and not place.exists():
+            backup.rename(place)
         raise
 
 
 def check_place(place: Path) -> None:
-    """Raise EngineError when something that is not an engine is where one is to go."""
+    """Raise EngineError if `place` exists and is not an engine."""
     if place.exists() and not (place / MANIFEST).is_file():
         raise EngineError(f"{place}: in the way and not an engine; move it or choose another --out")
 
 
 @contextlib.contextmanager
 def scratch_folder(out: Path) -> Iterator[Path]:
-    """A folder on the same disk as `out`, gone afterwards; so is `out` if nothing came of it."""
+    """A temporary folder on the same disk as `out`; a new `out` that stays empty is removed too."""
     existed = out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def scratch_folder(out: Path) -> Iterator[Path]:
         yield folder
     except OSError as error:
         raise EngineError(
-            f"{out}: not exported ({error}); mend that or choose another --out"
+            f"{out}: not exported ({error}); fix that or choose another --out"
         ) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -66,11 +66,11 @@ def scratch_folder(out: Path) -> Iterator[Path]:
 
 
 def _own_folder(out: Path) -> tuple[Path, int]:
-    """A new folder in `out`, and the lock on it that its process holds as long as it lives."""
+    """A new folder in `out`, and the lock that this process holds on it while it lives."""
     with _locked(out, fcntl.LOCK_EX):
-        for left in out.glob(f"{_PREFIX}*"):  # by exports that were killed
-            with contextlib.suppress(OSError), _locked(left, fcntl.LOCK_EX | fcntl.LOCK_NB):
-                shutil.rmtree(left, ignore_errors=True)
+        for stale in out.glob(f"{_PREFIX}*"):  # left by killed exports
+            with contextlib.suppress(OSError), _locked(stale, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                shutil.rmtree(stale, ignore_errors=True)
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=out))
         lock = os.open(folder, os.O_RDONLY)
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -78,10 +78,10 @@ def _own_folder(out: Path) -> tuple[Path, int]:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path, how: int) -> Iterator[None]:
+def _locked(folder: Path, operation: int) -> Iterator[None]:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, how)
+        fcntl.flock(descriptor, operation)
         yield
     finally:
         os.close(descriptor)

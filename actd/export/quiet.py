@@ -1,7 +1,7 @@
-"""Holds back what export and quantisation tools print, log and warn about.
+"""Silence what export and quantisation tools print, log and warn about.
 
-Their advice is for their own developers; what the user must know comes as an
-exception or in the manifest. Not thread-safe: it redirects the process's streams.
+Their advice is for developers; what the user must know is raised as an exception or
+written to the manifest. Not thread-safe: it redirects the process's streams.
 """
 
 from __future__ import annotations

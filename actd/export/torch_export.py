@@ -1,6 +1,6 @@
-"""Writes a policy as torch's own exported program: a graph in JSON and raw tensors.
+"""Write a policy as a torch.export program: a graph in JSON and raw tensors.
 
-Takes a checkpoint, writes the file it is told. Fails only by torch's exporter's own errors.
+Raises only what torch's exporter raises.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from actd.policy.checkpoint import Checkpoint
 
 
 def write_pt2(checkpoint: Checkpoint, file: Path) -> None:
-    """Write the policy as a torch.export archive that takes the inputs in the spec's order."""
+    """Write the policy to `file` as a torch.export archive with inputs in the spec's order."""
     import torch
 
     from actd.policy.network import Policy

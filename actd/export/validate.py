@@ -1,4 +1,4 @@
-"""Compares a model file with torch, through the runtime that will run it where that can be had.
+"""Compare a model file with torch, through the engine's own runtime if this computer has it.
 
 Raises ParityError, an EngineError, when the engine is further from torch than its recipe allows.
 """
@@ -24,23 +24,23 @@ from actd.engine.verify import Parity, compare
 from actd.errors import EngineError
 from actd.export.job import Job
 
-EVERYWHERE = "ort"
-"""The runtime that every computer has, and that judges for those it has not."""
+FALLBACK_RUNTIME = "ort"
+"""The runtime that every computer has, used to validate for those that it lacks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """An engine's chunks beside torch's, (N, chunk, joints), and how far they are apart."""
+    """An engine's chunks and torch's `reference`, (N, chunk, joints), and their differences."""
 
-    found: NDArray[np.float32]
+    chunks: NDArray[np.float32]
     reference: NDArray[np.float32]
     parity: Parity
     ensembled: Parity | None
-    judged_with: str
+    validation_runtime: str
 
 
 class ParityError(EngineError):
-    """An engine further from torch than its recipe allows, with what was found."""
+    """An engine is further from torch than its recipe allows; has the validation."""
 
     def __init__(self, message: str, validation: Validation) -> None:
         super().__init__(message)
@@ -48,17 +48,17 @@ class ParityError(EngineError):
 
 
 def validate(manifest: Manifest, folder: Path, job: Job) -> Validation:
-    """Run the model in `folder` on the verdict's frames. Raises EngineError."""
-    found, runtime = chunks(manifest, folder, job.validation_frames.observations)
-    parity = compare(found, job.reference, manifest.action_std)
-    return Validation(found, job.reference, parity, _ensembled(found, manifest, job), runtime)
+    """Run the model in `folder` on the validation frames. Raises EngineError."""
+    actual, runtime = chunks(manifest, folder, job.validation_frames.observations)
+    parity = compare(actual, job.reference, manifest.action_std)
+    return Validation(actual, job.reference, parity, _ensembled(actual, manifest, job), runtime)
 
 
 def chunks(
     manifest: Manifest, folder: Path, observations: Sequence[Observation]
 ) -> tuple[NDArray[np.float32], str]:
     """Chunks (N, chunk, joints) of the model in `folder`, and the runtime that computed them."""
-    runtime = manifest.runtime if not missing(manifest.runtime) else EVERYWHERE
+    runtime = manifest.runtime if not missing(manifest.runtime) else FALLBACK_RUNTIME
     stand_in = manifest.model_copy(update={"runtime": runtime})
     with closing(open_engine(folder, stand_in)) as engine:
         return np.stack([engine.infer(observation) for observation in observations]), runtime
@@ -74,7 +74,7 @@ def require(validation: Validation, recipe: Recipe, source: str) -> None:
         )
 
 
-def _ensembled(found: NDArray[np.float32], manifest: Manifest, job: Job) -> Parity | None:
+def _ensembled(actual: NDArray[np.float32], manifest: Manifest, job: Job) -> Parity | None:
     """Errors after temporal ensembling, over every run of consecutive frames."""
     if not job.validation_frames.runs:
         return None
@@ -85,4 +85,4 @@ def _ensembled(found: NDArray[np.float32], manifest: Manifest, job: Job) -> Pari
         runs = [ensemble(chunks[start:stop], coeff) for start, stop in job.validation_frames.runs]
         return np.concatenate(runs)[:, None, :].astype(np.float32)
 
-    return compare(actions(found), actions(job.reference), manifest.action_std)
+    return compare(actions(actual), actions(job.reference), manifest.action_std)

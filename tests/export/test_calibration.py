@@ -73,7 +73,7 @@ def test_dataset_frames_are_spread_and_those_that_judge_are_others(
     assert (len(taken), len(judging)) == (3, 3)
     assert not taken & judging
     assert "3 episodes" in calibration.source
-    assert "which do not calibrate" in parity_report.source
+    assert "not used for calibration" in parity_report.source
     assert calibration.runs == ()
     # the image is the row's own
     for observation in parity_report.observations:
@@ -118,7 +118,7 @@ def test_a_single_episode_does_both_and_says_so(policy: Checkpoint, tmp_path: Pa
     parity_report = validation_frames(folder, policy, 16)
     assert len(calibration_frames(folder, policy, 200)) == 30
     assert parity_report.runs == ((0, 16),)
-    assert "which also calibrate" in parity_report.source
+    assert "also used for calibration" in parity_report.source
 
 
 def test_another_rate_is_noted(policy: Checkpoint, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from actd.errors import EngineError, UsageError
 from actd.export import export
 from actd.export.export import export_checkpoint
 from actd.export.parity import ParityReport
-from actd.export.parity_files import forget_refusal, publish_parity, publish_refusal
+from actd.export.parity_files import publish_parity, publish_refusal, remove_refusal
 from actd.export.parity_page import engine_page
 from actd.export.parity_table import render
 from actd.report.joints import joint_names
@@ -45,7 +45,7 @@ def parity_report(manifest: Manifest) -> ParityReport:
     found[0, 3, 1] -= 3.0
     parity = compare(found, reference, STD)
     return ParityReport(
-        manifest, found, reference, parity, None, "ort", "somewhere", JOINTS, refused=""
+        manifest, found, reference, parity, None, "ort", "somewhere", JOINTS, rejection=""
     )
 
 
@@ -150,7 +150,7 @@ def test_notes_of_the_user_stay(parity_report: ParityReport, tmp_path: Path) -> 
         UsageError, match=r"refused\.json: exists and was not written by actd export"
     ):
         publish_refusal(parity_report, tmp_path)
-    forget_refusal(tmp_path, "ort-fp32")
+    remove_refusal(tmp_path, "ort-fp32")
     assert notes.read_text() == "mine"
 
 

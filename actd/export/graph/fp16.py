@@ -1,10 +1,10 @@
-"""Turns a float32 ONNX file into a float16 one, for GPUs.
+"""Convert a float32 ONNX file to float16, for GPUs.
 
-What multiplies is float16. Inputs and outputs stay as they are, and so does the arithmetic between
-them and the network, its head included: a raw joint value far from zero has not digits enough in
-float16. So do the transformer's sums and norms, which are few and carry a rounding error to the
-end: with them the error is half as large. Types are written out in full, as a strongly typed
-TensorRT network wants them. Raises EngineError when a weight is too large.
+Multiplications are float16. Inputs and outputs stay float32, as does the arithmetic between them
+and the network, including its head: float16 has too few digits for a raw joint value far from zero.
+So do the transformer's sums and norms, which are few and carry a rounding error to the end: this
+halves the error. All types are explicit, as a strongly typed TensorRT network requires. Raises
+EngineError when a weight is too large.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from actd.errors import EngineError
 
-# Where the network begins and ends: outside of these, values are in physical units.
+# The first and last operators of the network: outside of these, values are in physical units.
 _NETWORK = frozenset({"Gemm", "MatMul", "Conv", "Concat"})
 
 
@@ -32,7 +32,7 @@ def to_fp16(model: Path, out: Path) -> None:
 
 
 class _Graph:
-    """A graph whose float tensors become float16, but for those that need more digits."""
+    """A graph whose float tensors become float16, except those that need more digits."""
 
     def __init__(self, graph: Any, source: Path) -> None:
         from onnx import TensorProto
@@ -48,7 +48,7 @@ class _Graph:
         }
         self.exact = (_physical(graph) | _sums(graph)) & self.floats
         self.nodes: list[Any] = []
-        self.made: set[str] = set()
+        self.added: set[str] = set()
 
     def convert(self) -> None:
         """Change the graph in place."""
@@ -60,31 +60,31 @@ class _Graph:
             self.nodes.append(node)
         del self.graph.node[:]
         self.graph.node.extend(self.nodes)
-        read = {name for node in self.nodes for name in node.input}
-        tensors = [tensor for tensor in self.graph.initializer if tensor.name in read]
+        read_names = {name for node in self.nodes for name in node.input}
+        tensors = [tensor for tensor in self.graph.initializer if tensor.name in read_names]
         del self.graph.initializer[:]
         self.graph.initializer.extend(tensors)
 
     def _read(self, name: str, exact: bool) -> str:
-        """The tensor that has the values of `name` in the type that is wanted."""
+        """The tensor with the values of `name` in float32 if `exact`, else in float16."""
         from onnx import helper
 
         if name in self.constants:
-            return name if exact else self._halved(name)
+            return name if exact else self._to_half(name)
         if name not in self.floats or exact == (name in self.exact):
             return name
         cast, to = (f"{name}_float32", self.float32) if exact else (f"{name}_half", self.float16)
-        if cast not in self.made:
-            self.made.add(cast)
+        if cast not in self.added:
+            self.added.add(cast)
             self.nodes.append(helper.make_node("Cast", [name], [cast], name=cast, to=to))
         return cast
 
-    def _halved(self, name: str) -> str:
+    def _to_half(self, name: str) -> str:
         from onnx import numpy_helper
 
         half = f"{name}_half"
-        if half not in self.made:
-            self.made.add(half)
+        if half not in self.added:
+            self.added.add(half)
             values = numpy_helper.to_array(self.constants[name])
             largest = float(np.abs(values).max(initial=0.0))
             if largest > float(np.finfo(np.float16).max):
@@ -101,28 +101,28 @@ def _physical(graph: Any) -> set[str]:
     from onnx import TensorProto
 
     outputs = {o.name for o in graph.output}
-    # images are bytes, and become float16 at once
-    after = {i.name for i in graph.input if i.type.tensor_type.elem_type == TensorProto.FLOAT}
-    before, found = set(outputs), set(outputs)
+    # images are bytes, and are cast to float16 directly
+    from_inputs = {i.name for i in graph.input if i.type.tensor_type.elem_type == TensorProto.FLOAT}
+    head_inputs, from_head = set(outputs), set(outputs)
     for node in graph.node:
-        if node.op_type not in _NETWORK and after & set(node.input):
-            after.update(node.output)
+        if node.op_type not in _NETWORK and from_inputs & set(node.input):
+            from_inputs.update(node.output)
     for node in reversed(graph.node):
-        if before & set(node.output):
-            # the head too: what it gives should not be rounded once more
-            found.update(node.output)
-            before.update(() if node.op_type in _NETWORK else node.input)
-    return after | found
+        if head_inputs & set(node.output):
+            # the head too: its output must not be rounded again
+            from_head.update(node.output)
+            head_inputs.update(() if node.op_type in _NETWORK else node.input)
+    return from_inputs | from_head
 
 
 def _sums(graph: Any) -> set[str]:
-    """What the transformer's norms give, and the sums of layer and skip that they take."""
-    found: set[str] = set()
-    read: set[str] = set()
+    """Outputs of the transformer's norms, and the residual sums that are their inputs."""
+    sums: set[str] = set()
+    norm_inputs: set[str] = set()
     for node in reversed(graph.node):
         if node.op_type == "LayerNormalization" or (
-            node.op_type == "Add" and read & set(node.output)
+            node.op_type == "Add" and norm_inputs & set(node.output)
         ):
-            found.update(node.output)
-            read.update(node.input)
-    return found
+            sums.update(node.output)
+            norm_inputs.update(node.input)
+    return sums

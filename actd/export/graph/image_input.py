@@ -1,10 +1,10 @@
 """Frames of a folder of images and states.
 
-One sub-folder per camera, called as the policy calls the camera (`observation.images.top`, or
-`top` for short), its image files in order of their names; beside them `states.npy`,
-`states.csv` or `states.npz` with one row per image. A `.npz` holds an array per feature name;
-the other two hold the policy's only vector. Numbers in file names count as numbers. Images are
-decoded when asked for. Raises EngineError that names the file, what was found and what is needed.
+One sub-folder per camera, named as in the policy (`observation.images.top`, or `top` for short),
+with its image files in order of their names; beside them `states.npy`, `states.csv` or
+`states.npz` with one row per image. A `.npz` has an array per feature name; the other two have the
+policy's only vector. Numbers in file names are compared as numbers. Images are decoded on demand.
+Raises EngineError that names the file, what was found and what is needed.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".tif", "
 STATES = ("states.npz", "states.npy", "states.csv")
 
 
-def recognised(path: Path, spec: PolicySpec) -> bool:
-    """Whether a folder of images and states for this policy lies here."""
+def is_image_folder(path: Path, spec: PolicySpec) -> bool:
+    """Whether `path` is a folder of images and states for this policy."""
     return any(_folder(path, camera) for camera in spec.cameras)
 
 
@@ -39,15 +39,15 @@ class ImageFolder:
         counts = {camera.camera: len(files) for camera, files in self._images.items()}
         counts |= {key: len(rows) for key, rows in self._states.items()}
         if len(set(counts.values())) > 1:
-            found = ", ".join(f"{name} {count}" for name, count in counts.items())
-            raise EngineError(f"{path}: found {found}; give one row per image of every camera")
+            summary = ", ".join(f"{name} {count}" for name, count in counts.items())
+            raise EngineError(f"{path}: found {summary}; give one row per image of every camera")
         self._length = next(iter(counts.values()))
 
     def __len__(self) -> int:
         return self._length
 
     def take(self, indexes: Sequence[int]) -> list[Observation]:
-        """These frames."""
+        """The observations of these frames."""
         return [
             {camera.key: _read(files[i], camera) for camera, files in self._images.items()}
             | {key: rows[i] for key, rows in self._states.items()}
@@ -64,9 +64,9 @@ def _files(path: Path, camera: Feature) -> list[Path]:
     """A camera's image files in order."""
     folder = _folder(path, camera)
     if folder is None:
-        held = ", ".join(sorted(f.name for f in path.iterdir() if f.is_dir()))
+        folders = ", ".join(sorted(f.name for f in path.iterdir() if f.is_dir()))
         raise EngineError(
-            f"{path}: {camera.camera}: no such folder, has {held or 'none'}; "
+            f"{path}: {camera.camera}: no such folder, has {folders or 'none'}; "
             "give one folder of images per camera of the policy"
         )
     files = [file for file in folder.iterdir() if file.suffix.lower() in _IMAGES]
@@ -118,10 +118,10 @@ def _states(path: Path, spec: PolicySpec) -> dict[str, NDArray[np.float32]]:
         reason = " ".join(str(error).split())[:100]
         raise EngineError(f"{file}: not readable as numbers ({reason}); save it again") from None
     for feature in spec.vectors:
-        found = rows[feature.key].shape
-        if len(found) != 2 or found[1:] != feature.shape:
+        shape = rows[feature.key].shape
+        if len(shape) != 2 or shape[1:] != feature.shape:
             raise EngineError(
-                f"{file}: {feature.key}: found {found}; need (frames, {feature.shape[0]})"
+                f"{file}: {feature.key}: found {shape}; need (frames, {feature.shape[0]})"
             )
     return rows
 
@@ -131,5 +131,5 @@ def _rows(file: Path) -> NDArray[np.float64]:
     if file.suffix == ".npy":
         return np.asarray(np.load(file, allow_pickle=False), dtype=np.float64)
     lines = file.read_text(encoding="utf-8").splitlines()
-    headed = bool(lines) and re.search(r"[A-Za-z_]{2}", lines[0]) is not None
-    return np.loadtxt(lines[headed:], delimiter=",", dtype=np.float64, ndmin=2)
+    has_header = bool(lines) and re.search(r"[A-Za-z_]{2}", lines[0]) is not None
+    return np.loadtxt(lines[has_header:], delimiter=",", dtype=np.float64, ndmin=2)

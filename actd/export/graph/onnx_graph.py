@@ -1,7 +1,7 @@
-"""Writes a policy as one ONNX file: uint8 images and raw vectors in, physical actions out.
+"""Write a policy as one ONNX file: uint8 images and raw vectors in, physical actions out.
 
-The graph is that of the optimized policy (actd.export.graph.optimize). Takes a checkpoint, writes
-the file it is told. Fails only by torch's exporter's own errors.
+The graph is that of the optimized policy (actd.export.graph.optimize). Raises only what torch's
+exporter raises.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from actd.policy.spec import PolicySpec
 if TYPE_CHECKING:
     from torch import nn
 
-# What the exporter writes without converting.
+# The exporter's native opset, written without conversion.
 _OPSET = 18
 
 
 def write_onnx(checkpoint: Checkpoint, file: Path) -> None:
-    """Write the policy as one ONNX file whose inputs bear the feature names."""
+    """Write the policy as one ONNX file whose inputs have the feature names."""
     from actd.export.graph.optimize import OptimizedPolicy
     from actd.policy.network import Policy
 
@@ -31,7 +31,7 @@ def write_onnx(checkpoint: Checkpoint, file: Path) -> None:
 
 
 def write_module(module: nn.Module, spec: PolicySpec, file: Path) -> None:
-    """Write a module that takes the spec's inputs in order and gives the actions."""
+    """Write a module that takes the spec's inputs in order and returns the actions."""
     import torch
 
     keys = [feature.key for feature in spec.inputs]

@@ -1,10 +1,10 @@
-"""ACT's transformer with everything constant computed beforehand.
+"""ACT's transformer with all constants computed beforehand.
 
-Positions are always the same, so what they add to queries and keys is a constant of each layer;
-so is all of the first decoder layer before it looks at the encoder's output. Constants are computed
-in double precision and kept in torch's default one. Takes the plain modules of
+Positions are always the same, so their contribution to queries and keys is a constant of each
+layer; so is all of the first decoder layer up to its cross-attention. Constants are computed in
+double precision and stored in torch's default one. Takes the plain modules of
 `actd.policy.network` and shares their weights; module names stay those of the checkpoints.
-Fails only by torch's own errors.
+Raises only what torch raises.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from actd.policy.spec import Architecture
 
 
 def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
-    """A layer with these values (outputs, inputs) and (outputs,), computed in any precision."""
+    """A linear layer with this weight (outputs, inputs) and bias (outputs,) of any precision."""
     layer = nn.Linear(weight.shape[1], weight.shape[0])
-    layer.weight.data, layer.bias.data = kept(weight), kept(bias)
+    layer.weight.data, layer.bias.data = to_default_dtype(weight), to_default_dtype(bias)
     return layer
 
 
-def kept(constant: Tensor) -> Tensor:
-    """What was computed in double precision, as it is stored."""
+def to_default_dtype(constant: Tensor) -> Tensor:
+    """A constant in torch's default precision, as it is stored."""
     return constant.to(torch.get_default_dtype()).contiguous()
 
 
@@ -45,9 +45,9 @@ class _Projections:
         self._heads = plain.heads
 
     def place(self, positions: Tensor, part: int) -> Tensor:
-        """What positions (N, D) add to the queries (part 0) or keys (1): (heads, N, D/heads)."""
+        """Contribution of positions (N, D) to queries (part 0) or keys (1): (heads, N, D/heads)."""
         added = positions.double() @ self.weight[self.rows[part]].T
-        return kept(split_heads(added, self._heads))
+        return to_default_dtype(split_heads(added, self._heads))
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
@@ -69,12 +69,12 @@ class SelfAttention(nn.Module):
 
     def __init__(self, plain: network.Attention, positions: Tensor) -> None:
         super().__init__()
-        made = _Projections(plain)
+        projections = _Projections(plain)
         self.heads = plain.heads
-        self.in_proj = linear(made.weight, made.bias)
+        self.in_proj = linear(projections.weight, projections.bias)
         self.out_proj = plain.out_proj
-        self.register_buffer("query_place", made.place(positions, 0))
-        self.register_buffer("key_place", made.place(positions, 1))
+        self.register_buffer("query_place", projections.place(positions, 0))
+        self.register_buffer("key_place", projections.place(positions, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         query, key, value = split_heads(self.in_proj(x), 3 * self.heads).chunk(3)
@@ -90,14 +90,16 @@ class CrossAttention(nn.Module):
 
     def __init__(self, plain: network.Attention, queries: Tensor, positions: Tensor) -> None:
         super().__init__()
-        made = _Projections(plain)
-        q, k, v = made.rows
+        projections = _Projections(plain)
+        q, k, v = projections.rows
         self.heads = plain.heads
-        self.query_proj = linear(made.weight[q], made.bias[q])
-        self.in_proj = linear(made.weight[k.start : v.stop], made.bias[k.start : v.stop])
+        self.query_proj = linear(projections.weight[q], projections.bias[q])
+        self.in_proj = linear(
+            projections.weight[k.start : v.stop], projections.bias[k.start : v.stop]
+        )
         self.out_proj = plain.out_proj
-        self.register_buffer("query_place", made.place(queries, 0))
-        self.register_buffer("key_place", made.place(positions, 1))
+        self.register_buffer("query_place", projections.place(queries, 0))
+        self.register_buffer("key_place", projections.place(positions, 1))
 
     def query(self, x: Tensor) -> Tensor:
         """The queries of the decoder's state: (chunk, D) -> (heads, chunk, size)."""
@@ -108,7 +110,7 @@ class CrossAttention(nn.Module):
         return torch.as_tensor(self.out_proj(_attend(query, key + self.key_place, value)))
 
 
-class _Layer(network.Layer):
+class _OptimizedLayer(network.Layer):
     """A layer with the norms and the feed-forward of a plain one."""
 
     def __init__(self, a: Architecture, plain: network.Layer) -> None:
@@ -118,7 +120,7 @@ class _Layer(network.Layer):
                 self.add_module(name, part)
 
 
-class EncoderLayer(_Layer):
+class OptimizedEncoderLayer(_OptimizedLayer):
     """Self-attention, then the feed-forward."""
 
     def __init__(self, a: Architecture, plain: network.EncoderLayer, positions: Tensor) -> None:
@@ -130,7 +132,7 @@ class EncoderLayer(_Layer):
         return self.residual(x, self.norm2, self.feedforward)
 
 
-class DecoderLayer(_Layer):
+class OptimizedDecoderLayer(_OptimizedLayer):
     """Self-attention of the queries, attention to the encoder's output, feed-forward."""
 
     norm3: nn.LayerNorm
@@ -149,8 +151,8 @@ class DecoderLayer(_Layer):
         return self.residual(x, self.norm3, self.feedforward)
 
 
-class FirstDecoderLayer(_Layer):
-    """The layer whose self-attention sees nothing but the queries: up to `memory` a constant."""
+class FirstDecoderLayer(_OptimizedLayer):
+    """The first layer, whose self-attention sees only the queries: constant up to `memory`."""
 
     norm3: nn.LayerNorm
     start: Tensor
@@ -175,21 +177,23 @@ class FirstDecoderLayer(_Layer):
         return self.residual(x, self.norm3, self.feedforward)
 
 
-class Encoder(nn.Module):
-    """The encoder's layers and closing norm."""
+class OptimizedEncoder(nn.Module):
+    """The encoder's layers and final norm."""
 
     def __init__(self, a: Architecture, plain: network.Encoder, positions: Tensor) -> None:
         super().__init__()
         layers = cast("Iterable[network.EncoderLayer]", plain.layers)
-        self.layers = nn.Sequential(*(EncoderLayer(a, layer, positions) for layer in layers))
+        self.layers = nn.Sequential(
+            *(OptimizedEncoderLayer(a, layer, positions) for layer in layers)
+        )
         self.norm = plain.norm
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.as_tensor(self.norm(self.layers(x)))
 
 
-class Decoder(nn.Module):
-    """The decoder's layers and closing norm."""
+class OptimizedDecoder(nn.Module):
+    """The decoder's layers and final norm."""
 
     def __init__(
         self, a: Architecture, plain: network.Decoder, queries: Tensor, positions: Tensor
@@ -199,7 +203,7 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(
             [
                 FirstDecoderLayer(a, first, queries, positions),
-                *(DecoderLayer(a, layer, queries, positions) for layer in rest),
+                *(OptimizedDecoderLayer(a, layer, queries, positions) for layer in rest),
             ]
         )
         self.norm = plain.norm

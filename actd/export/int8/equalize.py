@@ -1,10 +1,9 @@
-"""Evens out the ranges of a backbone's channels, which changes what 8 bits lose and nothing else.
+"""Equalize the ranges of a backbone's channels, to lose less precision in 8 bits.
 
-A tensor's 8-bit step is set by its widest channel, and narrow channels drown in it. ReLU, max
-pooling and sums pass a positive factor per channel through, so what one convolution is divided by
-the next can be multiplied with (cross-layer equalisation, Nagel et al. 2019). Changes an ONNX
-model in place and computes the same actions but for float32's rounding. Pure but for the inferences
-that measure the ranges.
+A tensor's 8-bit step is set by its widest channel, too coarse for narrow ones. ReLU, max pooling
+and sums commute with a positive factor per channel, so one convolution can be divided by it and the
+next multiplied (cross-layer equalization, Nagel et al. 2019). Changes an ONNX model in place; the
+actions stay the same up to float32 rounding. Pure except for the inferences that measure ranges.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from numpy.typing import NDArray
 
 from actd.engine.base import Observation
 
-# What a positive factor per channel passes through.
+# Operators that commute with a positive factor per channel.
 _HOMOGENEOUS = ("Relu", "MaxPool", "Add")
-# How much of the difference goes into the weights: all of it would make theirs as uneven. Of 0.3 to
-# 0.75, 0.4 left the least error (docs/quantization.md).
+# Share of the difference that goes into the weights: all of it would make theirs as uneven. Of 0.3
+# to 0.75, 0.4 left the least error (docs/quantization.md).
 _SHARE = 0.4
-# Channels that are all but silent are not blown up.
+# Channels with almost no signal are not amplified further.
 _FLOOR = 1e-3
 
 
@@ -37,40 +36,40 @@ class _Group:
 
 
 def equalize(model: Any, observations: Sequence[Observation]) -> None:
-    """Even out the channels between convolutions, by their ranges on `observations`."""
+    """Equalize the channels between convolutions by their ranges on `observations`."""
     from onnx import numpy_helper
 
     groups = _groups(model)
     if not groups:
         return
-    read = sorted({_data(node) for group in groups for node in group.readers})
-    ranges = _ranges(model, read, observations)
-    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    tensors = sorted({_data(node) for group in groups for node in group.readers})
+    ranges = _ranges(model, tensors, observations)
+    initializers = {tensor.name: tensor for tensor in model.graph.initializer}
     for number, group in enumerate(groups):
         widest = np.max([ranges[_data(node)] for node in group.readers], axis=0)
         top = float(widest.max())
         if not top > 0:
             continue
         factor = (np.maximum(widest, _FLOOR * top) / top) ** _SHARE
-        # weights (out, in, height, width) and bias (out,) of who writes, weights of who reads
+        # weights (out, in, height, width) and bias (out,) of writers, weights of readers
         changes = [
             *((node, place, 0, 1 / factor) for node in group.writers for place in (1, 2)),
             *((node, 1, 1, factor) for node in group.readers),
         ]
-        for node, place, axis, by in changes:
+        for node, place, axis, scale in changes:
             if place >= len(node.input):
                 continue
-            # a copy under a name of its own: others may use the same numbers
+            # a copy under a new name: other nodes may share the original
             name = f"{node.input[place]}/{number}.{axis}"
-            if name not in stored:
-                values = numpy_helper.to_array(stored[node.input[place]])
+            if name not in initializers:
+                values = numpy_helper.to_array(initializers[node.input[place]])
                 shape = [-1 if i == axis else 1 for i in range(values.ndim)]
-                even = (values * by.reshape(shape)).astype(np.float32)
-                stored[name] = numpy_helper.from_array(even, name)
+                equalized = (values * scale.reshape(shape)).astype(np.float32)
+                initializers[name] = numpy_helper.from_array(equalized, name)
             node.input[place] = name
     used = {name for node in model.graph.node for name in node.input}
     del model.graph.initializer[:]
-    model.graph.initializer.extend(t for name, t in stored.items() if name in used)
+    model.graph.initializer.extend(t for name, t in initializers.items() if name in used)
 
 
 def _groups(model: Any) -> list[_Group]:
@@ -122,34 +121,34 @@ def _ranges(
     import onnx
     import onnxruntime as ort
 
-    seen = onnx.ModelProto()
-    seen.CopyFrom(model)
-    known = {value.name for value in seen.graph.output}
-    seen.graph.output.extend(onnx.ValueInfoProto(name=t) for t in tensors if t not in known)
-    session = ort.InferenceSession(seen.SerializeToString(), providers=["CPUExecutionProvider"])
+    probe = onnx.ModelProto()
+    probe.CopyFrom(model)
+    outputs = {value.name for value in probe.graph.output}
+    probe.graph.output.extend(onnx.ValueInfoProto(name=t) for t in tensors if t not in outputs)
+    session = ort.InferenceSession(probe.SerializeToString(), providers=["CPUExecutionProvider"])
     inputs = [value.name for value in session.get_inputs()]
     ranges: dict[str, NDArray[np.float32]] = {}
     for observation in observations:
-        found = session.run(list(tensors), {name: observation[name] for name in inputs})
-        for tensor, values in zip(tensors, found, strict=True):
+        arrays = session.run(list(tensors), {name: observation[name] for name in inputs})
+        for tensor, values in zip(tensors, arrays, strict=True):
             widest = np.abs(values).max(axis=(0, 2, 3))
             ranges[tensor] = np.maximum(ranges.get(tensor, widest), widest)
     return ranges
 
 
 class _Union:
-    """Names that belong together."""
+    """Disjoint sets of names."""
 
     def __init__(self) -> None:
         self._parents: dict[str, str] = {}
 
     def root(self, name: str) -> str:
-        """The name that stands for all that `name` belongs to."""
+        """The name that represents the set of `name`."""
         while (parent := self._parents.get(name, name)) != name:
             name = parent
         return name
 
     def join(self, names: Sequence[str]) -> None:
-        """From now on these belong together."""
+        """Merge the sets of these names."""
         for name in names:
             self._parents[self.root(name)] = self.root(names[0])

@@ -1,8 +1,8 @@
-"""The layers of an ONNX graph that can be 8-bit: their nodes, and what they cost to compute.
+"""The layers of an ONNX graph that can be 8-bit: their nodes and their computational cost.
 
-A layer is what training calls a module: a residual block, one attention, one linear layer. Nodes
-are told apart by the module path in the names of their weights, or in what torch's exporter
-noted of their scope. Cannot fail: a node whose module is unknown is a layer of its own.
+A layer is a module of the network: a residual block, one attention, one linear layer. Nodes are
+assigned by the module path in the names of their weights, or in the scope that torch's exporter
+recorded. Cannot fail: a node whose module is unknown is a layer of its own.
 """
 
 from __future__ import annotations
@@ -28,8 +28,11 @@ _LAYER = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
-    """Names of its nodes, their multiply-adds and output elements per inference, their kind."""
+class QuantizableLayer:
+    """Names of a layer's nodes, and their multiply-adds and output elements per inference.
+
+    `linear`: it has no convolution.
+    """
 
     nodes: tuple[str, ...] = ()
     macs: int = 0
@@ -38,19 +41,19 @@ class Layer:
 
     @property
     def float_cost(self) -> int:
-        """What float costs more than 8 bits, in multiply-adds."""
+        """Additional cost of float over 8 bits, in multiply-adds."""
         return self.macs + _ELEMENT_MACS * self.elements
 
 
 def layer_names(model: Path) -> dict[str, str]:
-    """Layer of every node of the file as exported, by node name."""
+    """The layer of every node in an exported file, by node name."""
     import onnx
 
     graph = onnx.load(str(model), load_external_data=False).graph
     return {node.name: _layer_of(node) for node in graph.node if node.op_type in OPERATORS}
 
 
-def find_layers(model: Any, names: Mapping[str, str]) -> dict[str, Layer]:
+def find_layers(model: Any, names: Mapping[str, str]) -> dict[str, QuantizableLayer]:
     """The layers of a shape-inferred model in the graph's order.
 
     `names` as from `layer_names` of the file that it was made from, whose nodes it may have
@@ -61,21 +64,21 @@ def find_layers(model: Any, names: Mapping[str, str]) -> dict[str, Layer]:
         info.name: tuple(d.dim_value for d in info.type.tensor_type.shape.dim)
         for info in (*model.graph.value_info, *model.graph.output)
     }
-    found: dict[str, Layer] = {}
+    layers: dict[str, QuantizableLayer] = {}
     for node in model.graph.node:
         if node.op_type not in OPERATORS or node.input[1] not in weights:
             continue
         name = names.get(node.name) or _layer_of(node)
         output = shapes.get(node.output[0], ())
         macs = _macs(node, weights[node.input[1]], output)
-        known = found.get(name, Layer())
-        found[name] = Layer(
-            nodes=(*known.nodes, node.name),
-            macs=known.macs + macs,
-            elements=known.elements + math.prod(output),
-            linear=known.linear and node.op_type == "Gemm",
+        previous = layers.get(name, QuantizableLayer())
+        layers[name] = QuantizableLayer(
+            nodes=(*previous.nodes, node.name),
+            macs=previous.macs + macs,
+            elements=previous.elements + math.prod(output),
+            linear=previous.linear and node.op_type == "Gemm",
         )
-    return found
+    return layers
 
 
 def _layer_of(node: Any) -> str:
@@ -87,6 +90,6 @@ def _layer_of(node: Any) -> str:
 
 
 def _macs(node: Any, weight: tuple[int, ...], output: tuple[int, ...]) -> int:
-    """Every weight is used once per output position: pixels of an image, rows of a matrix."""
+    """Multiply-adds: each weight is used once per output position (pixel or row)."""
     positions = output[:1] + output[2:] if node.op_type == "Conv" else output[:1]
     return math.prod(weight) * math.prod(positions)

@@ -1,8 +1,8 @@
-"""Where 8-bit tensors end: float wherever nothing computes in 8 bits.
+"""Placement of quantize/dequantize pairs: float wherever nothing computes in 8 bits.
 
-The quantiser rounds a tensor for all of its readers. Here the readers that gain nothing by it,
-such as the residual additions and norms of a transformer, get the unrounded tensor back: fewer
-operations, and less error. Changes the model in place; cannot fail on what the quantiser wrote.
+The quantizer rounds a tensor for all of its readers. Readers that gain nothing by it, such as the
+residual additions and norms of a transformer, get the unrounded tensor back: fewer operations and
+less error. Changes the model in place; cannot fail on the quantizer's output.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FUSED = frozenset({"Add", "Relu", "MaxPool"})
 def spare_residuals(model: Any) -> None:
     """Give the unrounded tensor to every reader that does not compute in 8 bits.
 
-    A convolution's own output stays rounded for all: runtimes compute it in 8 bits only so.
+    A convolution's own output stays rounded for all: only then do runtimes compute it in 8 bits.
     """
     graph = model.graph
     readers: _Readers = defaultdict(list)
@@ -61,11 +61,13 @@ def _in_8_bits(node: Any, makers: _Makers, readers: _Readers, outputs: set[str])
 
 
 def _drop_unread(graph: Any, outputs: set[str]) -> None:
-    """Remove quantising pairs that nobody reads any more."""
+    """Remove quantize/dequantize nodes without readers."""
     while True:
-        read = {name for node in graph.node for name in node.input} | outputs
+        read_names = {name for node in graph.node for name in node.input} | outputs
         unread = [
-            node for node in graph.node if node.op_type in (_Q, _DQ) and not read & set(node.output)
+            node
+            for node in graph.node
+            if node.op_type in (_Q, _DQ) and not read_names & set(node.output)
         ]
         if not unread:
             return

@@ -1,9 +1,9 @@
-"""Turns a float32 ONNX file into 8-bit ones, with the ranges of one calibration.
+"""Quantize a float32 ONNX file to 8 bits, with the ranges of one calibration.
 
-Ranges are measured once per method and serve every form and every attempt. `u8s8` (unsigned
+Ranges are measured once per method and shared by all forms and attempts. `u8s8` (unsigned
 activations, for ONNX Runtime and OpenVINO) and `s8s8` (signed, symmetric, for TensorRT) are
-static; without frames there are two weaker forms. Quantises with ONNX Runtime's own tool and
-writes only the files it is told; anything the tool raises is the caller's to report.
+static; without frames there are two weaker forms. Uses ONNX Runtime's quantization tool, whose
+exceptions pass through.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from actd.export.int8.layers import OPERATORS, find_layers, layer_names
 from actd.export.int8.qdq import round_weights, spare_residuals
 from actd.export.quiet import quiet
 
-# Form -> type of the activations, and what else the tool is told. TensorRT wants zero points of
-# zero, float biases, pairs of its own for every consumer, and full precision where layers end.
+# Form -> type of the activations, and further options of the tool. TensorRT needs zero points of
+# zero, float biases, separate pairs for every consumer, and unquantized outputs of layers.
 _FORMS: dict[Graph, tuple[str, dict[str, Any]]] = {
     "u8s8": ("QUInt8", {}),
     "s8s8": (
@@ -38,7 +38,7 @@ _FORMS: dict[Graph, tuple[str, dict[str, Any]]] = {
         },
     ),
 }
-# How each method measures: the tool's name, and where its defaults serve ill, other settings.
+# Method -> the tool's name for it, and settings where its defaults do badly.
 _METHODS: dict[Method, tuple[str, dict[str, Any]]] = {
     "minmax": ("MinMax", {}),
     "percentile": ("Percentile", {"symmetric": False, "percentile": 99.999}),
@@ -55,10 +55,10 @@ def needs_reduce_range() -> bool:
 
 
 class Quantizer:
-    """One float32 model and everything that is measured of it once.
+    """One float32 model and the ranges measured on it.
 
-    `model` is the graph that is quantised, constants folded; `layers` are those of it that can be
-    8-bit, in its order.
+    `model` is the graph to quantize, constants folded; `layers` are its layers that can be 8-bit,
+    in graph order.
     """
 
     def __init__(self, model: Path, scratch: Path) -> None:
@@ -75,7 +75,7 @@ class Quantizer:
         self._ranges: dict[Method, Any] = {}
 
     def calibrate(self, method: Method, observations: Sequence[Observation]) -> None:
-        """Measure the ranges of all tensors by `method`, unless that has been done."""
+        """Measure the ranges of all tensors by `method`, unless done before."""
         from onnxruntime.quantization import calibrate
 
         if method in self._ranges:
@@ -92,11 +92,11 @@ class Quantizer:
                 extra_options=settings,
             )
             for observation in observations:
-                # one at a time: the tool keeps every activation of what it is given at once
+                # one at a time: the tool holds all activations of a batch in memory
                 calibrator.collect_data(_reader(observation))
             ranges = calibrator.compute_data()
         for node in self.model.graph.node:
-            # what is below zero does not survive the ReLU, so it needs no part of the range
+            # the ReLU discards negative values, so they need no part of the range
             if node.op_type == "Relu" and self._has_one_reader(node.input[0]):
                 ranges.data[node.input[0]] = ranges.data[node.output[0]]
         self._ranges[method] = ranges
@@ -116,7 +116,7 @@ class Quantizer:
             quantised.model.save_model_to_file(str(out))
 
     def _quantised(self, graph: Graph, method: Method, layers: Collection[str]) -> Any:
-        """The tool, done with a copy of the model."""
+        """The tool after quantizing a copy of the model."""
         from onnxruntime.quantization import QuantType
         from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
@@ -141,7 +141,7 @@ class Quantizer:
         from onnxruntime.quantization import quantize_dynamic
 
         model = copy.deepcopy(self.model)
-        # the tool turns weights over, after which what was inferred of them is wrong
+        # the tool transposes weights, which invalidates the inferred shapes
         del model.graph.value_info[:]
         with quiet():
             quantize_dynamic(
@@ -164,7 +164,7 @@ class Quantizer:
         onnx.save(model, str(out))
 
     def float_share(self, layers: Collection[str]) -> float:
-        """Part of the layers' multiply-adds that stays float when `layers` are 8-bit."""
+        """Share of the layers' multiply-adds that stays float when `layers` are 8-bit."""
         total = sum(layer.macs for layer in self.layers.values())
         return 1.0 - sum(self.layers[name].macs for name in layers) / total
 
