@@ -1,6 +1,6 @@
-"""How a policy runs: recipes, export, verification, and one file per runtime."""
+"""Engines: recipes, manifests, verification, and one module per runtime."""
 
 import os
 
-# onnxruntime reports its use to its maker from the moment it is imported. A robot does not.
+# onnxruntime sends telemetry from the moment it is imported. Not from a robot.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

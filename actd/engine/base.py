@@ -1,4 +1,4 @@
-"""The one interface behind which every runtime stands."""
+"""The interface that every runtime implements."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Observation = Mapping[str, NDArray[Any]]
 class Stages:
     """Where one inference spent its time, in nanoseconds.
 
-    `copy_in_ns` is checking the observation and moving it to where it is computed, `run_ns`
-    computing, `copy_out_ns` bringing the actions back. All 0 before the first inference.
+    `copy_in_ns`: checking the observation and copying it to the device; `run_ns`: computing;
+    `copy_out_ns`: copying the actions back. All 0 before the first inference.
     """
 
     copy_in_ns: int = 0
@@ -41,12 +41,12 @@ class Engine(Protocol):
 
     @property
     def spec(self) -> PolicySpec:
-        """What the engine takes and gives."""
+        """The engine's inputs and outputs."""
         ...
 
     @property
     def stages(self) -> Stages:
-        """Where the latest inference spent its time."""
+        """The stage times of the latest inference."""
         ...
 
     def infer(self, observation: Observation) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
-"""An engine that takes part in a comparison: an engine folder, or the checkpoint that torch runs.
+"""A candidate of a comparison: an engine folder, or a checkpoint run by torch.
 
-Manifest and checkpoint are read when they are first asked for, the engine is loaded by `open`.
-Raises EngineError or CheckpointError.
+Manifest and checkpoint are read on first use, the engine is loaded by `open`. Raises EngineError
+or CheckpointError.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ TORCH = "torch"
 class Candidate:
     """An engine `folder`, or without one the `checkpoint`, read with `overrides`, run by torch.
 
-    `name` labels its figures. `threads` None: as many as the runtime takes. The fields are plain
-    JSON data, so that another process can open it too; `overrides` are the arguments of
+    `name` labels its figures. `threads` None: the runtime's default. The fields are plain JSON
+    data, so that another process can open it too; `overrides` are the arguments of
     actd.policy.overrides.Overrides.
     """
 
@@ -52,44 +52,44 @@ class Candidate:
     @property
     def place(self) -> str:
         """The folder of the engine or of the checkpoint."""
-        return self.folder or str(self._loaded.folder)
+        return self.folder or str(self._checkpoint.folder)
 
     @property
     def runtime(self) -> str:
-        """What runs it."""
+        """The runtime that runs it."""
         return self.manifest.runtime if self.manifest else TORCH
 
     @property
     def spec(self) -> PolicySpec:
-        """What it takes and gives."""
-        return self.manifest.spec if self.manifest else self._loaded.spec
+        """Its inputs and outputs."""
+        return self.manifest.spec if self.manifest else self._checkpoint.spec
 
     @cached_property
     def policy(self) -> str:
-        """The identity of the checkpoint that it comes from."""
-        return self.manifest.source.identity if self.manifest else self._loaded.identity()
+        """The identity of its checkpoint."""
+        return self.manifest.source.identity if self.manifest else self._checkpoint.identity()
 
     @cached_property
     def identity(self) -> str:
-        """A hash that changes whenever its answers may."""
+        """A hash that changes whenever its chunks may."""
         return sha256(Path(self.folder) / MANIFEST) if self.folder else self.policy
 
     @property
     def action_std(self) -> tuple[float, ...] | None:
         """Each joint's standard deviation in training (action_dim,), None where unknown."""
-        return self.manifest.action_std if self.manifest else self._loaded.action_std()
+        return self.manifest.action_std if self.manifest else self._checkpoint.action_std()
 
     @property
     def tolerance(self) -> Tolerance | None:
-        """How far from torch its recipe allows it to be, None for torch itself."""
+        """Its recipe's tolerance against torch, None for torch itself."""
         return self.manifest.recipe.tolerance if self.manifest else None
 
     def open(self, *, spin: bool = False) -> OpenCandidate:
-        """Load it. `spin`: its threads may wait awake between inferences."""
+        """Load it. `spin`: its threads may wait actively between inferences."""
         if self.folder is not None:
             engine = load_engine(Path(self.folder), threads=self.threads, spin=spin)
             return OpenCandidate(self, engine.infer, engine.close, engine)
-        checkpoint = self._loaded
+        checkpoint = self._checkpoint
         import torch
 
         from actd.policy.network import Policy
@@ -99,7 +99,7 @@ class Candidate:
         return OpenCandidate(self, Policy(checkpoint).infer, lambda: None)
 
     @cached_property
-    def _loaded(self) -> Checkpoint:
+    def _checkpoint(self) -> Checkpoint:
         if self.checkpoint is None:
             raise EngineError(f"{self.name}: no checkpoint known; give one with --checkpoint")
         try:
@@ -113,7 +113,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class OpenCandidate:
-    """A candidate that is ready: `infer` gives a chunk (chunk_size, action_dim) in physical units.
+    """A loaded candidate: `infer` returns a chunk (chunk_size, action_dim) in physical units.
 
     `engine` is None for torch itself.
     """
@@ -130,10 +130,10 @@ class OpenCandidate:
 
     @property
     def spec(self) -> PolicySpec:
-        """What it takes and gives."""
+        """Its inputs and outputs."""
         return self.candidate.spec
 
 
 def needs_export(error: ImportError) -> EngineError:
-    """What to say where torch or the exporter is not installed."""
+    """The error for a torch or exporter that is not installed."""
     return EngineError(f"{error.name} is not installed: pip install 'actd[export]'")

@@ -1,4 +1,4 @@
-"""One-off inference from file to file, for scripts and for looking at an engine.
+"""One-off inference from file to file, for scripts and for inspecting an engine.
 
 Reads an .npz of observations, writes an .npz with `actions`. Raises EngineError.
 """
@@ -15,10 +15,10 @@ from actd.errors import EngineError
 
 
 def infer_file(engine_dir: str | Path, obs_npz: str | Path, out_npz: str | Path) -> tuple[int, ...]:
-    """Run the engine on the observations of a file; returns the shape of `actions`.
+    """Run the engine on the observations of a file; return the shape of `actions`.
 
     Keys of `obs_npz` are feature names. `actions` is float32 (chunk, joints), or
-    (N, chunk, joints) when every array carries a leading axis of N.
+    (N, chunk, joints) if every array has a leading axis of N.
     """
     engine = load_engine(engine_dir)
     try:
@@ -26,7 +26,7 @@ def infer_file(engine_dir: str | Path, obs_npz: str | Path, out_npz: str | Path)
         arrays = read_arrays(source, engine.spec)
         observations = split(arrays, engine.spec, source)
         if not observations:
-            raise EngineError(f"{source}: no observation in it; give at least one")
+            raise EngineError(f"{source}: no observation; give at least one")
         actions = np.stack([engine.infer(observation) for observation in observations])
         first = engine.spec.inputs[0]
         if batch(arrays[first.key], first, str(source)) is None:

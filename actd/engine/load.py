@@ -1,4 +1,4 @@
-"""Loads an engine folder into a running engine, or says why it must not run.
+"""Load an engine folder, after checking that it may run on this host.
 
 Owns the table from a manifest's runtime to the module that runs it, and the checks
 of the host that an engine's arithmetic depends on. Raises EngineError.
@@ -14,7 +14,7 @@ from actd.engine.base import Engine
 from actd.engine.manifest import Manifest, check_files, read_manifest
 from actd.errors import EngineError
 
-# Runtime -> the module whose `load(folder, manifest, threads, spin)` gives an Engine and whose
+# Runtime -> the module whose `load(folder, manifest, threads, spin)` returns an Engine and whose
 # `missing(runtime)` lists what this computer lacks for it, each with its remedy.
 _RUNTIMES = {
     "torch": "actd.engine.torch_runtime",
@@ -28,8 +28,8 @@ _RUNTIMES = {
 
 def missing(runtime: str) -> list[str]:
     """What this computer lacks to run engines of `runtime`, each with its remedy."""
-    lacking: list[str] = import_module(_RUNTIMES[runtime]).missing(runtime)
-    return lacking
+    problems: list[str] = import_module(_RUNTIMES[runtime]).missing(runtime)
+    return problems
 
 
 def load_engine(folder: str | Path, *, threads: int | None = None, spin: bool = False) -> Engine:
@@ -53,24 +53,26 @@ def load_engine(folder: str | Path, *, threads: int | None = None, spin: bool = 
 def open_engine(
     folder: Path, manifest: Manifest, *, threads: int | None = None, spin: bool = False
 ) -> Engine:
-    """Run the model in `folder` as `manifest` says, nothing verified. Raises EngineError."""
+    """Load the model in `folder` as `manifest` says, unverified. Raises EngineError."""
     module = import_module(_RUNTIMES[manifest.runtime])
     engine: Engine = module.load(folder, manifest, threads, spin)
     return engine
 
 
 def version_note(manifest: Manifest) -> str | None:
-    """One line when the runtime is not the version that the engine was verified with."""
-    built = manifest.built
+    """One line if the runtime's version is not the one that the engine was verified with."""
+    build = manifest.built
     versions = {
-        "ort": ("onnxruntime", built.onnxruntime, host.onnxruntime_version()),
-        "openvino": ("openvino", built.openvino, host.version("openvino")),
-        "torch": ("torch", built.torch, host.version("torch")),
+        "ort": ("onnxruntime", build.onnxruntime, host.onnxruntime_version()),
+        "openvino": ("openvino", build.openvino, host.version("openvino")),
+        "torch": ("torch", build.torch, host.version("torch")),
     }
-    package, then, here = versions.get(manifest.runtime, ("", None, None))
-    if then == here:
+    package, built_version, running_version = versions.get(manifest.runtime, ("", None, None))
+    if built_version == running_version:
         return None
-    return f"{manifest.engine}: verified with {package} {then}, running on {here}"
+    return (
+        f"{manifest.engine}: verified with {package} {built_version}, running on {running_version}"
+    )
 
 
 def _check_host(folder: Path, manifest: Manifest) -> None:

@@ -1,8 +1,8 @@
-"""The engine folder's manifest: what is in the folder, where it came from, what it is worth.
+"""The engine folder's manifest: its files, their provenance, and the engine's parity.
 
-Reads and writes `manifest.json` and checks the files beside it against their hashes.
-An engine that cannot be trusted is an EngineError that names the file, what is wrong
-with it, and the command that builds it again.
+Reads and writes `manifest.json` and checks the files beside it against their hashes. An engine
+that cannot be trusted is an EngineError that names the file, what is wrong with it, and the command
+that rebuilds it.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class FileRecord(_Model):
 class SourceCheckpoint(_Model):
     """The checkpoint that the engine was built from.
 
-    `path` and `overrides`, what was said of it, load it again. `identity` is a SHA-256 of
-    everything that its answers depend on, weights and statistics.
+    `path` and `overrides` load it again. `identity` is a SHA-256 of everything that its output
+    depends on, weights and statistics.
     """
 
     path: str
@@ -51,7 +51,7 @@ class SourceCheckpoint(_Model):
 
 
 class BuildInfo(_Model):
-    """What the engine was built with, on what, when."""
+    """Versions, computer and time of the build."""
 
     actd: str | None
     torch: str | None
@@ -70,8 +70,8 @@ Form = Literal["static", "dynamic", "weights"]
 class FloatLayer(_Model):
     """A layer left in float, and the error that it alone would cause in 8 bits.
 
-    `error_std` is the worst joint's 99th percentile in standard deviations, None where the
-    recipe names the layer and nobody measured.
+    `error_std` is the worst joint's 99th percentile in standard deviations, None if the recipe
+    names the layer, which is then not measured.
     """
 
     layer: str
@@ -81,8 +81,8 @@ class FloatLayer(_Model):
 class Calibration(_Model):
     """How an 8-bit engine was quantised.
 
-    `form`: `static` (ranges measured on `frames` frames of `source` by `method`), or without any
-    frames `dynamic` (measured anew in every inference) and `weights` (only weights are 8-bit).
+    `form`: `static` (ranges measured on `frames` frames of `source` by `method`), or without
+    frames `dynamic` (measured in every inference) and `weights` (only weights are 8-bit).
     `float_share` is the part of the multiply-adds of convolutions and linear layers that
     stays float. `reduce_range`: weights use 7 bits, for CPUs whose 8-bit sums saturate.
     """
@@ -99,9 +99,9 @@ class Calibration(_Model):
 class RecordedParity(_Model):
     """Errors against torch in float32, and whether the recipe allows them.
 
-    `ensembled` are the errors of temporally ensembled actions, None where no consecutive
-    frames were given. `validation_runtime` is the runtime that computed them: another than the
-    engine's own where that cannot run on the computer that built it.
+    `ensembled` are the errors of temporally ensembled actions, None without consecutive frames.
+    `validation_runtime` is the runtime that computed them: another than the engine's own if the
+    computer that built it lacks that.
     """
 
     source: str
@@ -131,12 +131,12 @@ class Manifest(_Model):
 
     @property
     def published(self) -> bool:
-        """Whether the engine is complete: while one is being made its manifest lists no files."""
+        """Whether the engine is complete: during its build the manifest lists no files."""
         return bool(self.files)
 
     @property
     def rebuild(self) -> str:
-        """The command that builds this engine again."""
+        """The command that rebuilds this engine."""
         frames = self.calibration.source if self.calibration else None
         words = [
             "actd",
@@ -149,7 +149,7 @@ class Manifest(_Model):
 
     @property
     def size_bytes(self) -> int:
-        """The model file."""
+        """Size of the model file."""
         return sum(file.bytes for file in self.files if file.name == self.model)
 
 
@@ -160,35 +160,32 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of an engine folder, without looking at the files it lists.
-
-    Raises EngineError.
-    """
+    """Read the manifest of an engine folder, without checking its files. Raises EngineError."""
     file = folder / MANIFEST
     hint = "rebuild with: actd export CHECKPOINT --out DIR --engine NAME"
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise EngineError(_absent(folder)) from None
+        raise EngineError(_not_an_engine(folder)) from None
     except (OSError, ValueError) as error:
         raise EngineError(f"{file}: not readable JSON ({error}); {hint}") from None
-    stated = data.get("format") if isinstance(data, dict) else None
-    if isinstance(stated, int) and stated > FORMAT:
+    version = data.get("format") if isinstance(data, dict) else None
+    if isinstance(version, int) and version > FORMAT:
         raise EngineError(
-            f"{file}: format: {stated}, this actd reads up to {FORMAT}; update actd or {hint}"
+            f"{file}: format: {version}, this actd reads up to {FORMAT}; update actd or {hint}"
         )
     try:
         return Manifest.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "manifest"
-        found = "" if first["type"] == "missing" else f", found {str(first['input'])[:60]!r}"
+        value = "" if first["type"] == "missing" else f", found {str(first['input'])[:60]!r}"
         message = first["msg"].lower()
-        raise EngineError(f"{file}: {key}: {message}{found}; {hint}") from None
+        raise EngineError(f"{file}: {key}: {message}{value}; {hint}") from None
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:
-    """Raise EngineError unless every file is there with the size and hash it was built with."""
+    """Raise EngineError unless every file has the size and hash it was built with."""
     if manifest.model not in {record.name for record in manifest.files}:
         raise EngineError(
             f"{folder / MANIFEST}: model: {manifest.model!r} is not among its files; "
@@ -216,20 +213,22 @@ def _difference(file: Path, record: FileRecord) -> str:
         size = file.stat().st_size
         if size != record.bytes:
             return f"{size} bytes, built with {record.bytes}"
-        found = sha256(file)
+        digest = sha256(file)
     except OSError as error:
         return f"cannot be read ({error.strerror})"
-    if found != record.sha256:
-        return f"sha256 {found[:12]}…, built with {record.sha256[:12]}…"
+    if digest != record.sha256:
+        return f"sha256 {digest[:12]}…, built with {record.sha256[:12]}…"
     return ""
 
 
-def _absent(folder: Path) -> str:
-    inside = sorted(file.parent.name for file in folder.glob(f"*/{MANIFEST}"))
-    if inside:
-        return f"{folder}: no {MANIFEST}, but engines inside: {', '.join(inside)}; give one of them"
-    found = f"no {MANIFEST}" if folder.is_dir() else "no such folder"
+def _not_an_engine(folder: Path) -> str:
+    engines = sorted(file.parent.name for file in folder.glob(f"*/{MANIFEST}"))
+    if engines:
+        return (
+            f"{folder}: no {MANIFEST}, but engines inside: {', '.join(engines)}; give one of them"
+        )
+    problem = f"no {MANIFEST}" if folder.is_dir() else "no such folder"
     return (
-        f"{folder}: {found}; give an engine folder, "
+        f"{folder}: {problem}; give an engine folder, "
         "or build one with: actd export CHECKPOINT --out DIR --engine NAME"
     )

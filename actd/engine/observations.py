@@ -1,7 +1,7 @@
-"""Observations as arrays: read from files, split, and checked against the policy.
+"""Read observations from files, split them, and check them against the policy.
 
-Reads .npz files whose keys are feature names; gives dictionaries that an engine
-takes. Raises EngineError that names the file and the key.
+Reads .npz files whose keys are feature names; returns dictionaries for an engine. Raises
+EngineError that names the file and the key.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _UNREADABLE = (
 
 
 def read(path: Path, spec: PolicySpec) -> list[dict[str, NDArray[Any]]]:
-    """Every observation in an .npz file, or in a folder of them (by name).
+    """All observations in an .npz file, or in a folder of them (by name).
 
-    A file holds one observation, or several on a leading axis that all keys share.
+    A file has one observation, or several along a leading axis of all arrays.
     """
     files = sorted(path.glob("*.npz")) if path.is_dir() else [path]
     if not files:
@@ -49,16 +49,17 @@ def read_arrays(file: Path, spec: PolicySpec) -> dict[str, NDArray[Any]]:
 
 
 def read_npz(file: Path, keys: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """The arrays called `keys` of one .npz file; never executes anything in it."""
+    """The arrays `keys` of one .npz file; never unpickles."""
     try:
-        with np.load(file, allow_pickle=False) as stored:
-            missing = [key for key in keys if key not in stored.files]
-            if missing:
+        with np.load(file, allow_pickle=False) as archive:
+            missing_keys = [key for key in keys if key not in archive.files]
+            if missing_keys:
                 raise EngineError(
-                    f"{file}: {missing[0]}: missing, has {', '.join(stored.files) or 'nothing'}; "
+                    f"{file}: {missing_keys[0]}: missing, has "
+                    f"{', '.join(archive.files) or 'nothing'}; "
                     "name the arrays as the policy names its inputs"
                 )
-            return {key: stored[key] for key in keys}
+            return {key: archive[key] for key in keys}
     except FileNotFoundError:
         raise EngineError(f"{file}: no such file; give an .npz file of observations") from None
     except _UNREADABLE as error:
@@ -71,7 +72,7 @@ def read_npz(file: Path, keys: Sequence[str]) -> dict[str, NDArray[Any]]:
 def split(
     arrays: dict[str, NDArray[Any]], spec: PolicySpec, file: Path
 ) -> list[dict[str, NDArray[Any]]]:
-    """Single observations, whether or not the arrays carry a leading axis; all checked."""
+    """Single observations, with or without a leading axis in the arrays; all checked."""
     counts = {f.key: batch(arrays[f.key], f, str(file)) for f in spec.inputs}
     if len(set(counts.values())) > 1:
         raise EngineError(f"{file}: arrays of different lengths {counts}; give one per observation")
@@ -82,7 +83,7 @@ def split(
 
 
 def batch(array: NDArray[Any], feature: Feature, source: str) -> int | None:
-    """Length of the array's leading axis, None for a single value; raises on another shape."""
+    """Length of the array's leading axis, None without one. Raises EngineError for other shapes."""
     shape = feature.boundary_shape
     leading = array.shape[0] if array.ndim == len(shape) + 1 else None
     check(
@@ -97,15 +98,15 @@ def check(array: NDArray[Any], feature: Feature, source: str = "observation") ->
     """Raise EngineError unless `array` is what the engine takes for `feature`."""
     dtype, shape = feature.boundary_dtype, feature.boundary_shape
     if array.shape != shape or array.dtype != dtype:
-        what = "RGB (height, width, 3)" if feature.kind == "VISUAL" else "vector"
+        description = "RGB (height, width, 3)" if feature.kind == "VISUAL" else "vector"
         raise EngineError(
             f"{source}: {feature.key}: found {array.dtype} {array.shape}; "
-            f"need {dtype} {shape}, {what}"
+            f"need {dtype} {shape}, {description}"
         )
 
 
-def gather(observation: Observation, spec: PolicySpec) -> dict[str, NDArray[Any]]:
-    """The policy's inputs, in its order, each checked; what else was given is left out."""
+def select_inputs(observation: Observation, spec: PolicySpec) -> dict[str, NDArray[Any]]:
+    """The policy's inputs, in its order, each checked; other keys are ignored."""
     arrays = {}
     for feature in spec.inputs:
         array = observation.get(feature.key)

@@ -1,11 +1,11 @@
-"""Runs an engine with OpenVINO on the CPU, in float32, bfloat16 or 8-bit integers.
+"""Run an engine with OpenVINO on the CPU, in float32, bfloat16 or 8-bit integers.
 
-Takes an observation, gives a chunk in physical units. What OpenVINO made of a model is read
-back from the compiled graph: a request for bfloat16 or 8 bits that it did not follow is an
-EngineError, because OpenVINO itself would say nothing. Compiled models are kept in the cache.
+The precision that OpenVINO chose is read back from the compiled graph: a request for bfloat16 or
+8 bits that it did not follow is an EngineError, because OpenVINO itself would be silent. Compiled
+models are cached.
 
-Threads are not pinned: they keep to the cores of the process that loads the engine, which the
-daemon has chosen beside the tick's. Inputs are copied into tensors made once, a tenth of a
+Threads are not pinned: they stay on the cores of the process that loads the engine, which the
+daemon has chosen apart from the tick's. Inputs are copied into tensors allocated once, a tenth of a
 millisecond for two images, so that read-only and strided arrays need no second path.
 """
 
@@ -28,7 +28,7 @@ from actd.engine.ort import OUTPUT
 from actd.engine.staged import StagedEngine
 from actd.errors import EngineError
 
-# What takes the time, and the types in which a kernel of each precision may compute.
+# The layers that take the time, and the types in which they may compute at each precision.
 _HEAVY = frozenset({"Convolution", "FullyConnected"})
 _KERNELS = {"fp32": {"f32"}, "bf16": {"bf16"}, "int8": {"u8", "i8"}}
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
@@ -64,7 +64,7 @@ class OpenvinoEngine(StagedEngine):
 def missing(runtime: str) -> list[str]:
     """What this computer lacks for OpenVINO."""
     del runtime
-    # its model converter, imported along and not used here, reports to its maker through this
+    # its model converter, imported along and not used here, sends telemetry through this
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         import openvino  # noqa: F401
@@ -74,7 +74,7 @@ def missing(runtime: str) -> list[str]:
 
 
 def load(folder: Path, manifest: Manifest, threads: int | None, spin: bool) -> OpenvinoEngine:
-    """The engine of a verified folder. OpenVINO's threads have no other way to wait."""
+    """The engine of a verified folder. `spin` has no effect on OpenVINO's threads."""
     del spin
     return OpenvinoEngine(folder / manifest.model, manifest, threads)
 
@@ -103,17 +103,17 @@ _EXEMPT = """
 </net>
 """
 
-# It reads a model in the "C" locale and puts the process's own back: two at once leave "C".
-_reading = threading.Lock()
+# OpenVINO reads a model in the "C" locale and then restores the process's: two at once leave "C".
+_read_lock = threading.Lock()
 
 
 @cache
 def core() -> Any:
-    """The only `openvino.Core` of this process, never ended.
+    """The only `openvino.Core` of this process, never destroyed.
 
-    Its CPU plugin gives the calling thread a signal stack of its own. Plugins that end in another
-    order than they began leave the thread one that is freed, and the next signal, a Ctrl-C say,
-    is then a segmentation fault.
+    Its CPU plugin gives the calling thread a signal stack of its own. Plugins destroyed in another
+    order than they were created leave the thread with a freed one, and the next signal, such as
+    Ctrl-C, is then a segmentation fault.
     """
     import openvino
 
@@ -121,9 +121,9 @@ def core() -> Any:
 
 
 def compile_model(file: Path, manifest: Manifest, threads: int | None) -> Any:
-    """The compiled model, from the cache where it has been compiled before."""
-    if lacking := missing("openvino"):
-        raise EngineError(f"{file}: {lacking[0]}")
+    """The compiled model, from the cache if it was compiled before."""
+    if problems := missing("openvino"):
+        raise EngineError(f"{file}: {problems[0]}")
     hint = _hint(manifest)
     settings = {
         "INFERENCE_PRECISION_HINT": hint,
@@ -136,17 +136,17 @@ def compile_model(file: Path, manifest: Manifest, threads: int | None) -> Any:
     if folder:
         settings["CACHE_DIR"] = str(folder)
     try:
-        with _reading:
+        with _read_lock:
             model = _with_exact_sums(file) if hint == _HINTS["bf16"] else str(file)
             compiled = core().compile_model(model, "CPU", settings)
         loaded_from_cache = compiled.get_property("LOADED_FROM_CACHE")
-        found = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
+        precision = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
     except RuntimeError as error:
         reason = " ".join(str(error).split())[-200:]
         raise EngineError(f"{file}: openvino cannot load it ({reason}); export again") from None
-    if found != hint:
+    if precision != hint:
         raise EngineError(
-            f"{file}: asked openvino for {hint}, got {found}; use another engine on this CPU"
+            f"{file}: asked openvino for {hint}, got {precision}; use another engine on this CPU"
         )
     if folder and not loaded_from_cache:
         seal(folder)
@@ -154,11 +154,11 @@ def compile_model(file: Path, manifest: Manifest, threads: int | None) -> Any:
 
 
 def _with_exact_sums(file: Path) -> Any:
-    """The model; bfloat16 shall round what its transformer multiplies, but not the sums between.
+    """The model with its transformer's sums exempt from bfloat16, multiplications not.
 
-    As mixed precision does in training: residual sums and normalisations pass through the whole
-    network, and rounding them is a fifth of the error. They are small; those of the backbone, large
-    images that the next convolution rounds anyhow, stay as they are.
+    As in mixed-precision training: residual sums and normalisations pass through the whole
+    network, and rounding them causes a fifth of the error. They are cheap; those of the backbone,
+    on large images that the next convolution rounds anyway, are not exempt.
     """
     model = core().read_model(str(file))
     ((key, mark),) = _exempt_node().get_rt_info().items()
@@ -171,28 +171,28 @@ def _with_exact_sums(file: Path) -> Any:
 def _exempt_node() -> Any:
     """An operator marked as exempt from a change of precision.
 
-    Only a model in OpenVINO's own format can say so, and only its reader can make the mark.
+    The mark exists only in OpenVINO's own format, and only its reader can create it.
     """
     model = core().read_model(_EXEMPT.encode(), b"")
     return next(node for node in model.get_ops() if node.get_friendly_name() == "exempt")
 
 
 def _hint(manifest: Manifest) -> str:
-    """OpenVINO's name for the type of what is not 8-bit."""
-    asked = manifest.precision
-    if asked == "int8":
-        # more exact than asked for where the CPU cannot
-        asked = manifest.recipe.float_part if host.has_bf16() else "fp32"
-    if asked == "bf16" and not host.has_bf16():
+    """OpenVINO's name for the type of the layers that are not 8-bit."""
+    precision = manifest.precision
+    if precision == "int8":
+        # float32 is more exact than requested where the CPU lacks bfloat16
+        precision = manifest.recipe.float_part if host.has_bf16() else "fp32"
+    if precision == "bf16" and not host.has_bf16():
         raise EngineError(
             f"{manifest.engine}: {host.cpu()[0]} computes no bfloat16 (it has neither avx512_bf16 "
             "nor amx_bf16); use openvino-int8 or openvino-fp32"
         )
-    return _HINTS[asked]
+    return _HINTS[precision]
 
 
 def _cache(manifest: Manifest) -> Path | None:
-    """A folder for this model's compiled forms; none for a model that is still being built."""
+    """The cache folder for this compiled model; None while it is being built."""
     hashes = {record.name: record.sha256 for record in manifest.files}
     if manifest.model not in hashes:
         return None
@@ -203,25 +203,25 @@ def _cache(manifest: Manifest) -> Path | None:
 
 
 def _check_kernels(compiled: Any, file: Path, manifest: Manifest) -> None:
-    """Raise EngineError unless the heavy layers compute in the precision that was asked for."""
+    """Raise EngineError unless the heavy layers compute in the requested precision."""
     counts = kernels(compiled)
-    right = sum(counts.get(kind, 0) for kind in _KERNELS[manifest.precision])
+    matching = sum(counts.get(kind, 0) for kind in _KERNELS[manifest.precision])
     if manifest.precision == "int8":
-        # some layers stay float on purpose; without a calibration it is one of the trials by
-        # which those are found, in which a single layer may be 8-bit
-        enough = right > 0 or manifest.calibration is None
+        # some layers stay float on purpose; without a calibration record this is a trial of the
+        # search for them, in which a single layer may be 8-bit
+        passes = matching > 0 or manifest.calibration is None
     else:
-        enough = right == sum(counts.values())
-    if not enough:
-        found = ", ".join(f"{count} in {kind}" for kind, count in sorted(counts.items()))
+        passes = matching == sum(counts.values())
+    if not passes:
+        summary = ", ".join(f"{count} in {kind}" for kind, count in sorted(counts.items()))
         raise EngineError(
             f"{file}: openvino does not compute in {manifest.precision} here: of the convolutions "
-            f"and linear layers {found or 'none is left'}; use another engine"
+            f"and linear layers {summary or 'none is left'}; use another engine"
         )
 
 
 def kernels(compiled: Any) -> dict[str, int]:
-    """How many convolutions and linear layers of a compiled model compute in which type."""
+    """The number of convolutions and linear layers of a compiled model by type."""
     counts: dict[str, int] = {}
     for node in compiled.get_runtime_model().get_ops():
         facts = node.get_rt_info()

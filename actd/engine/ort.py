@@ -1,12 +1,11 @@
-"""Runs an engine with ONNX Runtime on the CPU.
+"""Run an engine with ONNX Runtime on the CPU.
 
-Takes an observation, gives a chunk in physical units. An observation that is not
-the policy's is an EngineError naming the key; so is a runtime that is missing or
-that silently chose another device.
+An observation that does not match the policy is an EngineError naming the key; so is a runtime
+that is missing or that silently chose another device.
 
-A plain `run` rather than IO binding: on the CPU both read the caller's arrays where they are and
-take the same time. The optimised graph is not kept: optimising takes a few tenths of a second,
-and its layout fits one CPU only.
+Uses plain `run` rather than IO binding: on the CPU both read the caller's arrays in place and
+take the same time. The optimized graph is not cached: optimization takes a few tenths of a second,
+and the result fits one CPU only.
 """
 
 from __future__ import annotations
@@ -72,7 +71,7 @@ def _session(file: Path, threads: int | None, spin: bool) -> Any:
             f"{file}: onnxruntime is not installed; pip install 'actd[cpu]'"
         ) from None
     options = ort.SessionOptions()
-    # told how many, it leaves its threads unbound; its own choice binds them, to any core at all
+    # with an explicit count it does not pin its threads; its default pins them to arbitrary cores
     options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
     options.inter_op_num_threads = 1
     options.log_severity_level = 3

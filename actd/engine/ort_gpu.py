@@ -1,13 +1,13 @@
-"""Runs an engine on an NVIDIA GPU with ONNX Runtime: its CUDA provider, or its TensorRT provider.
+"""Run an engine on an NVIDIA GPU with ONNX Runtime: its CUDA provider, or its TensorRT provider.
 
-Takes an observation, gives a chunk in physical units. Inputs and actions have one place each on
-the GPU for the engine's whole life, as a CUDA graph needs; inputs go there by way of page-locked
-memory. ONNX Runtime starts a session on the CPU when a GPU library cannot be loaded, and says so
-only in its log: here that is an EngineError that names what is missing, and so is a graph of
-which any part would run on the CPU. Every engine is compared with torch's recorded answers when
-it is loaded, because its kernels are chosen on the computer that runs it.
+Inputs and actions have fixed addresses on the GPU for the engine's whole life, as a CUDA graph
+needs; inputs are copied there through page-locked memory. If a GPU library cannot be loaded, ONNX
+Runtime falls back to the CPU and says so only in its log: here that is an EngineError that names
+what is missing, and so is a graph of which any part would run on the CPU. Every engine is compared
+with torch's recorded answers when it is loaded, because its kernels are chosen on the computer that
+runs it.
 
-ONNX Runtime is linked with TensorRT 10; TensorRT 11 cannot serve it.
+ONNX Runtime is linked with TensorRT 10; it cannot use TensorRT 11.
 """
 
 from __future__ import annotations
@@ -104,13 +104,13 @@ def missing(runtime: str) -> list[str]:
 
 
 def load(folder: Path, manifest: Manifest, threads: int | None, spin: bool) -> OrtGpuEngine:
-    """The engine of a verified folder, compared with torch's answers. It needs no CPU threads."""
+    """The engine of a verified folder, compared with torch's answers. `threads` has no effect."""
     del threads
-    if lacking := missing(manifest.runtime):
-        raise EngineError(f"{manifest.engine}: {'; '.join(lacking)}")
+    if problems := missing(manifest.runtime):
+        raise EngineError(f"{manifest.engine}: {'; '.join(problems)}")
     engine = OrtGpuEngine(folder / manifest.model, manifest, spin)
     try:
-        if manifest.published:  # while it is being exported, who exports it judges it
+        if manifest.published:  # during an export, the export validates it
             check_reference(engine, folder, manifest)
     except BaseException:
         engine.close()
@@ -119,7 +119,7 @@ def load(folder: Path, manifest: Manifest, threads: int | None, spin: bool) -> O
 
 
 def _libraries(runtime: str) -> list[str]:
-    """The libraries that ONNX Runtime's provider is linked with and that cannot be loaded."""
+    """Libraries that ONNX Runtime's provider is linked with and that cannot be loaded."""
     import onnxruntime as ort
 
     with contextlib.redirect_stdout(io.StringIO()):  # it prints
@@ -128,7 +128,7 @@ def _libraries(runtime: str) -> list[str]:
     problems = [
         f"{library} is missing: {remedy}"
         for library, remedy in (
-            (f"libcudart.so.{major}", f"install CUDA {major}, which this onnxruntime is made for"),
+            (f"libcudart.so.{major}", f"install CUDA {major}, which this onnxruntime needs"),
             (f"libcublasLt.so.{major}", f"install CUDA {major} with cuBLAS"),
             ("libcudnn.so.9", f"pip install nvidia-cudnn-cu{major}"),
         )
@@ -136,8 +136,8 @@ def _libraries(runtime: str) -> list[str]:
     ]
     if runtime == "ort-trt" and not all(map(_loads, _TENSORRT)):
         problems.append(
-            f"{_TENSORRT[0]} is missing: install TensorRT 10 (onnxruntime is linked with it, "
-            "TensorRT 11 does not serve; with that use the trt engines)"
+            f"{_TENSORRT[0]} is missing: install TensorRT 10 (onnxruntime is linked with it and "
+            "cannot use TensorRT 11; with that use the trt engines)"
         )
     return problems
 
@@ -151,42 +151,44 @@ def _loads(library: str) -> bool:
 
 
 def _session(file: Path, manifest: Manifest) -> Any:
-    """A session that runs on the provider asked for, and wholly. Raises EngineError."""
+    """A session that runs entirely on the requested provider. Raises EngineError."""
     import onnxruntime as ort
 
     provider = _PROVIDERS[manifest.runtime]
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    options.intra_op_num_threads = 1  # its own choice is a waiting thread bound to each core
+    options.intra_op_num_threads = 1  # the default is a waiting thread pinned to each core
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-    kept = _plans(manifest)
-    if kept:
-        discard_unsealed(kept)  # a plan cut short is an error to the provider, not a rebuild
-    choices = _cuda_choices() if manifest.runtime == "cuda" else _tensorrt_choices(manifest, kept)
+    cache = _plans(manifest)
+    if cache:
+        discard_unsealed(cache)  # the provider fails on a truncated plan instead of rebuilding
+    provider_options = (
+        _cuda_options() if manifest.runtime == "cuda" else _tensorrt_options(manifest, cache)
+    )
     try:
         session = ort.InferenceSession(
-            str(file), options, providers=[(provider, choices)], enable_fallback=False
+            str(file), options, providers=[(provider, provider_options)], enable_fallback=False
         )
     except Exception as error:  # noqa: BLE001  ONNX Runtime's errors share no base class
         reason = " ".join(str(error).split())[:300]
         raise EngineError(f"{file}: {provider} cannot run it ({reason}); {_advice()}") from None
     require_provider(session.get_providers(), provider, file)
-    if kept:
-        seal(kept)
+    if cache:
+        seal(cache)
     return session
 
 
-def require_provider(found: list[str], provider: str, file: Path) -> None:
-    """Raise EngineError unless a session's first provider is the one that was asked for."""
-    if found[:1] != [provider]:
-        raise EngineError(f"{file}: asked for {provider}, got {', '.join(found)}; {_advice()}")
+def require_provider(providers: list[str], provider: str, file: Path) -> None:
+    """Raise EngineError unless a session's first provider is the requested one."""
+    if providers[:1] != [provider]:
+        raise EngineError(f"{file}: asked for {provider}, got {', '.join(providers)}; {_advice()}")
 
 
 def _advice() -> str:
     return "check the driver with nvidia-smi, CUDA's major version and cuDNN, or use ort-fp32"
 
 
-def _cuda_choices() -> dict[str, str]:
+def _cuda_options() -> dict[str, str]:
     return {
         "device_id": "0",
         "enable_cuda_graph": "1",
@@ -197,25 +199,25 @@ def _cuda_choices() -> dict[str, str]:
 
 
 def _plans(manifest: Manifest) -> Path | None:
-    """Where the TensorRT provider keeps this engine's plans and timings; None for nowhere."""
+    """The TensorRT provider's cache folder for this engine, None without one."""
     key = next((r.sha256[:32] for r in manifest.files if r.name == manifest.model), None)
     return cache_folder("ort-trt", key) if key and manifest.runtime == "ort-trt" else None
 
 
-def _tensorrt_choices(manifest: Manifest, kept: Path | None) -> dict[str, str]:
+def _tensorrt_options(manifest: Manifest, cache: Path | None) -> dict[str, str]:
     """Options of the TensorRT provider."""
-    choices = {
+    options = {
         "device_id": "0",
         "trt_cuda_graph_enable": "1",
         # the graph is float16 already; this lets TensorRT 10 use kernels for it
         "trt_fp16_enable": str(int(manifest.precision == "fp16")),
         "trt_layer_norm_fp32_fallback": "1",
     }
-    if kept:
-        choices |= {
+    if cache:
+        options |= {
             "trt_engine_cache_enable": "1",
-            "trt_engine_cache_path": str(kept),
+            "trt_engine_cache_path": str(cache),
             "trt_timing_cache_enable": "1",
-            "trt_timing_cache_path": str(kept),
+            "trt_timing_cache_path": str(cache),
         }
-    return choices
+    return options

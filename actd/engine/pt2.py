@@ -1,9 +1,9 @@
-"""What a torch.export archive must not hold for it to be safe to load.
+"""Check that a torch.export archive is safe to load.
 
-torch.export.load unpickles, compiles or evaluates parts of an archive that a plain exported
-policy does not have: pickled tensors and objects, compiled libraries, symbolic expressions,
-guards. An archive with any of these, or that calls anything but torch's own operators, is an
-EngineError. Reads the file, executes nothing.
+torch.export.load unpickles, compiles or evaluates parts of an archive that an exported policy does
+not contain: pickled tensors and objects, compiled libraries, symbolic expressions, guards. An
+archive with any of these, or that calls anything but torch's own operators, is an EngineError.
+Reads the file, executes nothing.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ def check_archive(file: Path) -> None:
     except (OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError) as error:
         problem = f"not a torch.export archive ({error})"
     if problem:
-        raise EngineError(f"{file}: {problem}; not loaded, export again with a torch after 2.8")
+        raise EngineError(f"{file}: {problem}; not loaded, export again with torch 2.9 or newer")
 
 
 def _problem(archive: zipfile.ZipFile) -> str:
     """What makes the archive unsafe to load, empty when nothing does."""
     entries = {name.partition("/")[2]: name for name in archive.namelist()}
-    strange = [inside for inside in entries if not _ALLOWED.fullmatch(inside)]
-    if strange or len(entries) != len(archive.namelist()):
-        return f"holds {(strange or ['an entry twice'])[0]}, which a plain policy has not"
+    unexpected = [inside for inside in entries if not _ALLOWED.fullmatch(inside)]
+    if unexpected or len(entries) != len(archive.namelist()):
+        return f"contains {(unexpected or ['a duplicate entry'])[0]}, unlike an exported policy"
     for kind in ("weights", "constants"):
         name = entries[f"data/{kind}/model_{kind}_config.json"]
         for tensor, facts in json.loads(archive.read(name))["config"].items():
@@ -52,23 +52,23 @@ def _problem(archive: zipfile.ZipFile) -> str:
     model = json.loads(archive.read(entries["models/model.json"]))
     if model.get("guards_code") or model["range_constraints"]:
         return "has guards or symbolic shapes"
-    return _strange_node(model["graph_module"]) or _pickled_inputs(
+    return _unsafe_node(model["graph_module"]) or _pickled_inputs(
         archive.read(entries["data/sample_inputs/model.pt"])
     )
 
 
-def _strange_node(part: Any) -> str:
-    """The first call of something else than torch's operators, or expression to evaluate."""
+def _unsafe_node(part: Any) -> str:
+    """The first call of anything but torch's operators, or expression to evaluate; else empty."""
     if isinstance(part, dict):
         target = part.get("target", _OPERATORS)
         if "expr_str" in part or not str(target).startswith(_OPERATORS):
             return f"has {str(part.get('expr_str', target))[:60]!r} in its graph"
     children = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
-    return next(filter(None, map(_strange_node, children)), "")
+    return next(filter(None, map(_unsafe_node, children)), "")
 
 
 def _pickled_inputs(data: bytes) -> str:
-    """Whether the sample inputs are more than tensors."""
+    """What is wrong with the sample inputs, empty if they are plain tensors."""
     import torch
 
     try:

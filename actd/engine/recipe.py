@@ -22,7 +22,7 @@ Runtime = Literal["torch", "ort", "openvino", "cuda", "ort-trt", "trt"]
 Precision = Literal["fp32", "bf16", "fp16", "int8"]
 Graph = Literal["fp32", "fp16", "u8s8", "s8s8", "pt2"]
 
-# An engine of such a name could not be asked for.
+# Names with another meaning on the command line.
 _RESERVED = ("all", "auto", "torch", "trt")
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 
@@ -39,11 +39,11 @@ class Tolerance(_Model):
 
 
 class Quantization(_Model):
-    """What becomes 8-bit, and what the ranges are measured on.
+    """What becomes 8-bit, and how ranges are measured.
 
-    Convolutions and linear layers do, less those named in `float_layers` and those that are found
-    to hurt. `frames` are used at most, `synthetic` where synthetic ones were asked for;
-    `synthetic_max_std` is the largest error allowed on those.
+    Convolutions and linear layers become 8-bit, except those in `float_layers` and those that a
+    search finds too sensitive. Ranges are measured on at most `frames` frames, or on `synthetic`
+    synthetic ones; `synthetic_max_std` is the largest error allowed on those.
     """
 
     method: Method = "minmax"
@@ -60,13 +60,12 @@ class Quantization(_Model):
 class Recipe(_Model):
     """How one engine is built.
 
-    `graph` is the form of the model file that the runtime reads: ONNX in float32 or float16,
-    ONNX with 8-bit quantisation for CPUs (`u8s8`) or for TensorRT (`s8s8`), or torch's own
-    (`pt2`), which `compile` hands to torch.compile. `float_part` is the type of what an 8-bit
-    engine leaves in float, where the runtime and the CPU have a choice. `auto` False keeps the
-    engine out of what `--engine auto` chooses from. `synthetic_max_std` is the largest error
-    allowed on synthetic frames where rounding grows on them; an 8-bit engine's is its
-    quantization's.
+    `graph` is the format of the model file: ONNX in float32 or float16, ONNX with 8-bit
+    quantization for CPUs (`u8s8`) or for TensorRT (`s8s8`), or torch.export (`pt2`), which
+    `compile` passes to torch.compile. `float_part` is the type of an 8-bit engine's float layers,
+    where the runtime and the CPU have a choice. `auto` False excludes the engine from `--engine
+    auto`. `synthetic_max_std` is the largest error allowed on synthetic frames, if rounding errors
+    grow on them; an 8-bit engine's is in its quantization.
     """
 
     name: str
@@ -82,16 +81,16 @@ class Recipe(_Model):
     quantization: Quantization | None = None
 
     def on_synthetic(self) -> Recipe:
-        """The recipe for an engine that is judged on synthetic frames.
+        """The recipe for an engine that is validated on synthetic frames.
 
-        They show nothing that a policy was trained on, so rounding grows on them as it does not
-        in use: coarse engines are held to a tolerance of their own, others to the usual one.
+        They are unlike the training data, so rounding errors grow on them as they do not in use:
+        coarse engines have a tolerance of their own for them, others the usual one.
         """
         settings = self.quantization
-        allowed = settings.synthetic_max_std if settings else self.synthetic_max_std
-        if allowed is None:
+        limit = settings.synthetic_max_std if settings else self.synthetic_max_std
+        if limit is None:
             return self
-        tolerance = Tolerance(max_std=allowed, p99_std=allowed)
+        tolerance = Tolerance(max_std=limit, p99_std=limit)
         return self.model_copy(update={"tolerance": tolerance})
 
 
@@ -101,25 +100,25 @@ def recipe_names() -> list[str]:
 
 
 def load_recipe(reference: str) -> Recipe:
-    """A shipped recipe by its name, or anyone's by the path of its .yaml. Raises EngineError."""
+    """A shipped recipe by its name, or any by the path of its .yaml. Raises EngineError."""
     return read_recipe(recipe_file(reference))
 
 
 def recipe_file(reference: str) -> Path:
-    """Where the recipe that `reference` names is. Raises EngineError."""
-    shipped = recipe_names()
-    if reference in shipped:
+    """The file of the recipe that `reference` names. Raises EngineError."""
+    names = recipe_names()
+    if reference in names:
         return resource_dir("engines") / f"{reference}.yaml"
     path = Path(reference)
     if path.suffix not in (".yaml", ".yml"):
         raise EngineError(
-            f"engine {reference!r}: no such recipe: use one of {', '.join(shipped)}, auto or trt "
+            f"engine {reference!r}: no such recipe: use one of {', '.join(names)}, auto or trt "
             "for the best of them, or the path of a recipe.yaml"
         )
-    if path.stem in (*shipped, *_RESERVED) or not _NAME.fullmatch(path.stem):
+    if path.stem in (*names, *_RESERVED) or not _NAME.fullmatch(path.stem):
         raise EngineError(
             f"{reference}: an engine is named after its recipe's file, and {path.stem!r} is taken "
-            "or no plain name: rename the file"
+            "or not a plain name: rename the file"
         )
     return path
 
@@ -140,7 +139,7 @@ def read_recipe(file: Path) -> Recipe:
     try:
         recipe = Recipe.model_validate({"name": file.stem, **data})
     except ValidationError as error:
-        # a misspelt key before the missing one that it stands for
+        # report a misspelt key rather than the missing one that it was meant to be
         first = max(error.errors(), key=lambda e: e["type"] == "extra_forbidden")
         key = ".".join(map(str, first["loc"]))
         raise EngineError(

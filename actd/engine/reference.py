@@ -1,7 +1,7 @@
-"""Torch's answers to a few observations, kept in the engine's folder.
+"""Torch's chunks for a few reference observations, stored in the engine's folder.
 
-An engine whose last step happens on the robot, such as a TensorRT plan, is judged there
-against these, without torch. Reads and writes `reference.npz`; raises EngineError.
+An engine that is completed on the robot, such as a TensorRT plan, is compared with them there,
+without torch. Reads and writes `reference.npz`; raises EngineError.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ACTIONS = "actions"
 def write_reference(
     folder: Path, observations: Sequence[Observation], actions: NDArray[np.float32]
 ) -> None:
-    """Keep `observations` and torch's `actions` (N, chunk, joints) for them."""
+    """Store `observations` and torch's `actions` (N, chunk, joints) for them."""
     arrays: dict[str, Any] = {
         key: np.stack([o[key] for o in observations]) for key in observations[0]
     }
@@ -40,8 +40,8 @@ def parity_here(engine: Engine, folder: Path, manifest: Manifest) -> Parity:
     file = folder / REFERENCE
     arrays = read_npz(file, [*(f.key for f in engine.spec.inputs), ACTIONS])
     expected = arrays.pop(ACTIONS)
-    found = np.stack([engine.infer(o) for o in split(arrays, engine.spec, file)])
-    return compare(found, expected, manifest.action_std)
+    actual = np.stack([engine.infer(o) for o in split(arrays, engine.spec, file)])
+    return compare(actual, expected, manifest.action_std)
 
 
 def check_reference(engine: Engine, folder: Path, manifest: Manifest) -> Parity:
@@ -56,7 +56,7 @@ def check_reference(engine: Engine, folder: Path, manifest: Manifest) -> Parity:
 
 
 def tolerance_excess(parity: Parity, tolerance: Tolerance) -> str:
-    """How the errors exceed what the recipe allows; empty when they do not."""
+    """How the errors exceed the recipe's tolerance, as text; empty if they do not."""
     # negated, so that an error that is not a number fails too
     if parity.max_std <= tolerance.max_std and parity.p99_std <= tolerance.p99_std:
         return ""

@@ -1,7 +1,7 @@
-"""What every runtime does around its own arithmetic: check, time, and refuse after the end.
+"""The common part of all runtimes: check inputs, time the stages, refuse use after close.
 
-A runtime fills in four steps. Raises EngineError for an observation that is not the policy's,
-always in the same words, and for an engine that was closed.
+A runtime implements four steps. Raises EngineError for an observation that does not match the
+policy, with the same message on every runtime, and for a closed engine.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from actd.engine.base import Observation, Stages
 from actd.engine.manifest import Manifest
-from actd.engine.observations import gather
+from actd.engine.observations import select_inputs
 from actd.errors import EngineError
 
 
@@ -37,7 +37,7 @@ class StagedEngine(ABC):
         if self._closed:
             raise EngineError(f"{self.name}: used after it was closed; load it again")
         started_ns = perf_counter_ns()
-        self._copy_in(gather(observation, self.spec))
+        self._copy_in(select_inputs(observation, self.spec))
         ready_ns = perf_counter_ns()
         self._run()
         done_ns = perf_counter_ns()
@@ -53,15 +53,15 @@ class StagedEngine(ABC):
 
     @abstractmethod
     def _copy_in(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Bring checked inputs, in the spec's order, to where they are computed on."""
+        """Copy checked inputs, in the spec's order, to where the runtime reads them."""
 
     @abstractmethod
     def _run(self) -> None:
-        """Compute, and return when it is done."""
+        """Run the model, and return when it is done."""
 
     @abstractmethod
     def _copy_out(self) -> NDArray[np.float32]:
-        """The actions, in memory that the next inference leaves alone."""
+        """The actions, in memory that the next inference does not overwrite."""
 
     @abstractmethod
     def _free(self) -> None:

@@ -1,10 +1,9 @@
-"""Runs an engine with torch: eager, or compiled by torch.compile.
+"""Run an engine with torch: eager, or compiled by torch.compile.
 
-Takes an observation, gives a chunk in physical units. The model is an archive of torch.export:
-a graph in JSON and raw tensors. One that holds anything that torch would unpickle or execute is
-refused before torch reads it. torch's count of threads belongs to the whole process, so it is
-set for each inference and put back. What is missing, and whatever the compiler cannot do, is an
-EngineError.
+The model is a torch.export archive: a graph in JSON and raw tensors. An archive with anything that
+torch would unpickle or execute is refused before torch reads it. torch's thread count is global to
+the process, so it is set for each inference and restored. A missing torch and failures of the
+compiler are EngineErrors.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from actd.engine.pt2 import check_archive
 from actd.engine.staged import StagedEngine
 from actd.errors import EngineError
 
-_reading = threading.Lock()
+_read_lock = threading.Lock()
 _INDUCTOR_CACHE = "TORCHINDUCTOR_CACHE_DIR"
 
 
@@ -48,20 +47,20 @@ class TorchEngine(StagedEngine):
     def _copy_in(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         import torch
 
-        # torch takes no read-only array without a warning
+        # torch warns about read-only arrays
         writable = (np.require(array, requirements=("C", "W")) for array in arrays.values())
         self._inputs = tuple(torch.from_numpy(array) for array in writable)
 
     def _run(self) -> None:
         import torch
 
-        before = torch.get_num_threads()
+        process_threads = torch.get_num_threads()
         torch.set_num_threads(self._threads)
         try:
             with torch.no_grad():
                 self._actions = self._program(*self._inputs)
         finally:
-            torch.set_num_threads(before)
+            torch.set_num_threads(process_threads)
 
     def _copy_out(self) -> NDArray[np.float32]:
         return np.array(self._actions.numpy())
@@ -92,18 +91,18 @@ def missing(runtime: str) -> list[str]:
 
 
 def load(folder: Path, manifest: Manifest, threads: int | None, spin: bool) -> TorchEngine:
-    """The engine of a verified folder. torch has its own way to wait."""
+    """The engine of a verified folder. `spin` has no effect on torch."""
     del spin
     keep_compiled_code()
-    if lacking := missing(manifest.runtime):
-        raise EngineError(f"{folder}: {lacking[0]}")
+    if problems := missing(manifest.runtime):
+        raise EngineError(f"{folder}: {problems[0]}")
     return TorchEngine(folder / manifest.model, manifest, threads)
 
 
 def keep_compiled_code() -> None:
-    """Have torch keep what it compiles in actd's cache. To be called before torch.export is used.
+    """Make torch cache compiled code in actd's cache. Call before torch.export is used.
 
-    torch's own choice is a folder in /tmp that anybody may have made first.
+    torch's default is a folder in /tmp that another user may have created first.
     """
     os.environ.setdefault(_INDUCTOR_CACHE, str(cache_root() / "inductor"))
 
@@ -114,7 +113,7 @@ def _read(file: Path) -> Any:
 
     check_archive(file)
     try:
-        with _reading:  # torch reads one archive at a time and says so only by failing
+        with _read_lock:  # torch reads one archive at a time and says so only by failing
             return torch.export.load(str(file)).module()
     except Exception as error:  # noqa: BLE001  torch's reader raises many kinds
         reason = " ".join(str(error).split())[:200]
@@ -126,8 +125,8 @@ def _compiled(program: Any, name: str) -> Any:
     compiler = os.environ.get("CXX", "g++")
     if shutil.which(compiler) is None:
         raise EngineError(
-            f"{name}: torch.compile needs a C++ compiler and {compiler} is not there; "
-            "install g++ or name yours in CXX"
+            f"{name}: torch.compile needs a C++ compiler and {compiler} is not installed; "
+            "install g++ or set CXX"
         )
     import torch
 

@@ -1,4 +1,4 @@
-"""How far an engine's actions are from torch's: statistics per joint, and the verdict.
+"""Errors of an engine's actions against torch's: statistics per joint and overall.
 
 Pure numpy: arrays in, a frozen Parity out. Raises ValueError on shapes that do not match.
 """
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class JointError:
-    """Absolute error of one joint: physical units, and the same in its standard deviations."""
+    """Absolute error of one joint, in physical units and in its standard deviations."""
 
     max: float
     p99: float
@@ -54,21 +54,21 @@ class Parity:
 
 
 def compare(
-    found: NDArray[np.float32], expected: NDArray[np.float32], std: Sequence[float] | None
+    actual: NDArray[np.float32], expected: NDArray[np.float32], std: Sequence[float] | None
 ) -> Parity:
-    """Errors of `found` against `expected`, both (observations, chunk, joints).
+    """Errors of `actual` against `expected`, both (observations, chunk, joints).
 
     `std` is each joint's standard deviation in physical units; None or 0 counts as 1.
     A value that is not finite is an infinite error.
     """
-    if found.shape != expected.shape or found.ndim != 3 or found.size == 0:
+    if actual.shape != expected.shape or actual.ndim != 3 or actual.size == 0:
         raise ValueError(
-            f"need two equal (observations, chunk, joints), found {found.shape} "
+            f"need two equal (observations, chunk, joints), found {actual.shape} "
             f"and {expected.shape}"
         )
-    error = np.abs(found.astype(np.float64) - expected.astype(np.float64))
-    error = np.where(np.isfinite(error), error, np.inf).reshape(-1, found.shape[2])
-    unit = np.ones(found.shape[2]) if std is None else np.asarray(std, dtype=np.float64)
+    error = np.abs(actual.astype(np.float64) - expected.astype(np.float64))
+    error = np.where(np.isfinite(error), error, np.inf).reshape(-1, actual.shape[2])
+    unit = np.ones(actual.shape[2]) if std is None else np.asarray(std, dtype=np.float64)
     unit = np.where(unit > 0, unit, 1.0)
     largest, mean = error.max(axis=0), error.mean(axis=0)
     p99 = np.percentile(error, 99, axis=0, method="higher")
@@ -78,7 +78,7 @@ def compare(
     )
     worst = int(np.argmax(largest / unit))
     return Parity(
-        observations=found.shape[0],
+        observations=actual.shape[0],
         max=joints[worst].max,
         p99=joints[worst].p99,
         mean=joints[worst].mean,

@@ -384,7 +384,8 @@ def test_compile_without_a_compiler_names_it(
     monkeypatch.setenv("CXX", "no-such-g++")
     message = refused(lambda: load_engine(folder))
     assert (
-        "torch-compile: torch.compile needs a C++ compiler and no-such-g++ is not there" in message
+        "torch-compile: torch.compile needs a C++ compiler and no-such-g++ is not installed"
+        in message
     )
 
 

@@ -1,1 +1,1 @@
-"""One GPU through CUDA's driver API: memory, copies, graphs, and their orderly end."""
+"""One GPU through CUDA's driver API: memory, copies, graphs, and their cleanup."""

@@ -1,4 +1,4 @@
-"""A GPU through NVIDIA's cuda-bindings, for where pycuda cannot be built."""
+"""A GPU through NVIDIA's cuda-bindings, for systems where pycuda cannot be built."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class BindingsDriver(CudaDriver):
         self.stream = int(self._stream)
 
     def alloc(self, size_bytes: int) -> int:
-        """Device memory that lives until `close`; gives its address."""
+        """Allocate device memory that lives until `close`; return its address."""
         self.check()
         memory = self._call(cu.cuMemAlloc, size_bytes)
         self._resources.callback(self._call, cu.cuMemFree, memory)
         return int(memory)
 
     def pinned(self, size_bytes: int) -> NDArray[np.uint8]:
-        """Page-locked host memory that lives until `close`, and must not be touched after it."""
+        """Allocate page-locked host memory; it must not be used after `close`."""
         self.check()
         address = self._call(cu.cuMemHostAlloc, size_bytes, 0)
         self._resources.callback(self._call, cu.cuMemFreeHost, address)
@@ -65,7 +65,7 @@ class BindingsDriver(CudaDriver):
 
     @staticmethod
     def _call(function: Any, *arguments: Any) -> Any:
-        """What the function gives beside its status, which must be success."""
+        """Call a function; return its results without the status, which must be success."""
         try:
             status, *values = function(*arguments)
         except RuntimeError as error:  # libcuda lacks the function, or cannot be loaded

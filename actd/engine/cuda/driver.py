@@ -1,4 +1,4 @@
-"""What an engine needs of a GPU, behind one class that pycuda or cuda-bindings fills in.
+"""What an engine needs of a GPU, in one class that pycuda or cuda-bindings implements.
 
 Owns the device's primary context while it is open, one non-blocking stream, and all memory,
 events and graphs made through it; `close` frees them in reverse order. The primary context is
@@ -42,7 +42,7 @@ _DRIVERS = {
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """The GPU and its driver, as far as a plan depends on them."""
+    """The properties of the GPU and its driver on which a plan depends."""
 
     name: str
     compute_capability: str
@@ -50,7 +50,7 @@ class Device:
 
 
 class CudaDriver(ABC):
-    """One GPU, opened. `why` says why this implementation was chosen."""
+    """One GPU, opened. `reason` says why this implementation was chosen."""
 
     name: ClassVar[str]
     device: Device
@@ -58,15 +58,15 @@ class CudaDriver(ABC):
     """The raw handle of the one stream that everything runs on."""
 
     def __init__(self, why: str, spin: bool) -> None:
-        self.why = why
+        self.reason = why
         self._thread = threading.get_ident()
         self._open = True
         self._libcuda = Libcuda()
         self._resources = ExitStack()
         try:
             self._enter()
-            # a sleeping wait leaves the core to others, an active one is some 20 us faster
-            self._asleep = None if spin else self._event(_SLEEPING)
+            # a blocking wait frees the core, an active one is some 20 us faster
+            self._wait_event = None if spin else self._event(_SLEEPING)
         except BaseException:
             self._resources.close()
             raise
@@ -79,11 +79,11 @@ class CudaDriver(ABC):
 
     @abstractmethod
     def alloc(self, size_bytes: int) -> int:
-        """Device memory that lives until `close`; gives its address."""
+        """Allocate device memory that lives until `close`; return its address."""
 
     @abstractmethod
     def pinned(self, size_bytes: int) -> NDArray[np.uint8]:
-        """Page-locked host memory that lives until `close`, and must not be touched after it."""
+        """Allocate page-locked host memory; it must not be used after `close`."""
 
     @abstractmethod
     def copy_in(self, address: int, array: NDArray[Any]) -> None:
@@ -95,22 +95,22 @@ class CudaDriver(ABC):
 
     @abstractmethod
     def _synchronize(self) -> None:
-        """Wait for the stream actively."""
+        """Wait for the stream, spinning."""
 
     def synchronize(self) -> None:
         """Wait until everything enqueued is done."""
         self.check()
-        if self._asleep is None:
+        if self._wait_event is None:
             self._synchronize()
         else:
-            self._libcuda.call("cuEventRecord", self._asleep, self.stream)
-            self._libcuda.call("cuEventSynchronize", self._asleep)
+            self._libcuda.call("cuEventRecord", self._wait_event, self.stream)
+            self._libcuda.call("cuEventSynchronize", self._wait_event)
 
     def capture(self, enqueue: Callable[[], None]) -> Callable[[], None]:
-        """Record what `enqueue` puts on the stream as a graph; gives the call that launches it.
+        """Capture what `enqueue` puts on the stream as a graph; return the call that launches it.
 
-        Nothing runs while it is recorded. Raises EngineError when it cannot be captured, and
-        whatever `enqueue` raises; the stream can be used as before then.
+        Nothing runs during the capture. Raises EngineError when it cannot be captured, and
+        whatever `enqueue` raises; the stream stays usable.
         """
         self.check()
         self._libcuda.call("cuStreamBeginCapture_v2", self.stream, _THREAD_LOCAL)
@@ -144,7 +144,7 @@ class CudaDriver(ABC):
         return self._libcuda.elapsed_ns(start, end)
 
     def close(self) -> None:
-        """Free everything, last made first. Safe to call twice."""
+        """Free everything in reverse order. Safe to call twice."""
         if not self._open:
             return
         self.check()
@@ -169,7 +169,7 @@ class CudaDriver(ABC):
         return event
 
     def _discard_capture(self) -> None:
-        # what was recorded is broken, and so may be ending it; only the stream matters now
+        # the capture is broken, and ending it may fail too; only the stream matters now
         try:
             graph = self._libcuda.end_capture(self.stream)
         except EngineError:
@@ -178,31 +178,31 @@ class CudaDriver(ABC):
             self._libcuda.call("cuGraphDestroy", graph)
 
     def _driver_version(self) -> str:
-        """Such as `580.65.06 (CUDA 13.0)`."""
+        """The driver's version, such as `580.65.06 (CUDA 13.0)`."""
         number = self._libcuda.number("cuDriverGetVersion")
         cuda = f"CUDA {number // 1000}.{number % 1000 // 10}"
         try:
-            found = re.search(r"\d+\.\d+(\.\d+)?", _KERNEL_MODULE.read_text(encoding="utf-8"))
+            match = re.search(r"\d+\.\d+(\.\d+)?", _KERNEL_MODULE.read_text(encoding="utf-8"))
         except OSError:
-            found = None
-        return f"{found.group()} ({cuda})" if found else cuda
+            match = None
+        return f"{match.group()} ({cuda})" if match else cuda
 
 
 def open_driver(*, spin: bool = False) -> CudaDriver:
     """The first GPU, through pycuda where it can be imported, else through cuda-bindings.
 
-    `spin` waits actively for results. Raises EngineError that says what each of them lacks.
+    `spin`: wait actively for results. Raises EngineError with what each of them lacks.
     """
-    refused: list[str] = []
+    reasons: list[str] = []
     for name, (module, cls) in _DRIVERS.items():
         try:
             driver = getattr(import_module(module), cls)
         except IMPORT_ERRORS as error:
-            refused.append(f"{name} cannot be imported ({' '.join(str(error).split())})")
+            reasons.append(f"{name} cannot be imported ({' '.join(str(error).split())})")
             continue
-        opened: CudaDriver = driver("; ".join(refused) or "the first choice", spin)
-        return opened
+        instance: CudaDriver = driver("; ".join(reasons) or "the first choice", spin)
+        return instance
     raise EngineError(
-        f"cuda: {'; '.join(refused)}; pip install 'actd[trt]', or 'actd[trt-bindings]' where "
+        f"cuda: {'; '.join(reasons)}; pip install 'actd[trt]', or 'actd[trt-bindings]' where "
         "pycuda cannot be built"
     )

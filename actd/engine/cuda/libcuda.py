@@ -1,8 +1,8 @@
 """The part of CUDA's driver API that is called directly: graphs, events, the context stack.
 
-Reads libcuda.so.1 with ctypes, because pycuda has no graphs; handles are plain integers, so the
-streams and addresses of pycuda and of cuda-bindings fit. Every call that fails is an EngineError
-with CUDA's own name for the failure.
+Loads libcuda.so.1 with ctypes, because pycuda has no graphs; handles are plain integers, so streams
+and addresses of pycuda and cuda-bindings can be passed. A call that fails is an EngineError with
+CUDA's name for the failure.
 """
 
 from __future__ import annotations
@@ -59,19 +59,19 @@ class Libcuda:
             )
 
     def make(self, name: str, *arguments: Any) -> int:
-        """Call a function whose first argument receives a handle; gives the handle."""
+        """Call a function whose first argument receives a handle; return the handle."""
         handle = c_void_p()
         self.call(name, byref(handle), *arguments)
         return handle.value or 0
 
     def number(self, name: str) -> int:
-        """Call a function whose only argument receives an integer; gives the integer."""
+        """Call a function whose only argument receives an integer; return the integer."""
         value = c_int()
         self.call(name, byref(value))
         return value.value
 
     def end_capture(self, stream: int) -> int:
-        """End the capture on a stream; gives the graph."""
+        """End the capture on a stream; return the graph."""
         graph = c_void_p()
         self.call("cuStreamEndCapture", stream, byref(graph))
         return graph.value or 0
@@ -79,8 +79,8 @@ class Libcuda:
     def elapsed_ns(self, start: int, end: int) -> int:
         """GPU time between two recorded events; 0 when the driver cannot tell."""
         milliseconds = c_float()
-        failed = self._library.cuEventElapsedTime(byref(milliseconds), start, end)
-        return 0 if failed else int(milliseconds.value * 1e6)
+        status = self._library.cuEventElapsedTime(byref(milliseconds), start, end)
+        return 0 if status else int(milliseconds.value * 1e6)
 
     def _error_name(self, status: int) -> str:
         text = c_char_p()

@@ -32,19 +32,19 @@ class PycudaDriver(CudaDriver):
         major, minor = gpu.compute_capability()
         self.device = Device(gpu.name(), f"{major}.{minor}", self._driver_version())
         self._stream: Any = self._call(drv.Stream, NON_BLOCKING)
-        # pycuda destroys a stream when nobody holds it, which must be before the context goes
+        # pycuda destroys a stream with its last reference, which must go before the context
         self._resources.callback(setattr, self, "_stream", None)
         self.stream = self._stream.handle
 
     def alloc(self, size_bytes: int) -> int:
-        """Device memory that lives until `close`; gives its address."""
+        """Allocate device memory that lives until `close`; return its address."""
         self.check()
         memory = self._call(drv.mem_alloc, size_bytes)
         self._resources.callback(memory.free)
         return int(memory)
 
     def pinned(self, size_bytes: int) -> NDArray[np.uint8]:
-        """Page-locked host memory that lives until `close`, and must not be touched after it."""
+        """Allocate page-locked host memory; it must not be used after `close`."""
         self.check()
         array: NDArray[np.uint8] = self._call(drv.pagelocked_empty, size_bytes, np.uint8)
         self._resources.callback(array.base.free)  # type: ignore[union-attr]

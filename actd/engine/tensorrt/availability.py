@@ -1,7 +1,7 @@
 """What TensorRT needs, checked in the order in which a user would fix it.
 
-Nothing of TensorRT is imported with this module: its import fails in several ways on a computer
-without a GPU. What is missing is an EngineError that lists it with its remedies.
+Importing this module does not import TensorRT, which fails in several ways on a computer without a
+GPU. Missing parts are an EngineError that lists them with their remedies.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from actd.engine.cuda.driver import IMPORT_ERRORS
 from actd.engine.cuda.libcuda import LIBRARY, Libcuda
 from actd.errors import EngineError
 
-# TensorRT-RTX has the same interface and is taken where it is the only one.
+# TensorRT-RTX has the same interface and is used if it is the only one.
 MODULES = ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings")
 
 
@@ -31,20 +31,20 @@ def gpu_missing() -> list[str]:
 
 
 def require() -> None:
-    """Raise the EngineError that says why a TensorRT engine cannot be had here."""
-    if lacking := missing():
-        raise EngineError(f"trt: {'; '.join(lacking)}; use ort-int8 or ort-fp32 meanwhile")
+    """Raise EngineError with everything that TensorRT lacks here, if anything."""
+    if problems := missing():
+        raise EngineError(f"trt: {'; '.join(problems)}; use ort-int8 or ort-fp32 meanwhile")
 
 
 def trt_module() -> Any:
     """The installed TensorRT. Raises EngineError that says why each could not be imported."""
-    refused = []
+    reasons = []
     for name in MODULES:
         try:
             return import_module(name)
         except IMPORT_ERRORS as error:
-            refused.append(" ".join(str(error).split()))
-    raise EngineError(f"tensorrt cannot be imported ({refused[0]}): pip install 'actd[trt]'")
+            reasons.append(" ".join(str(error).split()))
+    raise EngineError(f"tensorrt cannot be imported ({reasons[0]}): pip install 'actd[trt]'")
 
 
 def _tensorrt() -> str | None:

@@ -1,12 +1,12 @@
-"""Builds a TensorRT plan from an ONNX file, on the computer that will run it.
+"""Build a TensorRT plan from an ONNX file, on the computer that will run it.
 
 Networks are strongly typed on every TensorRT from 10.3 on: each tensor has the type that the
-ONNX file gives it, and a plan that is less is an EngineError instead of a quiet surprise. What
-the parser rejects is in the message, whole. A timing cache goes in and comes out, so that the
-next build is fast and chooses the same kernels.
+ONNX file gives it, and a plan of another precision is an EngineError instead of a silent
+surprise. The parser's complaints are in the message. A timing cache goes in and comes out, so that
+the next build is fast and chooses the same kernels.
 
-TensorRT's objects bear the same names in this package throughout (`builder`, `network`, `config`,
-`parser`, `engine`, `context`, ...): a test looks each attribute used up in real TensorRT 10 and 11.
+TensorRT's objects have the same names throughout this package (`builder`, `network`, `config`,
+`parser`, `engine`, `context`, ...): a test looks up each attribute in real TensorRT 10 and 11.
 """
 
 from __future__ import annotations
@@ -20,41 +20,41 @@ from pathlib import Path
 from typing import Any
 
 from actd.engine.recipe import Precision
-from actd.engine.tensorrt.log import logger, said
+from actd.engine.tensorrt.log import last_errors, logger
 from actd.errors import EngineError
 
 _SLACK_BYTES = 8 << 20
-# Bytes of plan for each weight that a precision may cost; the rest may be kernels.
+# Largest size of a plan per weight, in bytes; the slack is for kernels.
 _LIMIT = {"fp16": 3.0, "int8": 3.5}
 # Which tensor types a precision must have in the network.
 _TYPE = {"fp32": "FLOAT", "fp16": "HALF", "int8": "INT8"}
-# How the inspector's text names the types.
+# The types in the inspector's text.
 _FORMATS = {"fp16": r"FP16|Half", "int8": r"Int8|INT8", "fp32": r"FP32|Float"}
 
 
 @dataclass(frozen=True, slots=True)
 class BuildSettings:
-    """How hard TensorRT tries. `workspace_bytes` bounds the scratch memory of a layer.
+    """TensorRT's build effort. `workspace_bytes` bounds the scratch memory of a layer.
 
-    `small` is whether the plan's size must show the precision: where only weights are 8-bit,
+    `check_size`: whether the plan's size must match the precision. If only weights are 8-bit,
     TensorRT may widen them again.
     """
 
     precision: Precision
-    small: bool = True
+    check_size: bool = True
     workspace_bytes: int = 2 << 30
     optimization_level: int = 4
 
     def describe(self) -> str:
-        """One word for each setting that changes the plan."""
+        """The settings that change the plan, as text."""
         return f"level {self.optimization_level}, workspace {self.workspace_bytes >> 20} MiB"
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
-    """A plan, the timing cache after it, and what shows its precision.
+class BuildResult:
+    """A plan, the timing cache after its build, and evidence of its precision.
 
-    `tensors` counts the network's layer outputs by type, `weights` the numbers that it learnt.
+    `tensors` counts the network's layer outputs by type, `weights` is its number of weights.
     """
 
     plan: bytes
@@ -63,13 +63,15 @@ class Built:
     weights: int
 
 
-def build_plan(trt: Any, onnx: Path, settings: BuildSettings, timing_cache: bytes = b"") -> Built:
+def build_plan(
+    trt: Any, onnx: Path, settings: BuildSettings, timing_cache: bytes = b""
+) -> BuildResult:
     """Parse and build. Takes seconds to minutes. Raises EngineError with TensorRT's reasons."""
     try:
         builder = trt.Builder(logger(trt))
     except TypeError:  # what a null pointer from the library becomes
         raise EngineError(
-            f"{onnx}: TensorRT cannot start a build here; {said(trt)}; check nvidia-smi"
+            f"{onnx}: TensorRT cannot start a build here; {last_errors(trt)}; check nvidia-smi"
         ) from None
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     _parse(trt, network, onnx)
@@ -77,7 +79,7 @@ def build_plan(trt: Any, onnx: Path, settings: BuildSettings, timing_cache: byte
     _check_network(onnx, settings.precision, tensors)
     config = builder.create_builder_config()
     _configure(trt, config, settings)
-    # a cache of another TensorRT or GPU is refused, and then an empty one begins
+    # a cache of another TensorRT or GPU is rejected, then start with an empty one
     cache = config.create_timing_cache(timing_cache)
     if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
         cache = config.create_timing_cache(b"")
@@ -85,18 +87,19 @@ def build_plan(trt: Any, onnx: Path, settings: BuildSettings, timing_cache: byte
     memory = builder.build_serialized_network(network, config)
     if memory is None:
         raise EngineError(
-            f"{onnx}: TensorRT {trt.__version__} cannot build it; {said(trt)}; use another engine"
+            f"{onnx}: TensorRT {trt.__version__} cannot build it; {last_errors(trt)}; "
+            "use another engine"
         )
     plan = bytes(memory)
-    if settings.small:
+    if settings.check_size:
         _check_size(onnx, settings.precision, len(plan), weights)
-    return Built(plan, bytes(cache.serialize()), tensors, weights)
+    return BuildResult(plan, bytes(cache.serialize()), tensors, weights)
 
 
 def inspect(trt: Any, engine: Any, precision: Precision) -> dict[str, int]:
-    """How many layers of a loaded engine mention each type; empty where TensorRT does not tell.
+    """The number of layers of a loaded engine per type; empty if TensorRT does not report types.
 
-    Raises EngineError when it does tell and none has the recipe's precision.
+    Raises EngineError if it does and no layer has the recipe's precision.
     """
     inspector = engine.create_engine_inspector()
     text = inspector.get_engine_information(trt.LayerInformationFormat.JSON)
@@ -108,9 +111,9 @@ def inspect(trt: Any, engine: Any, precision: Precision) -> dict[str, int]:
     if not any(counts.values()):
         return {}
     if not counts[precision]:
-        found = ", ".join(f"{count} {name}" for name, count in counts.items())
+        summary = ", ".join(f"{count} {name}" for name, count in counts.items())
         raise EngineError(
-            f"trt: the plan has no {precision} layer ({found}); export the engine again"
+            f"trt: the plan has no {precision} layer ({summary}); export the engine again"
         )
     return counts
 
@@ -124,7 +127,7 @@ def _parse(trt: Any, network: Any, onnx: Path) -> None:
         " ".join(f"{problem.node_operator()} {problem.node_name()}: {problem.desc()}".split())
         for problem in problems
     ]
-    said(trt)
+    last_errors(trt)
     raise EngineError(
         f"{onnx}: TensorRT {trt.__version__} cannot parse it: "
         f"{'; '.join(reasons) or 'not readable as ONNX'}; export it again with this actd"
@@ -141,7 +144,7 @@ def _configure(trt: Any, config: Any, settings: BuildSettings) -> None:
 
 
 def _census(trt: Any, network: Any) -> tuple[dict[str, int], int]:
-    """Layer outputs of the network by type, and how many numbers its weights are."""
+    """Layer outputs of the network by type, and its number of weights."""
     types: Counter[str] = Counter()
     constants = 0
     kernels: dict[int, int] = {}  # by address: two cameras share theirs
@@ -163,14 +166,14 @@ def _layers(network: Any) -> Iterator[Any]:
 
 
 def _check_network(onnx: Path, precision: Precision, tensors: Mapping[str, int]) -> None:
-    wanted = _TYPE.get(precision)
-    if wanted is None:
+    tensor_type = _TYPE.get(precision)
+    if tensor_type is None:
         raise EngineError(f"{onnx}: precision: {precision} cannot be built; use {', '.join(_TYPE)}")
-    if not tensors.get(wanted):
-        found = ", ".join(f"{count} {name}" for name, count in tensors.items())
+    if not tensors.get(tensor_type):
+        summary = ", ".join(f"{count} {name}" for name, count in tensors.items())
         raise EngineError(
-            f"{onnx}: asked for {precision}, but the graph has no {wanted} tensor ({found}); "
-            "the model file is of another recipe: export it again"
+            f"{onnx}: asked for {precision}, but the graph has no {tensor_type} tensor "
+            f"({summary}); the model file is of another recipe: export it again"
         )
 
 

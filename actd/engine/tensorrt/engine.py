@@ -1,10 +1,9 @@
-"""Runs a TensorRT plan: one copy in, one enqueue, one copy out, all in one CUDA graph.
+"""Run a TensorRT plan: one copy in, one enqueue, one copy out, all in one CUDA graph.
 
-Owns pinned and device memory for every tensor, allocated once and at fixed addresses; inputs lie
-side by side, so that they cross in one copy. Where the graph cannot be captured, the same work is
-enqueued at each inference and `notes` says why. Belongs to the thread that loaded it. An
-observation that is not the policy's is an EngineError naming the key, as is any failure of CUDA
-or TensorRT.
+Owns pinned and device memory for every tensor, allocated once and at fixed addresses; inputs are
+contiguous and copied at once. If the graph cannot be captured, the same work is enqueued at each
+inference and `notes` says why. Belongs to the thread that loaded it. An observation that does not
+match the policy is an EngineError naming the key, as is any failure of CUDA or TensorRT.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from actd.engine.cuda.driver import CudaDriver
 from actd.engine.manifest import Manifest
 from actd.engine.ort import OUTPUT
 from actd.engine.staged import StagedEngine
-from actd.engine.tensorrt.log import logger, said
+from actd.engine.tensorrt.log import last_errors, logger
 from actd.errors import EngineError
 
 _ALIGNMENT = 256
@@ -30,7 +29,7 @@ _ALIGNMENT = 256
 
 @dataclass(frozen=True, slots=True)
 class _Buffers:
-    """Host and device memory of some tensors, side by side."""
+    """Contiguous host and device memory of some tensors."""
 
     host: NDArray[np.uint8]
     device: int
@@ -39,11 +38,13 @@ class _Buffers:
 
 
 def open_plan(trt: Any, plan: bytes) -> Any:
-    """The plan as TensorRT's engine. Raises EngineError when TensorRT refuses it."""
+    """The plan as TensorRT's engine. Raises EngineError when TensorRT rejects it."""
     runtime = trt.Runtime(logger(trt))
     engine = runtime.deserialize_cuda_engine(plan)
     if engine is None:
-        raise EngineError(f"trt: TensorRT {trt.__version__} cannot load the plan; {said(trt)}")
+        raise EngineError(
+            f"trt: TensorRT {trt.__version__} cannot load the plan; {last_errors(trt)}"
+        )
     return engine
 
 
@@ -55,20 +56,20 @@ class TrtEngine(StagedEngine):
 
     def __init__(self, trt: Any, driver: CudaDriver, engine: Any, manifest: Manifest) -> None:
         super().__init__(manifest)
-        self.notes: tuple[str, ...] = (f"CUDA through {driver.name}: {driver.why}",)
+        self.notes: tuple[str, ...] = (f"CUDA through {driver.name}: {driver.reason}",)
         self._trt = trt
         self._driver = driver
         self._check_tensors(engine)
         self._context: Any = engine.create_execution_context()
         if self._context is None:
-            raise EngineError(f"{self.name}: no memory for the plan; {said(trt)}")
+            raise EngineError(f"{self.name}: no memory for the plan; {last_errors(trt)}")
         inputs = {f.key: np.empty(f.boundary_shape, f.boundary_dtype) for f in self.spec.inputs}
         self._inputs = _buffers(driver, inputs)
         actions = np.empty((self.spec.chunk_size, self.spec.action_dim), np.float32)
         self._outputs = _buffers(driver, {OUTPUT: actions})
         self._events = [driver.event() for _ in range(4)]
         self._bind(self._context)
-        self._graph = self._captured()
+        self._graph = self._capture_graph()
 
     def infer(self, observation: Observation) -> NDArray[np.float32]:
         """One chunk, (chunk_size, action_dim), in physical units.
@@ -81,11 +82,11 @@ class TrtEngine(StagedEngine):
         began, copied, computed, ended = self._events
         bus_in_ns = self._driver.elapsed_ns(began, copied)
         bus_out_ns = self._driver.elapsed_ns(computed, ended)
-        by_host = self.stages
+        host_stages = self.stages
         self.stages = Stages(
-            copy_in_ns=by_host.copy_in_ns + bus_in_ns,
-            run_ns=max(0, by_host.run_ns - bus_in_ns - bus_out_ns),
-            copy_out_ns=by_host.copy_out_ns + bus_out_ns,
+            copy_in_ns=host_stages.copy_in_ns + bus_in_ns,
+            run_ns=max(0, host_stages.run_ns - bus_in_ns - bus_out_ns),
+            copy_out_ns=host_stages.copy_out_ns + bus_out_ns,
         )
         return actions
 
@@ -115,9 +116,9 @@ class TrtEngine(StagedEngine):
         self._graph = self._context = None
         self._driver.close()
 
-    def _captured(self) -> Callable[[], None] | None:
-        """Run once, then capture the same as a graph; what launches it, None without a graph."""
-        # kernels load at the first run, which a capture would not bear
+    def _capture_graph(self) -> Callable[[], None] | None:
+        """Run once, then capture the same as a graph; return its launch, None without a graph."""
+        # kernels are loaded in the first run, which is not allowed during a capture
         self._enqueue(captured=False)
         self._driver.synchronize()
         try:
@@ -133,7 +134,9 @@ class TrtEngine(StagedEngine):
         driver.copy_in(self._inputs.device, self._inputs.host)
         driver.record(copied, captured=captured)
         if not context.execute_async_v3(driver.stream):
-            raise EngineError(f"{self.name}: TensorRT cannot run the plan; {said(self._trt)}")
+            raise EngineError(
+                f"{self.name}: TensorRT cannot run the plan; {last_errors(self._trt)}"
+            )
         driver.record(computed, captured=captured)
         driver.copy_out(self._outputs.host, self._outputs.device)
         driver.record(ended, captured=captured)
@@ -141,22 +144,23 @@ class TrtEngine(StagedEngine):
     def _bind(self, context: Any) -> None:
         for name, address in {**self._inputs.addresses, **self._outputs.addresses}.items():
             if not context.set_tensor_address(name, address):
-                raise EngineError(f"{self.name}: {name}: no such tensor; {said(self._trt)}")
+                raise EngineError(f"{self.name}: {name}: no such tensor; {last_errors(self._trt)}")
 
     def _check_tensors(self, engine: Any) -> None:
-        """Raise EngineError unless the plan takes and gives what the policy does."""
+        """Raise EngineError unless the plan's inputs and outputs are those of the policy."""
         spec = self.spec
-        wanted = {f.key: f"{f.boundary_dtype} {f.boundary_shape}" for f in spec.inputs}
-        wanted[OUTPUT] = f"float32 {(spec.chunk_size, spec.action_dim)}"
+        expected = {f.key: f"{f.boundary_dtype} {f.boundary_shape}" for f in spec.inputs}
+        expected[OUTPUT] = f"float32 {(spec.chunk_size, spec.action_dim)}"
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
-        found = {
+        actual = {
             name: f"{np.dtype(self._trt.nptype(engine.get_tensor_dtype(name)))} "
             f"{tuple(engine.get_tensor_shape(name))}"
             for name in names
         }
-        if found != wanted:
+        if actual != expected:
             raise EngineError(
-                f"{self.name}: the plan has {found}, the policy {wanted}; export the engine again"
+                f"{self.name}: the plan has {actual}, the policy {expected}; "
+                "export the engine again"
             )
 
 

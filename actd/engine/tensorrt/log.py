@@ -1,6 +1,6 @@
-"""TensorRT's log, kept so that an error can say what TensorRT said.
+"""TensorRT's error log, for use in messages.
 
-TensorRT uses one logger in a process, the first it is given: so there is one here.
+TensorRT uses only the first logger it is given in a process: so there is one here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SHOWN = 3
 def logger(trt: Any) -> Any:
     """The process's logger, for `trt`'s Builder and Runtime. Its `lines` are the latest."""
 
-    class Kept(trt.ILogger):  # type: ignore[misc]
+    class ErrorLog(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
             self.lines: deque[str] = deque(maxlen=_LINES)
@@ -26,12 +26,12 @@ def logger(trt: Any) -> Any:
             if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
                 self.lines.append(" ".join(message.split()))
 
-    return Kept()
+    return ErrorLog()
 
 
-def said(trt: Any) -> str:
-    """What TensorRT complained of since it was last asked, for the end of a message."""
+def last_errors(trt: Any) -> str:
+    """TensorRT's errors since the last call, for the end of a message."""
     lines: deque[str] = logger(trt).lines
     text = "; ".join(list(lines)[-_SHOWN:])
     lines.clear()
-    return f"TensorRT says: {text}" if text else "TensorRT does not say why"
+    return f"TensorRT says: {text}" if text else "TensorRT gives no reason"

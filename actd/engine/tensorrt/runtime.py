@@ -1,9 +1,9 @@
-"""From an engine folder to a running TensorRT engine: the plan from the cache, or built now.
+"""Load an engine folder with TensorRT: the plan from the cache, or built now.
 
-Every load holds the engine against torch's answers in the folder before anything uses it; the
-verdict on a new plan is kept with it, and a plan that fails is not kept. While an engine is being
-exported there is nothing to hold it against: who exports it judges it. Raises EngineError when
-TensorRT cannot be had, cannot build the model, or is further from torch than the recipe allows.
+Every load compares the engine with torch's recorded answers in the folder before it is used; the
+parity of a new plan is cached with it, and a plan that fails is not cached. During an export there
+are no recorded answers yet, and the export validates the engine. Raises EngineError when TensorRT
+is missing, cannot build the model, or is further from torch than the recipe allows.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ def load(folder: Path, manifest: Manifest, threads: int | None, spin: bool) -> T
 def prepare(
     trt: Any, folder: Path, manifest: Manifest, cache: PlanCache, *, spin: bool
 ) -> TrtEngine:
-    """The engine of a folder, its plan taken from `cache` or built and judged. EngineError."""
+    """The engine of a folder, its plan from `cache`, or built and checked. Raises EngineError."""
     driver = open_driver(spin=spin)
     try:
         calibration = manifest.calibration
-        small = calibration is None or calibration.form == "static"
-        settings = BuildSettings(manifest.recipe.precision, small)
+        check_size = calibration is None or calibration.form == "static"
+        settings = BuildSettings(manifest.recipe.precision, check_size)
         return _Job(trt, folder, manifest, settings, cache, driver).run()
     except BaseException as error:
         # TensorRT's objects in the frames of the failure go before the CUDA context
@@ -56,7 +56,7 @@ def prepare(
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One engine to be had, and everything needed for it."""
+    """Everything needed to load one engine."""
 
     trt: Any
     folder: Path
@@ -66,48 +66,50 @@ class _Job:
     driver: CudaDriver
 
     def run(self) -> TrtEngine:
-        """The engine, from the cache where that has what is needed."""
+        """The engine, with its plan from the cache if possible."""
         key = self._key()
         with self.cache.locked(key):
-            kept = self.cache.find(key)
-            if kept.plan is None:
-                return self._build(key, kept.why)
+            cached = self.cache.find(key)
+            if cached.plan is None:
+                return self._build(key, cached.reason)
             try:
-                opened = open_plan(self.trt, kept.plan)
+                trt_engine = open_plan(self.trt, cached.plan)
             except EngineError as error:
                 return self._build(key, f"rebuilding because {error}")
-            engine = self._engine(opened)
+            engine = self._engine(trt_engine)
             parity_report = self._recorded_parity(engine)
-            if parity_report and not kept.facts.get("parity_report"):
+            if parity_report and not cached.facts.get("parity_report"):
                 self._note(
-                    self.cache.keep(key, kept.plan, {**kept.facts, "parity_report": parity_report})
+                    self.cache.keep(
+                        key, cached.plan, {**cached.facts, "parity_report": parity_report}
+                    )
                 )
             return engine
 
-    def _build(self, key: PlanKey, why: str) -> TrtEngine:
-        """Build, load, judge and keep."""
-        _log.warning("%s: %s; a plan takes up to minutes", self.manifest.engine, why)
+    def _build(self, key: PlanKey, reason: str) -> TrtEngine:
+        """Build the plan, load it, check it and cache it."""
+        _log.warning("%s: %s; a plan takes up to minutes", self.manifest.engine, reason)
         started_ns = perf_counter_ns()
         onnx = self.folder / self.manifest.model
-        built = build_plan(self.trt, onnx, self.settings, self.cache.timings(key))
+        result = build_plan(self.trt, onnx, self.settings, self.cache.timings(key))
         seconds = (perf_counter_ns() - started_ns) / 1e9
-        self._note(self.cache.keep_timings(key, built.timing_cache))
-        opened = open_plan(self.trt, built.plan)
+        self._note(self.cache.keep_timings(key, result.timing_cache))
+        trt_engine = open_plan(self.trt, result.plan)
         facts = {
-            "why": why,
+            "reason": reason,
             "build_s": round(seconds, 1),
-            "bytes": len(built.plan),
-            "weights": built.weights,
-            "tensors": dict(built.tensors),
-            "layers": inspect(self.trt, opened, self.settings.precision),
+            "bytes": len(result.plan),
+            "weights": result.weights,
+            "tensors": dict(result.tensors),
+            "layers": inspect(self.trt, trt_engine, self.settings.precision),
         }
-        engine = self._engine(opened)
+        engine = self._engine(trt_engine)
         parity_report = self._recorded_parity(engine)
-        self._note(self.cache.keep(key, built.plan, {**facts, "parity_report": parity_report}))
+        self._note(self.cache.keep(key, result.plan, {**facts, "parity_report": parity_report}))
         return engine
 
-    def _engine(self, opened: Any) -> TrtEngine:
-        engine = TrtEngine(self.trt, self.driver, opened, self.manifest)
+    def _engine(self, trt_engine: Any) -> TrtEngine:
+        engine = TrtEngine(self.trt, self.driver, trt_engine, self.manifest)
         for note in engine.notes:
             _log.info("%s: %s", engine.name, note)
         return engine
@@ -122,9 +124,9 @@ class _Job:
 
     def _key(self) -> PlanKey:
         device, model = self.driver.device, self.manifest.model
-        known = {record.name: record.sha256 for record in self.manifest.files}
+        hashes = {record.name: record.sha256 for record in self.manifest.files}
         return PlanKey(
-            onnx_sha256=known.get(model) or sha256(self.folder / model),
+            onnx_sha256=hashes.get(model) or sha256(self.folder / model),
             tensorrt=_version(self.trt),
             gpu=device.name,
             compute_capability=device.compute_capability,
@@ -135,7 +137,7 @@ class _Job:
 
     def _note(self, problem: str) -> None:
         if problem:
-            _log.warning("%s: nothing is kept: %s", self.manifest.engine, problem)
+            _log.warning("%s: not cached: %s", self.manifest.engine, problem)
 
 
 def _version(trt: Any) -> str:

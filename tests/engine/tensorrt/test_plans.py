@@ -40,10 +40,10 @@ def only(cache: PlanCache, pattern: str) -> Path:
 
 
 def test_what_was_kept_is_found_with_its_facts(cache: PlanCache) -> None:
-    assert cache.find(KEY).why == "building for the first time here"
+    assert cache.find(KEY).reason == "building for the first time here"
     assert cache.keep(KEY, PLAN, {"parity_report": {"max": 0.1}}) == ""
     kept = cache.find(KEY)
-    assert (kept.plan, kept.why) == (PLAN, "")
+    assert (kept.plan, kept.reason) == (PLAN, "")
     assert kept.facts == {"parity_report": {"max": 0.1}}
     assert cache.folder.stat().st_mode & 0o077 == 0
 
@@ -52,9 +52,9 @@ def test_what_changed_is_one_sentence(cache: PlanCache) -> None:
     cache.keep(KEY, PLAN, {})
     found = cache.find(replace(KEY, tensorrt="11.4", gpu="B"))
     assert found.plan is None
-    assert found.why == "rebuilding because TensorRT 10.9 -> 11.4 and GPU A -> B"
+    assert found.reason == "rebuilding because TensorRT 10.9 -> 11.4 and GPU A -> B"
     changed = cache.find(replace(KEY, tensorrt="11.4", driver="590", settings="level 5"))
-    assert changed.why == (
+    assert changed.reason == (
         "rebuilding because TensorRT 10.9 -> 11.4, driver 580.1 (CUDA 13.0) -> 590 "
         "and build settings level 4 -> level 5"
     )
@@ -85,7 +85,7 @@ def test_a_damaged_plan_is_not_loaded(cache: PlanCache, damage: str) -> None:
     file.write_bytes(broken)
     found = cache.find(KEY)
     assert found.plan is None
-    assert found.why == f"rebuilding because {file} is damaged"
+    assert found.reason == f"rebuilding because {file} is damaged"
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_record_that_is_not_ours_costs_a_rebuild(cache: PlanCache, text: str) 
     only(cache, "*.json").write_text(text)
     found = cache.find(KEY)
     assert found.plan is None
-    assert found.why.startswith("rebuilding because ")
+    assert found.reason.startswith("rebuilding because ")
     assert cache.keep(KEY, PLAN, {}) == ""
     assert cache.find(KEY).plan == PLAN
 
@@ -126,7 +126,7 @@ def test_a_write_that_is_cut_short_leaves_a_whole_plan_or_none(tmp_path: Path) -
         writer.join()
         kept = cache.find(KEY)
         if kept.plan is None:
-            assert "damaged" in kept.why  # a new plan beside the record of the old one
+            assert "damaged" in kept.reason  # a new plan beside the record of the old one
         else:
             assert kept.plan == kept.facts["turn"].to_bytes(4, "big") * 200_000
     assert cache.keep(KEY, PLAN, {}) == ""

@@ -34,7 +34,7 @@ def driver(request: pytest.FixtureRequest) -> Iterator[CudaDriver]:
 
 def test_the_one_that_is_installed_is_chosen_and_says_why(driver: CudaDriver) -> None:
     assert driver.name == os.environ["EXPECTED_DRIVER"]
-    assert ("pycuda cannot be imported" in driver.why) == (driver.name == "cuda-bindings")
+    assert ("pycuda cannot be imported" in driver.reason) == (driver.name == "cuda-bindings")
     assert driver.device.name == "Fake GPU"
     assert driver.device.compute_capability == "8.7"
     assert driver.device.driver.endswith("CUDA 13.0") or "(CUDA 13.0)" in driver.device.driver

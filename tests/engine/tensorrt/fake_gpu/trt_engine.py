@@ -81,7 +81,7 @@ def test_build_judge_keep_and_load_again(tmp_path: Path) -> None:
     facts = sidecar(tmp_path)["facts"]
     assert facts["parity_report"]["statistics"]["max"] <= allowed
     assert facts["layers"][manifest.precision] == 1
-    assert facts["why"] == "building for the first time here"
+    assert facts["reason"] == "building for the first time here"
     load().close()
     assert trt.builds == 1
     assert {file.suffix for file in (tmp_path / "plans").iterdir()} == {
@@ -196,7 +196,7 @@ def test_a_cache_that_cannot_be_written_costs_a_rebuild(
     with caplog.at_level(logging.WARNING):
         load().close()
         load().close()
-    assert "nothing is kept" in caplog.text
+    assert "not cached" in caplog.text
     assert trt.builds == 2
 
 
