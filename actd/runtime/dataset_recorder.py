@@ -104,7 +104,7 @@ class Recorder:
             _tell(state="empty", why="nothing was recorded: the daemon was never armed")
             return
         episode = self._writer.begin(self._task)
-        encoder = Encoder(episode)
+        encoder = EpisodeEncoder(episode)
         try:
             why = self._sample(start_ns, encoder)
             _tell(state="saving", why=why, **self._counts)
@@ -129,7 +129,7 @@ class Recorder:
                 return int(tick["due_ns"])
         return None
 
-    def _sample(self, start_ns: int, encoder: Encoder) -> str:
+    def _sample(self, start_ns: int, encoder: EpisodeEncoder) -> str:
         """Hand rows to the encoder until there is a reason to end; returns it."""
         reported_ns = 0
         for number in itertools.count():
@@ -162,7 +162,7 @@ class Recorder:
         return _motion_ended(tick, t_ns)
 
 
-class Encoder:
+class EpisodeEncoder:
     """Adds rows to an episode in a thread of its own, in order."""
 
     def __init__(self, episode: Episode) -> None:
