@@ -78,6 +78,6 @@ def limits_table(report: LimitReport) -> Table:
             suggested.append(f"{rate:.3g}" if isfinite(rate) else "none")
         for row, name in enumerate(("position", "velocity", "acceleration")):
             share = f"{100 * report.fired[row, j]:.2f} %" if report.fired[row, j] else "-"
-            seen = f"{report.largest[row, j]:.3g}"
-            table.add_row("" if row else joint, name, share, seen, suggested[row])
+            largest = f"{report.largest[row, j]:.3g}"
+            table.add_row("" if row else joint, name, share, largest, suggested[row])
     return table

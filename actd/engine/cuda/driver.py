@@ -57,8 +57,8 @@ class CudaDriver(ABC):
     stream: int
     """The raw handle of the one stream that everything runs on."""
 
-    def __init__(self, why: str, spin: bool) -> None:
-        self.reason = why
+    def __init__(self, reason: str, spin: bool) -> None:
+        self.reason = reason
         self._thread = threading.get_ident()
         self._open = True
         self._libcuda = Libcuda()

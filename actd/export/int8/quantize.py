@@ -110,12 +110,12 @@ class Quantizer:
     def static(self, graph: Graph, method: Method, out: Path, layers: Collection[str]) -> None:
         """Write a form whose `layers` are 8-bit, with calibrated ranges."""
         with quiet():
-            quantised = self._quantised(graph, method, layers)
-            spare_residuals(quantised.model.model)
-            quantised.model.clean_initializers()
-            quantised.model.save_model_to_file(str(out))
+            quantizer = self._quantize(graph, method, layers)
+            spare_residuals(quantizer.model.model)
+            quantizer.model.clean_initializers()
+            quantizer.model.save_model_to_file(str(out))
 
-    def _quantised(self, graph: Graph, method: Method, layers: Collection[str]) -> Any:
+    def _quantize(self, graph: Graph, method: Method, layers: Collection[str]) -> Any:
         """The tool after quantizing a copy of the model."""
         from onnxruntime.quantization import QuantType
         from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
