@@ -85,6 +85,6 @@ def _check_host(folder: Path, manifest: Manifest) -> None:
     model, flags = host.cpu()
     if not host.VNNI_FLAGS & set(flags):
         raise EngineError(
-            f"{folder}: built for a CPU with VNNI ({manifest.built.cpu}), this is {model} "
-            f"without: 8-bit sums would saturate; rebuild here with: {manifest.rebuild}"
+            f"{folder}: built for a CPU with VNNI ({manifest.built.cpu}), which {model} lacks: "
+            f"8-bit sums would saturate; rebuild here with: {manifest.rebuild}"
         )

@@ -185,8 +185,8 @@ def _hint(manifest: Manifest) -> str:
         precision = manifest.recipe.float_part if host.has_bf16() else "fp32"
     if precision == "bf16" and not host.has_bf16():
         raise EngineError(
-            f"{manifest.engine}: {host.cpu()[0]} computes no bfloat16 (it has neither avx512_bf16 "
-            "nor amx_bf16); use openvino-int8 or openvino-fp32"
+            f"{manifest.engine}: {host.cpu()[0]} has no bfloat16 (neither avx512_bf16 nor "
+            "amx_bf16); use openvino-int8 or openvino-fp32"
         )
     return _HINTS[precision]
 

@@ -88,7 +88,7 @@ class _Job:
 
     def _build(self, key: PlanKey, reason: str) -> TrtEngine:
         """Build the plan, load it, check it and cache it."""
-        _log.warning("%s: %s; a plan takes up to minutes", self.manifest.engine, reason)
+        _log.warning("%s: %s; building a plan may take minutes", self.manifest.engine, reason)
         started_ns = perf_counter_ns()
         onnx = self.folder / self.manifest.model
         result = build_plan(self.trt, onnx, self.settings, self.cache.timings(key))
