@@ -1,1 +1,1 @@
-"""TensorRT: plans built on the robot from an ONNX file, kept, judged, and run as CUDA graphs."""
+"""TensorRT: plans built on the robot from an ONNX file, cached, checked, run as CUDA graphs."""
