@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 import actd
 from actd.engine.cache import cache_root
+from actd.engine.manifest import Manifest
 from actd.errors import ActdError
 from actd.resources import resource_dir
 from actd.sim.aloha import CAMERAS, HEIGHT, WIDTH
@@ -112,8 +113,9 @@ def cache_folder() -> Path:
     """The cache folder of the demo engine: its name changes with anything it is built from."""
     recipe = (resource_dir("engines") / f"{ENGINE}.yaml").read_text(encoding="utf-8")
     runtime = metadata.version("onnxruntime") if _installed("onnxruntime") else ""
+    schema = Manifest.model_json_schema()
     built_from = json.dumps(
-        [actd.__version__, POLICY, ACTION_STD, FRAMES, HEIGHT, WIDTH, recipe, runtime]
+        [actd.__version__, POLICY, ACTION_STD, FRAMES, HEIGHT, WIDTH, recipe, runtime, schema]
     )
     name = hashlib.sha256(built_from.encode()).hexdigest()[:12]
     return cache_root() / "demo" / name
