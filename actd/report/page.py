@@ -16,7 +16,7 @@ from markupsafe import Markup
 from actd.redaction import redact
 from actd.report.record import OwnFile
 
-PAGE_FILE = OwnFile("a page of actd", mark='<meta name="generator" content="actd report">')
+PAGE_FILE = OwnFile("actd", mark='<meta name="generator" content="actd report">')
 
 
 @dataclass(frozen=True, slots=True)

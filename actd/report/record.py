@@ -19,9 +19,9 @@ from actd.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class OwnFile:
-    """A kind of file, in words such as `a page of actd`; `mark` is near the start of each."""
+    """Files written by `writer`, such as `actd eval`; `mark` is near the start of each."""
 
-    kind: str
+    writer: str
     mark: str
 
     def is_at(self, path: Path) -> bool:
@@ -35,7 +35,9 @@ class OwnFile:
         except OSError as error:
             raise _unwritable(path, error, option) from None
         if not free:
-            raise UsageError(f"{path}: exists and is not {self.kind}: choose another {option}")
+            raise UsageError(
+                f"{path}: exists and was not written by {self.writer}: choose another {option}"
+            )
 
     def write(self, text: str, path: Path) -> None:
         """Write such a file; an older one in its place is replaced. Raises UsageError."""
@@ -61,7 +63,7 @@ def plain(value: Any) -> Any:
 
 def json_file(kind: str) -> OwnFile:
     """The files that `save_json` writes for `kind`, such as `actd eval`."""
-    return OwnFile(f"of {kind}", f'"written_by": "{kind}"')
+    return OwnFile(kind, f'"written_by": "{kind}"')
 
 
 def save_json(content: Mapping[str, Any], path: Path, kind: str) -> None:

@@ -221,5 +221,5 @@ def test_the_command(flight: Flight, tmp_path: Path) -> None:
     mine.write_text("<p>mine")
     rejected = report(run, "--out", mine)
     assert (rejected.returncode, mine.read_text()) == (2, "<p>mine")
-    assert "not a page by actd" in rejected.stderr
+    assert "not written by actd" in rejected.stderr
     assert report(tmp_path / "nothing").returncode == 1
