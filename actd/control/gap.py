@@ -21,9 +21,9 @@ class Engagement(NamedTuple):
         if inputs.rivals:
             return "two programs send the robot's state: stop one of them"
         if inputs.source != self.source:
-            return "the robot's controller was started again, or another one took its place"
+            return "the robot's controller was restarted, or another one took its place"
         if inputs.openings != self.openings:
-            return "a camera was opened again: check that it is still the same one"
+            return "a camera was reopened; check that it is still the same one"
         return ""
 
 

@@ -108,8 +108,8 @@ def reopened(rig: Rig) -> Output:
     ("change", "mode", "words"),
     [
         (elsewhere, Mode.HOLD, ""),
-        (restarted, Mode.FAULT, "controller was started again"),
-        (reopened, Mode.FAULT, "camera was opened again"),
+        (restarted, Mode.FAULT, "controller was restarted"),
+        (reopened, Mode.FAULT, "camera was reopened"),
         (lambda rig: rig.tick(rivals=True), Mode.FAULT, "two programs"),
     ],
 )

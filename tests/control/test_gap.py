@@ -26,8 +26,8 @@ SAME = Inputs(
     [
         ({}, ""),
         ({"rivals": True}, "two programs"),
-        ({"source": 4}, "started again"),
-        ({"openings": 3}, "camera was opened again"),
+        ({"source": 4}, "restarted"),
+        ({"openings": 3}, "camera was reopened"),
     ],
 )
 def test_motion_goes_on_only_with_the_arm_and_the_cameras_it_was_allowed_for(

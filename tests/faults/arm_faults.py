@@ -72,7 +72,7 @@ def _arm() -> Iterator[Fault]:
             lasts_s=0.5,
         )
     again = replace(
-        faulted(1200, "controller was started again|two programs send"),
+        faulted(1200, "controller was restarted|two programs send"),
         promise="HOLD while it is gone, then FAULT; no jump of the arm; only an operator re-arms",
         held_ms=STATE_MS,
     )

@@ -30,7 +30,7 @@ def test_only_our_own_file_is_replaced(tmp_path: Path) -> None:
             save_json({"a": 3}, file, "actd eval")
         assert file.read_text() == foreign
     (tmp_path / "folder").mkdir()
-    with pytest.raises(UsageError, match="not of actd eval"):
+    with pytest.raises(UsageError, match="not written by actd eval"):
         save_json({}, tmp_path / "folder", "actd eval")
     with pytest.raises(UsageError, match=r"cannot be written .*: choose another --out"):
         save_json({}, tmp_path / "no" / "eval.json", "actd eval")
