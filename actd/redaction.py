@@ -6,7 +6,6 @@ description of a recording, pages. Inside, an address is whole, and no message n
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -34,14 +33,6 @@ def redacted(data: Any) -> Any:
     if isinstance(data, Mapping):
         return {key: redacted(value) for key, value in data.items()}
     return [redacted(value) for value in data] if isinstance(data, (list, tuple)) else data
-
-
-class RedactingFormatter(logging.Formatter):
-    """Formats a log record, its traceback included, and redacts the result."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line or lines of one record."""
-        return redact(super().format(record))
 
 
 def _hide_query(match: re.Match[str]) -> str:

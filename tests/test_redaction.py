@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from actd.redaction import RedactingFormatter, redact, redacted
+from actd.crash import LogFormatter
+from actd.redaction import redact, redacted
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,6 @@ def test_a_traceback_in_the_log_is_redacted() -> None:
         raise ValueError("rtsp://u:needle@cam")
     except ValueError:
         record = logging.LogRecord("x", logging.ERROR, "", 1, "%s", ("no",), sys.exc_info())
-    line = RedactingFormatter("%(message)s").format(record)
+    line = LogFormatter("%(message)s").format(record)
     assert "ValueError: rtsp://***@cam" in line
     assert "needle" not in line

@@ -11,6 +11,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from actd import crash
 from actd.cli.app import app
 from actd.cli.shared import (
     DEFAULT_CONFIG,
@@ -24,7 +25,6 @@ from actd.cli.shared import (
     show,
     warn,
 )
-from actd.redaction import RedactingFormatter
 
 
 class Realtime(str, Enum):
@@ -203,5 +203,5 @@ def _log_to_stderr() -> None:
     # journald stamps every line itself.
     stamp = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
     handler = logging.StreamHandler()
-    handler.setFormatter(RedactingFormatter(f"{stamp}%(levelname)s %(message)s"))
+    handler.setFormatter(crash.LogFormatter(f"{stamp}%(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import actd
+from actd import crash
 from actd.engine.candidate import Candidate
 from actd.engine.observations import random_observation
 from actd.errors import EngineError
@@ -75,5 +76,6 @@ def _resident_mb() -> float:
 
 
 if __name__ == "__main__":
+    crash.install()
     _footprint = first_chunk(Candidate(**json.loads(sys.argv[1])))
     sys.stdout.write(f"{json.dumps(asdict(_footprint))}\n")

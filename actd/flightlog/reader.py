@@ -11,7 +11,6 @@ ended by `kill -9`. Raises RecordingError and nothing else for what is wrong on 
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from actd.errors import RecordingError
 from actd.flightlog.format import file_dtype, read_segment
+from actd.folders import state_folder
 
 SCHEMA = 1
 RUN_FILE = "run.json"
@@ -65,11 +65,7 @@ class Flight:
 
 def default_flights() -> Path:
     """The default folder of flight recordings."""
-    service = os.environ.get("STATE_DIRECTORY")
-    if service:
-        return Path(service.split(":")[0]) / "flights"
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "actd" / "flights"
+    return state_folder() / "flights"
 
 
 def read_flight(folder: Path) -> Flight:

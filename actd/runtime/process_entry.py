@@ -2,7 +2,8 @@
 
 `python -m actd.runtime.process_entry MODULE` runs `MODULE.run(settings)`. The settings, a
 `ProcessSettings` of that module's own, come on stdin as JSON. Changes of the process's own state
-go to stdout as JSON lines, and why it dies to stderr as one line. The supervisor reads both.
+go to stdout as JSON lines, and why it dies to stderr as one line; the traceback of an unforeseen
+error goes to a file that the line names. The supervisor reads both.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any, get_type_hints
 
+from actd import crash
 from actd.codec import decode
 from actd.errors import ActdError
 from actd.host import end_with_parent
@@ -51,6 +53,7 @@ def report(**fields: Any) -> None:
 
 def main(module: str) -> None:
     """Run one process to its end; exits 0, or 1 with the reason on stderr."""
+    crash.install()
     before = {number: signal.signal(number, signal.SIG_IGN) for number in _GROUP_SIGNALS}
     ignored = tuple([int(n) for n, handler in before.items() if handler is signal.SIG_IGN])
     end_with_parent(signal.SIGTERM)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from actd import crash
 from actd.errors import ActdError
 from actd.sim.aloha import CAMERAS, GRIPPERS, JOINTS, AlohaSim
 
@@ -75,4 +76,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    crash.install()
     sys.exit(main())

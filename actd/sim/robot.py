@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from actd import crash
 from actd.client import Robot
 from actd.errors import ActdError
 from actd.link.sockets import Ports
@@ -202,4 +203,5 @@ def _say(message: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    crash.install()
     sys.exit(main())
