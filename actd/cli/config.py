@@ -20,12 +20,19 @@ app.add_typer(config_app, name="config")
 def config_check(config: ConfigArgument = DEFAULT_CONFIG) -> None:
     """Report every mistake in a deployment file, and whether it fits its engine."""
     from actd.config import warnings
+    from actd.engine.load import version_note
     from actd.runtime.preflight import prepare, unplayable
     from actd.runtime.settings import chunk_words
 
     settings, manifest = prepare(config)
     typer.echo(f"chunk: {chunk_words(settings, manifest.spec)}")
-    warn([*warnings(settings, manifest), *unplayable(settings)])
+    warn(
+        [
+            *filter(None, [version_note(manifest)]),
+            *warnings(settings, manifest),
+            *unplayable(settings),
+        ]
+    )
     typer.echo(f"{config}: correct, and fits {settings.engine}; next: actd run {config}")
 
 

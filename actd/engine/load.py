@@ -12,6 +12,7 @@ from pathlib import Path
 from actd import host
 from actd.engine.base import Engine
 from actd.engine.manifest import Manifest, check_files, read_manifest
+from actd.engine.reference import check_reference
 from actd.errors import EngineError
 
 # Runtime -> the module whose `load(folder, manifest, threads, spin)` returns an Engine and whose
@@ -26,28 +27,38 @@ _RUNTIMES = {
 }
 
 
+# Those that do not judge themselves when they are loaded.
+_UNJUDGED = ("torch", "ort", "openvino")
+
+
 def missing(runtime: str) -> list[str]:
     """What this computer lacks to run engines of `runtime`, each with its remedy."""
     problems: list[str] = import_module(_RUNTIMES[runtime]).missing(runtime)
     return problems
 
 
-def load_engine(folder: str | Path, *, threads: int | None = None, spin: bool = False) -> Engine:
+def load_engine(
+    folder: str | Path, *, threads: int | None = None, spin: bool = False, judge: bool = False
+) -> Engine:
     """Verify the engine in `folder` and load it.
 
     `threads` is the CPU threads to compute on (None: the runtime chooses); `spin` lets them
-    wait actively, which is faster on cores of their own and harmful on shared ones.
+    wait actively, which is faster on cores of their own and harmful on shared ones. `judge`
+    compares it on this computer with torch's answers in its folder, as engines for GPUs always do.
     Raises EngineError when the engine is damaged, of another format, or not for this host.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
     check_files(folder, manifest)
-    _check_host(folder, manifest)
+    check_host(folder, manifest)
     if manifest.runtime not in _RUNTIMES:
         raise EngineError(
             f"{folder}: runtime: {manifest.runtime!r} is unknown; rebuild with: {manifest.rebuild}"
         )
-    return open_engine(folder, manifest, threads=threads, spin=spin)
+    engine = open_engine(folder, manifest, threads=threads, spin=spin)
+    if judge and manifest.runtime in _UNJUDGED:
+        check_reference(engine, folder, manifest)
+    return engine
 
 
 def open_engine(
@@ -75,8 +86,8 @@ def version_note(manifest: Manifest) -> str | None:
     )
 
 
-def _check_host(folder: Path, manifest: Manifest) -> None:
-    """Refuse full-range 8-bit weights where the CPU's 8-bit sums would saturate."""
+def check_host(folder: Path, manifest: Manifest) -> None:
+    """Raise EngineError for full-range 8-bit weights where the CPU's 8-bit sums would saturate."""
     calibration = manifest.calibration
     if manifest.recipe.graph != "u8s8" or calibration is None or calibration.form == "weights":
         return

@@ -1,10 +1,10 @@
 """The inference process: frames and state of one moment in, one chunk out, over and over.
 
-Loads and warms the engine, then makes a chunk whenever a camera has a new frame and every
-stream is fresh enough. Without a whole observation there is no chunk: it says what is missing,
-and the tick process sees the chunks grow old. Warm-up runs are never published, nor is a chunk
-that is not finite. An engine that raises or gives another shape ends the process, and its end
-ends motion. It is niced: the tick process goes first.
+Loads the engine, compares it with torch's answers in its folder and warms it, then makes a chunk
+whenever a camera has a new frame and every stream is fresh enough. Without a whole observation
+there is no chunk: it says what is missing, and the tick process sees the chunks grow old.
+Warm-up runs are never published, nor is a chunk that is not finite. An engine that raises or gives
+another shape ends the process, and its end ends motion. It is niced: the tick process goes first.
 """
 
 from __future__ import annotations
@@ -54,7 +54,11 @@ class InferenceSettings(process_entry.ProcessSettings):
 def run(settings: InferenceSettings) -> None:
     """Make chunks until the process is ended. Raises EngineError."""
     process_entry.report(state="loading")
-    engine = load_engine(settings.engine, threads=settings.threads)
+    try:
+        engine = load_engine(settings.engine, threads=settings.threads, judge=True)
+    except EngineError:
+        process_entry.report(state="refused")  # it would be the next time too
+        raise
     channels = open_channels(settings.shapes, settings.fds)
     usable_ns = warm_up(engine)
     process_entry.report(state="warm", usable_ms=usable_ns / 1e6)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from actd.cameras.make import make_camera
 from actd.config import Config, check_policy, load
+from actd.engine.load import check_host
 from actd.engine.manifest import Manifest, check_files, read_manifest
 from actd.errors import CameraError
 
@@ -19,6 +20,7 @@ def prepare(path: Path) -> tuple[Config, Manifest]:
     config = load(path)
     manifest = read_manifest(config.engine)
     check_files(config.engine, manifest)
+    check_host(config.engine, manifest)
     check_policy(config, manifest.spec, str(path))
     return config, manifest
 

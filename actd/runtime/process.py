@@ -2,8 +2,8 @@
 
 Its JSON lines on stdout become `condition`; its stderr goes to the log, and the last line
 of it is the reason when it dies, and `on_death` is called. A child that may be restarted
-is, at most five times a minute; one that may not, or that fails more often, stays down and
-says why. One that may finish does so by exiting with 0.
+is, at most five times a minute; one that may not, that fails more often, or that reports that it
+was `refused`, stays down and says why. One that may finish does so by exiting with 0.
 """
 
 from __future__ import annotations
@@ -104,7 +104,8 @@ class ChildProcess:
         self._starts_ns.append(now)
         while now - self._starts_ns[0] > _RESTARTS_WINDOW_NS:
             self._starts_ns.popleft()
-        return self._restart and len(self._starts_ns) <= _RESTARTS_MAX
+        often = len(self._starts_ns) > _RESTARTS_MAX
+        return self._restart and not often and "refused" not in self.ever
 
     async def _run_once(self) -> int:
         self._last_words = ""

@@ -12,6 +12,7 @@ from typing import Any
 from actd import __version__
 from actd.config import Config
 from actd.control.staleness import is_frozen
+from actd.engine.load import version_note
 from actd.engine.manifest import Manifest
 from actd.link import messages
 from actd.mode import Mode
@@ -55,6 +56,7 @@ class Telemetry:
         self._frames_from: dict[str, tuple[int, ...]] = {}
         self._histograms: dict[str, dict[str, str]] = {}
         self._encoded_ns = 0
+        self._runtime = version_note(manifest) or ""
         self.ready = False
 
     @property
@@ -142,6 +144,7 @@ class Telemetry:
             "control": self._cadence.control(),
             "inference": {
                 "engine": self._manifest.engine,
+                "runtime": self._runtime,
                 "state": self._inference_state(),
                 "restarts": inference.restarts,
                 "rejected": inference.condition.get("rejected", 0),
