@@ -17,7 +17,10 @@ _MAX_BYTES = 256 << 20
 
 def open_file(path: Path) -> BinaryIO:
     """A regular file, for reading. A pipe, a device or a folder is an OSError."""
-    mode = path.stat().st_mode
+    try:
+        mode = path.stat().st_mode
+    except ValueError:  # a name with a null byte, or that is no text
+        raise FileNotFoundError(errno.ENOENT, "not the name of a file", str(path)) from None
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, "a folder, not a file", str(path))
     if not stat.S_ISREG(mode):  # opening a pipe waits for a writer, a device may never end

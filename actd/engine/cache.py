@@ -13,6 +13,7 @@ import os
 import shutil
 from pathlib import Path
 
+from actd.files import read_json
 from actd.hashing import sha256
 
 _SEALS = "seals.json"
@@ -61,7 +62,7 @@ def seal(folder: Path) -> None:
 def discard_unsealed(folder: Path) -> None:
     """Remove every file whose hash differs from the recorded one."""
     try:
-        hashes = json.loads((folder / _SEALS).read_text(encoding="utf-8"))
+        hashes = read_json(folder / _SEALS)
     except (OSError, ValueError):
         hashes = {}
     with contextlib.suppress(OSError):

@@ -7,7 +7,6 @@ that rebuilds it.
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from actd.engine.recipe import Recipe
 from actd.engine.verify import Parity
 from actd.errors import EngineError
+from actd.files import read_json
 from actd.hashing import sha256
 from actd.policy.overrides import Overrides
 from actd.policy.spec import PolicySpec
@@ -164,7 +164,7 @@ def read_manifest(folder: Path) -> Manifest:
     file = folder / MANIFEST
     hint = "rebuild with: actd export CHECKPOINT --out DIR --engine NAME"
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = read_json(file)
     except FileNotFoundError:
         raise EngineError(_not_an_engine(folder)) from None
     except (OSError, ValueError) as error:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from actd.engine.base import Observation
 from actd.errors import EngineError
+from actd.files import check_file
 from actd.policy.spec import Feature, PolicySpec
 
 # What numpy, zipfile and zlib raise for files that are damaged or of another kind.
@@ -51,6 +52,7 @@ def read_arrays(file: Path, spec: PolicySpec) -> dict[str, NDArray[Any]]:
 def read_npz(file: Path, keys: Sequence[str]) -> dict[str, NDArray[Any]]:
     """The arrays `keys` of one .npz file; never unpickles."""
     try:
+        check_file(file)
         with np.load(file, allow_pickle=False) as archive:
             missing_keys = [key for key in keys if key not in archive.files]
             if missing_keys:
@@ -86,11 +88,8 @@ def batch(array: NDArray[Any], feature: Feature, source: str) -> int | None:
     """Length of the array's leading axis, None without one. Raises EngineError for other shapes."""
     shape = feature.boundary_shape
     leading = array.shape[0] if array.ndim == len(shape) + 1 else None
-    check(
-        array if leading is None else array[:1].reshape(shape) if leading else array,
-        feature,
-        source,
-    )
+    one = array if leading is None else array[0] if leading else np.empty(shape, array.dtype)
+    check(one, feature, source)
     return leading
 
 

@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from actd.errors import EngineError
+from actd.files import read_text
 from actd.resources import resource_dir
 
 Method = Literal["minmax", "percentile", "entropy"]
@@ -126,7 +127,7 @@ def recipe_file(reference: str) -> Path:
 def read_recipe(file: Path) -> Recipe:
     """The recipe in a file; its name is the file's. Raises EngineError."""
     try:
-        data = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
+        data = YAML(typ="safe", pure=True).load(read_text(file))
     except OSError as error:
         raise EngineError(
             f"{file}: cannot be read ({error.strerror}): give a recipe's name or path"

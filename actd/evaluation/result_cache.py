@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actd.errors import RecordingError, UsageError
+from actd.files import check_file, parse_json
 
 _FOLDER = "episodes"
 _REMEDY = "give --fresh to start again, or another --out"
@@ -129,7 +130,7 @@ def _files(folder: Path) -> list[Path]:
 def _settings_of(file: Path) -> dict[str, Any]:
     (text,) = _arrays(file, ["settings"])
     try:
-        settings = json.loads(str(text))
+        settings = parse_json(str(text))
     except ValueError:
         settings = None
     if not isinstance(settings, dict):
@@ -139,6 +140,7 @@ def _settings_of(file: Path) -> dict[str, Any]:
 
 def _arrays(file: Path, names: list[str]) -> list[NDArray[Any]]:
     try:
+        check_file(file)
         with np.load(file, allow_pickle=False) as archive:
             return [archive[name] for name in names]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

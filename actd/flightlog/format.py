@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actd.errors import RecordingError
+from actd.files import open_file
 
 HEADER_BYTES = 64
 _HEADER = struct.Struct("<8sQQ")
@@ -104,7 +105,7 @@ def read_segment(path: Path, dtype: np.dtype[Any]) -> NDArray[Any]:
     `dtype` is `file_dtype(...)`. Raises RecordingError for a file that is not such a segment.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             count, sealed = _read_header(path, file.read(HEADER_BYTES), dtype)
             records = np.fromfile(file, dtype, count)
     except OSError as error:

@@ -10,7 +10,6 @@ ended by `kill -9`. Raises RecordingError and nothing else for what is wrong on 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actd.errors import RecordingError
+from actd.files import read_json
 from actd.flightlog.format import file_dtype, read_segment
 from actd.folders import state_folder
 
@@ -112,7 +112,7 @@ def _run_folder(folder: Path) -> Path:
 
 def _read_settings(path: Path) -> dict[str, Any]:
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings = read_json(path)
         schema = settings["schema"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecordingError(
@@ -129,7 +129,7 @@ def _read_settings(path: Path) -> dict[str, Any]:
 def _read_stream(run: Path, stream: str, settings: Mapping[str, Any]) -> NDArray[Any]:
     try:
         dtype = file_dtype(settings["dtypes"][stream])
-    except (KeyError, TypeError, ValueError):
+    except (LookupError, TypeError, ValueError):
         raise RecordingError(f"{run / RUN_FILE}: dtypes.{stream}: not a record layout") from None
     try:
         paths = [file.path for file in segment_files(run) if file.stream == stream]

@@ -7,7 +7,6 @@ A missing, truncated or foreign file is a CheckpointError of one line.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from actd import files
 from actd.errors import CheckpointError
 
 WEIGHTS = "model.safetensors"
@@ -30,7 +30,7 @@ def refusal(file: Path, key: str, found: str, remedy: str) -> CheckpointError:
 def read_json(file: Path) -> dict[str, Any]:
     """A JSON object from a file, or a CheckpointError that says what is there instead."""
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = files.read_json(file)
     except FileNotFoundError:
         raise refusal(file, "file", "missing", "copy the whole checkpoint folder") from None
     except (OSError, ValueError) as error:

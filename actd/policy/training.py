@@ -7,13 +7,13 @@ only: what is missing or unreadable is simply not known.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from actd.files import read_json
 from actd.policy.hub import home
 
 _CONFIG = "train_config.json"
@@ -71,7 +71,7 @@ def _names(feature: object) -> tuple[str, ...]:
 
 def _object(file: Path) -> Mapping[str, Any]:
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = read_json(file)
     except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}
