@@ -61,6 +61,16 @@ class ChunkSettings:
     latency_ns: tuple[int, ...] = ()
     max_chunks: int = 128
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for what no policy has."""
+        if not 0 < self.chunk_size < 1 << 20 or not 0 < self.max_chunks <= 1 << 12:
+            raise ValueError(f"chunk_size: {self.chunk_size}, of {self.max_chunks} chunks")
+        if not 0 < self.policy_hz <= 1e6:
+            raise ValueError(f"policy_hz: {self.policy_hz}")
+        for name in ("interpolation", "latency_ns"):
+            if len(getattr(self, name)) not in (0, self.action_dim):
+                raise ValueError(f"{name}: not one value for each of {self.action_dim} joints")
+
     @property
     def duration_ns(self) -> int:
         """How long the rows of a chunk last."""

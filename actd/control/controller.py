@@ -7,7 +7,7 @@ a recording of the inputs replays to the same commands bit for bit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -30,6 +30,14 @@ from actd.control.time_scaling import ScaledClock
 _TOLERANCE = 0.01
 _STALE = Flag.STATE_STALE | Flag.CONTROLLER_LOST | Flag.CAMERA_STALE | Flag.CAMERA_FROZEN
 _DRIVEN = (Phase.ARMED, Phase.GAP)
+_PER_JOINT = (
+    "kinds",
+    "turn",
+    "start_distance",
+    "follow_distance",
+    "trained_low",
+    "trained_high",
+)
 # Why the daemon itself ends motion.
 _OWN_REASONS = {
     Event.FAULT: "a process of the daemon ended: see its log",
@@ -61,6 +69,17 @@ class ControlSettings:
     trained_high: Vector
     max_age: MaxAge
     ease_in_ns: int
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where not every joint has a value of each kind."""
+        vectors = {**asdict(self.limits), **{name: getattr(self, name) for name in _PER_JOINT}}
+        sizes = {name: len(value) for name, value in vectors.items()}
+        sizes["chunk.action_dim"] = self.chunk.action_dim
+        for name, size in sizes.items():
+            if not 0 < size == len(self.joints):
+                raise ValueError(f"{name}: {size} values for {len(self.joints)} joints")
+        if not 0 < self.period_ns <= 10**10:
+            raise ValueError(f"period_ns: {self.period_ns}")
 
 
 class Controller:

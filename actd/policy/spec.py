@@ -22,6 +22,9 @@ Range = tuple[tuple[float, ...], tuple[float, ...]]
 
 STATISTICS = ("min", "max", "mean", "std", "q01", "q99")
 
+# No count or size of a policy comes near it.
+_MOST = 1 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Feature:
@@ -34,6 +37,12 @@ class Feature:
     key: str
     kind: FeatureKind
     shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a shape that its kind cannot have."""
+        rank = 3 if self.kind == "VISUAL" else 1
+        if len(self.shape) != rank or not all(0 < size < _MOST for size in self.shape):
+            raise ValueError(f"{self.key}: {self.kind} of shape {list(self.shape)}")
 
     @property
     def camera(self) -> str:
@@ -92,7 +101,15 @@ class PolicySpec:
     statistics: Mapping[str, FeatureStatistics] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
-        """Raises ValueError for statistics that are not of its features."""
+        """Raises ValueError for impossible counts, and statistics that are not of its features."""
+        if not 0 < self.chunk_size < _MOST or not 0 < self.n_action_steps < _MOST:
+            raise ValueError(f"chunk_size: {self.chunk_size}, {self.n_action_steps} steps used")
+        for name, value in (
+            ("temporal_ensemble_coeff", self.temporal_ensemble_coeff),
+            ("trained_hz", self.trained_hz),
+        ):
+            if value is not None and not abs(value) < 1e9:
+                raise ValueError(f"{name}: {value}")
         sizes = {feature.key: feature.shape[0] for feature in (*self.vectors, self.action)}
         for key, known in self.statistics.items():
             size = sizes.get(key, 0)

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from actd import __version__, host
 from actd.codec import decode
@@ -22,6 +25,7 @@ from actd.control.controller import ControlSettings
 from actd.control.state import Event
 from actd.errors import RecordingError
 from actd.flightlog.reader import RUN_FILE, SCHEMA, Flight
+from actd.mode import Mode
 from actd.policy.spec import PolicySpec
 from actd.runtime.channels import EVENTS, Shapes, chunk_dtype, tick_dtype
 from actd.runtime.clock import now_ns, unix_s
@@ -101,11 +105,39 @@ def new_run(
 
 
 def run_info(flight: Flight) -> RunInfo:
-    """What a recording's run.json says. Raises RecordingError where this actd cannot read it."""
+    """What a recording's run.json says. Raises RecordingError where that, or a tick, is damaged."""
     try:
-        return decode(RunInfo, flight.settings)
+        info = decode(RunInfo, flight.settings)
+        shapes = (len(info.control.joints), len(info.cameras))
+        if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", info.name):
+            raise ValueError(f"name: {info.name!r:.60}")
+        if not 0 <= info.started_unix_s < 1e11:
+            raise ValueError(f"started_unix_s: {info.started_unix_s}")
+        dtypes = {
+            "ticks": (flight.ticks.dtype, tick_dtype(*shapes)),
+            "chunks": (flight.chunks.dtype, chunk_dtype(info.control.chunk.chunk_size, shapes[0])),
+        }
+        for stream, (recorded, dtype) in dtypes.items():
+            if not _fields(dtype) <= _fields(recorded):
+                raise ValueError(f"dtypes.{stream}: other fields")
     except ValueError as error:
         raise RecordingError(
-            f"{flight.folder / RUN_FILE}: {error}: recorded by another version of actd, which can "
-            "replay it"
+            f"{flight.folder / RUN_FILE}: {error}: damaged, or recorded by another version of "
+            "actd, which can read it"
         ) from None
+    _check_ticks(flight.folder, flight.ticks, len(info.events))
+    return info
+
+
+def _fields(dtype: np.dtype[np.void]) -> set[tuple[str, np.dtype[Any]]]:
+    return {(name, dtype[name]) for name in dtype.names or ()}
+
+
+def _check_ticks(folder: Path, ticks: NDArray[Any], events: int) -> None:
+    wrong = ~np.isin(ticks["mode"], [int(mode) for mode in Mode])
+    wrong |= (ticks["events"] >= events).any(axis=1)
+    wrong |= np.diff(ticks["number"], prepend=0) < 1
+    wrong |= np.diff(ticks["due_ns"], prepend=0) < 1
+    if wrong.any():
+        number = int(np.flatnonzero(wrong)[0])
+        raise RecordingError(f"{folder}: tick record {number} is damaged; copy the recording again")
