@@ -94,13 +94,14 @@ def run(
 ) -> None:
     """Run the daemon in the foreground, as the service does."""
     from actd.config import warnings
+    from actd.engine.load import version_note
     from actd.runtime.preflight import prepare, unplayable
     from actd.runtime.settings import chunk_words
 
     settings, manifest = prepare(config)
     typer.echo(f"robot: {settings.robot.name}")
     typer.echo(f"chunk: {chunk_words(settings, manifest.spec)}")
-    warn(warnings(settings, manifest))
+    warn([*filter(None, [version_note(manifest)]), *warnings(settings, manifest)])
     if dry_run:
         warn(unplayable(settings))
         typer.echo(f"{config}: fits {settings.engine}; next: actd run {config}")
@@ -129,21 +130,23 @@ def status(
     ] = Since.clear,
 ) -> None:
     """Show what the daemon is doing."""
-    from actd.cli.status import render
+    from actd.cli.status import as_sent, render
     from actd.client import Operator
 
     found = link(config, trusting=True)
     with Operator(host, found.ports) as daemon:
         answer = daemon.status()
         histograms = daemon.request("histograms") if as_json or hgrm else {}
-    if found.robot not in ("", answer["robot"]):
-        warn([f"this is {answer['robot']}, not {found.robot}: check --config and the ports"])
+    with as_sent():
+        if found.robot not in ("", answer["robot"]):
+            warn([f"this is {answer['robot']}, not {found.robot}: check --config and the ports"])
+        encoded = histograms[f"since_{since.value}"].items() if hgrm is not None else ()
     for reply in (answer, histograms):
         reply.pop("v", None), reply.pop("ok", None)
     if hgrm is not None:
         from actd.runtime.histogram import write_hgrm
 
-        for file in write_hgrm(hgrm, histograms[f"since_{since.value}"]):
+        for file in write_hgrm(hgrm, dict(encoded)):
             typer.echo(f"{file}: written", err=True)
     if as_json:
         typer.echo(json.dumps(answer | {"histograms": histograms}))
@@ -193,10 +196,13 @@ def reset(config: ConfigOption = None, host: HostOption = "127.0.0.1") -> None:
 
 
 def _command(name: str, config: Path | None, host: str, *, trusting: bool = False) -> None:
+    from actd.cli.status import as_sent
+
     with operator(config, host, trusting=trusting) as daemon:
         answer = getattr(daemon, name)()
-    warn(answer.get("warnings", ()))
-    typer.echo(f"{name}: done; {answer['robot']} is {answer['mode']}")
+    with as_sent():
+        warn(answer.get("warnings", ()))
+        typer.echo(f"{name}: done; {answer['robot']} is {answer['mode']}")
 
 
 def _log_to_stderr() -> None:

@@ -97,4 +97,5 @@ def show(renderable: Any) -> None:
     """Print a rich renderable."""
     from rich.console import Console
 
-    Console().print(renderable)
+    # A name from a file may look like markup.
+    Console(markup=False).print(renderable)

@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from rich.table import Table
 
+from actd.errors import LinkError
+
+
+@contextmanager
+def as_sent() -> Iterator[None]:
+    """Around the use of a daemon's answer: one that is not as we know it is a LinkError."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        found = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+        raise LinkError(
+            f"the daemon's answer is none that this actd knows ({found}): install the same version "
+            "on both ends"
+        ) from None
+
 
 def render(status: Mapping[str, Any]) -> Table:
-    """Two columns: what, and how it is. Takes the map that `Operator.status` gives."""
+    """Two columns: what, and how it is. Takes the map that `Operator.status` gives.
+
+    Raises LinkError.
+    """
+    with as_sent():
+        return _table(status)
+
+
+def _table(status: Mapping[str, Any]) -> Table:
     why = f": {status['reason']}" if status["reason"] else ""
     title = f"{status['robot']}: {status['mode']}{why}"
     table = Table(title=title, show_header=False, title_justify="left")
@@ -39,6 +63,7 @@ def _rows(status: Mapping[str, Any]) -> list[tuple[str, str]]:
             f"{inference['rate_hz']:.1f} Hz, p50 {inference['ms']['p50']:.1f}  "
             f"p99 {inference['ms']['p99']:.1f} ms",
         ),
+        *([("engine", inference["runtime"])] if inference["runtime"] else []),
         ("chunk age", f"p50 {age['p50']:.0f}  p99 {age['p99']:.0f} ms"),
         ("robot state", _age(status["state_age_ms"])),
         ("robot acknowledges", _age(status["acknowledged_ms"])),

@@ -14,10 +14,13 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
+from actd import files
 from actd.config.sections import SECTIONS, Config
 from actd.errors import ConfigError
 
 _CUT_ADDRESS = "unknown key, perhaps a part of a URL: put the URL in quotes"
+# Hundreds of times what a deployment takes; more is another file, and YAML is slow.
+_MAX_BYTES = 1 << 20
 
 
 def parse(path: Path) -> Any:
@@ -31,10 +34,10 @@ def parse(path: Path) -> Any:
 def read_text(path: Path, errors: str = "strict") -> str:
     """The file's text; `errors` as in `bytes.decode`."""
     try:
-        return path.read_text(encoding="utf-8", errors=errors)
+        return files.read_text(path, errors, _MAX_BYTES)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file: write one with `actd init CHECKPOINT`") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
 
 
@@ -78,7 +81,6 @@ def _line(path: Path, position: tuple[int, int], keys: Sequence[Any], message: s
 
 
 def _flat(text: object) -> str:
-    """On one line: what a file says may have lines of its own."""
     return " ".join(str(text).split())
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from actd import files
 from actd.errors import RecordingError
 
 Image = NDArray[np.uint8]
@@ -57,7 +58,7 @@ def library(module: str) -> Any:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file. Raises RecordingError."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = files.read_json(path)
         if not isinstance(content, dict):
             raise ValueError(f"found {type(content).__name__}, expected an object")
     except (OSError, ValueError) as error:
@@ -85,9 +86,26 @@ def read_info(root: Path) -> dict[str, Any]:
             f"{path}: codebase_version: found {version}, known are {V21} and {V30}: "
             "convert the dataset with LeRobot"
         )
-    if not isinstance(features, dict) or not isinstance(fps, (int, float)) or fps <= 0:
+    if not isinstance(features, dict) or not isinstance(fps, (int, float)) or not 0 < fps <= 1e4:
         raise RecordingError(f"{path}: features or fps is not usable: fetch the dataset again")
+    for key, feature in {"timestamp": None, **features}.items():
+        if not _is_feature(feature):
+            raise RecordingError(
+                f"{path}: features.{key}: need a dtype and a shape, found {feature!r:.60}: fetch "
+                "the dataset again"
+            )
     return info
+
+
+def _is_feature(feature: object) -> bool:
+    if not isinstance(feature, dict) or not isinstance(feature.get("dtype"), str):
+        return False
+    shape, infos = feature.get("shape"), [feature.get(key) for key in ("info", "video_info")]
+    return (
+        isinstance(shape, list)
+        and all(isinstance(size, int) and 0 <= size < 1 << 24 for size in shape)
+        and all(info is None or isinstance(info, dict) for info in infos)
+    )
 
 
 def names_of(feature: Mapping[str, Any]) -> list[str]:

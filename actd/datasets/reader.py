@@ -7,7 +7,6 @@ it in memory than asked for. Everything that is missing or damaged is a Recordin
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from actd.datasets import paths, tables
 from actd.datasets.paths import Image, library, names_of, read_info
 from actd.datasets.video import VideoTrack
 from actd.errors import RecordingError
+from actd.files import parse_json, read_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def open_dataset(path: str | Path) -> Dataset:
     cameras = _cameras(info["features"])
     try:
         entries = dict(listing(root, info, cameras))
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise RecordingError(
             f"{root}/meta: the list of episodes lacks {error}: fetch the dataset again"
         ) from None
@@ -201,11 +201,11 @@ def _entries_v21(
     videos = [key for key in cameras if info["features"][key]["dtype"] == "video"]
     path = root / "meta/episodes.jsonl"
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except OSError as error:
         raise RecordingError(f"{path}: not readable ({error.strerror}): fetch it again") from None
     for line in filter(str.strip, lines):
-        row = json.loads(line)
+        row = parse_json(line)
         number = int(row["episode_index"])
         at = {"episode_chunk": number // info["chunks_size"], "episode_index": number}
         tracks = {

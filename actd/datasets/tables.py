@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from actd.datasets.paths import INDEX_FEATURES, library
 from actd.errors import RecordingError
+from actd.files import check_file
 
 _TASK_COLUMN = "__index_level_0__"
 
@@ -22,6 +23,7 @@ def read(path: Path, columns: Sequence[str] | None = None, episode: int | None =
     arrow = library("pyarrow")
     filters = None if episode is None else [("episode_index", "==", episode)]
     try:
+        check_file(path)
         return parquet.read_table(path, columns=columns, filters=filters)
     except FileNotFoundError:
         raise RecordingError(
@@ -33,12 +35,20 @@ def read(path: Path, columns: Sequence[str] | None = None, episode: int | None =
 
 
 def vectors(table: Any, key: str) -> NDArray[Any]:
-    """One numeric column as (rows, dim); a column of plain numbers gives (rows, 1)."""
+    """One numeric column as (rows, dim); a column of plain numbers gives (rows, 1).
+
+    Raises RecordingError for a column of something else.
+    """
     column = table[key].combine_chunks()
     rows = len(column)
     while hasattr(column, "flatten") and column.type.num_fields == 1:
         column = column.flatten()
     values: NDArray[Any] = column.to_numpy(zero_copy_only=False)
+    if values.dtype.kind not in "iufb" or len(values) % max(1, rows):
+        raise RecordingError(
+            f"{key}: {table[key].type} is not a vector of numbers in every row: fetch the dataset "
+            "again"
+        )
     return values.reshape(rows, -1)
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from actd.datasets.paths import Image, library
 from actd.errors import RecordingError
+from actd.files import check_file
 
 # The first that PyAV was built with. H.264 costs a third of the CPU time of the AV1 that
 # LeRobot writes: docs/datasets.md has the measurement.
@@ -22,6 +23,7 @@ _CODECS: dict[str, dict[str, str]] = {
     "libsvtav1": {"preset": "12", "crf": "30", "g": "2", "svtav1-params": "lp=1"},
 }
 _SEEK_S = 0.5
+_LONGEST_S = 1e6
 
 
 class VideoFile:
@@ -91,6 +93,7 @@ class VideoTrack:
     def __init__(self, path: Path, fps: float, from_s: float) -> None:
         av = library("av")
         try:
+            check_file(path)
             self._container = av.open(str(path))
             self._stream = self._container.streams.video[0]
         except FileNotFoundError:
@@ -112,6 +115,10 @@ class VideoTrack:
     def at(self, t_s: float) -> Image:
         """The image `t_s` seconds into the episode. Raises RecordingError if there is none."""
         wanted_s = self._from_s + t_s
+        if not abs(wanted_s) < _LONGEST_S:
+            raise RecordingError(
+                f"{self._path}: a row of the dataset is at {wanted_s:g} s: fetch it again"
+            )
         first_s, last_s = wanted_s - self._half_frame_s, wanted_s + self._half_frame_s
         try:
             if self._frame is None or not first_s - _SEEK_S < self._frame.time < last_s:

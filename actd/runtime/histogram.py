@@ -6,6 +6,7 @@ robots. Raises LinkError for a text that is no such histogram.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from actd.errors import LinkError, UsageError
 _HIGHEST_NS = 60_000_000_000
 # One percent: then the longest encoding is a few kilobytes, whatever was counted.
 _DIGITS = 2
+# A file is named after it.
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class Histogram:
@@ -51,21 +54,27 @@ def write_hgrm(folder: Path, encoded: Mapping[str, str]) -> list[Path]:
     """Write the percentile distribution of each histogram, in us, to `folder`/<name>.hgrm.
 
     That is the file that HdrHistogram's plotters read. Raises UsageError, and writes nothing,
-    where one exists already.
+    where one exists already or the folder cannot be had, LinkError where one is no histogram.
     """
-    files = {folder / f"{name}.hgrm": text for name, text in encoded.items()}
+    files = {folder / f"{name}.hgrm": _decode(name, text) for name, text in encoded.items()}
     for file in files:
         if file.exists():
             raise UsageError(f"{file}: exists already: choose another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    for file, text in files.items():
-        histogram = _decode(file.stem, text)
-        with file.open("xb") as out:
-            histogram.output_percentile_distribution(out, 1e3)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, histogram in files.items():
+            with file.open("xb") as out:
+                histogram.output_percentile_distribution(out, 1e3)
+    except OSError as error:
+        raise UsageError(
+            f"{folder}: cannot be written ({error.strerror}): choose another"
+        ) from None
     return list(files)
 
 
 def _decode(name: str, text: str) -> HdrHistogram:
+    if not _NAME.fullmatch(name):
+        raise LinkError(f"histograms: found the name {name!r:.40}: not a daemon of this version")
     try:
         return HdrHistogram.decode(text.encode())
     except Exception as error:  # noqa: BLE001  hdrh's errors share no base class

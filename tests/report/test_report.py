@@ -23,7 +23,7 @@ from actd.replay.page import flight_page
 from actd.replay.timeline import FLAG_WORDS, moments
 from actd.report import formatting
 from actd.report.page import PageSection, Table, page
-from actd.runtime.channels import EVENTS
+from actd.runtime.channels import EVENTS, tick_dtype
 from actd.runtime.run_info import run_info
 from tests.report.flights import JOINTS, eventful, fly, record, with_hole
 
@@ -170,7 +170,10 @@ def test_no_camera_and_no_state() -> None:
     flight.ticks["positions"] = np.nan
     flight.ticks["camera_ages_ns"] = -1
     assert "never delivered" in flight_page(flight)
-    bare = replace(flight, settings={**flight.settings, "cameras": {}})
+    ticks = np.zeros(len(flight.ticks), [("number", "<u8"), *tick_dtype(len(JOINTS), 0).descr])
+    for name in set(ticks.dtype.names or ()) - {"camera_ages_ns", "camera_unchanged_ns"}:
+        ticks[name] = flight.ticks[name]
+    bare = replace(flight, settings={**flight.settings, "cameras": {}}, ticks=ticks)
     assert "Cameras" not in Outline(flight_page(bare)).headings
 
 
@@ -185,7 +188,7 @@ def test_a_long_run_stays_small() -> None:
     for name in ("due_ns", "wake_ns", "sent_ns"):
         shift = np.repeat(np.arange(40), len(flight.ticks)) * 30_000_000_000
         long[name] += shift
-    long["seq"] = np.arange(1, len(long) + 1)
+    long["number"] = long["seq"] = np.arange(1, len(long) + 1)
     assert len(flight_page(replace(flight, ticks=long))) < 2 * MIB
 
 

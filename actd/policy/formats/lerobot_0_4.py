@@ -84,7 +84,7 @@ def _read_normalization(folder: Path, spec: PolicySpec) -> tuple[Normalization, 
     normalization = Normalization(
         modes={renamed.get(k, k): v for k, v in modes.items()},
         statistics={renamed.get(k, k): v for k, v in statistics.items()},
-        eps=float(_config(pre).get("eps", EPS)),
+        eps=_eps(folder / PREPROCESSOR, pre),
         renamed=renamed,
     )
     return normalization, notes + tuple(
@@ -107,7 +107,7 @@ def _steps(file: Path, wanted: str) -> tuple[dict[str, Any], dict[str, str]]:
                 raise refusal(file, "steps", f"{wanted} twice", "actd can run it only once")
             found = step
         elif name == _RENAME:
-            rename |= _config(step).get("rename_map") or {}
+            rename |= _rename_map(file, step)
         elif name not in _NEUTRAL_STEPS:
             remedy = "actd cannot run it; export without this step"
             raise refusal(file, "steps", f"step {name!r}", remedy)
@@ -117,9 +117,23 @@ def _steps(file: Path, wanted: str) -> tuple[dict[str, Any], dict[str, str]]:
     return found, rename
 
 
+def _rename_map(file: Path, step: Mapping[str, Any]) -> dict[str, str]:
+    given = _config(step).get("rename_map") or {}
+    if not isinstance(given, dict) or not all(isinstance(name, str) for name in given.values()):
+        raise refusal(file, "rename_map", f"{given!r:.60}", "need a map of names to names")
+    return given
+
+
 def _config(step: Mapping[str, Any]) -> Mapping[str, Any]:
     config = step.get("config")
     return config if isinstance(config, dict) else {}
+
+
+def _eps(file: Path, step: Mapping[str, Any]) -> float:
+    eps = _config(step).get("eps", EPS)
+    if not isinstance(eps, (int, float)) or not 0 <= eps < 1:
+        raise refusal(file, "eps", f"{eps!r:.60}", "need a small number, such as 1e-8")
+    return float(eps)
 
 
 def _state(file: Path, step: Mapping[str, Any]) -> TensorFile:
@@ -135,6 +149,8 @@ def _state(file: Path, step: Mapping[str, Any]) -> TensorFile:
 def _mode(file: Path, step: Mapping[str, Any], feature: Feature) -> str | None:
     config = _config(step)
     only = config.get("normalize_observation_keys")
+    if only is not None and not isinstance(only, list):
+        raise refusal(file, "normalize_observation_keys", f"{only!r:.60}", "need a list of names")
     if only is not None and feature.kind != "ACTION" and feature.key not in only:
         return "IDENTITY"
     mapping = config.get("norm_map")
