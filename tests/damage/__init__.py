@@ -1,0 +1,1 @@
+"""Whatever is wrong with a file, a command answers in words: damaged inputs by the thousand."""
