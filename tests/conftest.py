@@ -17,7 +17,7 @@ from actd.link.sockets import Ports
 from tests.ports import free_ports
 
 TESTS = Path(__file__).parent
-_WITH_TORCH = {"bench", "cli", "demo", "engine", "evaluation", "export", "policy", "soak"}
+_WITH_TORCH = {"bench", "cli", "damage", "demo", "engine", "evaluation", "export", "policy", "soak"}
 """Folders of tests that may use torch. From all others it is hidden, as on a robot."""
 
 

@@ -40,7 +40,7 @@ def _table(status: Mapping[str, Any]) -> Table:
     table.add_column(style="bold")
     table.add_column()
     for name, text in _rows(status):
-        table.add_row(name, text)
+        table.add_row(name, str(text))  # whatever another version sends
     return table
 
 
@@ -51,7 +51,7 @@ def _rows(status: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("ready", "yes" if status["ready"] else "no"),
         ("uptime", f"{status['uptime_s']:.0f} s"),
         ("ticks", f"{control['ticks']} at {control['rate_hz']:.2f} of {control['target_hz']:g} Hz"),
-        ("missed, starved", f"{control['missed']}, {control['underruns']}"),
+        ("missed, underruns", f"{control['missed']}, {control['underruns']}"),
         (
             "lateness",
             f"p50 {late['p50']:.0f}  p99 {late['p99']:.0f}  p99.9 {late['p999']:.0f}  "
