@@ -202,6 +202,8 @@ def _replay_limits(source: Path, is_dataset: bool, config: Path | None, as_json:
             raise UsageError(f"{source}: a dataset has no limits: give --config actd.yaml")
         dataset = open_dataset(source)
         settings = control_without_policy(load(config), 1, dataset.fps)
+        for note in dataset.notes:
+            typer.echo(f"note: {note}", err=True)
         with _progress("episodes") as progress:
             found = check_dataset(dataset, settings, progress)
     else:

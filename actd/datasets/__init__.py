@@ -1,4 +1,4 @@
-"""LeRobotDataset folders: reading v2.1 and v3.0, writing v3.0. Needs `actd[record]`."""
+"""LeRobotDataset folders: reading v2.0, v2.1 and v3.0, writing v3.0. Needs `actd[record]`."""
 
 from actd.datasets.reader import Dataset, open_dataset
 from actd.datasets.schema import Form

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actd import files
+from actd.element_names import element_count, element_names
 from actd.errors import RecordingError
 
 Image = NDArray[np.uint8]
@@ -32,7 +33,8 @@ EPISODES = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 DATA = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 VIDEOS = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 
-V21, V30 = "v2.1", "v3.0"
+V20, V21, V30 = "v2.0", "v2.1", "v3.0"
+"""What can be read: v2.0 differs from v2.1 only in where statistics are, and none are read."""
 
 INDEX_FEATURES: dict[str, dict[str, Any]] = {
     "timestamp": {"dtype": "float32", "shape": [1], "names": None},
@@ -81,10 +83,11 @@ def read_info(root: Path) -> dict[str, Any]:
         )
     info = read_json(path)
     version, features, fps = (info.get(key) for key in ("codebase_version", "features", "fps"))
-    if version not in (V21, V30):
+    if version not in (V20, V21, V30):
+        older = str(version).startswith("v1.")
+        remedy = "LeRobot 0.1 to 0.3 converts it" if older else "update actd"
         raise RecordingError(
-            f"{path}: codebase_version: found {version}, known are {V21} and {V30}: "
-            "convert the dataset with LeRobot"
+            f"{path}: codebase_version: found {version}, known are {V20}, {V21} and {V30}: {remedy}"
         )
     if not isinstance(features, dict) or not isinstance(fps, (int, float)) or not 0 < fps <= 1e4:
         raise RecordingError(f"{path}: features or fps is not usable: fetch the dataset again")
@@ -109,14 +112,8 @@ def _is_feature(feature: object) -> bool:
 
 
 def names_of(feature: Mapping[str, Any]) -> list[str]:
-    """Names of a vector's elements; numbers where the dataset gives none.
-
-    Older datasets put the list under a key of its own (`{"motors": [...]}`).
-    """
-    names = feature.get("names")
-    if isinstance(names, dict):
-        names = [name for group in names.values() for name in group]
-    return [str(n) for n in names] if names else [str(i) for i in range(feature["shape"][0])]
+    """Names of a vector's elements, as many as it has; numbers where the dataset gives none."""
+    return list(element_names(feature)) or [str(i) for i in range(element_count(feature))]
 
 
 def successor(chunk: int, file: int, chunk_files: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Reading a LeRobotDataset of v2.1 or v3.0 from a folder.
+"""Reading a LeRobotDataset of v2.0, v2.1 or v3.0 from a folder.
 
 Gives numbers as numpy arrays and images as uint8 RGB, episode by episode, never more of
 it in memory than asked for. Everything that is missing or damaged is a RecordingError.
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from actd.datasets import paths, tables
 from actd.datasets.paths import Image, library, names_of, read_info
 from actd.datasets.video import VideoTrack
+from actd.element_names import unfit_names
 from actd.errors import RecordingError
 from actd.files import parse_json, read_text
 
@@ -37,7 +38,7 @@ def open_dataset(path: str | Path) -> Dataset:
     root = Path(path)
     info = read_info(root)
     library("pyarrow")
-    listing = {paths.V21: _entries_v21, paths.V30: _entries_v30}[info["codebase_version"]]
+    listing = _entries_v30 if info["codebase_version"] == paths.V30 else _entries_v21
     cameras = _cameras(info["features"])
     try:
         entries = dict(listing(root, info, cameras))
@@ -70,6 +71,12 @@ class Dataset:
     def names(self, key: str) -> list[str]:
         """Names of a vector feature's elements."""
         return names_of(self._feature(key))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of the description of its vectors is not used, a sentence each."""
+        found = ((key, unfit_names(self.features[key])) for key in self._numeric())
+        return tuple(f"{self.root}: {key}: {words}" for key, words in found if words)
 
     def length(self, episode: int) -> int:
         """Rows in an episode."""
@@ -168,7 +175,9 @@ def _cameras(features: Mapping[str, Mapping[str, Any]]) -> list[str]:
         for key, feature in features.items()
         if feature["dtype"] in ("video", "image")
         and not any(
-            (feature.get(part) or {}).get("video.is_depth_map") for part in ("info", "video_info")
+            (feature.get(part) or {}).get(key)
+            for part in ("info", "video_info")
+            for key in ("is_depth_map", "video.is_depth_map")
         )
     ]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from actd.datasets import paths
+from actd.element_names import element_names
 from actd.errors import RecordingError
 
 
@@ -86,9 +87,9 @@ def check_compatible(root: Path, info: Mapping[str, Any], form: Form) -> None:
             old, new = stored[key].get(part), features[key][part]
             if part == "names":
                 # Some datasets leave names out, and those of an image's axes mean nothing.
-                if old is None or stored[key]["dtype"] == "video":
+                old = list(element_names(stored[key]))
+                if not old or stored[key]["dtype"] == "video":
                     continue
-                old = paths.names_of(stored[key])
             if old != new:
                 raise RecordingError(
                     f"{path}: features.{key}.{part}: the dataset has {old}, "

@@ -306,7 +306,7 @@ def _std(candidate: Candidate, runs: Sequence[EpisodeRun]) -> tuple[Vector, str]
 
 
 def _notes(dataset: Dataset, candidates: EvalCandidates, stride: int) -> list[str]:
-    notes = []
+    notes = list(dataset.notes)
     for candidate in candidates.engines:
         spec = candidate.spec
         if spec.trained_hz is not None and abs(spec.trained_hz - dataset.fps) > 0.01:

@@ -90,6 +90,53 @@ def test_v21_is_read_by_the_paths_it_states(tmp_path: Path) -> None:
         assert frame[ACTION].tolist() == [row, -row]
 
 
+def test_v20_is_read_as_v21(tmp_path: Path) -> None:
+    info = write_v21(tmp_path, [4, 6])
+    (tmp_path / "meta/info.json").write_text(json.dumps(info | {"codebase_version": "v2.0"}))
+    dataset = open_dataset(tmp_path)
+    assert dataset.episodes == [0, 1]
+    assert dataset.states(1).tolist() == [[1, row] for row in range(6)]
+    assert len(list(dataset.frames(1))) == 6
+
+
+NAMES: list[tuple[Any, list[str], str]] = [
+    (["x", "y"], ["x", "y"], ""),
+    ([["x", "y"]], ["x", "y"], ""),
+    ([["x"], ["y"]], ["x", "y"], ""),
+    ({"motors": ["x", "y"]}, ["x", "y"], ""),
+    ({"left": ["x"], "right": ["y"]}, ["x", "y"], ""),
+    ({"y": 1, "x": 0}, ["x", "y"], ""),
+    (["actions"], ["0", "1"], "1 names for 2 values"),
+    (["x", "y", "z"], ["0", "1"], "3 names for 2 values"),
+    ({"x": 0}, ["0", "1"], "1 names for 2 values"),
+    ([], ["0", "1"], ""),
+    ({}, ["0", "1"], ""),
+    (None, ["0", "1"], ""),
+    ("action", ["0", "1"], ""),
+]
+
+
+@pytest.mark.parametrize(("names", "expected", "note"), NAMES)
+def test_values_are_counted_by_the_shape_and_never_by_their_names(
+    names: Any, expected: list[str], note: str, tmp_path: Path
+) -> None:
+    info = write_v21(tmp_path, [3])
+    info["features"][ACTION]["names"] = names
+    (tmp_path / "meta/info.json").write_text(json.dumps(info))
+    dataset = open_dataset(tmp_path)
+    assert dataset.names(ACTION) == expected
+    assert dataset.actions(0).shape == (3, 2)
+    assert [note in line for line in dataset.notes] == [True] * bool(note)
+    assert all(line.startswith(f"{tmp_path}: action: ") for line in dataset.notes)
+
+
+def test_depth_is_no_colour_camera_however_it_is_marked(tmp_path: Path) -> None:
+    info = write_v21(tmp_path, [3])
+    info["features"][TOP]["info"] = {"is_depth_map": True}
+    (tmp_path / "meta/info.json").write_text(json.dumps(info))
+    assert open_dataset(tmp_path).cameras == ()
+
+
 def test_images_may_lie_in_the_table(tmp_path: Path) -> None:
     info = write_v21(tmp_path, [3])
     info["features"][TOP]["dtype"] = "image"
@@ -123,7 +170,12 @@ def test_what_is_no_dataset_is_said_in_one_line(tmp_path: Path) -> None:
         ("{", "not readable"),
         ("[1]", "found list"),
         ("{}", "codebase_version: found None"),
-        (json.dumps(info | {"codebase_version": "v4.0"}), "found v4.0, known are v2.1 and v3.0"),
+        (
+            json.dumps(info | {"codebase_version": "v4.0"}),
+            "found v4.0, known are v2.0, v2.1 and v3.0: up",
+        ),
+        (json.dumps(info | {"codebase_version": "v1.6"}), "LeRobot 0.1 to 0.3 converts it"),
+        (json.dumps(info | {"features": {ACTION: {"dtype": "float32"}}}), "lacks dtype or shape"),
         (json.dumps(info | {"fps": 0}), "fps is not usable"),
     ):
         info_file.write_text(text)

@@ -1,0 +1,66 @@
+"""What the numbers of a vector are called, as LeRobot's files say it.
+
+Pure: takes the description of a feature (dtype, shape, names). LeRobot counts a vector by its
+shape and never reads its names, so datasets hold them in many forms, and some do not fit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+_STEP = re.compile(r"(?:^|[._])delta(?:[._]|$)")
+
+
+def element_names(feature: Mapping[str, Any]) -> tuple[str, ...]:
+    """A name for each number of a vector, or none where the names are not one for each.
+
+    Takes a list, lists in lists, lists under headings (`{"motors": [...]}`), and a map from name
+    to index.
+    """
+    names = tuple(_flat(feature.get("names")))
+    return names if len(names) == element_count(feature) else ()
+
+
+def element_count(feature: Mapping[str, Any]) -> int:
+    """How many numbers the vector has; 0 for what has no shape."""
+    shape = feature.get("shape")
+    if not isinstance(shape, (list, tuple)) or len(shape) != 1 or not isinstance(shape[0], int):
+        return 0
+    return shape[0]
+
+
+def unfit_names(feature: Mapping[str, Any]) -> str:
+    """A sentence about names that are not one for each number, "" where there is no such thing."""
+    found, count = len(tuple(_flat(feature.get("names")))), element_count(feature)
+    if not found or found == count:
+        return ""
+    return f"{found} names for {count} values, so they are numbered"
+
+
+def is_speed(name: str) -> bool:
+    """Whether a number is a speed by its name."""
+    return name.endswith((".vel", "_vel"))
+
+
+def relative_actions(names: Iterable[str]) -> str:
+    """A sentence about actions that are steps by their names, "" where none is."""
+    relative = [name for name in names if _STEP.search(name.lower())]
+    if not relative:
+        return ""
+    return (
+        "actd commands absolute positions that the robot also measures; relative actions "
+        f"({', '.join(relative)}) are not supported"
+    )
+
+
+def _flat(names: object) -> Iterator[str]:
+    if isinstance(names, Mapping):
+        if names and all(isinstance(index, int) for index in names.values()):
+            yield from (str(name) for name, _ in sorted(names.items(), key=lambda item: item[1]))
+            return
+        names = list(names.values())
+    if isinstance(names, (list, tuple)):
+        for name in names:
+            yield from _flat(name) if isinstance(name, (list, tuple, Mapping)) else (str(name),)
