@@ -1,7 +1,7 @@
 """Reads an ACT checkpoint of any format from disk.
 
 Owns the table of formats and the last check of the tensors: every one that the
-network needs, of the right shape, finite (training-only ones are dropped). Fails with
+network needs, of the right shape, finite, and none that it has no use for. Fails with
 a CheckpointError of one line that names file, key, what was found and what to do; it
 never returns a checkpoint that would run un-normalised by accident.
 """
@@ -21,7 +21,7 @@ from actd.errors import CheckpointError, UsageError
 from actd.hashing import sha256
 from actd.policy.files import refusal
 from actd.policy.formats import lerobot_0_1, lerobot_0_4, lerobot_2024, original
-from actd.policy.formats.base import CheckpointFormat, Stored
+from actd.policy.formats.base import CheckpointFormat, Stored, unread_files
 from actd.policy.locate import Place, locate
 from actd.policy.normalization import Statistics, moments
 from actd.policy.overrides import Overrides
@@ -143,6 +143,9 @@ def open_checkpoint(path: str | Path, overrides: Overrides | None = None) -> Ope
             "leave the option out"
         )
     stored = checkpoint_format.read(place, overrides)
+    if not place.is_original:
+        unread = unread_files(stored.folder, stored.files)
+        stored = replace(stored, notes=stored.notes + unread)
     training = read_training(stored.folder)
     hz = overrides.fps or stored.spec.trained_hz or training.fps
     stored = replace(stored, spec=replace(stored.spec, trained_hz=hz))
@@ -186,6 +189,11 @@ def _tensors(stored: Stored) -> dict[str, torch.Tensor]:
         if found != shape:
             remedy = f"the configuration asks for {list(shape)}"
             raise refusal(weights.file, name, f"shape {list(found)}", remedy)
+    for key, name in weights.names.items():
+        # Batch norms that were frozen still count what they saw.
+        if key not in wanted and not key.endswith("num_batches_tracked"):
+            remedy = "copy the files of one training, and no fork's: it would be left out"
+            raise refusal(weights.file, name, "not in the network of this configuration", remedy)
     values = weights.load()
     for key in wanted:
         if not bool(values[key].isfinite().all()):

@@ -110,6 +110,8 @@ def read_spec(data: Mapping[str, Any], file: Path) -> tuple[PolicySpec, tuple[st
             latent_dim=model.latent_dim,
         ),
     )
+    others = [key for key in model.output_features if key != ACTION_KEY]
+    notes += tuple(f"{file}: output_features.{key}: not given by actd, ignored" for key in others)
     unknown = sorted(set(data) - set(_ActModel.model_fields) - _TRAINING_KEYS)
     return spec, notes + tuple(f"{file}: {key}: unknown key, ignored" for key in unknown)
 
@@ -159,14 +161,38 @@ def _inputs(features: Mapping[str, Any], file: Path) -> tuple[tuple[Feature, ...
         if not used:
             notes.append(f"{file}: input_features.{key}: {kind} input is not read by ACT, ignored")
             continue
-        rank = 3 if kind == "VISUAL" else 1
-        if len(shape) != rank or min(shape) < 1 or (kind == "VISUAL" and shape[0] != 3):
-            wanted = "[3, height, width]" if kind == "VISUAL" else "[size]"
-            raise refusal(file, f"input_features.{key}.shape", f"{list(shape)}", f"need {wanted}")
+        where = f"input_features.{key}.shape"
+        if kind == "VISUAL":
+            read = _image_shape(shape, file, where)
+            if read != shape:
+                size = f"{read[2]}x{read[1]} pixels (width x height)"
+                notes.append(f"{file}: {where}: {list(shape)} is read as {size}")
+            shape = read
+        elif len(shape) != 1 or shape[0] < 1:
+            raise refusal(file, where, f"{list(shape)}", "need [size]")
         inputs.append(Feature(key, kind, shape))  # type: ignore[arg-type]
     if not any(f.kind in ("VISUAL", "ENV") for f in inputs):
         raise refusal(file, "input_features", "no VISUAL and no ENV input", "ACT needs one of them")
     return tuple(inputs), tuple(notes)
+
+
+def _image_shape(shape: tuple[int, ...], file: Path, where: str) -> tuple[int, int, int]:
+    """A camera's shape as (3, height, width), in whatever order its training wrote it.
+
+    LeRobot's ACT never reads it. Converters leave the channels last, or in the middle, where they
+    called (3, height, width) height, width and channels. Raises CheckpointError.
+    """
+    found, remedy = f"{list(shape)}", "write [3, height, width] into the file"
+    if len(shape) != 3 or min(shape) < 1:
+        raise refusal(file, where, found, remedy)
+    if shape.count(3) == 1:
+        a, b, c = shape
+        return {0: (3, b, c), 1: (3, c, a), 2: (3, a, b)}[shape.index(3)]
+    if shape.count(3) > 1:
+        raise refusal(file, where, f"{found}, which may be read in several ways", remedy)
+    if 1 in shape:
+        found, remedy = f"{found}, one channel: a depth camera?", "train with colour cameras alone"
+    raise refusal(file, where, found, f"ACT sees 3 channels: {remedy}")
 
 
 def _action(features: Mapping[str, Any], file: Path) -> Feature:

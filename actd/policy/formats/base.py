@@ -6,7 +6,8 @@ but the tensors' values, which are loaded on demand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,21 @@ _MODEL = "model."
 _COMPILED = "_orig_mod."
 _RENAMED = {"encoder_robot_and_latent_pos_embed.weight": "encoder_1d_feature_pos_embed.weight"}
 _TRAINING_ONLY = "vae_encoder"
+# The network's tensors begin so, in LeRobot of any age.
+_NETWORK = re.compile(
+    r"backbone\.|encoder\.|decoder\.|decoder_pos_embed\.|action_head\.|encoder_1d_feature_pos_embed\."
+    r"|encoder_(?:latent|robot_state|env_state|img_feat)_input_proj\."
+)
+
+_MERGE = "merge them into the base policy (merge_and_unload, save_pretrained), then export"
+_ADAPTERS = ("adapter_config.json", "adapter_model.safetensors")
+# What may lie in a folder in place of whole weights: what it is, and what to do.
+_INSTEAD = {
+    **dict.fromkeys(_ADAPTERS, ("adapters of a PEFT training", _MERGE)),
+    f"{WEIGHTS}.index.json": ("weights in several files", "save the policy in one file"),
+    "pytorch_model.bin": ("a pickle, which is never read", "save the policy as safetensors"),
+}
+_WEIGHTS_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".pkl", ".onnx")
 
 # Statistics that LeRobot before 0.4 kept among the weights.
 STATISTICS_PREFIXES = ("normalize_inputs.", "normalize_targets.", "unnormalize_outputs.")
@@ -45,7 +61,8 @@ class Stored:
     """A checkpoint as its files describe it, tensors not loaded yet.
 
     The features of `spec` and `normalization` bear the names that the user supplies.
-    `notes` says what was ignored, translated or assumed.
+    `notes` says what was ignored, translated or assumed. `files` are those of the folder that
+    were read besides the configuration and the weights.
     """
 
     folder: Path
@@ -53,6 +70,7 @@ class Stored:
     normalization: Normalization
     weights: Weights
     notes: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +88,23 @@ class CheckpointFormat:
 
 
 def lerobot_tensors(place: Place) -> TensorFile:
-    """The open model.safetensors of a LeRobot folder."""
+    """The open model.safetensors of a LeRobot folder. Raises CheckpointError."""
+    whole = (place.folder / WEIGHTS).is_file()
+    for name, (found, remedy) in _INSTEAD.items():
+        if (place.folder / name).is_file() and (not whole or name in _ADAPTERS):
+            also = f", beside {WEIGHTS}" if whole else f", no {WEIGHTS}"
+            raise refusal(place.folder / name, "file", found + also, remedy)
     return open_tensors(place.folder / WEIGHTS, "copy the checkpoint again")
+
+
+def unread_files(folder: Path, read: Iterable[str]) -> tuple[str, ...]:
+    """A note for every file of `folder` that may hold something of a policy and was not read."""
+    known = {WEIGHTS, *read}
+    return tuple(
+        f"{file}: not read"
+        for file in sorted(folder.iterdir())
+        if file.suffix in _WEIGHTS_SUFFIXES and file.name not in known and file.is_file()
+    )
 
 
 def plain_name(key: str) -> str:
@@ -80,14 +113,19 @@ def plain_name(key: str) -> str:
 
 
 def lerobot_weights(tensors: TensorFile) -> Weights:
-    """The network's tensors in LeRobot's naming of any age, training-only ones left out."""
+    """The network's tensors in LeRobot's naming of any age, training-only ones left out.
+
+    Raises CheckpointError for a tensor that is neither.
+    """
     names: dict[str, str] = {}
     for key in tensors.shapes:
         plain = plain_name(key)
-        name = plain.removeprefix(_MODEL)
-        if name == plain or name.startswith(_TRAINING_ONLY):
+        name = _RENAMED.get(plain.removeprefix(_MODEL), plain.removeprefix(_MODEL))
+        if plain.startswith(STATISTICS_PREFIXES) or name.startswith(_TRAINING_ONLY):
             continue
-        name = _RENAMED.get(name, name)
+        if name == plain or not _NETWORK.match(name):
+            remedy = "it belongs to another network than LeRobot's ACT, which cannot be run"
+            raise refusal(tensors.path, key, "a tensor that ACT has no use for", remedy)
         if name in names:
             found = f"the same tensor as {names[name]}"
             raise refusal(tensors.path, key, found, "keep one of them")

@@ -77,7 +77,7 @@ def _of(
     }
     if mode == "IDENTITY":
         return {}
-    chosen = _choose(tensors, f"{side}.buffer_{name}", datasets, mode, overrides)
+    chosen = choose(tensors, f"{side}.buffer_{name}", datasets, mode, overrides.dataset)
     prefix = f"{side}.{chosen}_buffer_{name}." if chosen else f"{side}.buffer_{name}."
     if not datasets:
         others = sorted({n for s, n in index if s == side})
@@ -88,17 +88,17 @@ def _of(
     return checked(tensors.path, prefix, feature, mode, datasets[chosen])
 
 
-def _choose(
+def choose(
     tensors: TensorFile,
     key: str,
     datasets: Mapping[str, Statistics],
     mode: str,
-    overrides: Overrides,
+    asked: str | None,
 ) -> str:
-    """The dataset whose statistics to use; "" where there is but one, or none."""
+    """The dataset whose statistics to use, where all have the same any; "" without any."""
     names = ", ".join(sorted(datasets))
-    if overrides.dataset is not None and overrides.dataset in datasets:
-        return overrides.dataset
+    if asked is not None and asked in datasets:
+        return asked
     first = next(iter(datasets), "")
     needed = MODE_STATISTICS[mode]
     for other in datasets.values():

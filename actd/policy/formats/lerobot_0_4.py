@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from actd.errors import UsageError
 from actd.policy.config import read_spec
 from actd.policy.files import TensorFile, open_tensors, read_json, refusal
 from actd.policy.formats.base import (
@@ -23,9 +24,10 @@ from actd.policy.formats.base import (
     plain_name,
     supplied,
 )
+from actd.policy.formats.state_file import StoredStatistics
 from actd.policy.locate import Place
-from actd.policy.normalization import EPS, Normalization, Statistics, checked, filled, known_mode
-from actd.policy.overrides import Overrides
+from actd.policy.normalization import EPS, Normalization, Statistics, filled, known_mode
+from actd.policy.overrides import DATASET_OPTION, Overrides
 from actd.policy.spec import Feature, PolicySpec
 
 PREPROCESSOR = "policy_preprocessor.json"
@@ -46,13 +48,14 @@ def _read(place: Place, overrides: Overrides) -> Stored:
     trained, notes = read_spec(read_json(place.main), place.main)
     tensors = lerobot_tensors(place)
     _refuse_buffers(tensors)
-    normalization, more = _read_normalization(place.folder, trained)
+    normalization, more, files = _read_normalization(place.folder, trained, overrides)
     return Stored(
         folder=place.folder,
         spec=supplied(trained, normalization.renamed),
         normalization=normalization,
         weights=lerobot_weights(tensors),
         notes=notes + more,
+        files=files,
     )
 
 
@@ -64,13 +67,20 @@ def _refuse_buffers(tensors: TensorFile) -> None:
             raise refusal(tensors.path, key, found, remedy)
 
 
-def _read_normalization(folder: Path, spec: PolicySpec) -> tuple[Normalization, tuple[str, ...]]:
-    """Both pipelines of the checkpoint in `folder`, and notes. Raises CheckpointError."""
+def _read_normalization(
+    folder: Path, spec: PolicySpec, overrides: Overrides
+) -> tuple[Normalization, tuple[str, ...], tuple[str, ...]]:
+    """Both pipelines of the checkpoint in `folder`, notes, and the files they are in.
+
+    Raises CheckpointError.
+    """
     pre, rename = _steps(folder / PREPROCESSOR, "normalizer_processor")
     post, _ = _steps(folder / POSTPROCESSOR, "unnormalizer_processor")
     modes: dict[str, str] = {}
     statistics: dict[str, Statistics] = {}
     notes: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    scoped: set[str] = set()
     sides = ((PREPROCESSOR, pre, spec.inputs), (POSTPROCESSOR, post, (spec.action,)))
     for name, step, features in sides:
         file = folder / name
@@ -78,8 +88,17 @@ def _read_normalization(folder: Path, spec: PolicySpec) -> tuple[Normalization, 
         modes |= said
         notes += silent
         state = _state(file, step)
+        files += (name, state.path.name)
+        stored = StoredStatistics(state, features, overrides.dataset)
         for feature in features:
-            statistics[feature.key] = _statistics(file, state, feature, said[feature.key])
+            statistics[feature.key] = stored.of(feature, said[feature.key])
+        notes += stored.notes
+        scoped |= stored.datasets
+    if overrides.dataset is not None and not scoped:
+        raise UsageError(
+            f"{DATASET_OPTION}: the statistics of {folder} bear no dataset's name; "
+            "leave the option out"
+        )
     renamed = _renamed(folder / PREPROCESSOR, rename, spec)
     normalization = Normalization(
         modes={renamed.get(k, k): v for k, v in modes.items()},
@@ -87,10 +106,11 @@ def _read_normalization(folder: Path, spec: PolicySpec) -> tuple[Normalization, 
         eps=_eps(folder / PREPROCESSOR, pre),
         renamed=renamed,
     )
-    return normalization, notes + tuple(
+    notes += tuple(
         f"{folder / PREPROCESSOR}: rename_map: {ours} is given to the policy as {trained}"
         for trained, ours in renamed.items()
     )
+    return normalization, notes, files
 
 
 def _steps(file: Path, wanted: str) -> tuple[dict[str, Any], dict[str, str]]:
@@ -160,16 +180,6 @@ def _mode(file: Path, step: Mapping[str, Any], feature: Feature) -> str | None:
     return known_mode(file, f"norm_map.{feature.kind}", mapping.get(feature.kind))
 
 
-def _statistics(file: Path, state: TensorFile, feature: Feature, mode: str) -> Statistics:
-    prefix = f"{feature.key}."
-    every = {
-        key.removeprefix(prefix): state.flat(key)
-        for key in state.shapes
-        if key.startswith(prefix) and "." not in key.removeprefix(prefix)
-    }
-    return checked(state.path, prefix, feature, mode, every)
-
-
 def _renamed(file: Path, rename: Mapping[str, str], spec: PolicySpec) -> dict[str, str]:
     """Trained name -> supplied name, from the pipeline's supplied -> trained map."""
     trained = {f.key for f in spec.inputs}
@@ -180,4 +190,4 @@ def _renamed(file: Path, rename: Mapping[str, str], spec: PolicySpec) -> dict[st
     return renamed
 
 
-FORMAT = CheckpointFormat("lerobot-0.4", "LeRobot 0.4 or newer", _detect, _read)
+FORMAT = CheckpointFormat("lerobot-0.4", "LeRobot 0.4 or newer", _detect, _read, (DATASET_OPTION,))

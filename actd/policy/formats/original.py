@@ -25,15 +25,14 @@ from actd.policy.formats.safe_pickle import DAMAGE, read_arrays
 from actd.policy.locate import Place
 from actd.policy.normalization import IMAGENET, Normalization, Statistics, checked
 from actd.policy.overrides import ORIGINAL_OPTIONS, Overrides
-from actd.policy.spec import IMAGE_PREFIX, Architecture, Feature, PolicySpec
+from actd.policy.spec import IMAGE_PREFIX, STATISTICS, Architecture, Feature, PolicySpec
 
-STATISTICS = "dataset_stats.pkl"
+STATISTICS_FILE = "dataset_stats.pkl"
 # constants.py of the original: DT = 0.02
 ORIGINAL_HZ = 50.0
 
 _MODEL = "model."
-# Theirs -> the network's. What matches none serves training only, their `encoder.` included:
-# that is the variational one.
+# Theirs -> the network's.
 _NAMES = (
     ("backbones.0.0.body.", "backbone."),
     ("transformer.encoder.", "encoder."),
@@ -47,6 +46,19 @@ _NAMES = (
     ("latent_out_proj.", "encoder_latent_input_proj."),
     ("additional_pos_embed.", "encoder_1d_feature_pos_embed."),
 )
+# What serves training only: `encoder.` is the variational one, and of the decoder's layers only
+# the first had a say.
+_TRAINING_ONLY = re.compile(
+    r"encoder\.|encoder_\w*proj\.|cls_embed\.|latent_proj\.|pos_table$|is_pad_head\."
+    r"|transformer\.decoder\.layers\.[1-9]|.*\.num_batches_tracked$"
+)
+# What else a fork may hold: what it is.
+_FORKS = (
+    (re.compile(r"backbones\.[1-9]"), "a backbone for each camera, as act-plus-plus trains them"),
+    (re.compile(r".*depth"), "a network that sees depth"),
+    (re.compile(r""), "a tensor that the original ACT does not have"),
+)
+_NOT_ACT = "not the original ACT: actd would leave it out and answer something else"
 # Blocks of stage 3, and whether they are bottlenecks -> backbone.
 _BACKBONES = {(2, False): "resnet18", (6, False): "resnet34", (6, True): "resnet50"}
 
@@ -78,7 +90,7 @@ def _read(place: Place, overrides: Overrides) -> Stored:
     colour = overrides.color or "rgb"
     normalization = Normalization(
         modes={f.key: "MEAN_STD" for f in (*spec.inputs, spec.action)},
-        statistics=_statistics(place.folder / STATISTICS, spec, colour),
+        statistics=_statistics(place.folder / STATISTICS_FILE, spec, colour),
         eps=0.0,
     )
     values = dict(tensors.values)
@@ -114,14 +126,34 @@ def _load(file: Path) -> _Tensors:
     values: dict[str, Any] = {}
     names: dict[str, str] = {}
     for key, value in stored.items():
-        if (name := _name(key.removeprefix(_MODEL))) is not None:
-            values[name], names[name] = value, key
+        plain = key.removeprefix(_MODEL)
+        if _TRAINING_ONLY.match(plain):
+            continue
+        if (name := _name(plain)) is None:
+            what = next(words for pattern, words in _FORKS if pattern.match(plain))
+            raise refusal(file, key, what, _NOT_ACT)
+        values[name], names[name] = value, key
+    _refuse_quantised(file, stored)
     return _Tensors(file, values, names)
 
 
+def _refuse_quantised(file: Path, stored: Mapping[str, Any]) -> None:
+    """A variational encoder gives a mean and a variance for each latent; a quantised one does not.
+
+    Its latent comes from a second network, where the original's is zero.
+    """
+    for start in ("", _MODEL):
+        coded, latent = (
+            stored.get(f"{start}{n}.weight") for n in ("latent_proj", "latent_out_proj")
+        )
+        if coded is not None and latent is not None and coded.shape[0] != 2 * latent.shape[1]:
+            found = (
+                f"{coded.shape[0]} rows for a latent of {latent.shape[1]}: a quantised latent (VQ)"
+            )
+            raise refusal(file, f"{start}latent_proj.weight", found, _NOT_ACT)
+
+
 def _name(key: str) -> str | None:
-    if key.endswith("num_batches_tracked"):
-        return None
     found = (ours + key[len(theirs) :] for theirs, ours in _NAMES if key.startswith(theirs))
     return next(found, None)
 
@@ -207,7 +239,7 @@ def _statistics(file: Path, spec: PolicySpec, colour: str) -> dict[str, Statisti
         every = {
             key.removeprefix(prefix): np.asarray(array, np.float32).reshape(-1)
             for key, array in arrays.items()
-            if key in (f"{prefix}mean", f"{prefix}std")
+            if key.removeprefix(prefix) in STATISTICS
         }
         statistics[feature.key] = checked(file, prefix, feature, "MEAN_STD", every)
         if (every["std"] == 0).any():
