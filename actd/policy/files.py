@@ -20,6 +20,7 @@ from actd.errors import CheckpointError
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
+TRAIN_CONFIG = "train_config.json"
 
 
 def refusal(file: Path, key: str, found: str, remedy: str) -> CheckpointError:

@@ -1,4 +1,4 @@
-"""Finds a checkpoint's folder from whatever a user has: a folder, a run, a cache, a repo id.
+"""Finds a checkpoint's folder from whatever a user has: a folder, a run, a cache, a reference.
 
 Reads no file's contents. Anything ambiguous is a CheckpointError that names the
 choices; nothing is picked silently.
@@ -11,7 +11,8 @@ from pathlib import Path
 
 from actd.errors import CheckpointError
 from actd.policy import hub
-from actd.policy.files import CONFIG, WEIGHTS
+from actd.policy.files import CONFIG, TRAIN_CONFIG, WEIGHTS
+from actd.policy.reference import read_reference
 
 ORIGINAL_WEIGHTS = "policy_best.ckpt"
 ORIGINAL_SUFFIX = ".ckpt"
@@ -34,18 +35,21 @@ class Place:
         return self.main.suffix == ORIGINAL_SUFFIX
 
 
-def locate(path: Path, format: str = "auto") -> Place:
-    """The checkpoint at `path`, or the one a training run or a Hugging Face cache keeps there.
+def locate(given: str | Path, format: str = "auto") -> Place:
+    """The checkpoint at `given`, or the one a training run or a Hugging Face cache keeps there.
 
-    `path` may also be a repo id, `owner/name`, when no such folder exists. `format`
-    lerobot or original looks for that kind alone. Raises CheckpointError.
+    Where there is no such folder, `given` may name a model of the hub (see read_reference).
+    `format` lerobot or original looks for that kind alone. Raises CheckpointError.
     """
-    if not path.exists() and (repo := hub.repo_id(path)) is not None:
-        path = hub.fetch(repo)
+    path = Path(given)
+    if not path.exists() and (reference := read_reference(str(given))) is not None:
+        # a mistyped path of this computer is nobody else's business
+        is_here = reference.folder and not reference.revision and Path(path.parts[0]).is_dir()
+        path = path if is_here else hub.fetch(reference)
     if path.is_file() and path.suffix == ORIGINAL_SUFFIX:
         folder = path.parent.resolve()
         return Place(folder, folder / path.name)
-    if path.name in (CONFIG, WEIGHTS) and path.is_file():
+    if path.name in (CONFIG, WEIGHTS, TRAIN_CONFIG) and path.is_file():
         path = path.parent
     if (path / "snapshots").is_dir():
         path = hub.snapshot(path)
@@ -80,7 +84,10 @@ _FINDERS = {"auto": (_lerobot, _original), "lerobot": (_lerobot,), "original": (
 def _found(path: Path) -> str:
     """What is there instead of a checkpoint, and what to give."""
     wanted = f"give the folder with {CONFIG} and {WEIGHTS}, or with {ORIGINAL_WEIGHTS}"
-    if not path.exists():
+    if not path.is_dir() and path.name in ("last", "pretrained_model"):
+        # a link that was not copied, such as Windows leaves behind
+        path = next((p for p in path.parents if p.is_dir()), path)
+    if not path.is_dir():
         return f"no such folder; {wanted}"
     steps = sorted(p.name for p in (*path.glob("*"), *path.glob("checkpoints/*")) if _is_step(p))
     if steps:

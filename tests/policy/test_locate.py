@@ -12,11 +12,13 @@ import pytest
 
 from actd.errors import CheckpointError
 from actd.policy.checkpoint import open_checkpoint
+from actd.policy.hub import revision_of
 from actd.policy.locate import locate
+from actd.policy.reference import Reference, read_reference
 from tests.policy.local_hub import COMMIT, serve
 
 
-def found(path: Path) -> Path:
+def found(path: str | Path) -> Path:
     return open_checkpoint(path).stored.folder
 
 
@@ -84,10 +86,87 @@ def test_unknown_repo_id_without_the_hub_library(cache: Path) -> None:
         locate(Path("lab/other"))
 
 
-@pytest.mark.parametrize("name", ["nowhere", "a/b/c", "/no/such"])
-def test_a_path_that_is_no_repo_id(name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["nowhere", "./a/b", "/no/such", "a/b/../c", "https://example.org/a/b", "tests/no/such"]
+)
+def test_a_path_that_is_no_model_of_the_hub(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
     with pytest.raises(CheckpointError, match="no such folder; give the folder with"):
-        locate(Path(name))
+        locate(name)
+
+
+@pytest.mark.parametrize("name", ["datasets/lab/cup", "spaces/lab/cup", "lab"])
+def test_a_page_of_something_else(name: str) -> None:
+    with pytest.raises(CheckpointError, match="no model's page; give one of a policy"):
+        locate(f"https://huggingface.co/{name}")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("lab/act_cup", Reference("lab/act_cup")),
+        ("lab/act_cup/", Reference("lab/act_cup")),
+        ("lab/act_cup@step-004000", Reference("lab/act_cup", "step-004000")),
+        ("hf://lab/act_cup@v1/a", Reference("lab/act_cup", "v1", "a")),
+        ("lab/act_cup/checkpoints/020000", Reference("lab/act_cup", None, "checkpoints/020000")),
+        ("lab/act_cup/a/config.json", Reference("lab/act_cup", None, "a")),
+        ("https://huggingface.co/lab/act_cup", Reference("lab/act_cup")),
+        ("https://huggingface.co/lab/act_cup/tree/main", Reference("lab/act_cup", "main")),
+        ("https:/hf.co/lab/act_cup/tree/s-4/a/b/", Reference("lab/act_cup", "s-4", "a/b")),
+        ("https://huggingface.co/lab/act_cup/tree/refs%2Fpr%2F3?x=1#y",
+         Reference("lab/act_cup", "refs/pr/3")),
+        ("https://huggingface.co/lab/act_cup/blob/main/a/model.safetensors",
+         Reference("lab/act_cup", "main", "a")),
+        ("https://huggingface.co/lab/act_cup/discussions/3", Reference("lab/act_cup")),
+        ("lab", None), ("lab/act cup", None), ("/lab/act", None), ("lab/act/../x", None),
+    ],
+)  # fmt: skip
+def test_what_people_paste(text: str, expected: Reference | None) -> None:
+    assert read_reference(text) == expected
+
+
+def test_train_config_means_its_folder(run: Path) -> None:
+    last = (run / "checkpoints" / "last" / "pretrained_model").resolve()
+    (last / "train_config.json").write_text("{}")
+    assert found(run / "checkpoints/last/pretrained_model/train_config.json") == last
+
+
+@pytest.mark.parametrize("given", ["last", "last/pretrained_model"])
+@pytest.mark.parametrize("left", ["nothing", "a text"])
+def test_last_that_was_not_copied_asks_for_a_step(given: str, left: str, run: Path) -> None:
+    (run / "checkpoints" / "last").unlink()
+    if left == "a text":
+        (run / "checkpoints" / "last").write_text("020000")
+    with pytest.raises(CheckpointError, match="010000, 020000; give one of them"):
+        locate(run / "checkpoints" / given)
+
+
+def test_a_cached_branch_needs_no_hub_library(cache: Path) -> None:
+    (cache / "refs" / "step-4").write_text("aaa")
+    assert found("lab/act_cup@step-4") == (cache / "snapshots" / "aaa").resolve()
+    assert found("lab/act_cup@aaa") == (cache / "snapshots" / "aaa").resolve()
+    with pytest.raises(CheckpointError, match=r"refs/gone names none of its snapshots"):
+        locate("lab/act_cup@gone")
+
+
+def test_a_cached_repository_without_a_policy_at_its_root_lists_those_it_has(cache: Path) -> None:
+    (cache / "refs" / "step-4").write_text("aaa")
+    inner = cache / "snapshots" / "bbb" / "checkpoints" / "020000" / "pretrained_model"
+    inner.mkdir(parents=True)
+    for file in (cache / "snapshots" / "bbb").glob("*.*"):
+        shutil.copy(file, inner / file.name)
+        file.unlink()
+    with pytest.raises(CheckpointError) as caught:
+        locate("lab/act_cup")
+    step = "lab/act_cup/checkpoints/020000/pretrained_model"
+    assert str(caught.value) == (
+        f"lab/act_cup: no config.json there; give one of {step}, lab/act_cup@step-4"
+    )
+
+
+def test_the_commit_is_known(cache: Path) -> None:
+    assert revision_of(found("lab/act_cup")) == "lab/act_cup@bbb"
+    assert revision_of(cache) is None
 
 
 def inspect(repo: str, endpoint: str, home: Path) -> subprocess.CompletedProcess[str]:
@@ -124,6 +203,38 @@ def test_repo_id_is_downloaded_once_and_never_a_pickle(folder: Path, tmp_path: P
     again = inspect("lab/act_cup", endpoint, tmp_path)
     assert again.returncode == 0, again.stderr
     assert again.stdout == done.stdout
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "lab/act_cup@step-004000",
+        "{endpoint}/lab/act_cup/tree/step-004000",
+        "lab/act_cup/checkpoints/020000/pretrained_model",
+        "lab/act_cup/checkpoints/020000",
+        "lab/act_cup/checkpoints/020000/pretrained_model/train_config.json",
+    ],
+)
+def test_a_branch_or_a_folder_of_a_repository(given: str, folder: Path, tmp_path: Path) -> None:
+    main = tmp_path / "main"
+    step = main / "checkpoints" / "020000" / "pretrained_model"
+    shutil.copytree(folder, step)
+    (step / "train_config.json").write_text('{"dataset": {"repo_id": "lab/cup"}, "batch_size": 8}')
+    with serve("lab/act_cup", main, {"step-004000": folder}) as hub:
+        done = inspect(given.format(endpoint=hub.endpoint), hub.endpoint, tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert ("dataset lab/cup, batch size 8" in done.stdout) == ("020000" in given)
+
+        done = inspect("lab/act_cup", hub.endpoint, tmp_path)
+        assert done.returncode == 1
+        # the lines before are the hub's own library
+        assert done.stderr.strip().splitlines()[-1] == (
+            "lab/act_cup: no config.json there; give one of "
+            "lab/act_cup/checkpoints/020000/pretrained_model, lab/act_cup@step-004000"
+        )
+        done = inspect("lab/act_cup@gone", hub.endpoint, tmp_path)
+        assert done.returncode == 1
+        assert "lab/act_cup@gone: no such folder" in done.stderr
 
 
 def test_no_network_is_one_line(tmp_path: Path) -> None:
