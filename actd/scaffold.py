@@ -1,8 +1,8 @@
 """Writes a commented actd.yaml from what a checkpoint (or an engine) says of itself.
 
-What no checkpoint knows (joint names, speed limits, camera devices, the dataset's rate) is
-filled in with a careful guess and marked `check:`, so that nothing is missing and nothing
-is taken on trust. Raises ActdError; never replaces a file unless told to.
+What no checkpoint knows (speed limits, camera devices), and what this one does not (names, the
+dataset's rate), is filled in with a careful guess and marked `check:`, so that nothing is
+missing and nothing is taken on trust. Raises ActdError; never replaces a file unless told to.
 """
 
 from __future__ import annotations
@@ -13,21 +13,39 @@ import os
 import platform
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from actd.config import Config, JointConfig, load
+from actd.config import Config, JointConfig, fit_warnings, kind_named, load
+from actd.config.fit import MOST_RAD, largest_place
+from actd.control.limits import Kind
+from actd.element_names import relative_actions
 from actd.engine.manifest import MANIFEST, read_manifest
-from actd.errors import ActdError, UsageError
+from actd.errors import ActdError, ConfigError, UsageError
 from actd.policy.overrides import Overrides
 from actd.policy.spec import PolicySpec
 from actd.resources import resource_dir
 
 _GUESSED_POLICY_HZ = 30
-_LEAST_RATE_HZ = 30.0
-_ROBOTS = ("aloha", "so101")
-# The least range of a joint that the demonstrations hardly moved, by the widest joint's.
+_LEAST_RATE_HZ = 50.0
+# Shipped robots, and how LeRobot's names of them begin.
+_ROBOTS = {"aloha": ("aloha",), "so101": ("so100", "so101")}
+# A joint that the demonstrations moved by less than this share of its place, or of the widest
+# joint's range, was still; it is allowed this share of the widest joint's range.
+_STILL_SHARE = 1e-3
 _LEAST_SHARE = 0.05
+# What YAML takes for something else than text.
+_WORDS = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
+
+
+@dataclass(frozen=True, slots=True)
+class _Policy:
+    """What a checkpoint or an engine says of itself."""
+
+    spec: PolicySpec
+    robot_type: str | None
+    warnings: tuple[str, ...]
 
 
 def write_config(
@@ -44,7 +62,8 @@ def write_config(
         raise UsageError(f"{out}: exists already: give --force to replace it, or another --out")
     folder = Path(source)
     is_engine = (folder / MANIFEST).is_file()
-    spec = read_manifest(folder).spec if is_engine else _from_checkpoint(source, overrides)
+    policy = _from_engine(folder) if is_engine else _from_checkpoint(source, overrides)
+    spec = policy.spec
     engine = engine or (folder if is_engine else Path("engines/ort-int8"))
     shipped = None if robot is None else _shipped(robot, spec)
     text = "\n".join(_lines(spec, shipped, robot or "robot", source, engine, out)) + "\n"
@@ -54,22 +73,40 @@ def write_config(
         with tempfile.TemporaryDirectory(prefix=".actd-init-", dir=out.parent) as scratch:
             new = Path(scratch) / out.name
             new.write_text(text, encoding="utf-8")
-            load(new)
+            config = load(new)
             new.replace(out)
     except OSError as error:
         raise UsageError(
             f"{out}: cannot be written ({error.strerror}): choose another --out"
         ) from None
+    except ConfigError as error:
+        raise ConfigError(str(error).replace(str(new), str(out))) from None
     yield f"{out}: written for {spec.action_dim} joints and {len(spec.cameras)} cameras"
+    for warning in dict.fromkeys((*policy.warnings, *fit_warnings(config, spec))):
+        yield f"warning: {warning}"
+    if robot is None and (known := _robot_of(policy.robot_type)):
+        yield f"note: recorded on a {policy.robot_type}: --robot {known} knows its limits"
     yield "edit the lines marked `check:`, then"
     yield f"next: actd config check {out}"
 
 
-def _from_checkpoint(path: str | Path, overrides: Overrides | None) -> PolicySpec:
+def _robot_of(robot_type: str | None) -> str | None:
+    """The shipped robot that LeRobot's `robot_type` means."""
+    name = (robot_type or "").lower()
+    return next((robot for robot, starts in _ROBOTS.items() if name.startswith(starts)), None)
+
+
+def _from_engine(folder: Path) -> _Policy:
+    manifest = read_manifest(folder)
+    return _Policy(manifest.spec, manifest.training.robot_type, manifest.warnings)
+
+
+def _from_checkpoint(path: str | Path, overrides: Overrides | None) -> _Policy:
     try:
         from actd.policy.checkpoint import load_checkpoint
 
-        return load_checkpoint(path, overrides).spec
+        checkpoint = load_checkpoint(path, overrides)
+        return _Policy(checkpoint.spec, checkpoint.training.robot_type, checkpoint.warnings)
     except ImportError as error:
         raise ActdError(
             f"{path}: reading a checkpoint needs {error.name}: pip install 'actd[export]', "
@@ -92,23 +129,62 @@ def _shipped(robot: str, spec: PolicySpec) -> Config:
 
 
 def _guessed_joints(spec: PolicySpec) -> dict[str, JointConfig]:
-    """Nameless joints with the range of the training data, as far as it is known."""
-    ranges = spec.likely_range(spec.action.key)
-    lows, highs = ranges or ((-1.0,) * spec.action_dim, (1.0,) * spec.action_dim)
-    pairs = list(zip(lows, highs, strict=True))
-    least = _LEAST_SHARE * max(high - low for low, high in pairs) or 1e-3
-    return {f"joint_{j}": _joint(low, high, least) for j, (low, high) in enumerate(pairs)}
+    """The joints by their names, with the range of the training data, as far as it is known."""
+    names = spec.names.get(spec.action.key, ())
+    if len(set(names)) != spec.action_dim:
+        names = tuple(f"joint_{j}" for j in range(spec.action_dim))
+    least = _LEAST_SHARE * _widest(spec) or 1e-3
+    still = _still(spec)
+    return {
+        name: _joint(kind_named(name), low, high, least if j in still else 0.0)
+        for j, (name, (low, high)) in enumerate(zip(names, _ranges(spec), strict=True))
+    }
 
 
-def _joint(low: float, high: float, least: float) -> JointConfig:
-    middle, span = (low + high) / 2, max(high - low, least)
+def _ranges(spec: PolicySpec) -> list[tuple[float, float]]:
+    """Smallest and largest command of each joint in training, a guess where not known."""
+    count = spec.action_dim
+    lows, highs = spec.likely_range(spec.action.key) or ((-1.0,) * count, (1.0,) * count)
+    return list(zip(lows, highs, strict=True))
+
+
+def _widest(spec: PolicySpec) -> float:
+    return max(high - low for low, high in _ranges(spec))
+
+
+def _still(spec: PolicySpec) -> frozenset[int]:
+    """Joints that never moved in training."""
+    widest = _widest(spec)
+    return frozenset(
+        j
+        for j, (low, high) in enumerate(_ranges(spec))
+        if high - low <= _STILL_SHARE * max(abs(low), abs(high), widest)
+    )
+
+
+def _joint(kind: Kind, low: float, high: float, least: float) -> JointConfig:
+    if kind == "velocity":
+        low, high = min(low, 0.0), max(high, 0.0)
+    # not less than what the file's digits and a float32 can tell apart
+    middle = (low + high) / 2
+    span = max(high - low, least, 1e-6 * abs(middle))
     digits = 3 - math.floor(math.log10(span))
     # The whole range in one second, reached within a quarter of one: slow for a teleoperated arm.
     return JointConfig(
+        kind=kind,
         position=(round(middle - 0.55 * span, digits), round(middle + 0.55 * span, digits)),
-        velocity=round(span, digits),
-        acceleration=round(4 * span, digits),
+        velocity=round(span if kind != "velocity" else 4 * span, digits),
+        acceleration=None if kind == "velocity" else round(4 * span, digits),
     )
+
+
+def _units(spec: PolicySpec, joints: Iterable[JointConfig]) -> str:
+    """The line of the units: radians unless the training data are out of their reach."""
+    ranges = spec.likely_range(spec.action.key)
+    if ranges is None or largest_place(joints, ranges) <= MOST_RAD:
+        return "  units: rad            # check: the units of your dataset"
+    said = f"trained {min(ranges[0]):.4g}..{max(ranges[1]):.4g}, so not rad"
+    return f"  units: unknown        # check: {said}: degrees, percent, ticks?"
 
 
 def _robot_name(robot: str) -> str:
@@ -136,17 +212,19 @@ def _lines(  # noqa: PLR0917
     yield "robot:"
     yield "  # In every message, so that a command for this robot reaches no other."
     yield f"  name: {_robot_name(robot)}  # check: one of its own for each of your robots"
-    units = shipped.robot.units if shipped else "rad"
-    yield f"  units: {units}            # check: the units of your dataset"
+    joints = shipped.robot.joints if shipped else _guessed_joints(spec)
+    units = f"  units: {shipped.robot.units}  # check: those of your dataset" if shipped else None
+    yield units or _units(spec, joints.values())
     yield "  # The action vector, in the dataset's order. Limits in unit, unit/s, unit/s^2."
     yield "  # check: names as your robot knows them, and every limit. Lower velocities make the"
     yield "  # whole arm slower on the same path, which is how to begin."
     yield "  # check: kind: gripper, continuous (turns without end) or velocity; default position"
     yield "  joints:"
-    joints = shipped.robot.joints if shipped else _guessed_joints(spec)
-    for name, joint in joints.items():
-        yield f"    {name}: {_inline(joint)}"
-    yield from _state_lines(spec)
+    still = frozenset[int]() if shipped else _still(spec)
+    for j, (name, joint) in enumerate(joints.items()):
+        mark = "  # check: never moved in training" if j in still else ""
+        yield f"    {_plain(name)}: {_inline(joint)}{mark}"
+    yield from _state_lines(spec, list(joints))
     yield ""
     yield "# The policy's cameras, in LeRobot's syntax. Frames must have the trained size."
     yield "cameras:" + ("" if spec.cameras else " {}")
@@ -183,13 +261,37 @@ def _inline_value(value: object) -> str:
     return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
-def _state_lines(spec: PolicySpec) -> Iterator[str]:
-    states = sum(f.shape[0] for f in spec.vectors if f.kind == "STATE")
-    if states != spec.action_dim:
-        yield f"  # check: observation.state has {states} values; name them in order"
-        yield "  state:"
-        for index in range(states):
-            yield f"    - {f'joint_{index}' if index < spec.action_dim else f'state_{index}'}"
+def _plain(name: str) -> str:
+    """A name as YAML reads it: quoted where it would be something else than text."""
+    usual = re.fullmatch(r"[A-Za-z_][\w.-]*", name) and name.lower() not in _WORDS
+    return name if usual else json.dumps(name, ensure_ascii=False)
+
+
+def _state_lines(spec: PolicySpec, joints: Sequence[str]) -> Iterator[str]:
+    """The names of observation.state, where they are not those of the joints. Raises UsageError."""
+    features = [f for f in spec.vectors if f.kind == "STATE"]
+    count = sum(f.shape[0] for f in features)
+    if count == len(joints):
+        return
+    known = [name for f in features for name in spec.names.get(f.key, ())]
+    states = known or [*joints, *(f"state_{index}" for index in range(len(joints), count))]
+    missing = [name for name in joints if name not in states]
+    if missing or len(states) != count:
+        raise UsageError(_unmeasured(missing or joints[count:], known, count))
+    yield f"  # check: observation.state has {count} values; name them in order"
+    yield "  state:"
+    for name in states:
+        yield f"    - {_plain(name)}"
+
+
+def _unmeasured(missing: Sequence[str], known: Sequence[str], count: int) -> str:
+    if words := relative_actions(missing):
+        return f"action: {words}: no file can fit this policy"
+    held = f"{count} values" + (f" ({', '.join(known)})" if known else "")
+    return (
+        f"observation.state: {held} without {', '.join(missing)}: actd commands only what the "
+        "robot also measures: no file can fit this policy"
+    )
 
 
 def _control_lines(spec: PolicySpec, shipped: Config | None) -> Iterator[str]:

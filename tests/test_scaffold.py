@@ -10,6 +10,7 @@ import pytest
 
 from actd.config import Config, check_policy, load, warnings
 from actd.engine.manifest import MANIFEST, read_manifest
+from actd.errors import ConfigError, UsageError
 from actd.scaffold import write_config
 
 
@@ -43,9 +44,13 @@ def test_ranges_speeds_and_rate_come_from_the_training(small_engine: Path, tmp_p
     # A joint that never moved gets a small range around its place, however large that is.
     assert (joints[12].lower, joints[12].upper) == (-1.055, -0.945)
     assert (joints[13].lower, joints[13].upper) == (2047.98, 2048.42)
+    written = (tmp_path / "actd.yaml").read_text().splitlines()
+    marked = [line.split(":")[0].strip() for line in written if "never moved in training" in line]
+    assert marked == ["joint_12", "joint_13"]
     assert config.control.policy_hz == 25
     check_policy(config, manifest.spec, "actd.yaml")
-    assert warnings(config, manifest) == []
+    # of the policy, and none of the file
+    assert warnings(config, manifest) == list(manifest.warnings)
 
 
 def test_an_engine_that_knows_nothing_gives_guesses(small_engine: Path, tmp_path: Path) -> None:
@@ -83,7 +88,170 @@ def test_the_robot_is_named_after_its_computer(
     assert len(name) <= 64
 
 
-def test_a_slow_dataset_still_gets_a_rate_for_the_ticks(small_engine: Path, tmp_path: Path) -> None:
-    engine = engine_like(small_engine, tmp_path / "engine", trained_hz=5.0)
+@pytest.mark.parametrize(("hz", "rate_hz"), [(3.0, 50), (5.0, 50), (12.5, 50), (30, 50), (60, 60)])
+def test_a_slow_dataset_still_gets_a_rate_for_the_ticks(
+    hz: float, rate_hz: float, small_engine: Path, tmp_path: Path
+) -> None:
+    engine = engine_like(small_engine, tmp_path / "engine", trained_hz=hz)
     config = init(engine, tmp_path / "actd.yaml")
-    assert (config.control.rate_hz, config.control.policy_hz) == (30, 5)
+    assert (config.control.rate_hz, config.control.policy_hz) == (rate_hz, hz)
+
+
+@pytest.mark.parametrize("place", [0.0, 45.3, -1.57, 100.0, 2048.0, 1e7, -1e-3])
+@pytest.mark.parametrize("width", [0.0, 5e-5])
+@pytest.mark.parametrize("others", [0.0, 1.0])
+def test_a_joint_that_never_moved_gets_a_range_around_its_place(
+    place: float, width: float, others: float, small_engine: Path, tmp_path: Path
+) -> None:
+    low, high = [-others] * 13 + [place - width], [others] * 13 + [place + width]
+    statistics = {"action": {"min": low, "max": high}}
+    engine = engine_like(small_engine, tmp_path / "engine", statistics=statistics)
+    joint = init(engine, tmp_path / "actd.yaml").joints[13]
+    assert joint.lower is not None
+    assert joint.upper is not None
+    assert joint.lower < place - 0.9 * width <= place + 0.9 * width < joint.upper
+
+
+NAMES = [
+    *(
+        "left_waist",
+        "left_gripper",
+        "base.vel",
+        "true",
+        "1",
+        "a: b",
+        "ö",
+        "x#y",
+        "[z]",
+        "-",
+        "null",
+    ),
+    *("wrist roll", "e", "12.5"),
+]
+
+
+def test_joints_bear_the_names_of_the_training(small_engine: Path, tmp_path: Path) -> None:
+    low, high = [-1.0] * 14, [1.0] * 14
+    low[2], high[2] = 0.1, 0.5  # a speed that was never 0
+    engine = engine_like(
+        small_engine,
+        tmp_path / "engine",
+        names={"action": NAMES},
+        statistics={"action": {"min": low, "max": high}},
+    )
+    config = init(engine, tmp_path / "actd.yaml")
+    assert [joint.name for joint in config.joints] == NAMES
+    kinds = {joint.name: joint.kind for joint in config.joints}
+    assert kinds["left_gripper"] == "gripper"
+    assert kinds["base.vel"] == "velocity"
+    assert kinds["wrist roll"] == "position"
+    manifest = read_manifest(engine)
+    check_policy(config, manifest.policy_spec(), "actd.yaml")
+    assert warnings(config, manifest) == list(manifest.warnings)
+
+
+def test_names_that_are_not_one_for_each_are_not_used(small_engine: Path, tmp_path: Path) -> None:
+    engine = engine_like(small_engine, tmp_path / "engine", names={"action": ["motor"] * 14})
+    assert init(engine, tmp_path / "actd.yaml").joints[13].name == "joint_13"
+
+
+def with_states(engine: Path, count: int) -> list[dict[str, Any]]:
+    """The inputs of `engine` with another number of states."""
+    inputs = json.loads((engine / MANIFEST).read_text())["spec"]["inputs"]
+    return [f | {"shape": [count]} if f["kind"] == "STATE" else f for f in inputs]
+
+
+def test_states_bear_the_names_of_the_training(small_engine: Path, tmp_path: Path) -> None:
+    joints = [f"j{k}" for k in range(14)]
+    states = [name for joint in joints for name in (joint, f"{joint}.vel")]
+    engine = engine_like(
+        small_engine,
+        tmp_path / "engine",
+        inputs=with_states(small_engine, 28),
+        statistics={},
+        names={"action": joints, "observation.state": states},
+    )
+    assert init(engine, tmp_path / "actd.yaml").robot.state == states
+    unnamed = engine_like(engine, tmp_path / "unnamed", names={})
+    config = init(unnamed, tmp_path / "unnamed.yaml")
+    assert config.robot.state_names[13:15] == ["joint_13", "state_14"]
+    assert "name them in order" in (tmp_path / "unnamed.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("count", "names", "words"),
+    [
+        (
+            15,
+            {
+                "action": ["delta_x", *(f"j{k}" for k in range(13))],
+                "observation.state": [f"j{k}" for k in range(15)],
+            },
+            "action: actd commands absolute positions that the robot also measures; relative "
+            "actions (delta_x) are not supported",
+        ),
+        (
+            15,
+            {
+                "action": [f"m{k}" for k in range(14)],
+                "observation.state": [f"m{k}" for k in range(1, 16)],
+            },
+            "without m0: actd commands only what the robot also measures",
+        ),
+        (12, {}, "observation.state: 12 values without joint_12, joint_13: actd commands only"),
+    ],
+)
+def test_what_the_robot_does_not_measure_is_no_deployment(
+    count: int, names: dict[str, list[str]], words: str, small_engine: Path, tmp_path: Path
+) -> None:
+    engine = engine_like(
+        small_engine,
+        tmp_path / "engine",
+        inputs=with_states(small_engine, count),
+        statistics={},
+        names=names,
+    )
+    with pytest.raises(UsageError) as caught:
+        init(engine, tmp_path / "actd.yaml")
+    assert words in str(caught.value)
+    assert not (tmp_path / "actd.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "units"),
+    [(-1.6, 1.6, "rad"), (-98.0, 99.0, "unknown"), (0.0, 4095.0, "unknown")],
+)
+def test_units_are_radians_only_where_they_may_be(
+    low: float, high: float, units: str, small_engine: Path, tmp_path: Path
+) -> None:
+    statistics = {"action": {"min": [low] * 14, "max": [high] * 14}}
+    engine = engine_like(small_engine, tmp_path / "engine", statistics=statistics)
+    assert init(engine, tmp_path / "actd.yaml").robot.units == units
+
+
+def test_what_is_known_of_the_policy_is_said_again(small_engine: Path, tmp_path: Path) -> None:
+    statistics = {"action": {"min": [-98.0] * 14, "max": [99.0] * 14}}
+    engine = engine_like(small_engine, tmp_path / "engine", statistics=statistics)
+    data = json.loads((engine / MANIFEST).read_text())
+    data |= {"warnings": ["wrist never moved"], "training": {"robot_type": "aloha_v2"}}
+    (engine / MANIFEST).write_text(json.dumps(data))
+
+    def said(robot: str | None) -> list[str]:
+        out = tmp_path / f"{robot}.yaml"
+        return list(write_config(engine, out, engine=None, robot=robot, force=False))
+
+    alone = said(None)
+    assert "warning: wrist never moved" in alone
+    assert "note: recorded on a aloha_v2: --robot aloha knows its limits" in alone
+    shipped = said("aloha")
+    assert not any(line.startswith("note: recorded") for line in shipped)
+    assert any("robot.joints.left_waist: trained -98..99, allowed" in line for line in shipped)
+
+
+def test_a_message_names_the_file_that_was_asked_for(
+    small_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actd.scaffold._robot_name", lambda robot: "not a name!")
+    with pytest.raises(ConfigError) as caught:
+        init(small_engine, tmp_path / "actd.yaml")
+    assert str(caught.value).startswith(f"{tmp_path / 'actd.yaml'}:")

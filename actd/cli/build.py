@@ -11,7 +11,7 @@ import typer
 
 from actd.cli.app import app
 from actd.cli.checkpoint import CheckpointArgument, with_overrides
-from actd.cli.shared import DEFAULT_CONFIG, AsJson, OptionalPath, names, show
+from actd.cli.shared import DEFAULT_CONFIG, AsJson, OptionalPath, names, show, warn
 from actd.errors import ActdError
 from actd.policy.overrides import Overrides
 
@@ -82,7 +82,7 @@ def infer(
     """Run an engine once on recorded observations."""
     from actd.engine.infer import infer_file
 
-    shape = infer_file(engine_dir, obs, out)
+    shape = infer_file(engine_dir, obs, out, lambda line: warn([line]))
     typer.echo(f"{out}: actions {'x'.join(map(str, shape))}, physical units")
 
 

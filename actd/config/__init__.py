@@ -14,10 +14,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from actd.cameras.config import CameraConfig
 from actd.config.checks import misfits
-from actd.config.fit import check_policy, warnings
+from actd.config.fit import check_policy, fit_warnings, warnings
 from actd.config.link import Link, link_of
 from actd.config.reading import explain, line_of, parse
-from actd.config.robot import Joint, JointConfig
+from actd.config.robot import Joint, JointConfig, kind_named
 from actd.config.sections import Config
 from actd.errors import ConfigError
 
@@ -27,6 +27,8 @@ __all__ = [
     "JointConfig",
     "Link",
     "check_policy",
+    "fit_warnings",
+    "kind_named",
     "link_of",
     "load",
     "warnings",

@@ -6,15 +6,17 @@ Pure. `check_policy` raises ConfigError; `warnings` only tells.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from actd.cameras.config import CameraConfig
 from actd.config.checks import shared_sources
-from actd.config.robot import JointConfig
+from actd.config.robot import JointConfig, kind_named
 from actd.config.sections import NO_RATE, Config
+from actd.element_names import relative_actions
 from actd.errors import ConfigError
-from actd.policy.spec import PolicySpec
+from actd.policy.spec import PolicySpec, Range
 
 if TYPE_CHECKING:
     from actd.engine.manifest import Manifest
@@ -23,6 +25,8 @@ _SAME_RATE = 0.01
 # Degrees taken for radians, or the other way round, make a joint's range 2 % of the other.
 _NARROW = 0.05
 _BEYOND = 0.01
+MOST_RAD = 4 * math.pi
+"""Further than this, in radians, no joint of an arm turns."""
 
 
 def check_policy(config: Config, spec: PolicySpec, where: str) -> None:
@@ -75,9 +79,21 @@ def _mismatches(config: Config, spec: PolicySpec) -> Iterator[str]:
                 f"robot.state: {len(config.robot.state_names)} names for {key}, "
                 f"the policy takes {size_wanted}"
             )
+        yield from _order("robot.state", config.robot.state_names, spec.names.get(key, ()))
+    yield from _order("robot.joints", config.robot.joints, spec.names.get(spec.action.key, ()))
     steps = config.control.n_action_steps
     if steps is not None and steps > spec.chunk_size:
         yield f"control.n_action_steps: {steps} is more than the chunk's {spec.chunk_size} rows"
+
+
+def _order(where: str, given: Iterable[str], trained: tuple[str, ...]) -> Iterator[str]:
+    """The names of the training data in another order: every command would go to a wrong joint."""
+    names = tuple(given)
+    if names != trained and sorted(names) == sorted(trained):
+        yield (
+            f"{where}: the order is {', '.join(names)}, trained was {', '.join(trained)}: "
+            "use that order"
+        )
 
 
 def _frame_size(camera: CameraConfig) -> tuple[int, int] | None:
@@ -90,11 +106,19 @@ def _frame_size(camera: CameraConfig) -> tuple[int, int] | None:
 
 
 def warnings(config: Config, manifest: Manifest) -> list[str]:
-    """What is allowed and yet often a mistake, a line for each."""
-    spec = manifest.spec
+    """What is allowed and yet often a mistake, a line for each: in the policy and in the file."""
+    found = [*manifest.warnings, *fit_warnings(config, manifest.spec)]
+    return list(dict.fromkeys(found))
+
+
+def fit_warnings(config: Config, spec: PolicySpec) -> list[str]:
+    """Those of a deployment beside its policy."""
     key = spec.action.key
     exact, ranges = spec.trained_range(key) is not None, spec.likely_range(key)
     lines = []
+    said = relative_actions(spec.names.get(key, ()))  # by the policy's own warnings
+    if not said and (words := relative_actions(config.robot.joints)):
+        lines.append(f"robot.joints: {words}")
     for j, (name, joint) in enumerate(config.robot.joints.items()):
         found = list(_kind_words(name, joint))
         if ranges is not None and joint.position is not None and j < spec.action_dim:
@@ -102,7 +126,27 @@ def warnings(config: Config, manifest: Manifest) -> list[str]:
         lines += [f"robot.joints.{name}: {text}" for text in found]
     for camera, (other, source) in shared_sources(config.cameras).items():
         lines.append(f"cameras.{camera}: the images of cameras.{other} again ({source})")
+    if not lines and (words := _unit_words(config, ranges)):
+        lines.append(f"robot.units: {words}")
     return lines
+
+
+def _unit_words(config: Config, ranges: Range | None) -> str:
+    """Radians that turn further than any joint of an arm does."""
+    if ranges is None or not config.robot.units.strip().lower().startswith("rad"):
+        return ""
+    largest = largest_place(config.robot.joints.values(), ranges)
+    if largest <= MOST_RAD:
+        return ""
+    return f"{config.robot.units}, but trained to {largest:.4g}: degrees, or percent?"
+
+
+def largest_place(joints: Iterable[JointConfig], ranges: Range) -> float:
+    """How far from 0 the training data went in joints of kind position, 0 without any."""
+    pairs = zip(joints, *ranges, strict=False)
+    return max(
+        (max(-low, high) for joint, low, high in pairs if joint.kind == "position"), default=0.0
+    )
 
 
 def _range_words(
@@ -131,11 +175,9 @@ def _kind_words(name: str, joint: JointConfig) -> Iterator[str]:
     if joint.kind == "velocity":
         if joint.acceleration is not None:
             yield "acceleration: not used: a velocity joint's largest change per second is velocity"
-    elif name.startswith("delta_"):
-        yield f"kind: {joint.kind}: the name says a step, and actd commands places and speeds"
-    elif name.endswith((".vel", "_vel")):
+    elif kind_named(name) == "velocity":
         yield f"kind: {joint.kind}: the name says a speed: kind: velocity?"
-    elif joint.kind == "position" and "gripper" in name.lower():
+    elif joint.kind == "position" and kind_named(name) == "gripper":
         yield (
             "kind: position: the name says a gripper, and what it holds keeps a gripper from its "
             "place, which would be a FAULT: kind: gripper?"

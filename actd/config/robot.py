@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, model_validator
 from actd.config.section import NotNegative, Positive, Section
 from actd.control.interpolation import Interpolation
 from actd.control.limits import Kind
+from actd.element_names import is_speed, relative_actions
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _START_SHARE = 0.08
@@ -23,6 +24,13 @@ _TURNS = {"rad": 2 * math.pi, "deg": 360.0}
 
 COMPARED: tuple[Kind, ...] = ("position", "continuous")
 """Kinds whose measured place is compared with the command unless the deployment says otherwise."""
+
+
+def kind_named(name: str) -> Kind:
+    """The kind of a joint by what it is called; position where the name says nothing."""
+    if is_speed(name):
+        return "velocity"
+    return "gripper" if "gripper" in name.lower() else "position"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +167,11 @@ class RobotConfig(Section):
     def _pose_known(self) -> RobotConfig:
         missing = [name for name in self.joints if name not in self.state_names]
         if missing:
-            raise ValueError(
-                f"state: joints {', '.join(missing)} are commanded but not measured: "
-                "list them under `state` too"
+            words = relative_actions(missing) or (
+                f"joints {', '.join(missing)} are commanded but not measured: give the values of "
+                "observation.state that are theirs the same names under `state`"
             )
+            raise ValueError(f"state: {words}")
         endless = [name for name, joint in self.joints.items() if joint.kind == "continuous"]
         without = [name for name in endless if self.turn_of(self.joints[name]) is None]
         if without:

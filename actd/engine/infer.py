@@ -5,17 +5,25 @@ Reads an .npz of observations, writes an .npz with `actions`. Raises EngineError
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from actd.engine.load import load_engine
-from actd.engine.observations import batch, read_arrays, split
+from actd.engine.observations import batch, outside_training, read_arrays, split
 from actd.errors import EngineError
 
 
-def infer_file(engine_dir: str | Path, obs_npz: str | Path, out_npz: str | Path) -> tuple[int, ...]:
+def infer_file(
+    engine_dir: str | Path,
+    obs_npz: str | Path,
+    out_npz: str | Path,
+    warn: Callable[[str], None] = lambda line: None,
+) -> tuple[int, ...]:
     """Run the engine on the observations of a file; return the shape of `actions`.
+
+    `warn` is told once of each number that is where the training data never were.
 
     Keys of `obs_npz` are feature names. `actions` is float32 (chunk, joints), or
     (N, chunk, joints) if every array has a leading axis of N.
@@ -27,6 +35,11 @@ def infer_file(engine_dir: str | Path, obs_npz: str | Path, out_npz: str | Path)
         observations = split(arrays, engine.spec, source)
         if not observations:
             raise EngineError(f"{source}: no observation; give at least one")
+        unlike: dict[str, str] = {}
+        for observation in observations:
+            unlike = outside_training(observation, engine.spec, engine.spec.names) | unlike
+        for words in unlike.values():
+            warn(words)
         actions = np.stack([engine.infer(observation) for observation in observations])
         first = engine.spec.inputs[0]
         if batch(arrays[first.key], first, str(source)) is None:

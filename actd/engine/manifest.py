@@ -19,7 +19,7 @@ from actd.errors import EngineError
 from actd.files import read_json
 from actd.hashing import sha256
 from actd.policy.overrides import Overrides
-from actd.policy.spec import PolicySpec
+from actd.policy.spec import PolicySpec, Training
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -40,11 +40,13 @@ class FileRecord(_Model):
 class SourceCheckpoint(_Model):
     """The checkpoint that the engine was built from.
 
-    `path` and `overrides` load it again. `identity` is a SHA-256 of everything that its output
-    depends on, weights and statistics.
+    `path` and `overrides`, what was said of it, load it again. `identity` is a SHA-256 of
+    everything that its answers depend on, weights and statistics. `revision` is the commit of a
+    Hugging Face repository that it was read at, `owner/name@commit`.
     """
 
     path: str
+    revision: str | None = None
     weights_sha256: str
     identity: str = ""
     overrides: dict[str, Any] = {}
@@ -113,7 +115,11 @@ class RecordedParity(_Model):
 
 
 class Manifest(_Model):
-    """Everything about one engine. `action_std` is per joint, physical units, None if unknown."""
+    """Everything about one engine.
+
+    `action_std` is per joint, physical units, None if unknown. `training` and `warnings` are what
+    the checkpoint said of itself, so that it is known where the engine runs.
+    """
 
     format: int = Field(default=FORMAT, ge=1)
     engine: str
@@ -125,6 +131,8 @@ class Manifest(_Model):
     action_std: tuple[float, ...] | None
     recipe: Recipe
     source: SourceCheckpoint
+    training: Training = Training()
+    warnings: tuple[str, ...] = ()
     built: BuildInfo
     calibration: Calibration | None
     parity: RecordedParity | None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,10 @@ _UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
+
+# How far beyond the range of the training data a number may be, by that range, before it is named.
+_UNLIKE = 0.1
+_ROUNDING = 1e-6
 
 
 def read(path: Path, spec: PolicySpec) -> list[dict[str, NDArray[Any]]]:
@@ -102,6 +106,31 @@ def check(array: NDArray[Any], feature: Feature, source: str = "observation") ->
             f"{source}: {feature.key}: found {array.dtype} {array.shape}; "
             f"need {dtype} {shape}, {description}"
         )
+
+
+def outside_training(
+    observation: Observation, spec: PolicySpec, names: Mapping[str, Sequence[str]]
+) -> dict[str, str]:
+    """A sentence for each number of a vector that is where the training data never were, by name.
+
+    `names` of the numbers of a feature, by its key.
+    """
+    found: dict[str, str] = {}
+    for feature in spec.vectors:
+        ranges = spec.likely_range(feature.key)
+        if ranges is None:
+            continue
+        low, high = (np.array(end) for end in ranges)
+        values = np.asarray(observation[feature.key], np.float64)
+        # a number that never changed may still differ in its last binary digit
+        margin = _UNLIKE * (high - low) + _ROUNDING * np.maximum(np.abs(low), np.abs(high))
+        for i in np.flatnonzero((values < low - margin) | (values > high + margin)).tolist():
+            name = names[feature.key][i] if feature.key in names else f"value {i}"
+            lowest, highest = f"{low[i]:.4g}", f"{high[i]:.4g}"
+            where = lowest if lowest == highest else f"{lowest} to {highest}"
+            said = f"{feature.key}: {name} is {values[i]:.4g}, training never left {where}"
+            found[f"{feature.key} {name}"] = said
+    return found
 
 
 def select_inputs(observation: Observation, spec: PolicySpec) -> dict[str, NDArray[Any]]:

@@ -34,6 +34,7 @@ from actd.export.parity_files import publish_parity, publish_refusal, remove_ref
 from actd.export.publish import check_place, publish, scratch_folder
 from actd.export.validate import ParityError, Validation, require, validate
 from actd.policy.checkpoint import load_checkpoint
+from actd.policy.hub import revision_of
 from actd.policy.overrides import Overrides
 from actd.report.joints import joint_names
 
@@ -82,6 +83,8 @@ def export_checkpoint(
         report(f"recognised {checkpoint.recognised}")
         for note in checkpoint.notes:
             report(f"note: {note}")
+        for warning in checkpoint.warnings:
+            report(f"warning: {warning}")
         with scratch_folder(out) as scratch:
             job = Job(checkpoint, overrides or Overrides(), calibration, scratch, report)
             return [_make(engine, job, scratch, out) for engine in targets]
@@ -163,7 +166,7 @@ def _parity_report(
         ensembled=validation.ensembled,
         validation_runtime=validation.validation_runtime,
         frames=job.validation_frames.source,
-        joints=joint_names(checkpoint.folder, job.source, checkpoint.spec.action_dim),
+        joints=joint_names(checkpoint.spec, job.source),
         rejection=rejection,
     )
 
@@ -194,10 +197,13 @@ def _draft(recipe: Recipe, job: Job) -> Manifest:
         recipe=recipe,
         source=SourceCheckpoint(
             path=str(checkpoint.path),
+            revision=revision_of(checkpoint.folder),
             weights_sha256=checkpoint.weights_sha256,
             identity=checkpoint.identity(),
             overrides=job.overrides.given(),
         ),
+        training=checkpoint.training,
+        warnings=checkpoint.warnings,
         built=BuildInfo(
             actd=host.version("actd"),
             torch=host.version("torch"),

@@ -17,16 +17,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from actd.element_names import element_names, is_speed, unfit_names
 from actd.errors import CheckpointError, UsageError
 from actd.hashing import sha256
 from actd.policy.files import refusal
 from actd.policy.formats import lerobot_0_1, lerobot_0_4, lerobot_2024, original
 from actd.policy.formats.base import CheckpointFormat, Stored, unread_files
 from actd.policy.locate import Place, locate
-from actd.policy.normalization import Statistics, moments
+from actd.policy.normalization import Normalization, Statistics, moments
 from actd.policy.overrides import Overrides
-from actd.policy.spec import STATISTICS, PolicySpec
-from actd.policy.training import Training, read_training
+from actd.policy.spec import STATISTICS, PolicySpec, Training
+from actd.policy.training import TrainingFiles, read_training
+from actd.policy.warnings import exchangeable_cameras, policy_warnings
 
 if TYPE_CHECKING:
     import torch
@@ -50,13 +52,19 @@ class Opened:
     checkpoint_format: CheckpointFormat
     evidence: str
     stored: Stored
-    training: Training
+    files: TrainingFiles
     is_original: bool
 
     @property
     def recognised(self) -> str:
         """One line for people: what was recognised, and by what."""
         return f"{self.stored.folder}: {self.checkpoint_format.title} ({self.evidence})"
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to know before an arm moves by this checkpoint."""
+        stored = self.stored
+        return tuple(policy_warnings(stored.spec, stored.normalization, self.files))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +88,14 @@ class Checkpoint:
     weights_sha256: str
     recognised: str
     notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+    training: Training
 
     def identity(self) -> str:
         """A SHA-256 of everything that its answers depend on."""
         spec = asdict(replace(self.spec, trained_hz=None))
         del spec["statistics"]  # hashed below, all of them and exactly
+        del spec["names"]
         rules = {"modes": dict(self.normalization), "eps": [self.eps, self.eps_added]}
         found = hashlib.sha256(json.dumps([spec, rules], sort_keys=True).encode())
         for key, statistics in sorted(self.statistics.items()):
@@ -124,6 +135,8 @@ def load_checkpoint(path: str | Path, overrides: Overrides | None = None) -> Che
         weights_sha256=sha256(stored.weights.file),
         recognised=opened.recognised,
         notes=stored.notes,
+        warnings=opened.warnings,
+        training=opened.files.training,
     )
 
 
@@ -133,7 +146,7 @@ def open_checkpoint(path: str | Path, overrides: Overrides | None = None) -> Ope
     Checks everything but the tensors. Needs torch only for an original ACT.
     """
     overrides = overrides or Overrides()
-    place = locate(Path(path), overrides.format)
+    place = locate(path, overrides.format)
     checkpoint_format, evidence = _recognise(place)
     if foreign := [
         option for option in overrides.particular() if option not in checkpoint_format.options
@@ -143,13 +156,44 @@ def open_checkpoint(path: str | Path, overrides: Overrides | None = None) -> Ope
             "leave the option out"
         )
     stored = checkpoint_format.read(place, overrides)
+    files = read_training(stored.folder)
+    hz = overrides.fps or stored.spec.trained_hz or files.training.fps
+    names, notes = _names(stored.spec, files)
+    spec = replace(stored.spec, trained_hz=hz, names=names)
+    notes += _remarks(spec, stored.normalization)
     if not place.is_original:
-        unread = unread_files(stored.folder, stored.files)
-        stored = replace(stored, notes=stored.notes + unread)
-    training = read_training(stored.folder)
-    hz = overrides.fps or stored.spec.trained_hz or training.fps
-    stored = replace(stored, spec=replace(stored.spec, trained_hz=hz))
-    return Opened(checkpoint_format, evidence, stored, training, place.is_original)
+        notes += unread_files(stored.folder, stored.files)
+    stored = replace(stored, spec=spec, notes=stored.notes + notes)
+    return Opened(checkpoint_format, evidence, stored, files, place.is_original)
+
+
+def _names(
+    spec: PolicySpec, files: TrainingFiles
+) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
+    """The names that the dataset has for the numbers of each vector, and notes on unfit ones."""
+    names: dict[str, tuple[str, ...]] = {}
+    notes = []
+    for feature in (*spec.vectors, spec.action):
+        described = files.features.get(feature.key, {})
+        if len(known := element_names(described)) == feature.shape[0]:
+            names[feature.key] = known
+        elif words := unfit_names(described):
+            notes.append(f"dataset {files.training.dataset}: {feature.key}: {words}")
+    return names, tuple(notes)
+
+
+def _remarks(spec: PolicySpec, normalization: Normalization) -> tuple[str, ...]:
+    """What a user may want to know and need not act upon."""
+    notes = []
+    if alike := exchangeable_cameras(spec, normalization):
+        notes.append(
+            f"cameras {', '.join(alike)}: exchanging equal ones cannot be noticed and changes "
+            "nothing"
+        )
+    names = spec.names.get(spec.action.key, ())
+    if speeds := [name for name in names if is_speed(name)]:
+        notes.append(f"action: {', '.join(speeds)}: speeds by their names: kind: velocity")
+    return tuple(notes)
 
 
 def _plain(

@@ -61,6 +61,16 @@ def moments(statistics: Statistics) -> tuple[NDArray[Any], NDArray[Any]] | None:
     return None
 
 
+def is_imagenet(statistics: Statistics) -> bool:
+    """Whether a camera's statistics are ImageNet's, in any order of the channels."""
+    return all(
+        stat in statistics
+        and statistics[stat].shape == (3,)
+        and np.allclose(np.sort(statistics[stat]), np.sort(values), atol=5e-4)
+        for stat, values in IMAGENET.items()
+    )
+
+
 def known_mode(file: Path, key: str, mode: object) -> str | None:
     """`mode` as one of MODE_STATISTICS, whatever its case. Raises CheckpointError."""
     if mode is None:

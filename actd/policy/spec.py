@@ -80,6 +80,21 @@ class Architecture:
 
 
 @dataclass(frozen=True, slots=True)
+class Training:
+    """Where a policy comes from. None is "not known".
+
+    `fps` is the dataset's rate; `robot_type` is what LeRobot calls the robot that recorded it.
+    """
+
+    dataset: str | None = None
+    dataset_revision: str | None = None
+    robot_type: str | None = None
+    step: int | None = None
+    batch_size: int | None = None
+    fps: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PolicySpec:
     """Everything the robot side needs to know of a policy.
 
@@ -88,7 +103,8 @@ class PolicySpec:
     `n_action_steps`. `trained_hz` is the rate of the training data, None when unknown.
     `statistics` of the training data by the key of each vector input and of the action, in
     physical units; a feature or statistic that is not known is left out. They are not compared:
-    specifications are equal when the policies take and give the same.
+    specifications are equal when the policies take and give the same. `names` of the numbers of
+    each of these features, by its key, where the dataset gives one for each; not compared either.
     """
 
     inputs: tuple[Feature, ...]
@@ -99,6 +115,7 @@ class PolicySpec:
     architecture: Architecture
     trained_hz: float | None = None
     statistics: Mapping[str, FeatureStatistics] = field(default_factory=dict, compare=False)
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         """Raises ValueError for impossible counts, and statistics that are not of its features."""
@@ -116,6 +133,9 @@ class PolicySpec:
             for name, values in known.items():
                 if len(values) != size or not all(map(isfinite, values)):
                     raise ValueError(f"statistics.{key}.{name}: need {size} finite numbers")
+        for key, names in self.names.items():
+            if len(names) != sizes.get(key, 0):
+                raise ValueError(f"names.{key}: need {sizes.get(key, 0)} names")
 
     @property
     def cameras(self) -> tuple[Feature, ...]:

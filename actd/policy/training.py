@@ -1,4 +1,4 @@
-"""What is known of a checkpoint's training: dataset, step, rate, joint names.
+"""What is known of a checkpoint's training: dataset, step, rate, names of the numbers.
 
 Reads train_config.json, the training state beside a checkpoint and, where the dataset
 lies on this machine, its meta/info.json. All of it is optional and informs people
@@ -9,64 +9,63 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from actd.errors import CheckpointError
 from actd.files import read_json
-from actd.policy.hub import home
+from actd.policy.files import TRAIN_CONFIG
+from actd.policy.hub import home, snapshot
+from actd.policy.spec import Training
 
-_CONFIG = "train_config.json"
 _STEP = Path("training_state/training_step.json")
 _INFO = Path("meta/info.json")
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
-    """None, or empty, is "not known". Names are in the order of the vectors."""
+class TrainingFiles:
+    """What the files tell. `features` are the dataset's descriptions of its features, by key."""
 
-    dataset: str | None = None
-    step: int | None = None
-    batch_size: int | None = None
-    fps: float | None = None
-    joints: tuple[str, ...] = ()
-    states: tuple[str, ...] = ()
+    training: Training = field(default_factory=Training)
+    features: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-def read_training(folder: Path) -> Training:
+def read_training(folder: Path) -> TrainingFiles:
     """What the files in and around a LeRobot checkpoint folder tell."""
-    config = _object(folder / _CONFIG)
+    config = _object(folder / TRAIN_CONFIG)
     dataset = _section(config, "dataset")
     info = next((i for place in _dataset_folders(dataset) if (i := _object(place / _INFO))), {})
-    features = _section(info, "features")
     fps = _number(info.get("fps")) or _number(_section(config, "env").get("fps"))
-    name = dataset.get("repo_id")
     step = _number(_object(folder.parent / _STEP).get("step"))
     batch = _number(config.get("batch_size"))
-    return Training(
-        dataset=str(name) if name else None,
+    training = Training(
+        dataset=_text(dataset.get("repo_id")),
+        dataset_revision=_text(dataset.get("revision")),
+        robot_type=_text(info.get("robot_type")),
         step=None if step is None else int(step),
         batch_size=None if batch is None else int(batch),
         fps=fps,
-        joints=_names(features.get("action")),
-        states=_names(features.get("observation.state")),
     )
+    features = _section(info, "features")
+    return TrainingFiles(training, {k: v for k, v in features.items() if isinstance(v, dict)})
 
 
 def _dataset_folders(dataset: Mapping[str, Any]) -> Iterator[Path]:
+    """Where LeRobot keeps a dataset: the folder it was told, a recording, a download."""
     root, name = dataset.get("root"), dataset.get("repo_id")
     if isinstance(root, str):
         yield Path(root).expanduser()
-    if isinstance(name, str):
-        yield Path(os.environ.get("HF_LEROBOT_HOME") or home() / "lerobot").expanduser() / name
-
-
-def _names(feature: object) -> tuple[str, ...]:
-    """A feature's element names: a list, or lists under a heading such as "motors"."""
-    names = feature.get("names") if isinstance(feature, dict) else None
-    if isinstance(names, dict):
-        names = [name for group in names.values() if isinstance(group, list) for name in group]
-    return tuple(map(str, names)) if isinstance(names, list) else ()
+    if not isinstance(name, str):
+        return
+    lerobot = Path(os.environ.get("HF_LEROBOT_HOME") or home() / "lerobot").expanduser()
+    yield lerobot / name
+    download = lerobot / "hub" / f"datasets--{name.replace('/', '--')}"
+    for revision in (_text(dataset.get("revision")), "main"):
+        try:
+            yield snapshot(download, revision or "main")
+        except (CheckpointError, OSError):
+            continue
 
 
 def _object(file: Path) -> Mapping[str, Any]:
@@ -80,6 +79,10 @@ def _object(file: Path) -> Mapping[str, Any]:
 def _section(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     section = data.get(key)
     return section if isinstance(section, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
 
 
 def _number(value: object) -> float | None:

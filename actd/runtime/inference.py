@@ -3,14 +3,15 @@
 Loads the engine, compares it with torch's answers in its folder and warms it, then makes a chunk
 whenever a camera has a new frame and every stream is fresh enough. Without a whole observation
 there is no chunk: it says what is missing, and the tick process sees the chunks grow old.
-Warm-up runs are never published, nor is a chunk that is not finite. An engine that raises or gives
+Warm-up runs are never published, nor is a chunk that is not finite. A number of the robot's state
+where the training data never were is named, once, and still goes in. An engine that raises or gives
 another shape ends the process, and its end ends motion. It is niced: the tick process goes first.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from actd.engine.base import Engine, Observation
 from actd.engine.load import load_engine
-from actd.engine.observations import blank
+from actd.engine.observations import blank, outside_training
 from actd.errors import EngineError
 from actd.runtime import process_entry
 from actd.runtime.channels import Channels, open_channels
@@ -43,11 +44,15 @@ _NUMBER = re.compile(r"[0-9.]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InferenceSettings(process_entry.ProcessSettings):
-    """`engine` is its folder, `threads` what it computes with."""
+    """`engine` is its folder, `threads` what it computes with.
+
+    `state_names`: of the values of the measured state, in order.
+    """
 
     engine: Path
     threads: int
     joints: tuple[str, ...]
+    state_names: tuple[str, ...]
     rules: Rules
 
 
@@ -62,7 +67,8 @@ def run(settings: InferenceSettings) -> None:
     channels = open_channels(settings.shapes, settings.fds)
     usable_ns = warm_up(engine)
     process_entry.report(state="warm", usable_ms=usable_ns / 1e6)
-    maker = ChunkMaker(engine, channels, settings.joints, usable_ns)
+    states = {f.key: settings.state_names for f in engine.spec.vectors if f.kind == "STATE"}
+    maker = ChunkMaker(engine, channels, settings.joints, usable_ns, states)
     observer = Observer(engine.spec, channels, settings.rules)
     while True:
         channels.pulse.write((now_ns(),))
@@ -95,12 +101,19 @@ class ChunkMaker:
     """Turns observations into chunks, and says how that goes: each condition once."""
 
     def __init__(
-        self, engine: Engine, channels: Channels, joints: Sequence[str], usable_ns: int
+        self,
+        engine: Engine,
+        channels: Channels,
+        joints: Sequence[str],
+        usable_ns: int,
+        names: Mapping[str, Sequence[str]],
     ) -> None:
         self._engine = engine
         self._usable_ns = usable_ns
         self._chunks = channels.chunks
         self._joints = joints
+        self._names = names
+        self._unlike: dict[str, str] = {}
         self._rejected = 0
         self._trouble = Debounce(0, _WELL_AGAIN_NS)
         self._said: tuple[str, ...] = ()
@@ -121,7 +134,12 @@ class ChunkMaker:
         if observation.diagnostic:
             self._say("skewed", why=observation.diagnostic)
         elif not self._trouble.lasts:
-            self._say("running")
+            self._look_at(observation.values)
+            self._say("running", " ".join(self._unlike), "; ".join(self._unlike.values()))
+
+    def _look_at(self, values: Observation) -> None:
+        """Remember each number that was where the training data never were, as it first was."""
+        self._unlike = outside_training(values, self._engine.spec, self._names) | self._unlike
 
     def report_missing(self, missing: MissingInput) -> None:
         """There is no observation to make a chunk from."""

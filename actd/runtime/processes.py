@@ -84,6 +84,7 @@ def make_processes(
                 engine=config.engine,
                 threads=share.threads,
                 joints=control.joints,
+                state_names=tick.state_names,
                 rules=settings.observation_rules(config),
             ),
             restart=True,

@@ -148,10 +148,10 @@ def trained_range(config: Config, spec: PolicySpec) -> tuple[list[float], list[f
     names = iter(config.robot.state_names)
     for feature in spec.vectors:
         if feature.kind == "STATE":
-            found = spec.statistics.get(feature.key, {})
+            ranges = spec.likely_range(feature.key)
             for index, name in zip(range(feature.shape[0]), names, strict=False):
-                if found.get("min") and found.get("max"):
-                    low[name], high[name] = found["min"][index], found["max"][index]
+                if ranges is not None:
+                    low[name], high[name] = ranges[0][index], ranges[1][index]
     joints = config.robot.joints
     return [low.get(name, -np.inf) for name in joints], [high.get(name, np.inf) for name in joints]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from actd.config import Config, check_policy, load, warnings
-from actd.engine.manifest import Manifest, read_manifest
+from actd.config import Config, check_policy, fit_warnings, load, warnings
+from actd.engine.manifest import read_manifest
 from actd.errors import ConfigError
 from actd.policy.spec import PolicySpec
 from tests.engines import policy_spec
@@ -93,9 +93,9 @@ def test_a_rate_that_nobody_knows_must_be_given(tmp_path: Path) -> None:
     assert given.policy_hz(unknown.trained_hz) == 25
 
 
-def told(config: Config, manifest: Manifest, **statistics: list[float]) -> list[str]:
+def told(config: Config, **statistics: list[float]) -> list[str]:
     spec = replace(SPEC, statistics={"action": {k: tuple(v) for k, v in statistics.items()}})
-    return warnings(config, manifest.model_copy(update={"spec": spec}))
+    return fit_warnings(config, spec)
 
 
 @pytest.mark.parametrize(
@@ -111,39 +111,64 @@ def told(config: Config, manifest: Manifest, **statistics: list[float]) -> list[
     ],
 )
 def test_the_trained_range_is_held_against_the_allowed_one(
-    tmp_path: Path, small_engine: Path, low: float, high: float, words: str
+    tmp_path: Path, low: float, high: float, words: str
 ) -> None:
-    config, manifest = read(tmp_path, GOOD), read_manifest(small_engine)
+    config = read(tmp_path, GOOD)
     for names in (("min", "max"), ("q01", "q99")):
-        lines = told(config, manifest, **{names[0]: [-0.9, low], names[1]: [0.9, high]})
+        lines = told(config, **{names[0]: [-0.9, low], names[1]: [0.9, high]})
         assert [line.startswith("robot.joints.elbow: ") for line in lines] == [True] * bool(words)
         assert all(words in line for line in lines)
 
 
-def test_a_range_that_is_only_guessed_at_cuts_nothing_off(
-    tmp_path: Path, small_engine: Path
-) -> None:
-    config, manifest = read(tmp_path, GOOD), read_manifest(small_engine)
-    assert told(config, manifest, mean=[0, 0], std=[0.5, 0.5]) == []
-    (line,) = told(config, manifest, mean=[0, 0], std=[0.5, 0.01])
+def test_a_range_that_is_only_guessed_at_cuts_nothing_off(tmp_path: Path) -> None:
+    config = read(tmp_path, GOOD)
+    assert told(config, mean=[0, 0], std=[0.5, 0.5]) == []
+    (line,) = told(config, mean=[0, 0], std=[0.5, 0.01])
     assert "elbow: trained about -0.03..0.03, allowed -1..1: the trained range is 3.0%" in line
-    assert told(config, manifest) == []
+    assert told(config) == []
 
 
 @pytest.mark.parametrize(
     ("joint", "words"),
     [
-        ("delta_x: {", "delta_x: kind: position: the name says a step, and actd commands places"),
+        ("delta_x: {", "robot.joints: actd commands absolute positions that the robot also meas"),
         ("x.vel: {", "x.vel: kind: position: the name says a speed: kind: velocity?"),
         ("left_gripper: {", "what it holds keeps a gripper from its place, which would be a FAULT"),
         ("left_gripper: {kind: gripper, ", ""),
         ("x.vel: {kind: velocity, ", "x.vel: acceleration: not used"),
     ],
 )
-def test_a_name_that_says_another_kind(
-    tmp_path: Path, small_engine: Path, joint: str, words: str
-) -> None:
+def test_a_name_that_says_another_kind(tmp_path: Path, joint: str, words: str) -> None:
     config = read(tmp_path, GOOD.replace("elbow: {", joint))
-    lines = told(config, read_manifest(small_engine))
+    lines = told(config)
     assert len(lines) == bool(words)
     assert all(words in line for line in lines)
+
+
+def test_the_policys_own_warnings_come_first_and_once(tmp_path: Path, small_engine: Path) -> None:
+    config = read(tmp_path, GOOD.replace("elbow: {", "delta_x: {"))
+    spec = replace(SPEC, names={"action": ("waist", "delta_x")})
+    relative = "action: actd commands absolute positions that the robot also measures"
+    manifest = read_manifest(small_engine).model_copy(
+        update={"spec": spec.to_dict(), "warnings": (relative, "wrist never moved")}
+    )
+    assert warnings(config, manifest) == [relative, "wrist never moved"]
+
+
+def test_radians_do_not_reach_that_far(tmp_path: Path) -> None:
+    wide = GOOD.replace("[-1, 1]", "[-100, 100]")
+    (line,) = told(read(tmp_path, wide), min=[-98, -98], max=[99, 99])
+    assert line == "robot.units: rad, but trained to 99: degrees, or percent?"
+    degrees = wide.replace("  joints:", "  units: degrees\n  joints:")
+    assert told(read(tmp_path, degrees), min=[-98, -98], max=[99, 99]) == []
+
+
+@pytest.mark.parametrize("key", ["action", "observation.state"])
+def test_the_trained_order_of_the_joints_is_kept(key: str, tmp_path: Path) -> None:
+    config = read(tmp_path, GOOD)
+    check_policy(config, replace(SPEC, names={key: ("waist", "elbow")}), "actd.yaml")
+    check_policy(config, replace(SPEC, names={key: ("m1", "m2")}), "actd.yaml")
+    said = rejection(config, replace(SPEC, names={key: ("elbow", "waist")}))
+    where = "robot.joints" if key == "action" else "robot.state"
+    words = "the order is waist, elbow, trained was elbow, waist: use that order"
+    assert said == f"actd.yaml: {where}: {words}"

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from actd.export.parity import ParityReport
 from actd.export.parity_files import publish_parity, publish_refusal, remove_refusal
 from actd.export.parity_page import engine_page
 from actd.export.parity_table import render
+from actd.policy.checkpoint import load_checkpoint
 from actd.report.joints import joint_names
 
 JOINTS = ("waist", "elbow", "grip & <hold>")
@@ -90,11 +92,15 @@ def test_the_table_begins_with_the_worst_joint(parity_report: ParityReport) -> N
 def test_joints_have_names_where_somebody_gives_them(
     small_checkpoint: Path, dataset: Dataset
 ) -> None:
-    assert joint_names(small_checkpoint, None, 3) == ("0", "1", "2")
-    assert joint_names(small_checkpoint, small_checkpoint, 2) == ("0", "1")
-    assert joint_names(small_checkpoint, dataset.root, 14) == tuple(f"j{i}" for i in range(14))
+    spec = load_checkpoint(small_checkpoint).spec
+    assert joint_names(spec, None) == tuple(map(str, range(14)))
+    assert joint_names(spec, small_checkpoint) == tuple(map(str, range(14)))
+    assert joint_names(spec, dataset.root) == tuple(f"j{i}" for i in range(14))
+    named = replace(spec, names={"action": tuple(f"motor{i}" for i in range(14))})
+    assert joint_names(named, dataset.root) == named.names["action"]
     # not the joints of this policy
-    assert joint_names(small_checkpoint, dataset.root, 6) == tuple(map(str, range(6)))
+    six = replace(spec, action=replace(spec.action, shape=(6,)))
+    assert joint_names(six, dataset.root) == tuple(map(str, range(6)))
 
 
 def test_export_on_a_recording_keeps_its_verdict(

@@ -18,6 +18,7 @@ from actd.errors import UsageError
 from actd.policy.checkpoint import load_checkpoint, open_checkpoint
 from actd.policy.describe import Description
 from actd.policy.network import Policy
+from actd.policy.spec import PolicySpec
 from tests import golden, layouts
 from tests.policy.edit import edit_json, edit_tensors, put
 
@@ -107,23 +108,73 @@ def test_the_training_is_told_where_it_is_known(
     (run / "training_state").mkdir()
     (run / "training_state" / "training_step.json").write_text('{"step": 10000}')
     told = described(checkpoint)
-    assert told["training"] == {"dataset": "lab/cup", "step": 10000, "batch_size": 8}
+    known = {"dataset": "lab/cup", "step": 10000, "batch_size": 8}
+    assert {k: v for k, v in told["training"].items() if v is not None} == known
     assert told["fps"] is None
 
     monkeypatch.setenv("HF_LEROBOT_HOME", str(tmp_path / "datasets"))
     meta = tmp_path / "datasets" / "lab" / "cup" / "meta"
     meta.mkdir(parents=True)
     names = ["pan", "lift", "grip"]
-    features = {"action": {"names": {"motors": names}}, "observation.state": {"names": names}}
-    (meta / "info.json").write_text(json.dumps({"fps": 30, "features": features}))
+    vector = {"dtype": "float32", "shape": [3]}
+    features = {
+        "action": {**vector, "names": {"motors": names}},
+        "observation.state": {**vector, "names": names},
+    }
+    info = {"fps": 30, "robot_type": "so101_follower", "features": features}
+    (meta / "info.json").write_text(json.dumps(info))
     told = described(checkpoint)
     assert (told["fps"], told["joints"], told["state_names"]) == (30, names, names)
+    assert told["training"]["robot_type"] == "so101_follower"
     assert not any("joints" in warning for warning in told["warnings"])
-    assert load_checkpoint(checkpoint).spec.trained_hz == 30
+    spec = load_checkpoint(checkpoint).spec
+    assert spec.trained_hz == 30
+    assert spec.names == {"action": tuple(names), "observation.state": tuple(names)}
+    assert PolicySpec.from_dict(json.loads(json.dumps(spec.to_dict()))).names == spec.names
 
-    features["action"]["names"] = [*names, "wrist"]
-    (meta / "info.json").write_text(json.dumps({"fps": 30, "features": features}))
-    assert any("names 4 joints" in warning for warning in described(checkpoint)["warnings"])
+    features["action"]["names"] = ["actions"]
+    (meta / "info.json").write_text(json.dumps(info))
+    told = described(checkpoint)
+    assert (told["joints"], told["warnings"]) == ([], [])
+    assert "dataset lab/cup: action: 1 names for 3 values, so they are numbered" in told["notes"]
+
+    features["action"] |= {"shape": [4], "names": [*names, "wrist"]}
+    (meta / "info.json").write_text(json.dumps(info))
+    assert any("has 4 joints" in warning for warning in described(checkpoint)["warnings"])
+
+
+@pytest.mark.parametrize("revision", [None, "main", "v3.0"])
+def test_a_dataset_that_lerobot_downloaded_is_found(
+    revision: str | None, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {"dataset": {"repo_id": "lab/cup", "root": None, "revision": revision}}
+    (folder / "train_config.json").write_text(json.dumps(config))
+    monkeypatch.setenv("HF_LEROBOT_HOME", str(tmp_path))
+    download = tmp_path / "hub" / "datasets--lab--cup"
+    (download / "refs").mkdir(parents=True)
+    for number, (commit, branch) in enumerate((("abc", "main"), ("def", "v3.0"))):
+        (download / "refs" / branch).write_text(commit)
+        meta = download / "snapshots" / commit / "meta"
+        meta.mkdir(parents=True)
+        (meta / "info.json").write_text(json.dumps({"fps": 20 + number, "features": {}}))
+    told = described(folder)
+    assert told["fps"] == (21 if revision == "v3.0" else 20)
+    assert told["training"]["dataset_revision"] == revision
+
+
+def test_relative_actions_are_named(folder: Path, tmp_path: Path) -> None:
+    names = {"delta_x": 0, "delta_y": 1, "gripper": 2}
+    meta = tmp_path / "set" / "meta"
+    meta.mkdir(parents=True)
+    features = {"action": {"dtype": "float32", "shape": [3], "names": names}}
+    (meta / "info.json").write_text(json.dumps({"fps": 10, "features": features}))
+    config = {"dataset": {"repo_id": "lab/set", "root": str(tmp_path / "set")}}
+    (folder / "train_config.json").write_text(json.dumps(config))
+    (warning,) = described(folder)["warnings"]
+    assert warning == (
+        "action: actd commands absolute positions that the robot also measures; relative actions "
+        "(delta_x, delta_y) are not supported"
+    )
 
 
 def test_damaged_training_files_are_just_not_known(folder: Path) -> None:
@@ -153,7 +204,7 @@ WARNINGS: dict[str, tuple[Callable[[Path], object], str]] = {
     "newest only": (one_step, "n_action_steps 1 without ensembling"),
     "still joint": (
         lambda d: edit_tensors(d / POST_STATE, put("action.std", [1, 1e-6, 1])),
-        "action: values 1 never changed",
+        "action: values 1 (0) never changed",
     ),
 }
 
@@ -169,9 +220,9 @@ def test_warnings(name: str, folder: Path) -> None:
 
 def test_cameras_that_may_be_exchanged_unnoticed(tmp_path: Path) -> None:
     folder = golden.write_checkpoint("mixed_sizes_pre_norm_env", tmp_path)
-    warnings = described(folder)["warnings"]
-    assert any("cameras wrist, side: exchanging" in warning for warning in warnings)
+    notes = described(folder)["notes"]
+    assert any("cameras wrist, side: exchanging" in note for note in notes)
     for side in (np.float32(0.1), np.float32(0.2)):
         change = put("observation.images.side.mean", np.full((3, 1, 1), side))
         edit_tensors(folder / PRE_STATE, change)
-    assert not any("exchanging" in warning for warning in described(folder)["warnings"])
+    assert not any("exchanging" in note for note in described(folder)["notes"])

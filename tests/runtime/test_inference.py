@@ -36,7 +36,7 @@ def channels() -> Channels:
 
 @pytest.fixture
 def maker(engine: Engine, channels: Channels) -> ChunkMaker:
-    return ChunkMaker(engine, channels, JOINTS, 300_000_000)
+    return ChunkMaker(engine, channels, JOINTS, 300_000_000, {STATE: JOINTS})
 
 
 def seeing(level: int, diagnostic: str = "") -> TimedObservation:

@@ -1,0 +1,101 @@
+"""What to know before an arm moves by a checkpoint: facts that no error stops.
+
+Pure: takes what the checkpoint's files say. Every command that takes the checkpoint, or an
+engine of it, says these sentences in these words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from actd.element_names import element_count, relative_actions
+from actd.policy.config import STATE_KEY
+from actd.policy.normalization import (
+    MODE_STATISTICS,
+    Normalization,
+    Statistics,
+    is_imagenet,
+)
+from actd.policy.spec import Feature, PolicySpec
+from actd.policy.training import TrainingFiles
+
+_STILL = 1e-4
+
+
+def policy_warnings(
+    spec: PolicySpec, normalization: Normalization, files: TrainingFiles
+) -> Iterator[str]:
+    """A sentence for everything that is allowed and changes how an arm behaves."""
+    yield from _images(spec, normalization.modes, normalization.statistics)
+    yield from _vectors(spec, files)
+    for feature in (*spec.vectors, spec.action):
+        names = spec.names.get(feature.key, ())
+        mode, values = normalization.modes[feature.key], normalization.statistics[feature.key]
+        yield from _still(feature, mode, values, names)
+
+
+def exchangeable_cameras(spec: PolicySpec, normalization: Normalization) -> tuple[str, ...]:
+    """Cameras that the network cannot tell apart: their order has no say in its answer."""
+    modes, statistics = normalization.modes, normalization.statistics
+    return tuple(
+        camera.camera
+        for camera in spec.cameras
+        if sum(_alike(camera, other, modes, statistics) for other in spec.cameras) > 1
+    )
+
+
+def _images(
+    spec: PolicySpec, modes: Mapping[str, str], statistics: Mapping[str, Statistics]
+) -> Iterator[str]:
+    for camera in spec.cameras:
+        if modes[camera.key] == "MEAN_STD" and not is_imagenet(statistics[camera.key]):
+            yield f"{camera.key}: its mean and std are not ImageNet's but its dataset's"
+        if modes[camera.key] == "IDENTITY":
+            yield f"{camera.key}: pixels of 0 to 1 are not normalised"
+
+
+def _alike(
+    a: Feature, b: Feature, modes: Mapping[str, str], statistics: Mapping[str, Statistics]
+) -> bool:
+    needed = MODE_STATISTICS[modes[a.key]]
+    return (
+        a.shape == b.shape
+        and modes[a.key] == modes[b.key]
+        and all(np.array_equal(statistics[a.key][s], statistics[b.key][s]) for s in needed)
+    )
+
+
+def _vectors(spec: PolicySpec, files: TrainingFiles) -> Iterator[str]:
+    states = next((f.shape[0] for f in spec.vectors if f.key == STATE_KEY), None)
+    if states is None:
+        yield f"no {STATE_KEY}: the policy does not feel where the arm is"
+    elif states != spec.action_dim:
+        yield f"{STATE_KEY} has {states} values, action {spec.action_dim}: they are not one to one"
+    if words := relative_actions(spec.names.get(spec.action.key, ())):
+        yield f"{spec.action.key}: {words}"
+    recorded = element_count(files.features.get(spec.action.key, {}))
+    if recorded not in (0, spec.action_dim):
+        yield (
+            f"dataset {files.training.dataset} has {recorded} joints, "
+            f"the policy has {spec.action_dim}: not the dataset it was trained on"
+        )
+    if spec.temporal_ensemble_coeff is None and spec.n_action_steps == 1 < spec.chunk_size:
+        yield "n_action_steps 1 without ensembling: jerky, and rarely successful; consider more"
+
+
+def _still(
+    feature: Feature, mode: str, values: Statistics, names: tuple[str, ...]
+) -> Iterator[str]:
+    """Values that never changed in training: any change is seen as enormous, or not at all."""
+    if mode == "IDENTITY":
+        return
+    low, high = (values[name] for name in MODE_STATISTICS[mode])
+    spread = high if mode == "MEAN_STD" else high - low
+    still = [
+        f"{i} ({names[i]} at {low[i]:.4g})" if names else f"{i} ({low[i]:.4g})"
+        for i in np.flatnonzero(np.abs(spread) < _STILL).tolist()
+    ]
+    if still:
+        yield f"{feature.key}: values {', '.join(still)} never changed in training"
