@@ -271,9 +271,11 @@ def _state_lines(spec: PolicySpec, joints: Sequence[str]) -> Iterator[str]:
     """The names of observation.state, where they are not those of the joints. Raises UsageError."""
     features = [f for f in spec.vectors if f.kind == "STATE"]
     count = sum(f.shape[0] for f in features)
-    if count == len(joints):
-        return
     known = [name for f in features for name in spec.names.get(f.key, ())]
+    if count == len(joints) and set(known) != set(joints):
+        return  # one for each joint, whatever the dataset calls them
+    if not features or known == list(joints):
+        return
     states = known or [*joints, *(f"state_{index}" for index in range(len(joints), count))]
     missing = [name for name in joints if name not in states]
     if missing or len(states) != count:
@@ -288,9 +290,14 @@ def _unmeasured(missing: Sequence[str], known: Sequence[str], count: int) -> str
     if words := relative_actions(missing):
         return f"action: {words}: no file can fit this policy"
     held = f"{count} values" + (f" ({', '.join(known)})" if known else "")
+    remedy = (
+        "write the file yourself, and under `state` give what is measured of each its name"
+        if known
+        else "no file can fit this policy"
+    )
     return (
         f"observation.state: {held} without {', '.join(missing)}: actd commands only what the "
-        "robot also measures: no file can fit this policy"
+        f"robot also measures: {remedy}"
     )
 
 

@@ -172,10 +172,29 @@ def test_states_bear_the_names_of_the_training(small_engine: Path, tmp_path: Pat
         names={"action": joints, "observation.state": states},
     )
     assert init(engine, tmp_path / "actd.yaml").robot.state == states
+    turned = engine_like(
+        small_engine,
+        tmp_path / "turned",
+        names={"action": joints, "observation.state": joints[::-1]},
+    )
+    config = init(turned, tmp_path / "turned.yaml")
+    assert config.robot.state == joints[::-1]
+    check_policy(config, read_manifest(turned).policy_spec(), "turned.yaml")
     unnamed = engine_like(engine, tmp_path / "unnamed", names={})
     config = init(unnamed, tmp_path / "unnamed.yaml")
     assert config.robot.state_names[13:15] == ["joint_13", "state_14"]
     assert "name them in order" in (tmp_path / "unnamed.yaml").read_text()
+
+
+def test_a_policy_that_does_not_feel_the_arm_gets_a_deployment(
+    small_engine: Path, tmp_path: Path
+) -> None:
+    inputs = json.loads((small_engine / MANIFEST).read_text())["spec"]["inputs"]
+    blind = [feature for feature in inputs if feature["kind"] != "STATE"]
+    engine = engine_like(small_engine, tmp_path / "engine", inputs=blind, statistics={})
+    config = init(engine, tmp_path / "actd.yaml")
+    assert config.robot.state_names == list(config.robot.joints)
+    check_policy(config, read_manifest(engine).policy_spec(), "actd.yaml")
 
 
 @pytest.mark.parametrize(

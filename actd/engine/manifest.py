@@ -41,8 +41,8 @@ class SourceCheckpoint(_Model):
     """The checkpoint that the engine was built from.
 
     `path` and `overrides`, what was said of it, load it again. `identity` is a SHA-256 of
-    everything that its answers depend on, weights and statistics. `revision` is the commit of a
-    Hugging Face repository that it was read at, `owner/name@commit`.
+    everything that its answers depend on, weights and statistics. `revision`, of one from
+    the Hugging Face hub, loads it from anywhere: `owner/name@commit`.
     """
 
     path: str
@@ -149,7 +149,7 @@ class Manifest(_Model):
         words = [
             "actd",
             "export",
-            self.source.path,
+            self.source.revision or self.source.path,
             *Overrides.again(self.source.overrides).options(),
         ]
         words += ["--out", "DIR", "--engine", self.engine]

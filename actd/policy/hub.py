@@ -28,7 +28,9 @@ PATTERNS = (
 # Where a policy may lie in the folder that a reference names.
 _WITHIN = ("", "pretrained_model/")
 
-_SNAPSHOT = re.compile(r"/models--([\w.-]+?--[\w.-]+)/snapshots/([^/]+)(?:/|$)")
+_SNAPSHOT = re.compile(
+    r"/models--(?P<repo>[\w.-]+?--[\w.-]+)/snapshots/(?P<commit>[^/]+)(?:/(?P<folder>.+))?$"
+)
 
 
 def home() -> Path:
@@ -57,9 +59,13 @@ def snapshot(folder: Path, revision: str = "main") -> Path:
 
 
 def revision_of(folder: Path) -> str | None:
-    """`owner/name@commit` of a folder within the hub's cache, None for any other."""
+    """`owner/name@commit/folder` of what lies in the hub's cache, None for anything else."""
     found = _SNAPSHOT.search(folder.as_posix())
-    return f"{found[1].replace('--', '/', 1)}@{found[2]}" if found else None
+    if found is None:
+        return None
+    return str(
+        Reference(found["repo"].replace("--", "/", 1), found["commit"], found["folder"] or "")
+    )
 
 
 def fetch(reference: Reference) -> Path:

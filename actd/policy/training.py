@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,8 @@ _INFO = Path("meta/info.json")
 class TrainingFiles:
     """What the files tell. `features` are the dataset's descriptions of its features, by key."""
 
-    training: Training = field(default_factory=Training)
-    features: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    training: Training
+    features: Mapping[str, Mapping[str, Any]]
 
 
 def read_training(folder: Path) -> TrainingFiles:

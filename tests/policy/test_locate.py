@@ -166,6 +166,8 @@ def test_a_cached_repository_without_a_policy_at_its_root_lists_those_it_has(cac
 
 def test_the_commit_is_known(cache: Path) -> None:
     assert revision_of(found("lab/act_cup")) == "lab/act_cup@bbb"
+    inner = cache / "snapshots" / "bbb" / "checkpoints" / "020000"
+    assert revision_of(inner) == "lab/act_cup@bbb/checkpoints/020000"
     assert revision_of(cache) is None
 
 

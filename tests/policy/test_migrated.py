@@ -119,3 +119,12 @@ def test_what_is_truly_missing_still_is(modern: Path) -> None:
     edit_tensors(modern / POST_STATE, lambda t: [t.pop(k) for k in list(t) if "action" in k])
     with pytest.raises(CheckpointError, match=r"action\.\w+: missing"):
         load_checkpoint(modern)
+
+
+def test_what_the_migration_lost_is_said_to_be_lost(modern: Path) -> None:
+    edit_tensors(modern / PRE_STATE, renamed("action", "so100.buffer.action"))
+    load_checkpoint(modern)  # it matters to no input
+    edit_tensors(modern / PRE_STATE, lambda t: [t.pop(k) for k in list(t) if "images.wrist" in k])
+    said = refused(modern)
+    assert f"{PRE_STATE}: observation.images.wrist.mean: lost in LeRobot's migration" in said
+    assert "export the checkpoint as it was before it was migrated" in said

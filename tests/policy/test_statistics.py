@@ -87,6 +87,17 @@ def test_statistics_of_something_else_are_refused(
         read_manifest(tmp_path)
 
 
+@pytest.mark.parametrize("names", [{"action": ["a"]}, {"elbow": ["a"] * 14}, {"action": 3}, [1]])
+def test_names_of_something_else_are_refused(
+    small_engine: Path, tmp_path: Path, names: Any
+) -> None:
+    data = json.loads((small_engine / MANIFEST).read_text())
+    data["spec"]["names"] = names
+    (tmp_path / MANIFEST).write_text(json.dumps(data))
+    with pytest.raises(EngineError, match="spec: not a policy"):
+        read_manifest(tmp_path)
+
+
 def test_the_range_is_the_widest_that_is_known(spec: PolicySpec) -> None:
     one = Feature("action", "ACTION", (1,))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from actd.engine.base import Engine
 from actd.engine.load import load_engine
+from actd.engine.manifest import MANIFEST
 from actd.errors import EngineError
 from actd.runtime.channels import Channels, Shapes, open_channels
 from actd.runtime.inference import ChunkMaker
@@ -39,9 +41,9 @@ def maker(engine: Engine, channels: Channels) -> ChunkMaker:
     return ChunkMaker(engine, channels, JOINTS, 300_000_000, {STATE: JOINTS})
 
 
-def seeing(level: int, diagnostic: str = "") -> TimedObservation:
+def seeing(level: int, diagnostic: str = "", state: float = 0.0) -> TimedObservation:
     values = {
-        STATE: np.zeros(len(JOINTS), np.float32),
+        STATE: np.array([0.0] * (len(JOINTS) - 1) + [state], np.float32),
         HIGH: np.full((HEIGHT, WIDTH, 3), 128, np.uint8),
         LOW: np.full((HEIGHT, WIDTH, 3), level, np.uint8),
     }
@@ -128,3 +130,26 @@ def test_skew_that_comes_and_goes_is_said_once(
         maker.make(seeing(WELL, f"cam_low is {number} ms behind" if number % 2 else ""))
     assert channels.chunks.newest == 10
     assert [report["state"] for report in said(capsys)] == ["running", "skewed"]
+
+
+def test_a_state_that_training_never_saw_is_named_once_and_still_goes_in(
+    channels: Channels, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_moody_engine(tmp_path / "engine")
+    data = json.loads((folder / MANIFEST).read_text())
+    std = [1.0] * (len(JOINTS) - 1) + [4e-6]
+    data["spec"]["statistics"] = {STATE: {"mean": [0.0] * len(JOINTS), "std": std}}
+    (folder / MANIFEST).write_text(json.dumps(data))
+    engine = load_engine(folder, threads=1)
+    maker = ChunkMaker(engine, channels, JOINTS, 300_000_000, {STATE: JOINTS})
+    for state in (0.0, 0.5, 0.6, 0.0):
+        maker.make(seeing(WELL, state=state))
+    engine.close()
+    first, second = said(capsys)
+    assert (first["state"], first["why"]) == ("running", "")
+    assert second["state"] == "running"
+    start = f"{STATE}: {JOINTS[-1]} is 0.5, training never left "
+    assert second["why"].startswith(start)
+    latest = channels.chunks.latest()
+    assert latest is not None
+    assert latest[0] == 4

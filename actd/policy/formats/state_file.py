@@ -46,6 +46,10 @@ class StoredStatistics:
         if feature.key in self._keys or not MODE_STATISTICS[mode]:
             return self._checked(feature.key, feature, mode)
         scopes = self._scopes(feature)
+        if not scopes and any(map(_SCOPED.fullmatch, self._keys)):
+            key, found = f"{feature.key}.{MODE_STATISTICS[mode][0]}", "lost in LeRobot's migration"
+            remedy = "export the checkpoint as it was before it was migrated"
+            raise refusal(self._tensors.path, key, found, remedy)
         if not scopes:
             return self._checked(feature.key, feature, mode)
         by_dataset = {name: self._read(prefix) for name, prefix in scopes.items()}
