@@ -158,7 +158,7 @@ BAD = {
     "program": (statistics(qpos_std=_Runs()), ("dataset_stats.pkl", "system")),
     "program in weights": (weights({"model.a": _Runs()}), ("policy_best.ckpt", "weights alone")),
     "no tensors": (weights({"epoch": 3}), ("policy_best.ckpt", "state_dict")),
-    "another network": (weights({"a": torch.ones(2)}), ("policy_best.ckpt", "missing")),
+    "another network": (weights({"a": torch.ones(2)}), ("policy_best.ckpt", "a tensor that")),
     "truncated": (
         lambda d: (d / "policy_best.ckpt").write_bytes((d / "policy_best.ckpt").read_bytes()[:999]),
         ("policy_best.ckpt", "copy it again"),

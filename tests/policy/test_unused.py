@@ -79,7 +79,7 @@ def test_a_fork_of_the_original_is_refused(name: str, original: Callable[[Change
     change, words = FORKS[name]
     said = inspected(original(change), *layouts.ORIGINAL_HINTS.options())
     assert words in said
-    assert "not the original ACT" in said
+    assert "only the original ACT and LeRobot's can be run" in said
 
 
 def test_a_tensor_beyond_the_backbone_is_refused(original: Callable[[Change], Path]) -> None:

@@ -58,7 +58,7 @@ _FORKS = (
     (re.compile(r".*depth"), "a network that sees depth"),
     (re.compile(r""), "a tensor that the original ACT does not have"),
 )
-_NOT_ACT = "not the original ACT: actd would leave it out and answer something else"
+_NOT_ACT = "only the original ACT and LeRobot's can be run"
 # Blocks of stage 3, and whether they are bottlenecks -> backbone.
 _BACKBONES = {(2, False): "resnet18", (6, False): "resnet34", (6, True): "resnet50"}
 
