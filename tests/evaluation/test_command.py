@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from actd.cli import app
 from actd.datasets import Dataset
 from actd.engine.manifest import read_manifest
 from actd.errors import RecordingError, UsageError
+from tests.policy.edit import edit_json
 
 
 @pytest.fixture
@@ -56,6 +58,33 @@ def test_it_prints_and_writes_a_page(
     refused = CliRunner().invoke(app, options)
     assert isinstance(refused.exception, UsageError)
     assert (out / "eval.html").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("names", "joints", "note"),
+    [
+        ([[f"m{i}" for i in range(14)]], [f"m{i}" for i in range(14)], ""),
+        ({f"m{i}": i for i in range(14)}, [f"m{i}" for i in range(14)], ""),
+        (["actions"], [str(i) for i in range(14)], "action: 1 names for 14 values"),
+    ],
+)
+def test_a_dataset_may_name_its_joints_in_any_way(  # noqa: PLR0917
+    names: object,
+    joints: list[str],
+    note: str,
+    dataset: Dataset,
+    small_engine: Path,
+    tmp_path: Path,
+) -> None:
+    root = Path(shutil.copytree(dataset.root, tmp_path / "set"))
+    edit_json(root / "meta/info.json", lambda d: d["features"]["action"].update(names=names))
+    options = ["--engine", "ort-fp32", "--episodes", "0", "--stride", "8", "--no-torch"]
+    options += ["--engines", str(small_engine.parent), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, ["eval", str(root), *options])
+    assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / "out" / "eval.json").read_text())
+    assert list(found["joint_std"]) == joints
+    assert any(note in line for line in found["notes"]) if note else not found["notes"]
 
 
 def test_an_engine_beyond_its_tolerance_exits_1(

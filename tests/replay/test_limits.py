@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from actd.errors import RecordingError, UsageError
 from actd.replay.limits import at_control_rate, check, check_dataset, check_flight
 from actd.runtime.run_info import run_info
 from tests.control import rig
+from tests.policy.edit import edit_json
 from tests.replay.flights import Invented, eventful
 from tests.replay.test_compare import deployment
 
@@ -129,6 +131,23 @@ def test_a_dataset_is_checked_episode_by_episode(dataset: Dataset) -> None:
     assert report.ticks == 2 * (99 * 4 + 1)
     assert report.fired[1, 0] > 0.3
     assert report.largest[1, 0] == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("names", "note"),
+    [([["a", "b"]], ""), ({"b": 1, "a": 0}, ""), (["actions"], "action: 1 names for 2 values")],
+)
+def test_a_dataset_may_name_its_joints_in_any_way(
+    names: object, note: str, dataset: Dataset, tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(dataset.root, tmp_path / "set"))
+    edit_json(root / "meta/info.json", lambda d: d["features"]["action"].update(names=names))
+    options = ["--limits", "--config", str(deployment(tmp_path)), "--json"]
+    done = CliRunner().invoke(app, ["replay", str(root), *options])
+    assert done.exit_code == 0, done.output
+    assert list(json.loads(done.stdout)["joints"]) == ["a", "b"]
+    assert ("note: " in done.stderr) == bool(note)
+    assert note in done.stderr
 
 
 def test_a_dataset_of_another_arm_is_refused(dataset: Dataset) -> None:
