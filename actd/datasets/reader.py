@@ -93,7 +93,7 @@ class Dataset:
     def vectors(self, episode: int, key: str) -> NDArray[np.float32]:
         """One numeric feature, (rows, dim)."""
         self._feature(key)
-        return tables.vectors(self._rows(episode, [key]), key).astype(np.float32)
+        return self._vectors(self._rows(episode, [key]), key, episode)
 
     def fingerprint(self, episode: int) -> str:
         """A SHA-256 of every number recorded in an episode; of images kept as video, none."""
@@ -101,7 +101,7 @@ class Dataset:
         table = self._rows(episode, keys)
         found = hashlib.sha256()
         for key in keys:
-            values = tables.vectors(table, key).astype(np.float32)
+            values = self._vectors(table, key, episode)
             found.update(f"{key} {values.shape}".encode() + np.ascontiguousarray(values).tobytes())
         return found.hexdigest()
 
@@ -118,7 +118,7 @@ class Dataset:
         kept = self._numeric()
         images = [key for key in self.cameras if key not in entry.videos]
         table = self._rows(episode, [*kept, *images])
-        vectors = {key: tables.vectors(table, key).astype(np.float32) for key in kept}
+        vectors = {key: self._vectors(table, key, episode) for key in kept}
         with ExitStack() as stack:
             tracks = {
                 key: stack.enter_context(closing(VideoTrack(path, self.fps, from_s)))
@@ -139,6 +139,16 @@ class Dataset:
             for key, feature in self.features.items()
             if feature["dtype"] in ("float32", "float64") and len(feature["shape"]) == 1
         ]
+
+    def _vectors(self, table: Any, key: str, episode: int) -> NDArray[np.float32]:
+        values = tables.vectors(table, key).astype(np.float32)
+        size = self.features[key]["shape"]
+        if [values.shape[1]] != size:
+            raise RecordingError(
+                f"{self._entry(episode).data}: {key}: {values.shape[1]} values a row, shape says "
+                f"{size}: fetch the dataset again"
+            )
+        return values
 
     def _feature(self, key: str) -> dict[str, Any]:
         if key not in self.features:
@@ -166,7 +176,7 @@ class Dataset:
                 f"{entry.data}: episode {episode}: found {len(table)} rows of {entry.length}: "
                 "fetch the dataset again"
             )
-        return table.sort_by("frame_index")
+        return table.take(np.argsort(tables.vectors(table, "frame_index")[:, 0], kind="stable"))
 
 
 def _cameras(features: Mapping[str, Mapping[str, Any]]) -> list[str]:

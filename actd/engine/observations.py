@@ -6,6 +6,7 @@ EngineError that names the file and the key.
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -21,13 +22,15 @@ from actd.files import check_file
 from actd.policy.spec import Feature, PolicySpec
 
 # What numpy, zipfile and zlib raise for files that are damaged or of another kind.
-_UNREADABLE = (
+UNREADABLE = (
     OSError,
     ValueError,
     TypeError,
     EOFError,
     AttributeError,
     RuntimeError,
+    SyntaxError,
+    tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -68,7 +71,7 @@ def read_npz(file: Path, keys: Sequence[str]) -> dict[str, NDArray[Any]]:
             return {key: archive[key] for key in keys}
     except FileNotFoundError:
         raise EngineError(f"{file}: no such file; give an .npz file of observations") from None
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise EngineError(
             f"{file}: not a readable .npz file ({reason}); write it with np.savez"

@@ -8,7 +8,6 @@ be read is a RecordingError. Files are written atomically.
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from actd.engine.observations import UNREADABLE
 from actd.errors import RecordingError, UsageError
 from actd.files import check_file, parse_json
 
@@ -143,7 +143,7 @@ def _arrays(file: Path, names: list[str]) -> list[NDArray[Any]]:
         check_file(file)
         with np.load(file, allow_pickle=False) as archive:
             return [archive[name] for name in names]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (*UNREADABLE, KeyError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise RecordingError(
             f"{file}: not an episode of an evaluation ({reason}): delete the file, or choose "

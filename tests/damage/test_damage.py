@@ -29,7 +29,7 @@ from tests.damage.world import write_world
 QUICK, SLOW = 300, 20_000
 CODES = {0, 1, 2, 78}
 _FILE = re.compile(r"please report it with (\S+)")
-_SECRET = "secret"
+_SECRET = "secret@"
 _REFUSED = ("bench", "demo", "export", "measure latency", "replay")
 
 

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actd.engine.base import Observation
-from actd.engine.observations import read_npz
+from actd.engine.observations import UNREADABLE, read_npz
 from actd.errors import EngineError
+from actd.files import check_file, read_text
 from actd.policy.spec import Feature, PolicySpec
 
 _IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".tif", ".tiff"})
@@ -114,7 +115,7 @@ def _states(path: Path, spec: PolicySpec) -> dict[str, NDArray[np.float32]]:
     try:
         arrays = read_npz(file, keys) if file.suffix == ".npz" else {keys[0]: _rows(file)}
         rows = {key: array.astype(np.float32) for key, array in arrays.items()}
-    except (OSError, ValueError, EOFError) as error:
+    except UNREADABLE as error:
         reason = " ".join(str(error).split())[:100]
         raise EngineError(f"{file}: not readable as numbers ({reason}); save it again") from None
     for feature in spec.vectors:
@@ -129,7 +130,8 @@ def _states(path: Path, spec: PolicySpec) -> dict[str, NDArray[np.float32]]:
 def _rows(file: Path) -> NDArray[np.float64]:
     """The numbers of a .npy or .csv file; a .csv may begin with a line of names."""
     if file.suffix == ".npy":
+        check_file(file)
         return np.asarray(np.load(file, allow_pickle=False), dtype=np.float64)
-    lines = file.read_text(encoding="utf-8").splitlines()
+    lines = read_text(file).splitlines()
     has_header = bool(lines) and re.search(r"[A-Za-z_]{2}", lines[0]) is not None
     return np.loadtxt(lines[has_header:], delimiter=",", dtype=np.float64, ndmin=2)
