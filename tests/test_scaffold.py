@@ -146,7 +146,7 @@ def test_joints_bear_the_names_of_the_training(small_engine: Path, tmp_path: Pat
     assert kinds["base.vel"] == "velocity"
     assert kinds["wrist roll"] == "position"
     manifest = read_manifest(engine)
-    check_policy(config, manifest.policy_spec(), "actd.yaml")
+    check_policy(config, manifest.spec, "actd.yaml")
     assert warnings(config, manifest) == list(manifest.warnings)
 
 
@@ -179,7 +179,7 @@ def test_states_bear_the_names_of_the_training(small_engine: Path, tmp_path: Pat
     )
     config = init(turned, tmp_path / "turned.yaml")
     assert config.robot.state == joints[::-1]
-    check_policy(config, read_manifest(turned).policy_spec(), "turned.yaml")
+    check_policy(config, read_manifest(turned).spec, "turned.yaml")
     unnamed = engine_like(engine, tmp_path / "unnamed", names={})
     config = init(unnamed, tmp_path / "unnamed.yaml")
     assert config.robot.state_names[13:15] == ["joint_13", "state_14"]
@@ -194,7 +194,7 @@ def test_a_policy_that_does_not_feel_the_arm_gets_a_deployment(
     engine = engine_like(small_engine, tmp_path / "engine", inputs=blind, statistics={})
     config = init(engine, tmp_path / "actd.yaml")
     assert config.robot.state_names == list(config.robot.joints)
-    check_policy(config, read_manifest(engine).policy_spec(), "actd.yaml")
+    check_policy(config, read_manifest(engine).spec, "actd.yaml")
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def version_note(manifest: Manifest) -> str | None:
         "torch": ("torch", build.torch, host.version("torch")),
     }
     package, built_version, running_version = versions.get(manifest.runtime, ("", None, None))
-    if built_version == running_version:
+    if built_version in {None, running_version}:
         return None
     return (
         f"{manifest.engine}: verified with {package} {built_version}, running on {running_version}"

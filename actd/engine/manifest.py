@@ -187,8 +187,9 @@ def read_manifest(folder: Path) -> Manifest:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "manifest"
-        value = "" if first["type"] == "missing" else f", found {str(first['input'])[:60]!r}"
-        message = first["msg"].lower()
+        whole = first["type"] in {"missing", "value_error"}
+        value = "" if whole else f", found {str(first['input'])[:60]!r}"
+        message = first["msg"].removeprefix("Value error, ").lower()
         raise EngineError(f"{file}: {key}: {message}{value}; {hint}") from None
 
 

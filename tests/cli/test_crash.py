@@ -16,6 +16,9 @@ from pathlib import Path
 import pytest
 
 from actd import crash
+from actd.cameras.config import CameraConfig
+from actd.runtime.camera import CameraSettings
+from actd.runtime.channels import Shapes
 from actd.runtime.process import ChildProcess
 
 _LINE = re.compile(r".+: not foreseen by actd, crash (\w{8}); please report it with (/.+\.txt)")
@@ -46,7 +49,7 @@ def test_one_line_and_a_private_file(tmp_path: Path) -> None:
     (said,) = done.stderr.splitlines()
     found = _LINE.fullmatch(said)
     assert found, said
-    assert said.startswith("actd: ValueError: rtsp://cam is wrong")
+    assert said.startswith("actd: ValueError: rtsp://***@cam is wrong")
     assert "secret" not in said
     file = Path(found[2])
     assert file == tmp_path / "actd/crashes" / f"{found[1]}.txt"
@@ -137,7 +140,10 @@ def test_a_process_of_the_daemon(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
-    child = ChildProcess("camera top", "camera", {"fds": {}}, restart=False)
+    shapes = Shapes({"top": (4, 4)}, chunk_size=1, action_dim=1, state_dim=1, env_dim=0)
+    config = CameraConfig(type="opencv", index_or_path="http://127.0.0.1:1/x", width=4, height=4)
+    without_ring = CameraSettings(shapes=shapes, fds={}, name="top", config=config)
+    child = ChildProcess("camera top", without_ring, restart=False)
     with caplog.at_level(logging.WARNING, "actd"):
         why = asyncio.run(child.run())
     found = _LINE.fullmatch(why)

@@ -72,7 +72,7 @@ def test_every_command_says_it_once(checkpoint: Path, tmp_path: Path) -> None:
     training = manifest.training
     assert (training.dataset, training.dataset_revision) == ("lab/cup", "v3.0")
     assert (training.robot_type, training.batch_size, training.fps) == ("three_joints", 8, 25)
-    assert manifest.policy_spec().names["action"] == ("pan", "lift", "roll")
+    assert manifest.spec.names["action"] == ("pan", "lift", "roll")
     for file in (config, tmp_path / "again.yaml"):
         text = file.read_text()
         assert "    pan: {" in text

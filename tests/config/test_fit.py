@@ -150,7 +150,7 @@ def test_the_policys_own_warnings_come_first_and_once(tmp_path: Path, small_engi
     spec = replace(SPEC, names={"action": ("waist", "delta_x")})
     relative = "action: actd commands absolute positions that the robot also measures"
     manifest = read_manifest(small_engine).model_copy(
-        update={"spec": spec.to_dict(), "warnings": (relative, "wrist never moved")}
+        update={"spec": spec, "warnings": (relative, "wrist never moved")}
     )
     assert warnings(config, manifest) == [relative, "wrist never moved"]
 

@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from actd.cli import app
+from actd.codec import decode, encode
 from actd.errors import UsageError
 from actd.policy.checkpoint import load_checkpoint, open_checkpoint
 from actd.policy.describe import Description
@@ -130,7 +131,7 @@ def test_the_training_is_told_where_it_is_known(
     spec = load_checkpoint(checkpoint).spec
     assert spec.trained_hz == 30
     assert spec.names == {"action": tuple(names), "observation.state": tuple(names)}
-    assert PolicySpec.from_dict(json.loads(json.dumps(spec.to_dict()))).names == spec.names
+    assert decode(PolicySpec, json.loads(json.dumps(encode(spec)))).names == spec.names
 
     features["action"]["names"] = ["actions"]
     (meta / "info.json").write_text(json.dumps(info))

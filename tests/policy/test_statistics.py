@@ -94,7 +94,7 @@ def test_names_of_something_else_are_refused(
     data = json.loads((small_engine / MANIFEST).read_text())
     data["spec"]["names"] = names
     (tmp_path / MANIFEST).write_text(json.dumps(data))
-    with pytest.raises(EngineError, match="spec: not a policy"):
+    with pytest.raises(EngineError, match=r"spec.*names"):
         read_manifest(tmp_path)
 
 
