@@ -126,7 +126,8 @@ def _read_header(path: Path, header: bytes, dtype: np.dtype[Any]) -> tuple[int, 
             "the two do not belong together; remove the segment"
         )
     size = path.stat().st_size
-    return count, size == HEADER_BYTES + count * record_bytes
+    sealed = size == HEADER_BYTES + count * record_bytes
+    return min(count, (size - HEADER_BYTES) // record_bytes), sealed
 
 
 def _count_valid(records: NDArray[Any]) -> int:

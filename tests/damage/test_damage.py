@@ -26,7 +26,7 @@ from tests.damage.damage import damaged
 from tests.damage.run import Outcome, run
 from tests.damage.world import write_world
 
-QUICK, SLOW = 300, 20_000
+QUICK, SLOW = 150, 20_000
 CODES = {0, 1, 2, 78}
 _FILE = re.compile(r"please report it with (\S+)")
 _SECRET = "secret@"
@@ -114,7 +114,7 @@ def test_what_is_whole_is_read(name: str, world: World) -> None:
 
 
 @pytest.mark.timeout(0)
-def test_a_few_hundred_inputs(world: World) -> None:
+def test_a_hundred_and_fifty_inputs(world: World) -> None:
     _drive(world, int(os.environ.get("ACTD_DAMAGE_INPUTS", QUICK)), cheap=True)
 
 

@@ -107,6 +107,15 @@ def test_any_crash_leaves_a_true_prefix(
         assert read_segment(path, RECORD)["number"].tolist() == numbers
 
 
+def test_a_count_beyond_the_file_takes_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "ticks-00000.bin"
+    write_segment(path, 3).seal()
+    data = bytearray(path.read_bytes())
+    data[8:16] = (1 << 50).to_bytes(8, "little")
+    path.write_bytes(data)
+    assert read_segment(path, RECORD)["number"].tolist() == [1, 2, 3]
+
+
 def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "ticks-00000.bin"
     path.write_bytes(b"hello" * 100)
