@@ -297,7 +297,7 @@ def _unmeasured(missing: Sequence[str], known: Sequence[str], count: int) -> str
     )
     return (
         f"observation.state: {held} without {', '.join(missing)}: actd commands only what the "
-        f"robot also measures: {remedy}"
+        f"robot also measures; {remedy}"
     )
 
 

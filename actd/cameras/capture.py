@@ -136,7 +136,7 @@ class LatestImage:
         return f"no image for {timeout_s:g} s{damaged}"
 
     def _stopped(self, found: str) -> CameraError:
-        return CameraError(f"{self._label}: {found}: {self._remedy}")
+        return CameraError(f"{self._label}: {found}; {self._remedy}")
 
     def _fail(self, error: CameraError) -> None:
         with self._changed:

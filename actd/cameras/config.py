@@ -96,7 +96,7 @@ class CameraConfig(BaseModel):
         kind = data.get("type", known[0]) if isinstance(data, Mapping) else known[0]
         if kind not in known:
             hint = _OTHER_TYPES.get(str(kind), _ANY_OTHER_TYPE)
-            raise ValueError(f"type: {kind!r} is not read, only {', '.join(known)}: {hint}")
+            raise ValueError(f"type: {kind!r} is not read, only {', '.join(known)}; {hint}")
         return data
 
     @field_validator("color_mode", "rotation", "backend", mode="before")
@@ -108,12 +108,12 @@ class CameraConfig(BaseModel):
     @classmethod
     def _known_source(cls, value: int | str) -> int | str:
         if isinstance(value, int) and value < 0:
-            raise ValueError(f"{value} is no device number: use 0 or more")
+            raise ValueError(f"{value} is no device number; use 0 or more")
         if isinstance(value, str) and not value.strip():
-            raise ValueError("empty: give a device number, a path or a URL")
+            raise ValueError("empty; give a device number, a path or a URL")
         scheme, separator, rest = str(value).partition("://")
         if separator and scheme.lower() not in URL_SCHEMES:
-            raise ValueError(f"{scheme}:// is not supported: use one of {_listed(URL_SCHEMES)}")
+            raise ValueError(f"{scheme}:// is not supported; use one of {_listed(URL_SCHEMES)}")
         if separator:
             _check_address(scheme, rest)
         elif ":" in str(value).partition("/")[0]:
@@ -127,7 +127,7 @@ class CameraConfig(BaseModel):
     @classmethod
     def _four_characters(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"[\x20-\x7e]{4}", value):
-            raise ValueError(f"{value!r} is no pixel format: give four characters, such as MJPG")
+            raise ValueError(f"{value!r} is no pixel format; give four characters, such as MJPG")
         return value
 
     @property
@@ -168,7 +168,7 @@ def _check_address(scheme: str, rest: str) -> None:
     else:
         return
     raise ValueError(
-        f"{found}: write {scheme}://HOST:PORT/PATH in quotes, with USER:PASSWORD@ before HOST if "
+        f"{found}; write {scheme}://HOST:PORT/PATH in quotes, with USER:PASSWORD@ before HOST if "
         "there are any, and percent-encode what is special in them: @ as %40, # as %23, / as %2F, "
         "? as %3F, : as %3A, % as %25"
     )

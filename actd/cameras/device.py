@@ -68,7 +68,7 @@ class DeviceSource:
     def read(self) -> Image:
         """The newest image not yet read. Raises CameraError."""
         if self._latest is None:
-            raise CameraError(f"{self._label}: read before it was opened: open it first")
+            raise CameraError(f"{self._label}: read before it was opened; open it first")
         return self._latest.take(self._config.timeout_s)
 
     def close(self) -> None:
@@ -99,11 +99,11 @@ def check_device(label: str, path: Path) -> None:
     if not path.exists():
         found = ", ".join(sorted(str(p) for p in Path("/dev").glob("video*"))) or "none"
         raise CameraError(
-            f"{label}: no such device; cameras here: {found}: plug it in or correct index_or_path"
+            f"{label}: no such device; cameras here: {found}; plug it in or correct index_or_path"
         )
     if not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
         raise CameraError(
-            f"{label}: permission denied: add the user to the group that owns it (sudo usermod "
+            f"{label}: permission denied; add the user to the group that owns it (sudo usermod "
             "-aG video $USER) and log in again"
         )
 
@@ -145,7 +145,7 @@ def _check_size(label: str, asked: tuple[int | None, int | None], capture: Captu
     wanted = (asked[0] or found[0], asked[1] or found[1])
     if wanted != found:
         raise CameraError(
-            f"{label}: asked {wanted[0]}x{wanted[1]}, got {found[0]}x{found[1]}: set width and "
+            f"{label}: asked {wanted[0]}x{wanted[1]}, got {found[0]}x{found[1]}; set width and "
             "height to a size the camera offers (v4l2-ctl --list-formats-ext), or add resize"
         )
 
@@ -162,7 +162,7 @@ def _check_rate(label: str, asked: float | None, found: float) -> None:
         )
     elif abs(found - asked) > _FPS_TOLERANCE * asked:
         raise CameraError(
-            f"{label}: asked {asked:g} frames per second, got {found:g}: set fps to a rate the "
+            f"{label}: asked {asked:g} frames per second, got {found:g}; set fps to a rate the "
             "camera offers at this size (v4l2-ctl --list-formats-ext), or fourcc to MJPG"
         )
 

@@ -101,7 +101,7 @@ class OpenCVCamera:
         if data.dtype != np.uint8 or data.ndim != 3 or data.shape[2] != 3:
             raise CameraError(
                 f"{self._label}: found a {data.dtype} image of shape {data.shape}, not 8-bit "
-                "colour: choose another fourcc, such as MJPG"
+                "colour; choose another fourcc, such as MJPG"
             )
         if config.rotation:
             data = cv2.rotate(data, _ROTATIONS[config.rotation])
@@ -117,7 +117,7 @@ class OpenCVCamera:
         asked = (self._config.width or width, self._config.height or height)
         if asked != (width, height):
             raise CameraError(
-                f"{self._label}: asked {asked[0]}x{asked[1]}, got {width}x{height}: set width and "
+                f"{self._label}: asked {asked[0]}x{asked[1]}, got {width}x{height}; set width and "
                 f"height to {width} and {height}, and resize to [{asked[0]}, {asked[1]}] if the "
                 "policy needs that size"
             )

@@ -40,7 +40,7 @@ class StreamSource:
     def read(self) -> Image:
         """The newest image not yet read. Raises CameraError."""
         if self._latest is None:
-            raise CameraError(f"{self._label}: read before it was opened: open it first")
+            raise CameraError(f"{self._label}: read before it was opened; open it first")
         return self._latest.take(self._config.timeout_s)
 
     def close(self) -> None:
@@ -60,7 +60,7 @@ class StreamSource:
         capture: Capture = cv2.VideoCapture(self._config.path, cv2.CAP_FFMPEG, parameters)
         if not capture.isOpened():
             raise CameraError(
-                f"{self._label}: the server answers, but not with a video that can be read: see "
+                f"{self._label}: the server answers, but not with a video that can be read; see "
                 "that path, user and password are right, and try the URL in a browser or with "
                 "ffplay"
             )
@@ -77,6 +77,6 @@ class StreamSource:
         except (OSError, UnicodeError) as error:  # UnicodeError: what can be no host's name
             reason = getattr(error, "strerror", None) or str(error)
             raise CameraError(
-                f"{self._label}: cannot reach {address[0]} port {address[1]} ({reason}): start "
+                f"{self._label}: cannot reach {address[0]} port {address[1]} ({reason}); start "
                 "the camera's server, or correct the URL"
             ) from None

@@ -46,7 +46,7 @@ class VideoSource:
         first, fps = self._choose_decoder()
         fps = self._config.fps or fps
         if not 0 < fps <= 1000:
-            raise CameraError(f"{self._label}: found a rate of {fps:g} per second: set fps")
+            raise CameraError(f"{self._label}: found a rate of {fps:g} per second; set fps")
         self._period_ns = round(1e9 / fps)
         self._rewind()
         return Image(first, time.monotonic_ns())
@@ -56,11 +56,11 @@ class VideoSource:
         bgr = self._decode()
         if bgr is None:
             if not self._config.loop:
-                raise CameraError(f"{self._label}: ended: set loop: true to play it again")
+                raise CameraError(f"{self._label}: ended; set loop: true to play it again")
             self._rewind()
             bgr = self._decode()
         if bgr is None:
-            raise CameraError(f"{self._label}: can no longer be read: see that the file is whole")
+            raise CameraError(f"{self._label}: can no longer be read; see that the file is whole")
         return Image(bgr, self._wait_until_due())
 
     def close(self) -> None:
@@ -80,7 +80,7 @@ class VideoSource:
     def _decode(self) -> NDArray[np.uint8] | None:
         """The next image, or None at the end."""
         if self._capture is None:
-            raise CameraError(f"{self._label}: read before it was opened: open it first")
+            raise CameraError(f"{self._label}: read before it was opened; open it first")
         decoded, bgr = self._capture.read()
         return bgr if decoded else None
 
@@ -96,11 +96,11 @@ class VideoSource:
             codec = max(codec, int(capture.get(cv2.CAP_PROP_FOURCC)))
         name = codec.to_bytes(4, "little").decode("ascii", "replace").strip("\0")
         raise CameraError(
-            f"{self._label}: its codec is {name}, which nothing here decodes: install PyAV "
+            f"{self._label}: its codec is {name}, which nothing here decodes; install PyAV "
             f"(pip install 'actd[record]'), or convert it (ffmpeg -i {self._config.path} -c:v "
             "libx264 OUT.mp4)"
             if codec
-            else f"{self._label}: is no video that OpenCV can read: convert it to mp4"
+            else f"{self._label}: is no video that OpenCV can read; convert it to mp4"
         )
 
     def _rewind(self) -> Decoder:
@@ -109,7 +109,7 @@ class VideoSource:
         path = Path(self._config.path)
         if "%" not in path.name and not path.is_file():
             raise CameraError(
-                f"{self._label}: no such file: correct index_or_path (it is looked for from "
+                f"{self._label}: no such file; correct index_or_path (it is looked for from "
                 f"{Path.cwd()})"
             )
         self._capture = self._decoder(str(path))

@@ -85,7 +85,7 @@ def bench(
 
 def _check_rate(rate: float | None) -> None:
     if rate is not None and not 0 < rate <= 1000:
-        raise UsageError(f"--rate: {rate:g}: give inferences a second, above 0 and at most 1000")
+        raise UsageError(f"--rate: {rate:g}; give inferences a second, above 0 and at most 1000")
 
 
 def _check_page(path: Path | None) -> None:
@@ -93,12 +93,12 @@ def _check_page(path: Path | None) -> None:
     if path is None:
         return
     if path.is_dir() or not path.parent.is_dir():
-        raise UsageError(f"--report: {path}: give a file in a folder that exists")
+        raise UsageError(f"--report: {path}; give a file in a folder that exists")
     try:
         import actd.evaluation.speed_page  # noqa: F401
         from actd.report.page import PAGE_FILE
     except ImportError as error:
-        raise ActdError(f"--report needs {error.name}: pip install 'actd[report]'") from None
+        raise ActdError(f"--report needs {error.name}; pip install 'actd[report]'") from None
     PAGE_FILE.check_place(path, "--report")
 
 

@@ -31,7 +31,7 @@ def inspect(
 
         opened = open_checkpoint(checkpoint, overrides)
     except ImportError as error:
-        raise ActdError(f"inspect needs {error.name}: pip install 'actd[export]'") from None
+        raise ActdError(f"inspect needs {error.name}; pip install 'actd[export]'") from None
     command = shlex.join(
         ["actd", "export", checkpoint, *overrides.options(), "--out", "engines/mine"]
     )

@@ -139,7 +139,7 @@ def status(
         histograms = daemon.request("histograms") if as_json or hgrm else {}
     with as_sent():
         if found.robot not in ("", answer["robot"]):
-            warn([f"this is {answer['robot']}, not {found.robot}: check --config and the ports"])
+            warn([f"this is {answer['robot']}, not {found.robot}; check --config and the ports"])
         encoded = histograms[f"since_{since.value}"].items() if hgrm is not None else ()
     for reply in (answer, histograms):
         reply.pop("v", None), reply.pop("ok", None)

@@ -68,7 +68,7 @@ def evaluate(
         # what the page needs is missed before hours of inference, not after them
         from actd.evaluation.accuracy_page import evaluation_page
     except ModuleNotFoundError as error:
-        raise ActdError(f"eval needs {error.name}: pip install 'actd[record,report]'") from None
+        raise ActdError(f"eval needs {error.name}; pip install 'actd[record,report]'") from None
     from actd.datasets.reader import open_dataset
     from actd.evaluation import evaluate as verdict
     from actd.evaluation.candidates import eval_candidates

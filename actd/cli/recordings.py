@@ -108,7 +108,7 @@ def report(
         from actd.replay.page import flight_page
         from actd.report.page import PAGE_FILE
     except ModuleNotFoundError as error:
-        raise ActdError(f"report needs {error.name}: pip install 'actd[report]'") from None
+        raise ActdError(f"report needs {error.name}; pip install 'actd[report]'") from None
     from actd.flightlog.reader import default_flights, read_flight
     from actd.runtime.run_info import run_info
 
@@ -143,7 +143,7 @@ def replay(
         _replay_limits(source, is_dataset, config, as_json)
     elif is_dataset:
         raise UsageError(
-            f"{source}: a dataset holds no decisions: give --limits --config actd.yaml, "
+            f"{source}: a dataset holds no decisions; give --limits --config actd.yaml, "
             "or compare engines on it with actd eval"
         )
     elif config is not None:
@@ -185,7 +185,7 @@ def _replay_settings(source: Path, config: Path, as_json: bool) -> None:
     else:
         show(change_tables(change))
         if not change.reproduced:
-            typer.echo(f"the recorded settings differ too: see actd replay {flight.folder}")
+            typer.echo(f"the recorded settings differ too; see actd replay {flight.folder}")
         typer.echo(f"next: actd replay {flight.folder} --limits --config {config}")
 
 
@@ -199,7 +199,7 @@ def _replay_limits(source: Path, is_dataset: bool, config: Path | None, as_json:
         from actd.runtime.settings import control_without_policy
 
         if config is None:
-            raise UsageError(f"{source}: a dataset has no limits: give --config actd.yaml")
+            raise UsageError(f"{source}: a dataset has no limits; give --config actd.yaml")
         dataset = open_dataset(source)
         settings = control_without_policy(load(config), 1, dataset.fps)
         for note in dataset.notes:

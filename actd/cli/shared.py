@@ -37,7 +37,7 @@ def names(text: str) -> list[str]:
     """Engine names from a comma list. Raises UsageError when there is none."""
     found = [name.strip() for name in text.split(",") if name.strip()]
     if not found:
-        raise UsageError("--engine: no engine named: give for example ort-fp32,ort-int8")
+        raise UsageError("--engine: no engine named; give for example ort-fp32,ort-int8")
     return found
 
 
@@ -50,7 +50,7 @@ def numbers(option: str, text: str | None) -> list[int] | None:
     try:
         return sorted(parse_ranges(text))
     except ValueError:
-        raise UsageError(f"{option}: found {text!r}: give for example 0,3,10-20") from None
+        raise UsageError(f"{option}: found {text!r}; give for example 0,3,10-20") from None
 
 
 def link(config: Path | None, *, trusting: bool = False) -> Link:

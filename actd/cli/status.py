@@ -19,7 +19,7 @@ def as_sent() -> Iterator[None]:
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         found = " ".join(f"{type(error).__name__}: {error}".split())[:120]
         raise LinkError(
-            f"the daemon's answer is none that this actd knows ({found}): install the same version "
+            f"the daemon's answer is none that this actd knows ({found}); install the same version "
             "on both ends"
         ) from None
 

@@ -39,7 +39,7 @@ class Expiry:
         if self._robot and action.robot != self._robot:
             raise LinkError(
                 f"robot: these are {action.robot or 'nameless'}'s actions, this arm is "
-                f"{self._robot}: check host and ports"
+                f"{self._robot}; check host and ports"
             )
         if action.boot != self._boot:
             self._boot = action.boot
@@ -52,14 +52,14 @@ class Expiry:
             if action.clock == self._own_clock:
                 raise LinkError(
                     f"t_boot_ns: {(action.t_boot_ns - arrival_ns) / 1e6:.0f} ms in the future of "
-                    "the same clock: run daemon and controller in one time namespace"
+                    "the same clock; run daemon and controller in one time namespace"
                 )
             return
         expires_ns = arrival_ns - age_ns + round(action.ttl_ms * 1e6)
         if expires_ns <= arrival_ns:
             raise LinkError(
                 f"ttl_ms: the action was {age_ns / 1e6:.0f} ms old on arrival, it may be used for "
-                f"{action.ttl_ms:g} ms: look for what delays it, or raise link.ttl_ms"
+                f"{action.ttl_ms:g} ms; look for what delays it, or raise link.ttl_ms"
             )
         self._newest, self._expires_ns = action, expires_ns
 

@@ -18,7 +18,7 @@ _CONTROL = ("ping", "arm", "hold", "stop", "reset")
 _BEGINS_MOTION = ("arm", "reset")
 # After that the daemon refuses the order: who hears of silence hears it when it is void.
 _ORDER_MS = 1500
-_PERHAPS = "the order may have been obeyed all the same: ask `actd status`"
+_PERHAPS = "the order may have been obeyed all the same; ask `actd status`"
 
 
 class Operator:

@@ -56,7 +56,7 @@ def _lifetime(control: ControlConfig, link: LinkConfig) -> Iterator[Problem]:
         yield Problem(
             ("link", "ttl_ms"),
             f"{link.ttl_ms:g} ms is less than two control periods, so a single late message stops "
-            f"the arm: give at least {_ms(least)}, or raise control.rate_hz",
+            f"the arm; give at least {_ms(least)}, or raise control.rate_hz",
         )
 
 
@@ -68,7 +68,7 @@ def _gaps(control: ControlConfig, staleness: StalenessConfig) -> Iterator[Proble
             yield Problem(
                 ("staleness", key),
                 f"{given:g} ms is less than two control periods, and the robot sends one {whose} "
-                f"a period: give at least {_ms(least)}, or raise control.rate_hz",
+                f"a period; give at least {_ms(least)}, or raise control.rate_hz",
             )
 
 
@@ -82,7 +82,7 @@ def _images(cameras: Mapping[str, CameraConfig], staleness: StalenessConfig) -> 
         yield Problem(
             ("staleness", "camera_ms"),
             f"{staleness.camera_ms:g} ms is less than one and a half frames and the latency_ms of "
-            f"cameras.{name}, which is then always late: give at least {_ms(needed[name])}",
+            f"cameras.{name}, which is then always late; give at least {_ms(needed[name])}",
         )
 
 
@@ -92,7 +92,7 @@ def _devices(cameras: Mapping[str, CameraConfig]) -> Iterator[Problem]:
         if cameras[name].kind == "device":
             yield Problem(
                 ("cameras", name, "index_or_path"),
-                f"leads to {source}, as that of cameras.{other} does: give each camera its own "
+                f"leads to {source}, as that of cameras.{other} does; give each camera its own "
                 "(ls -l /dev/v4l/by-path; in by-id, cameras without a serial number hide another)",
             )
 
@@ -113,7 +113,7 @@ def _fault(staleness: StalenessConfig, link: LinkConfig) -> Iterator[Problem]:
         yield Problem(
             ("staleness", "fault_after_ms"),
             f"{staleness.fault_after_ms:g} ms is less than link.ttl_ms ({link.ttl_ms:g}), for "
-            f"which the arm goes on by itself: give at least {_ms(link.ttl_ms)}",
+            f"which the arm goes on by itself; give at least {_ms(link.ttl_ms)}",
         )
 
 
@@ -128,7 +128,7 @@ def _stop(keys: tuple[str, ...], joint: JointConfig) -> Iterator[Problem]:
         yield Problem(
             keys,
             f"{what}: {rate:g} takes {needed_s:.3g} s from {top:g} to rest, and the arm must stop "
-            f"within {LONGEST_STOP_S:g} s: give at least {_up(top / LONGEST_STOP_S):g}, or lower "
+            f"within {LONGEST_STOP_S:g} s; give at least {_up(top / LONGEST_STOP_S):g}, or lower "
             "the speed",
         )
 
@@ -160,7 +160,7 @@ def _start(robot: RobotConfig) -> Iterator[Problem]:
 def _too_far(given: float, width: float, whose: str) -> str:
     return (
         f"{given:g} is more than an eighth of {whose} ({width:.4g}) and cannot tell degrees from "
-        f"radians: give at most {_down(_START_SHARE * width):g}"
+        f"radians; give at most {_down(_START_SHARE * width):g}"
     )
 
 

@@ -45,7 +45,7 @@ def _rate(config: Config, spec: PolicySpec) -> Iterator[str]:
     factor, how = (given / trained, "fast") if given > trained else (trained / given, "slow")
     yield (
         f"control.policy_hz: {given:g}, but the engine was trained on {trained:g} rows per second: "
-        f"this plays the policy {factor:.3g} times too {how}: remove policy_hz, or where the "
+        f"this plays the policy {factor:.3g} times too {how}; remove policy_hz, or where the "
         f"engine is wrong, export it again with --fps {given:g}"
     )
 
@@ -58,7 +58,7 @@ def _mismatches(config: Config, spec: PolicySpec) -> Iterator[str]:
         hint = difflib.get_close_matches(name, trained, 1)
         yield (
             f"cameras.{name}: the policy has no such camera (it has {', '.join(trained) or 'none'})"
-            + (f": did you mean {hint[0]}?" if hint else ": remove it")
+            + (f": did you mean {hint[0]}?" if hint else "; remove it")
         )
     for name in trained.keys() & config.cameras.keys():
         height, width, _ = trained[name].boundary_shape
@@ -66,7 +66,7 @@ def _mismatches(config: Config, spec: PolicySpec) -> Iterator[str]:
         if size is not None and size != (width, height):
             yield (
                 f"cameras.{name}: gives {size[0]}x{size[1]}, the policy was trained on "
-                f"{width}x{height}: set width and height to that, "
+                f"{width}x{height}; set width and height to that, "
                 f"or add resize: [{width}, {height}]"
             )
     joints = len(config.robot.joints)

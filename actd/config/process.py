@@ -16,7 +16,7 @@ _ONLINE = Path("/sys/devices/system/cpu/online")
 def _usable(cores: list[int]) -> list[int]:
     online = parse_ranges(_ONLINE.read_text())
     if not cores:
-        raise ValueError("no core is named: name one, or leave the key out for the default")
+        raise ValueError("no core is named; name one, or leave the key out for the default")
     if len(set(cores)) < len(cores):
         raise ValueError(f"{cores} names a core twice")
     missing = sorted(set(cores) - online)

@@ -18,7 +18,7 @@ from actd import files
 from actd.config.sections import SECTIONS, Config
 from actd.errors import ConfigError
 
-_CUT_ADDRESS = "unknown key, perhaps a part of a URL: put the URL in quotes"
+_CUT_ADDRESS = "unknown key, perhaps a part of a URL; put the URL in quotes"
 # Hundreds of times what a deployment takes; more is another file, and YAML is slow.
 _MAX_BYTES = 1 << 20
 
@@ -36,7 +36,7 @@ def read_text(path: Path, errors: str = "strict") -> str:
     try:
         return files.read_text(path, errors, _MAX_BYTES)
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file: write one with `actd init CHECKPOINT`") from None
+        raise ConfigError(f"{path}: no such file; write one with `actd init CHECKPOINT`") from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
 

@@ -106,9 +106,9 @@ class JointConfig(Section):
         problems = []
         if self.kind == "continuous":
             if self.position is not None:
-                problems.append("position: a continuous joint has no ends: remove it, or the kind")
+                problems.append("position: a continuous joint has no ends; remove it, or the kind")
         elif self.position is None:
-            problems.append("position: missing: give the smallest and the largest command")
+            problems.append("position: missing; give the smallest and the largest command")
         else:
             low, high = self.position
             if not low < high:
@@ -118,9 +118,9 @@ class JointConfig(Section):
                     f"position: [{low:g}, {high:g}] does not allow 0, where a velocity joint rests"
                 )
         if self.acceleration is None and self.kind != "velocity":
-            problems.append("acceleration: missing: give the largest change of speed, unit/s^2")
+            problems.append("acceleration: missing; give the largest change of speed, unit/s^2")
         if self.turn is not None and self.kind != "continuous":
-            problems.append("turn: only a continuous joint has one: add kind: continuous")
+            problems.append("turn: only a continuous joint has one; add kind: continuous")
         return problems
 
     @property
@@ -168,7 +168,7 @@ class RobotConfig(Section):
         missing = [name for name in self.joints if name not in self.state_names]
         if missing:
             words = relative_actions(missing) or (
-                f"joints {', '.join(missing)} are commanded but not measured: give the values of "
+                f"joints {', '.join(missing)} are commanded but not measured; give the values of "
                 "observation.state that are theirs the same names under `state`"
             )
             raise ValueError(f"state: {words}")
@@ -177,7 +177,7 @@ class RobotConfig(Section):
         if without:
             raise ValueError(
                 f"joints: {', '.join(without)}: how much is a turn? units {self.units!r} begin "
-                "with neither rad nor deg: add turn: to the joint"
+                "with neither rad nor deg; add turn: to the joint"
             )
         return self
 

@@ -25,7 +25,7 @@ from actd.errors import ConfigError
 from actd.link.sockets import LOOPBACK, Ports
 
 NO_RATE = (
-    "missing, and the engine does not know it: write the fps of the dataset that the policy was "
+    "missing, and the engine does not know it; write the fps of the dataset that the policy was "
     "trained on (its meta/info.json says it)"
 )
 
@@ -135,7 +135,7 @@ class LinkConfig(Section):
         if self.host not in LOOPBACK:
             raise ValueError(
                 f"host: {self.host!r} is reachable from other computers and the link is not "
-                f"encrypted: use 127.0.0.1, and `ssh -L {self.actions_port}:127.0.0.1:"
+                f"encrypted; use 127.0.0.1, and `ssh -L {self.actions_port}:127.0.0.1:"
                 f"{self.actions_port}` to reach it from elsewhere"
             )
         if len(set(self._numbers())) < 4:

@@ -73,7 +73,7 @@ class ArmingChecks:
             self.rejected = (
                 f"joint {self._joints[j]}: the policy commands {float(column.min()):.3g} to "
                 f"{float(column.max()):.3g}, far "
-                f"outside its limits {limits.lower[j]:.3g} to {limits.upper[j]:.3g}: check units "
+                f"outside its limits {limits.lower[j]:.3g} to {limits.upper[j]:.3g}; check units "
                 "and the order of the joints"
             )
         return not far.size
@@ -88,7 +88,7 @@ class ArmingChecks:
             )
         problems += camera_diagnostics(inputs.camera_ages_ns, inputs.camera_unchanged_ns, limits)
         if inputs.rivals:
-            problems.append("two programs send the robot's state: stop one of them")
+            problems.append("two programs send the robot's state; stop one of them")
         elif is_stale(inputs.controller_age_ns, limits.controller_ns):
             # What is wrong with its messages says more than that nothing is acknowledged.
             problems.append(inputs.state_problem or _lost(inputs.controller_age_ns, limits))
@@ -109,7 +109,7 @@ class ArmingChecks:
         problems = self.streams(inputs, limits) + self.chunk(chunk)
         if unmoved:
             problems.append(
-                "the measured positions stand still since the command moved: reset first"
+                "the measured positions stand still since the command moved; reset first"
             )
         if chunk.action is not None and inputs.positions is not None:
             problems += self.too_far(
@@ -133,15 +133,15 @@ class ArmingChecks:
         distance, allowed = np.abs(command - positions), self._start_distance
         return [
             f"joint {self._joints[j]}: {what} is {distance[j]:.3g} from the measured "
-            f"position (limit {allowed[j]:.3g}): {remedy}"
+            f"position (limit {allowed[j]:.3g}); {remedy}"
             for j in np.flatnonzero(distance > allowed).tolist()
         ]
 
 
 def _lost(age_ns: int | None, limits: MaxAge) -> str:
     if age_ns is None:
-        return "no robot controller acknowledges the actions: start it"
+        return "no robot controller acknowledges the actions; start it"
     return (
         f"the robot's controller has acknowledged no action for {age_ns / 1e6:.0f} ms (limit "
-        f"{limits.controller_ns / 1e6:.0f} ms): see whether it runs and is reached"
+        f"{limits.controller_ns / 1e6:.0f} ms); see whether it runs and is reached"
     )

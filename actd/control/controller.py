@@ -40,7 +40,7 @@ _PER_JOINT = (
 )
 # Why the daemon itself ends motion.
 _OWN_REASONS = {
-    Event.FAULT: "a process of the daemon ended: see its log",
+    Event.FAULT: "a process of the daemon ended; see its log",
     Event.HOLD: "the daemon is ending",
     Event.STOP: "the daemon is ending",
 }
@@ -316,7 +316,7 @@ class Controller:
                     settings.joints, inputs.positions, settings.trained_low, settings.trained_high
                 )
         if rejected is None and event is Event.RESET and not self.at_rest:
-            rejected = "the arm is still ramping to rest: try again"
+            rejected = "the arm is still ramping to rest; try again"
         if rejected is None:
             if event in (Event.ARM, Event.RESET):
                 self._budget.clear()

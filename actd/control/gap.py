@@ -19,7 +19,7 @@ class Engagement(NamedTuple):
     def changed(self, inputs: Inputs) -> str:
         """Why that is not there any more, "" if it is: another arm, or another camera."""
         if inputs.rivals:
-            return "two programs send the robot's state: stop one of them"
+            return "two programs send the robot's state; stop one of them"
         if inputs.source != self.source:
             return "the robot's controller was restarted, or another one took its place"
         if inputs.openings != self.openings:

@@ -25,7 +25,7 @@ def rejection(event: Event, request: Mapping[str, Any], robot: str, now_ns: int)
     named = request.get("robot")
     if named is not None and named != robot:
         return (
-            f"this is robot {robot}, the order is for {named!s:.64}: check --config and the ports"
+            f"this is robot {robot}, the order is for {named!s:.64}; check --config and the ports"
         )
     if event not in _BEGINS_MOTION:
         return ""
@@ -35,7 +35,7 @@ def rejection(event: Event, request: Mapping[str, Any], robot: str, now_ns: int)
     age_ns = now_ns - stamp_ns
     if not 0 <= age_ns <= VALID_NS:
         return (
-            f"the order is {age_ns / 1e6:.0f} ms old (limit {VALID_NS / 1e6:.0f} ms): look at the "
+            f"the order is {age_ns / 1e6:.0f} ms old (limit {VALID_NS / 1e6:.0f} ms); look at the "
             "arm and order again"
         )
     return ""

@@ -64,12 +64,12 @@ TRANSITIONS: dict[tuple[Phase, Event], Phase] = {
 # What an operator should do instead, where a command is refused.
 _REMEDY: dict[tuple[Phase, Event], str] = {
     (Phase.ARMED, Event.ARM): "already armed",
-    (Phase.GAP, Event.ARM): "waiting for fresh chunks: hold first to take over",
-    (Phase.FAULT, Event.ARM): "FAULT is latched: reset first",
-    (Phase.STOP, Event.ARM): "STOP is latched: reset first",
+    (Phase.GAP, Event.ARM): "waiting for fresh chunks; hold first to take over",
+    (Phase.FAULT, Event.ARM): "FAULT is latched; reset first",
+    (Phase.STOP, Event.ARM): "STOP is latched; reset first",
     (Phase.IDLE, Event.HOLD): "nothing is commanded in IDLE, so there is nothing to hold",
     (Phase.HOLD, Event.HOLD): "already holding",
-    (Phase.ARMED, Event.RESET): "armed: hold or stop first",
+    (Phase.ARMED, Event.RESET): "armed; hold or stop first",
     (Phase.IDLE, Event.RESET): "already IDLE",
 }
 

@@ -64,7 +64,7 @@ def read_json(path: Path) -> dict[str, Any]:
         if not isinstance(content, dict):
             raise ValueError(f"found {type(content).__name__}, expected an object")
     except (OSError, ValueError) as error:
-        raise RecordingError(f"{path}: not readable ({error}): fetch the dataset again") from None
+        raise RecordingError(f"{path}: not readable ({error}); fetch the dataset again") from None
     return content
 
 
@@ -79,7 +79,7 @@ def read_info(root: Path) -> dict[str, Any]:
     path = root / INFO
     if not path.is_file():
         raise RecordingError(
-            f"{root}: not a LeRobotDataset, it has no {INFO}: give the folder that holds meta/"
+            f"{root}: not a LeRobotDataset, it has no {INFO}; give the folder that holds meta/"
         )
     info = read_json(path)
     version, features, fps = (info.get(key) for key in ("codebase_version", "features", "fps"))
@@ -87,14 +87,14 @@ def read_info(root: Path) -> dict[str, Any]:
         older = str(version).startswith("v1.")
         remedy = "LeRobot 0.1 to 0.3 converts it" if older else "update actd"
         raise RecordingError(
-            f"{path}: codebase_version: found {version}, known are {V20}, {V21} and {V30}: {remedy}"
+            f"{path}: codebase_version: found {version}, known are {V20}, {V21} and {V30}; {remedy}"
         )
     if not isinstance(features, dict) or not isinstance(fps, (int, float)) or not 0 < fps <= 1e4:
-        raise RecordingError(f"{path}: features or fps is not usable: fetch the dataset again")
+        raise RecordingError(f"{path}: features or fps is not usable; fetch the dataset again")
     for key, feature in {"timestamp": None, **features}.items():
         if not _is_feature(feature):
             raise RecordingError(
-                f"{path}: features.{key}: need a dtype and a shape, found {feature!r:.60}: fetch "
+                f"{path}: features.{key}: need a dtype and a shape, found {feature!r:.60}; fetch "
                 "the dataset again"
             )
     return info

@@ -44,7 +44,7 @@ def open_dataset(path: str | Path) -> Dataset:
         entries = dict(listing(root, info, cameras))
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise RecordingError(
-            f"{root}/meta: the list of episodes lacks {error}: fetch the dataset again"
+            f"{root}/meta: the list of episodes lacks {error}; fetch the dataset again"
         ) from None
     return Dataset(root, info, cameras, entries)
 
@@ -146,7 +146,7 @@ class Dataset:
         if [values.shape[1]] != size:
             raise RecordingError(
                 f"{self._entry(episode).data}: {key}: {values.shape[1]} values a row, shape says "
-                f"{size}: fetch the dataset again"
+                f"{size}; fetch the dataset again"
             )
         return values
 
@@ -169,7 +169,7 @@ class Dataset:
         missing = [key for key in columns if key not in table.column_names]
         if missing:
             raise RecordingError(
-                f"{entry.data}: {missing[0]}: no such column: fetch the dataset again"
+                f"{entry.data}: {missing[0]}: no such column; fetch the dataset again"
             )
         if len(table) != entry.length:
             raise RecordingError(
@@ -222,7 +222,7 @@ def _entries_v21(
     try:
         lines = read_text(path).splitlines()
     except OSError as error:
-        raise RecordingError(f"{path}: not readable ({error.strerror}): fetch it again") from None
+        raise RecordingError(f"{path}: not readable ({error.strerror}); fetch it again") from None
     for line in filter(str.strip, lines):
         row = parse_json(line)
         number = int(row["episode_index"])
@@ -241,6 +241,6 @@ def _decoded(source: Path, image: Mapping[str, Any]) -> Image:
     if image.get("bytes"):
         found = cv2.imdecode(np.frombuffer(image["bytes"], np.uint8), cv2.IMREAD_COLOR)
     if found is None:
-        raise RecordingError(f"{source}: holds an image that cannot be decoded: fetch it again")
+        raise RecordingError(f"{source}: holds an image that cannot be decoded; fetch it again")
     pixels: Image = cv2.cvtColor(found, cv2.COLOR_BGR2RGB)
     return pixels

@@ -68,7 +68,7 @@ def check_compatible(root: Path, info: Mapping[str, Any], form: Form) -> None:
     if info["codebase_version"] != paths.V30:
         raise RecordingError(
             f"{path}: codebase_version: only {paths.V30} can be added to, this is "
-            f"{info['codebase_version']}: {elsewhere}"
+            f"{info['codebase_version']}; {elsewhere}"
         )
     if info["fps"] != form.fps:
         raise RecordingError(
@@ -77,12 +77,12 @@ def check_compatible(root: Path, info: Mapping[str, Any], form: Form) -> None:
         )
     usual = {"data_path": paths.DATA, "video_path": paths.VIDEOS}
     if any((info.get(key) or template) != template for key, template in usual.items()):
-        raise RecordingError(f"{path}: data_path, video_path: not the usual ones: {elsewhere}")
+        raise RecordingError(f"{path}: data_path, video_path: not the usual ones; {elsewhere}")
     stored = info["features"]
     for key in [*features, *stored]:
         if key not in stored or key not in features:
             holder = "this recording" if key in features else "the dataset"
-            raise RecordingError(f"{path}: features.{key}: only {holder} has it: {elsewhere}")
+            raise RecordingError(f"{path}: features.{key}: only {holder} has it; {elsewhere}")
         for part in ("dtype", "shape", "names"):
             old, new = stored[key].get(part), features[key][part]
             if part == "names":
@@ -93,5 +93,5 @@ def check_compatible(root: Path, info: Mapping[str, Any], form: Form) -> None:
             if old != new:
                 raise RecordingError(
                     f"{path}: features.{key}.{part}: the dataset has {old}, "
-                    f"this recording {new}: {elsewhere}"
+                    f"this recording {new}; {elsewhere}"
                 )

@@ -70,7 +70,7 @@ def lock(root: Path) -> int:
     except BlockingIOError:
         os.close(fd)
         raise RecordingError(
-            f"{root}: another recorder is writing to it: stop that one, or choose another folder"
+            f"{root}: another recorder is writing to it; stop that one, or choose another folder"
         ) from None
     return fd
 

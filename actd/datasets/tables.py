@@ -27,11 +27,11 @@ def read(path: Path, columns: Sequence[str] | None = None, episode: int | None =
         return parquet.read_table(path, columns=columns, filters=filters)
     except FileNotFoundError:
         raise RecordingError(
-            f"{path}: no such file, the dataset is not complete: fetch it again"
+            f"{path}: no such file, the dataset is not complete; fetch it again"
         ) from None
     except (OSError, arrow.ArrowException) as error:
         reason = str(error).splitlines()[0]
-        raise RecordingError(f"{path}: not readable ({reason}): fetch it again") from None
+        raise RecordingError(f"{path}: not readable ({reason}); fetch it again") from None
 
 
 def vectors(table: Any, key: str) -> NDArray[Any]:
@@ -46,7 +46,7 @@ def vectors(table: Any, key: str) -> NDArray[Any]:
     values: NDArray[Any] = column.to_numpy(zero_copy_only=False)
     if values.dtype.kind not in "iufb" or len(values) % max(1, rows):
         raise RecordingError(
-            f"{key}: {table[key].type} is not a vector of numbers in every row: fetch the dataset "
+            f"{key}: {table[key].type} is not a vector of numbers in every row; fetch the dataset "
             "again"
         )
     return values.reshape(rows, -1)
@@ -80,7 +80,7 @@ def write_episode(path: Path, row: Mapping[str, Any], like: Any = None) -> None:
         if missing:
             raise RecordingError(
                 f"{path.name}: {missing[0]}: kept for the episodes of this dataset, and not known "
-                "here: record into another folder"
+                "here; record into another folder"
             )
         table = table.select(like.names).cast(like)
     library("pyarrow.parquet").write_table(table, path)

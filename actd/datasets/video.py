@@ -35,7 +35,7 @@ class VideoFile:
         codec = next((name for name in _CODECS if name in self._av.codecs_available), None)
         if codec is None:
             raise RecordingError(
-                f"{path}: this PyAV encodes neither H.264 nor AV1: pip install 'actd[record]'"
+                f"{path}: this PyAV encodes neither H.264 nor AV1; pip install 'actd[record]'"
             )
         self._path = path
         with self._os_errors():
@@ -98,11 +98,11 @@ class VideoTrack:
             self._stream = self._container.streams.video[0]
         except FileNotFoundError:
             raise RecordingError(
-                f"{path}: no such file, the dataset is not complete: fetch it again"
+                f"{path}: no such file, the dataset is not complete; fetch it again"
             ) from None
         except (OSError, IndexError, av.FFmpegError) as error:
             raise RecordingError(
-                f"{path}: not a readable video ({error}): fetch it again"
+                f"{path}: not a readable video ({error}); fetch it again"
             ) from None
         self._errors = av.FFmpegError
         self._path = path
@@ -117,7 +117,7 @@ class VideoTrack:
         wanted_s = self._from_s + t_s
         if not abs(wanted_s) < _LONGEST_S:
             raise RecordingError(
-                f"{self._path}: a row of the dataset is at {wanted_s:g} s: fetch it again"
+                f"{self._path}: a row of the dataset is at {wanted_s:g} s; fetch it again"
             )
         first_s, last_s = wanted_s - self._half_frame_s, wanted_s + self._half_frame_s
         try:
@@ -128,11 +128,11 @@ class VideoTrack:
             if self._frame.time > last_s:
                 raise RecordingError(
                     f"{self._path}: has no image at {wanted_s:.3f} s, where a row of the "
-                    "dataset expects one: fetch it again"
+                    "dataset expects one; fetch it again"
                 )
             image: Image = self._frame.to_ndarray(format="rgb24")
         except self._errors as error:
-            raise RecordingError(f"{self._path}: damaged ({error}): fetch it again") from None
+            raise RecordingError(f"{self._path}: damaged ({error}); fetch it again") from None
         return image
 
     def close(self) -> None:

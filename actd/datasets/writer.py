@@ -41,7 +41,7 @@ class DatasetWriter:
             root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RecordingError(
-                f"{root}: cannot be made ({error.strerror}): choose another folder"
+                f"{root}: cannot be made ({error.strerror}); choose another folder"
             ) from None
         self._lock = staging.lock(root)
         try:

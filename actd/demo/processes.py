@@ -61,7 +61,7 @@ class DemoProcess:
                 left_s = deadline - time.monotonic()
                 if left_s <= 0 or not selector.select(left_s):
                     raise ActdError(
-                        f"the {self.name} printed nothing for {timeout_s:g} s: see {self.log}"
+                        f"the {self.name} printed nothing for {timeout_s:g} s; see {self.log}"
                     )
                 data = os.read(pipe.fileno(), 65536)
                 if not data:

@@ -94,7 +94,7 @@ def run_demo(
     if result["mode"] != "ARMED":
         raise ActdError(
             f"the daemon left ARMED for {result['mode']} ({result['reason'] or 'no reason given'})"
-            ": see the table above; on a busy computer, close other programs"
+            "; see the table above; on a busy computer, close other programs"
         )
     return 0
 
@@ -249,7 +249,7 @@ def _prepare_out(out: Path, stack: ExitStack) -> None:
     except OSError as error:
         raise ActdError(f"--out {out}: cannot be created: {error.strerror}") from None
     if not os.access(out, os.W_OK):
-        raise ActdError(f"--out {out}: not writable: choose another folder")
+        raise ActdError(f"--out {out}: not writable; choose another folder")
     if not existed:
         stack.callback(_remove_if_empty, out)
 

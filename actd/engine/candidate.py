@@ -136,4 +136,4 @@ class OpenCandidate:
 
 def needs_export(error: ImportError) -> EngineError:
     """The error for a torch or exporter that is not installed."""
-    return EngineError(f"{error.name} is not installed: pip install 'actd[export]'")
+    return EngineError(f"{error.name} is not installed; pip install 'actd[export]'")

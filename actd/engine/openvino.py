@@ -69,7 +69,7 @@ def missing(runtime: str) -> list[str]:
     try:
         import openvino  # noqa: F401
     except ImportError as error:
-        return [f"openvino cannot be imported ({error}): pip install 'actd[openvino]'"]
+        return [f"openvino cannot be imported ({error}); pip install 'actd[openvino]'"]
     return []
 
 

@@ -54,7 +54,7 @@ def missing(runtime: str) -> list[str]:
     try:
         import onnxruntime  # noqa: F401
     except ImportError as error:
-        return [f"onnxruntime cannot be imported ({error}): pip install 'actd[cpu]'"]
+        return [f"onnxruntime cannot be imported ({error}); pip install 'actd[cpu]'"]
     return []
 
 

@@ -89,7 +89,7 @@ def missing(runtime: str) -> list[str]:
     try:
         import onnxruntime as ort
     except ImportError as error:
-        return [f"onnxruntime cannot be imported ({error}): pip install 'actd[cuda]'"]
+        return [f"onnxruntime cannot be imported ({error}); pip install 'actd[cuda]'"]
     if host.version("onnxruntime") and host.version("onnxruntime-gpu"):
         return [
             "onnxruntime and onnxruntime-gpu are both installed and overwrite each other: "
@@ -126,7 +126,7 @@ def _libraries(runtime: str) -> list[str]:
         ort.preload_dlls(directory="")  # from NVIDIA's own packages, if they are installed
     major = ort.cuda_version.split(".")[0]
     problems = [
-        f"{library} is missing: {remedy}"
+        f"{library} is missing; {remedy}"
         for library, remedy in (
             (f"libcudart.so.{major}", f"install CUDA {major}, which this onnxruntime needs"),
             (f"libcublasLt.so.{major}", f"install CUDA {major} with cuBLAS"),
@@ -136,7 +136,7 @@ def _libraries(runtime: str) -> list[str]:
     ]
     if runtime == "ort-trt" and not all(map(_loads, _TENSORRT)):
         problems.append(
-            f"{_TENSORRT[0]} is missing: install TensorRT 10 (onnxruntime is linked with it and "
+            f"{_TENSORRT[0]} is missing; install TensorRT 10 (onnxruntime is linked with it and "
             "cannot use TensorRT 11; with that use the trt engines)"
         )
     return problems

@@ -113,13 +113,13 @@ def recipe_file(reference: str) -> Path:
     path = Path(reference)
     if path.suffix not in (".yaml", ".yml"):
         raise EngineError(
-            f"engine {reference!r}: no such recipe: use one of {', '.join(names)}, auto or trt "
+            f"engine {reference!r}: no such recipe; use one of {', '.join(names)}, auto or trt "
             "for the best of them, or the path of a recipe.yaml"
         )
     if path.stem in (*names, *_RESERVED) or not _NAME.fullmatch(path.stem):
         raise EngineError(
             f"{reference}: an engine is named after its recipe's file, and {path.stem!r} is taken "
-            "or not a plain name: rename the file"
+            "or not a plain name; rename the file"
         )
     return path
 
@@ -130,13 +130,13 @@ def read_recipe(file: Path) -> Recipe:
         data = YAML(typ="safe", pure=True).load(read_text(file))
     except OSError as error:
         raise EngineError(
-            f"{file}: cannot be read ({error.strerror}): give a recipe's name or path"
+            f"{file}: cannot be read ({error.strerror}); give a recipe's name or path"
         ) from None
     except (YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
-        raise EngineError(f"{file}: not readable YAML ({reason}): correct the recipe") from None
+        raise EngineError(f"{file}: not readable YAML ({reason}); correct the recipe") from None
     if not isinstance(data, dict):
-        raise EngineError(f"{file}: a YAML {type(data).__name__}, not a map: correct the recipe")
+        raise EngineError(f"{file}: a YAML {type(data).__name__}, not a map; correct the recipe")
     try:
         recipe = Recipe.model_validate({"name": file.stem, **data})
     except ValidationError as error:
@@ -144,8 +144,8 @@ def read_recipe(file: Path) -> Recipe:
         first = max(error.errors(), key=lambda e: e["type"] == "extra_forbidden")
         key = ".".join(map(str, first["loc"]))
         raise EngineError(
-            f"{file}: {key}: {first['msg'].lower()}, found {first['input']!r}: correct the recipe"
+            f"{file}: {key}: {first['msg'].lower()}, found {first['input']!r}; correct the recipe"
         ) from None
     if recipe.precision == "int8" and recipe.quantization is None:
-        raise EngineError(f"{file}: quantization: missing, precision int8 needs it: add it")
+        raise EngineError(f"{file}: quantization: missing, precision int8 needs it; add it")
     return recipe

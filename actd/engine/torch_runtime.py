@@ -86,7 +86,7 @@ def missing(runtime: str) -> list[str]:
     try:
         import torch  # noqa: F401
     except ImportError as error:
-        return [f"torch cannot be imported ({error}): pip install 'actd[export]'"]
+        return [f"torch cannot be imported ({error}); pip install 'actd[export]'"]
     return []
 
 

@@ -74,7 +74,7 @@ def eval_candidates(
         if not (overrides and overrides.options()):
             overrides = Overrides.again(built_from.overrides)
     if source is None:
-        raise UsageError("--engine torch: no checkpoint is known: give --checkpoint CKPT")
+        raise UsageError("--engine torch: no checkpoint is known; give --checkpoint CKPT")
     torch = Candidate(TORCH, None, str(source), overrides.given() if overrides else {})
     try:
         policy = torch.policy
@@ -98,7 +98,7 @@ def _engine_folder(name: str, folder: Path) -> Path:
     inside = sorted(file.parent.name for file in folder.glob(f"*/{MANIFEST}"))
     raise UsageError(
         f"--engine {name}: no such engine folder, nor one in {folder}, which has "
-        f"{', '.join(inside) or 'none'}: give a folder, or --engines DIR"
+        f"{', '.join(inside) or 'none'}; give a folder, or --engines DIR"
     )
 
 

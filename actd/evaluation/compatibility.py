@@ -26,7 +26,7 @@ def check_compatible(
         raise RecordingError(
             f"{dataset.root}: {missing_keys[0]}: missing, {engine} takes "
             f"{', '.join(f.key for f in spec.inputs)}, the dataset has "
-            f"{', '.join(dataset.features)}: {_REMEDY}"
+            f"{', '.join(dataset.features)}; {_REMEDY}"
         )
     joints = len(dataset.names(ACTION))
     if joints != spec.action_dim:
@@ -45,5 +45,5 @@ def check_compatible(
         else:
             mismatch = f"{shape[0]} values, {engine} takes {expected[0]}"
         raise RecordingError(
-            f"{dataset.root}: {feature.key}: {mismatch}: {_REMEDY} and camera size"
+            f"{dataset.root}: {feature.key}: {mismatch}; {_REMEDY} and camera size"
         )

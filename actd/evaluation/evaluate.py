@@ -38,7 +38,7 @@ def choose_episodes(dataset: Dataset, numbers: Sequence[int] | None) -> tuple[in
     """
     episodes = tuple(dataset.episodes if numbers is None else numbers)
     if not sum(dataset.length(episode) for episode in episodes):
-        raise UsageError(f"{dataset.root}: no frame in the chosen episodes: choose others")
+        raise UsageError(f"{dataset.root}: no frame in the chosen episodes; choose others")
     return tuple(episode for episode in episodes if dataset.length(episode))
 
 

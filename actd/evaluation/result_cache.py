@@ -63,7 +63,7 @@ class ResultCache:
             for key, value in self._settings.items():
                 if settings.get(key) != value:
                     before, now = _format(settings.get(key)), _format(value)
-                    raise UsageError(f"{file}: computed with {key} {before}, now {now}: {_REMEDY}")
+                    raise UsageError(f"{file}: computed with {key} {before}, now {now}; {_REMEDY}")
 
     def has(self, number: int, fingerprint: str) -> bool:
         """Whether the episode is finished. Raises UsageError if its recording has changed."""
@@ -71,7 +71,7 @@ class ResultCache:
         if not file.is_file():
             return False
         if str(_arrays(file, ["recording"])[0]) != fingerprint:
-            raise UsageError(f"{file}: episode {number} of the dataset has changed: {_REMEDY}")
+            raise UsageError(f"{file}: episode {number} of the dataset has changed; {_REMEDY}")
         return True
 
     def read(self, number: int) -> EpisodeRun:
@@ -110,7 +110,7 @@ class ResultCache:
             part.replace(self._file(run.number))
         except OSError as error:
             raise UsageError(
-                f"{part}: cannot be written ({error.strerror}): choose another --out"
+                f"{part}: cannot be written ({error.strerror}); choose another --out"
             ) from None
 
     def _file(self, number: int) -> Path:
@@ -134,7 +134,7 @@ def _settings_of(file: Path) -> dict[str, Any]:
     except ValueError:
         settings = None
     if not isinstance(settings, dict):
-        raise RecordingError(f"{file}: settings: not readable: delete the file")
+        raise RecordingError(f"{file}: settings: not readable; delete the file")
     return settings
 
 
@@ -146,7 +146,7 @@ def _arrays(file: Path, names: list[str]) -> list[NDArray[Any]]:
     except (*UNREADABLE, KeyError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise RecordingError(
-            f"{file}: not an episode of an evaluation ({reason}): delete the file, or choose "
+            f"{file}: not an episode of an evaluation ({reason}); delete the file, or choose "
             "another --out"
         ) from None
 

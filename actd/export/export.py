@@ -89,7 +89,7 @@ def export_checkpoint(
             job = Job(checkpoint, overrides or Overrides(), calibration, scratch, report)
             return [_make(engine, job, scratch, out) for engine in targets]
     except ModuleNotFoundError as error:
-        raise EngineError(f"export needs {error.name}: pip install 'actd[export]'") from None
+        raise EngineError(f"export needs {error.name}; pip install 'actd[export]'") from None
     except ImportError as error:
         raise EngineError(f"export: {error.name} cannot be imported ({error})") from None
 

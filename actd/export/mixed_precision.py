@@ -51,7 +51,7 @@ def write_int8(manifest: Manifest, job: Job, folder: Path) -> Calibration:
     recipe = manifest.recipe
     settings = recipe.quantization
     if settings is None:
-        raise EngineError(f"{recipe.name}: quantization: missing, precision int8 needs it: add it")
+        raise EngineError(f"{recipe.name}: quantization: missing, precision int8 needs it; add it")
     plan = (_without_frames if job.source is None else _static)(manifest, settings, job)
     float_layers = _search(plan, manifest, settings, job, folder)
     calibration = Calibration(

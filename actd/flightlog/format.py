@@ -118,7 +118,7 @@ def _read_header(path: Path, header: bytes, dtype: np.dtype[Any]) -> tuple[int, 
     if not header.strip(b"\0"):
         return 0, True  # the writer ended between creating the file and writing the header
     if len(header) < HEADER_BYTES or not header.startswith(_MAGIC):
-        raise RecordingError(f"{path}: not a flight segment: remove it")
+        raise RecordingError(f"{path}: not a flight segment; remove it")
     _, count, record_bytes = _HEADER.unpack_from(header)
     if record_bytes != dtype.itemsize:
         raise RecordingError(

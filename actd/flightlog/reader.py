@@ -92,12 +92,12 @@ def _run_folder(folder: Path) -> Path:
     if (folder / RUN_FILE).is_file():
         return folder
     if not folder.is_dir():
-        raise RecordingError(f"{folder}: no such folder: give a run's folder or the one above it")
+        raise RecordingError(f"{folder}: no such folder; give a run's folder or the one above it")
     try:
         runs = sorted(path.parent for path in folder.glob(f"*/{RUN_FILE}"))
         if not runs and segment_files(folder):
             raise RecordingError(
-                f"{folder / RUN_FILE}: missing; it describes the segments beside it: copy the "
+                f"{folder / RUN_FILE}: missing; it describes the segments beside it; copy the "
                 "whole folder of the run"
             )
     except OSError as error:
@@ -121,7 +121,7 @@ def _read_settings(path: Path) -> dict[str, Any]:
         ) from None
     if schema != SCHEMA:
         raise RecordingError(
-            f"{path}: schema {schema!r}, this actd reads {SCHEMA}: use the actd that recorded it"
+            f"{path}: schema {schema!r}, this actd reads {SCHEMA}; use the actd that recorded it"
         )
     return dict(settings)
 

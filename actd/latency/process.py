@@ -53,7 +53,7 @@ def tick_process(settings: ControlLoopSettings) -> Iterator[Callable[[], None]]:
             if process.poll() is not None:
                 code = process.returncode
                 raise ActdError(
-                    _last_words(log) or f"the tick process ended ({code}): look at the arm"
+                    _last_words(log) or f"the tick process ended ({code}); look at the arm"
                 )
 
         try:
@@ -104,7 +104,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.kill()
         process.wait()
         raise ActdError(
-            f"the tick process did not end within {_END_S:g} s and was killed: look at the arm"
+            f"the tick process did not end within {_END_S:g} s and was killed; look at the arm"
         ) from None
 
 

@@ -168,7 +168,7 @@ class _NewRecords:
         """The records since the last call. Raises ActdError if one was lost."""
         records = list(self._ring.since(self._last_number))
         if records and records[-1][0] - self._last_number != len(records):
-            raise ActdError("this computer was too busy to keep up with the arm: end other work")
+            raise ActdError("this computer was too busy to keep up with the arm; end other work")
         self._last_number += len(records)
         return [record for _, record in records]
 

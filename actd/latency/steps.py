@@ -59,7 +59,7 @@ class StepPlan:
         if not sides:
             raise ActdError(
                 f"joint {self.joint.name}: at {place:.4g} there is no room for a step of "
-                f"{self.size:.3g} within [{low:g}, {high:g}]: move the arm, or choose a smaller "
+                f"{self.size:.3g} within [{low:g}, {high:g}]; move the arm, or choose a smaller "
                 "--amplitude"
             )
         return tuple(offset for side in sides for offset in (side, 0.0))
@@ -100,7 +100,7 @@ def measure_steps(
         if abs(shift) > plan.size / 2:
             raise ActdError(
                 f"joint {name}: moved from {announced[index]:.4g} to {positions[index]:.4g} "
-                "while it waited for your answer: start again"
+                "while it waited for your answer; start again"
             )
         base = hold_targets(config, positions)
         offsets = plan.offsets(float(base[index]))
@@ -170,7 +170,7 @@ def _joint(config: Config, name: str) -> Joint:
         if steppable
         else "no joint of this robot can be stepped"
     )
-    raise UsageError(f"--joint {name}: {problem}: {remedy}")
+    raise UsageError(f"--joint {name}: {problem}; {remedy}")
 
 
 def _moves_inside(config: Config, positions: Vector, base: Vector) -> Iterator[str]:

@@ -34,7 +34,7 @@ def request(
     try:
         socket.send(messages.pack_map({"cmd": command, **fields}))
         if not socket.poll(timeout_ms, zmq.POLLIN):
-            raise LinkError(f"{address}: no actd answers within {timeout_ms} ms: {remedy}")
+            raise LinkError(f"{address}: no actd answers within {timeout_ms} ms; {remedy}")
         answer = messages.parse_map(socket.recv())
     finally:
         socket.close()

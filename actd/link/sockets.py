@@ -107,7 +107,7 @@ def _bind(socket: zmq.Socket[bytes], address: str) -> zmq.Socket[bytes]:
         if error.errno == zmq.EADDRINUSE:
             raise LinkError(
                 f"{address}: port in use, probably by another actd (a daemon, a measurement, a "
-                "demo): stop it, or choose other ports under `link:`"
+                "demo); stop it, or choose other ports under `link:`"
             ) from None
         raise LinkError(f"{address}: cannot listen here: {error.strerror}") from None
     return socket

@@ -214,7 +214,7 @@ def _recognise(place: Place) -> tuple[CheckpointFormat, str]:
         if (evidence := checkpoint_format.detect(place)) is not None:
             return checkpoint_format, evidence
     raise CheckpointError(
-        f"{place.main}: no known format of an ACT checkpoint: give its folder as it was saved"
+        f"{place.main}: no known format of an ACT checkpoint; give its folder as it was saved"
     )
 
 

@@ -192,7 +192,7 @@ def _image_shape(shape: tuple[int, ...], file: Path, where: str) -> tuple[int, i
         raise refusal(file, where, f"{found}, which may be read in several ways", remedy)
     if 1 in shape:
         found, remedy = f"{found}, one channel: a depth camera?", "train with colour cameras alone"
-    raise refusal(file, where, found, f"ACT sees 3 channels: {remedy}")
+    raise refusal(file, where, found, f"ACT sees 3 channels; {remedy}")
 
 
 def _action(features: Mapping[str, Any], file: Path) -> Feature:

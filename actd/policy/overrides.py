@@ -92,13 +92,13 @@ def read_overrides(
     if len(set(names)) != len(names):
         raise UsageError(f"--cameras: {cameras}: a name twice; give each camera once")
     if fps is not None and not 0 < fps < float("inf"):
-        raise UsageError(f"--fps: {fps}: give the frames per second of the training data")
+        raise UsageError(f"--fps: {fps}; give the frames per second of the training data")
     return Overrides(format, names, _size(image_size), heads, color, fps, dataset)
 
 
 def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise UsageError(f"{option}: {value!r}: use one of {', '.join(allowed)}")
+        raise UsageError(f"{option}: {value!r}; use one of {', '.join(allowed)}")
 
 
 def _size(text: str | None) -> tuple[int, int] | None:
@@ -106,5 +106,5 @@ def _size(text: str | None) -> tuple[int, int] | None:
         return None
     found = re.fullmatch(r"([1-9]\d{0,4})[xX]([1-9]\d{0,4})", text.strip())
     if found is None:
-        raise UsageError(f"--image-size: {text!r}: give HEIGHTxWIDTH, for example 480x640")
+        raise UsageError(f"--image-size: {text!r}; give HEIGHTxWIDTH, for example 480x640")
     return int(found[1]), int(found[2])

@@ -81,7 +81,7 @@ def check_flight(
     stretches = list(_planned_motion(recording, settings, progress))
     if not stretches:
         raise RecordingError(
-            f"{flight.folder}: no armed tick: record a run in which the policy moves the arm"
+            f"{flight.folder}: no armed tick; record a run in which the policy moves the arm"
         )
     return check(recording.info.name, stretches, settings)
 
@@ -92,7 +92,7 @@ def check_dataset(
     """Apply the limits of `settings` to the demonstrations of a dataset. Raises RecordingError."""
     names, joints = dataset.names("action"), settings.joints
     if not dataset.episodes:
-        raise RecordingError(f"{dataset.root}: no episode: record one with `actd record`")
+        raise RecordingError(f"{dataset.root}: no episode; record one with `actd record`")
     if len(names) != len(joints) or (set(names) == set(joints) and tuple(names) != joints):
         raise RecordingError(
             f"{dataset.root}: action: found {', '.join(names)}, the deployment's robot.joints are "

@@ -136,7 +136,7 @@ def other_settings(flight: Flight, path: Path) -> ControlSettings:
     if tuple(config.robot.joints) != recorded.joints:
         raise ConfigError(
             f"{path}: robot.joints: found {', '.join(config.robot.joints)}, the recording has "
-            f"{', '.join(recorded.joints)}: replay it with a file for the same arm"
+            f"{', '.join(recorded.joints)}; replay it with a file for the same arm"
         )
     settings = control_settings(config, info.policy)
     if settings.period_ns != recorded.period_ns:

@@ -36,7 +36,7 @@ class OwnFile:
             raise _unwritable(path, error, option) from None
         if not free:
             raise UsageError(
-                f"{path}: exists and was not written by {self.writer}: choose another {option}"
+                f"{path}: exists and was not written by {self.writer}; choose another {option}"
             )
 
     def write(self, text: str, path: Path) -> None:
@@ -73,4 +73,4 @@ def save_json(content: Mapping[str, Any], path: Path, kind: str) -> None:
 
 
 def _unwritable(path: Path, error: OSError, option: str) -> UsageError:
-    return UsageError(f"{path}: cannot be written ({error.strerror}): choose another {option}")
+    return UsageError(f"{path}: cannot be written ({error.strerror}); choose another {option}")

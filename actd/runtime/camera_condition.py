@@ -55,11 +55,11 @@ class CameraCondition:
             self._look_ns = now_ns + _LOOK_NS
             grey = self._grey.look(is_grey(frame.data), now_ns)
         if slow:
-            self._why_slow = f"gives {fps:.1f} of {asked:g} fps: {self._slow_hint()}"
+            self._why_slow = f"gives {fps:.1f} of {asked:g} fps; {self._slow_hint()}"
         return self._report() if slow or grey else None
 
     def _report(self) -> dict[str, str]:
-        grey = f"all channels of its images are equal: {_GREY_HINTS[self._config.kind]}"
+        grey = f"all channels of its images are equal; {_GREY_HINTS[self._config.kind]}"
         faults = (("slow", self._slow, self._why_slow), ("grey", self._grey, grey))
         lasting = {name: why for name, debounce, why in faults if debounce.lasts}
         if not lasting:
@@ -69,5 +69,5 @@ class CameraCondition:
     def _slow_hint(self) -> str:
         came = self._frames + self._damaged
         if self._damaged > _DAMAGED_ABOVE * came:
-            return f"{self._damaged} of {came} images came damaged: {_DAMAGED_HINT}"
+            return f"{self._damaged} of {came} images came damaged; {_DAMAGED_HINT}"
         return _SLOW_HINTS[self._config.kind]

@@ -78,7 +78,7 @@ class ControlServer:
                 f"unknown command {command!r:.40}: known here are ping, {', '.join(ORDERS)}",
             )
         if self.closing and event is not Event.STOP:
-            return event, "the daemon is ending: start it again"
+            return event, "the daemon is ending; start it again"
         return event, rejection(event, request, self._robot, boottime_ns())
 
     def _send(self, route: list[bytes], error: str, warnings: list[str] | None = None) -> None:

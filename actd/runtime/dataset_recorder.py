@@ -225,4 +225,4 @@ def _in_words(path: Path, error: OSError) -> str:
             f"{path}: disk full: this episode was dropped, the finished ones are whole: "
             "free some space"
         )
-    return f"{path}: cannot be written ({error.strerror}): choose another folder"
+    return f"{path}: cannot be written ({error.strerror}); choose another folder"

@@ -77,7 +77,7 @@ class Recording:
     def _start(self, request: Mapping[str, Any]) -> None:
         if self._is_running():
             raise RecordingError(
-                f"already recording to {self._asked['path']}: end that with `actd record --stop`"
+                f"already recording to {self._asked['path']}; end that with `actd record --stop`"
             )
         fps = self._fps(request.get("fps"))
         frames_max = _frames(request.get("seconds"), fps)
@@ -116,7 +116,7 @@ class Recording:
         ):
             raise RecordingError(
                 f"fps: found {fps!r}: a dataset needs a whole number from 1 to the control rate, "
-                f"{self._rate_hz:g}: give --fps"
+                f"{self._rate_hz:g}; give --fps"
             )
         return round(fps)
 
@@ -138,7 +138,7 @@ def _frames(seconds: object, fps: int) -> int | None:
 def _text(request: Mapping[str, Any], key: str) -> str:
     value = request.get(key)
     if not isinstance(value, str) or not value.strip():
-        raise RecordingError(f"{key}: found {value!r}, expected a text: say what the robot does")
+        raise RecordingError(f"{key}: found {value!r}, expected a text; say what the robot does")
     return value.strip()
 
 

@@ -52,7 +52,7 @@ class Sampler:
         saw_ns = int(tick["wake_ns"])
         self._state = newest_at(self._channels.states, "t_ns", saw_ns) or self._state
         if self._state is None:
-            raise RecordingError("robot state: none is known for the first row: record again")
+            raise RecordingError("robot state: none is known for the first row; record again")
         repeated = 0
         for camera in self._cameras:
             repeated += not (new_images and camera.look(saw_ns))
@@ -80,7 +80,7 @@ class _Camera:
     def image(self) -> Image:
         """The image. Raises RecordingError before there is one."""
         if self._image is None:
-            raise RecordingError(f"{self.key}: no frame for the first row: record again")
+            raise RecordingError(f"{self.key}: no frame for the first row; record again")
         return self._image
 
     def look(self, t_ns: int) -> bool:

@@ -112,5 +112,5 @@ class Recorder:
             return str(error)
         folder = self._log.run.parent
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return f"disk full: {folder}: free some space, or lower flight.max_mb"
-        return f"{folder}: {error.strerror}: make it writable, or set flight.folder"
+            return f"disk full: {folder}; free some space, or lower flight.max_mb"
+        return f"{folder}: {error.strerror}; make it writable, or set flight.folder"

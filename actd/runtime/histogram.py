@@ -59,7 +59,7 @@ def write_hgrm(folder: Path, encoded: Mapping[str, str]) -> list[Path]:
     files = {folder / f"{name}.hgrm": _decode(name, text) for name, text in encoded.items()}
     for file in files:
         if file.exists():
-            raise UsageError(f"{file}: exists already: choose another folder")
+            raise UsageError(f"{file}: exists already; choose another folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for file, histogram in files.items():
@@ -67,7 +67,7 @@ def write_hgrm(folder: Path, encoded: Mapping[str, str]) -> list[Path]:
                 histogram.output_percentile_distribution(out, 1e3)
     except OSError as error:
         raise UsageError(
-            f"{folder}: cannot be written ({error.strerror}): choose another"
+            f"{folder}: cannot be written ({error.strerror}); choose another"
         ) from None
     return list(files)
 

@@ -170,13 +170,13 @@ def _infer(engine: Engine, observation: Observation) -> NDArray[np.float32]:
     except Exception as error:  # noqa: BLE001  the runtimes' errors share no base class
         reason = " ".join(str(error).split())[:300]
         raise EngineError(
-            f"{engine.name}: inference failed ({reason}): try `actd infer`, or export it again"
+            f"{engine.name}: inference failed ({reason}); try `actd infer`, or export it again"
         ) from None
     spec = engine.spec
     wanted = (spec.chunk_size, spec.action_dim)
     if actions.shape != wanted or actions.dtype.kind != "f":
         raise EngineError(
             f"{engine.name}: gave {actions.dtype} of shape {actions.shape}, the policy gives "
-            f"float32 of shape {wanted}: export it again"
+            f"float32 of shape {wanted}; export it again"
         )
     return actions

@@ -75,7 +75,7 @@ def _settings(kind: type[ProcessSettings]) -> ProcessSettings:
         return decode(kind, json.load(sys.stdin))
     except ValueError as error:
         raise ActdError(
-            f"{error}: the daemon was started by another version of actd: start it again"
+            f"{error}: the daemon was started by another version of actd; start it again"
         ) from None
 
 

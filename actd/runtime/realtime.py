@@ -69,7 +69,7 @@ def request(wish: Wish, priority: int, cores: Sequence[int]) -> Outcome:
         outcome[name] = _try(measure)
         if wish == "require" and name in _REQUIRED and outcome[name].startswith(_REFUSED):
             raise ActdError(
-                f"process.realtime: require, but {name} was {outcome[name]}: run under "
+                f"process.realtime: require, but {name} was {outcome[name]}; run under "
                 "systemd/actd.service, or allow rtprio and memlock in /etc/security/limits.d, "
                 "or set realtime: prefer"
             )
@@ -131,7 +131,7 @@ def _throttling() -> str:
     runtime_us = int((_PROC / "sched_rt_runtime_us").read_text())
     period_us = int((_PROC / "sched_rt_period_us").read_text())
     if runtime_us == 0:
-        raise OSError(errno.EPERM, "kernel.sched_rt_runtime_us is 0: set it to 950000")
+        raise OSError(errno.EPERM, "kernel.sched_rt_runtime_us is 0; set it to 950000")
     share = "none" if runtime_us < 0 else f"above {100 * runtime_us / period_us:.0f} %"
     turn_us, _ = resource.getrlimit(resource.RLIMIT_RTTIME)
     # The tick sleeps every period, which begins a new turn; LimitRTTIME ends only a runaway.

@@ -119,14 +119,14 @@ class RobotIO:
             if not low <= value <= high:
                 raise LinkError(
                     f"{self._joints[j]} is {value:.4g}, far outside its limits "
-                    f"{self._limits.lower[j]:.4g} to {self._limits.upper[j]:.4g}: check the units"
+                    f"{self._limits.lower[j]:.4g} to {self._limits.upper[j]:.4g}; check the units"
                 )
         age_ns = self._age.of(message.clock, message.t_boot_ns, boot_ns)
         if age_ns is None:
             if message.clock == clock_id():
                 ahead_s = (message.t_boot_ns - boot_ns) / 1e9
                 raise LinkError(
-                    f"measured {ahead_s:.3g} s from now: date positions by CLOCK_BOOTTIME"
+                    f"measured {ahead_s:.3g} s from now; date positions by CLOCK_BOOTTIME"
                 )
             return  # the first of its clock: the next one can be dated
         measured_ns = now - age_ns
@@ -145,7 +145,7 @@ class RobotIO:
         if source != self._sender:
             if self._sender and now - self._heard_ns < _GONE_NS:
                 self._rival_ns = now
-                raise LinkError("a second program sends the robot's state: stop one of them")
+                raise LinkError("a second program sends the robot's state; stop one of them")
             self._sender = source
             self.source += 1
             self._age.forget()

@@ -43,7 +43,7 @@ class AlohaSim:
             import mujoco
         except (ImportError, OSError, AttributeError, RuntimeError) as error:
             if isinstance(error, ModuleNotFoundError) and error.name == "mujoco":
-                raise ActdError("the simulator needs mujoco: pip install 'actd[demo]'") from None
+                raise ActdError("the simulator needs mujoco; pip install 'actd[demo]'") from None
             raise gl.unusable(error) from None
         self._mujoco: Any = mujoco
         self._model = mujoco.MjModel.from_xml_path(str(model_path()))
@@ -144,10 +144,10 @@ def model_path() -> Path:
     """The model inside the gym-aloha package, found without importing its environment."""
     spec = importlib.util.find_spec("gym_aloha")
     if spec is None or spec.origin is None:
-        raise ActdError("the simulator needs gym-aloha's robot model: pip install 'actd[demo]'")
+        raise ActdError("the simulator needs gym-aloha's robot model; pip install 'actd[demo]'")
     path = Path(spec.origin).parent / MODEL_FILE
     if not path.is_file():
-        raise ActdError(f"{path}: no such model: pip install --force-reinstall gym-aloha")
+        raise ActdError(f"{path}: no such model; pip install --force-reinstall gym-aloha")
     return path
 
 

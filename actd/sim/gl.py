@@ -27,7 +27,7 @@ def choose() -> str:
     os.environ.setdefault("LP_NUM_THREADS", "0")
     backend = os.environ.get("MUJOCO_GL") or next(filter(_loads, BACKENDS), None)
     if backend is None:
-        raise ActdError(f"no OpenGL library to draw the cameras with: run `{INSTALL}`")
+        raise ActdError(f"no OpenGL library to draw the cameras with; run `{INSTALL}`")
     os.environ["MUJOCO_GL"] = backend
     return backend
 
@@ -36,7 +36,7 @@ def unusable(error: Exception) -> ActdError:
     """The error for a drawing context that MuJoCo could not make."""
     backend = os.environ.get("MUJOCO_GL", "")
     first_line = str(error).strip().partition("\n")[0] or type(error).__name__
-    return ActdError(f"OpenGL ({backend}) cannot draw: {first_line}: run `{INSTALL}`")
+    return ActdError(f"OpenGL ({backend}) cannot draw: {first_line}; run `{INSTALL}`")
 
 
 def _loads(backend: str) -> bool:

@@ -67,7 +67,7 @@ class CameraRecording:
         try:
             import av
         except ImportError:
-            raise ActdError(f"{path}: a video needs PyAV: pip install 'actd[demo]'") from None
+            raise ActdError(f"{path}: a video needs PyAV; pip install 'actd[demo]'") from None
         moments = self._some_moments(path)
         height, width = _row(moments[0]).shape[:2]
         try:

@@ -39,7 +39,7 @@ def test_lerobots_own_camera_map_is_accepted() -> None:
     [
         ("index_or_path", -1, "-1 is no device number"),
         ("index_or_path", " ", "give a device number, a path or a URL"),
-        ("index_or_path", "ftp://cam/x", "ftp:// is not supported: use one of http://"),
+        ("index_or_path", "ftp://cam/x", "ftp:// is not supported; use one of http://"),
         ("index_or_path", "rtsp://", "a URL without a host, or whose port is no number"),
         ("index_or_path", "http://cam:port/x", "write http://HOST:PORT/PATH in quotes"),
         ("index_or_path", "rtsp:/cam/s", "not a URL: begin it with one of http://"),

@@ -111,7 +111,7 @@ def test_another_size_is_refused() -> None:
 
 
 def test_another_rate_is_refused() -> None:
-    with pytest.raises(CameraError, match="cam: asked 60 frames per second, got 30: set fps"):
+    with pytest.raises(CameraError, match="cam: asked 60 frames per second, got 30; set fps"):
         set_up("cam", config_of(fps=60), Webcam())
 
 
@@ -177,7 +177,7 @@ def test_a_device_delivers_until_it_is_unplugged(camera_with: Callable[..., Open
         while True:
             numbers.append(number_of(camera.read().data))
 
-    with pytest.raises(CameraError, match=r"wrist .*: stopped delivering: see that it is plugged"):
+    with pytest.raises(CameraError, match=r"wrist .*: stopped delivering; see that it is plugged"):
         read_on()
     camera.close()
     assert numbers == sorted(set(numbers))

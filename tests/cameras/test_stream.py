@@ -143,7 +143,7 @@ def test_only_damaged_images_are_an_error_that_says_so(server: MjpegServer) -> N
         camera.open()
     with (
         publishing(server, "top", lambda n: burnt_in(n)[:-40]),
-        pytest.raises(CameraError, match=r"no image for 0.5 s but \d+ that came damaged: see"),
+        pytest.raises(CameraError, match=r"no image for 0.5 s but \d+ that came damaged; see"),
     ):
         read_on(camera)
     camera.close()

@@ -61,7 +61,7 @@ def test_without_loop_the_end_is_an_error(write_video: WriteVideo) -> None:
     camera = camera_of(write_video([numbered(7), numbered(8)]), loop=False)
     camera.open()
     assert [number_of(camera.read().data) for _ in range(2)] == [7, 8]
-    with pytest.raises(CameraError, match=r"camera top \(.*clip.avi\): ended: set loop: true"):
+    with pytest.raises(CameraError, match=r"camera top \(.*clip.avi\): ended; set loop: true"):
         camera.read()
     camera.close()
 
@@ -124,13 +124,13 @@ def test_resize_is_the_last_step_and_keeps_the_image(write_video: WriteVideo) ->
 
 def test_another_size_is_refused_with_the_one_found(write_video: WriteVideo) -> None:
     camera = camera_of(write_video([numbered(0)]), width=640, height=480)
-    with pytest.raises(CameraError, match=r"asked 640x480, got 160x120: set width and height to"):
+    with pytest.raises(CameraError, match=r"asked 640x480, got 160x120; set width and height to"):
         camera.open()
 
 
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
     camera = camera_of(str(tmp_path / "none.mp4"))
-    with pytest.raises(CameraError, match=r"none.mp4\): no such file: correct index_or_path"):
+    with pytest.raises(CameraError, match=r"none.mp4\): no such file; correct index_or_path"):
         camera.open()
 
 

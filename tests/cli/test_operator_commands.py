@@ -182,4 +182,4 @@ def test_status_says_when_it_is_of_another_robot(ports: Ports, tmp_path: Path) -
         thread.join()
     assert done.returncode == 0, done.stderr
     assert '"robot": "door"' in done.stdout
-    assert done.stderr == "warning: this is door, not window: check --config and the ports\n"
+    assert done.stderr == "warning: this is door, not window; check --config and the ports\n"

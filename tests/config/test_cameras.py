@@ -33,7 +33,7 @@ HEAD = "actd.yaml:8:23 cameras.top.index_or_path: "
             "percent-encode what is special in them: @ as %40",
         ),
         ("'rtsp://me:needle@192.0.2.10:99999/s'", "whose port is no number from 1 to 65535"),
-        ("'rtmp://me:needle@192.0.2.10:554/s'", "rtmp:// is not supported: use one of http://"),
+        ("'rtmp://me:needle@192.0.2.10:554/s'", "rtmp:// is not supported; use one of http://"),
     ],
 )
 def test_a_wrong_address_is_one_line_without_its_password(
@@ -82,7 +82,7 @@ def test_two_cameras_on_one_device_are_refused_with_both_names(tmp_path: Path) -
     (line,) = mistakes(tmp_path, two("0", "/dev/video0"))
     assert line.startswith(
         "actd.yaml:9:25 cameras.wrist.index_or_path: leads to /dev/video0, as that of "
-        "cameras.front does: give each camera its own"
+        "cameras.front does; give each camera its own"
     )
 
 
@@ -106,6 +106,6 @@ def test_a_password_that_yaml_cuts_in_two_is_not_repeated(tmp_path: Path) -> Non
     )
     assert len(lines) == 2
     assert lines[1].endswith(
-        "cameras.top.***: unknown key, perhaps a part of a URL: put the URL in quotes"
+        "cameras.top.***: unknown key, perhaps a part of a URL; put the URL in quotes"
     )
     assert not any(part in line for part in ("nee", "dle") for line in lines)

@@ -92,7 +92,7 @@ def test_one_mistake_one_line(tmp_path: Path, text: str, words: str) -> None:
 
 
 def test_a_missing_file_says_how_to_write_one(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no such file: write one with `actd init"):
+    with pytest.raises(ConfigError, match="no such file; write one with `actd init"):
         load(tmp_path / "none.yaml")
 
 
@@ -138,16 +138,16 @@ JOINT = "elbow: {position: [-1, 1], velocity: 2, acceleration: 10, start_distanc
         ),
         (
             "{kind: continuous, position: [-1, 1], velocity: 2, acceleration: 10}",
-            "elbow: position: a continuous joint has no ends: remove it, or the kind",
+            "elbow: position: a continuous joint has no ends; remove it, or the kind",
         ),
         (
             "{position: [-1, 1], velocity: 2, acceleration: 10, turn: 4}",
-            "elbow: turn: only a continuous joint has one: add kind: continuous",
+            "elbow: turn: only a continuous joint has one; add kind: continuous",
         ),
         (
             "{position: [-1, 1], velocity: 2, acceleration: 0.3}",
             "elbow: acceleration: 0.3 takes 6.67 s from 2 to rest, and the arm must stop within "
-            "5 s: give at least 0.4, or lower the speed",
+            "5 s; give at least 0.4, or lower the speed",
         ),
         (
             "{kind: velocity, position: [-3, 1], velocity: 0.5}",
@@ -157,7 +157,7 @@ JOINT = "elbow: {position: [-1, 1], velocity: 2, acceleration: 10, start_distanc
         (
             "{position: [-1, 1], velocity: 2, acceleration: 10, start_distance: 0.3}",
             "elbow.start_distance: 0.3 is more than an eighth of the range (2) and cannot tell "
-            "degrees from radians: give at most 0.25",
+            "degrees from radians; give at most 0.25",
         ),
     ],
 )
@@ -191,32 +191,32 @@ def test_a_robot_needs_a_name(tmp_path: Path, name: str, words: str) -> None:
         (
             "link: {ttl_ms: 39}",
             "9:8 link.ttl_ms: 39 ms is less than two control periods, so a single late message "
-            "stops the arm: give at least 40 ms, or raise control.rate_hz",
+            "stops the arm; give at least 40 ms, or raise control.rate_hz",
         ),
         (
             "control: {rate_hz: 10}",
             "1:1 link.ttl_ms: 100 ms is less than two control periods, so a single late message "
-            "stops the arm: give at least 200 ms, or raise control.rate_hz",
+            "stops the arm; give at least 200 ms, or raise control.rate_hz",
         ),
         (
             "staleness: {state_ms: 5}",
             "9:13 staleness.state_ms: 5 ms is less than two control periods, and the robot sends "
-            "one state a period: give at least 40 ms, or raise control.rate_hz",
+            "one state a period; give at least 40 ms, or raise control.rate_hz",
         ),
         (
             "staleness: {controller_ms: 30}",
             "9:13 staleness.controller_ms: 30 ms is less than two control periods, and the robot "
-            "sends one acknowledgement a period: give at least 40 ms, or raise control.rate_hz",
+            "sends one acknowledgement a period; give at least 40 ms, or raise control.rate_hz",
         ),
         (
             "staleness: {camera_ms: 40}",
             "9:13 staleness.camera_ms: 40 ms is less than one and a half frames and the "
-            "latency_ms of cameras.top, which is then always late: give at least 50 ms",
+            "latency_ms of cameras.top, which is then always late; give at least 50 ms",
         ),
         (
             "staleness: {fault_after_ms: 90}",
             "9:13 staleness.fault_after_ms: 90 ms is less than link.ttl_ms (100), for which the "
-            "arm goes on by itself: give at least 100 ms",
+            "arm goes on by itself; give at least 100 ms",
         ),
     ],
 )

@@ -84,7 +84,7 @@ def test_another_rate_is_refused(tmp_path: Path, hz: int, words: str) -> None:
 def test_a_rate_that_nobody_knows_must_be_given(tmp_path: Path) -> None:
     unknown = replace(SPEC, trained_hz=None)
     config = read(tmp_path, GOOD)
-    words = "control.policy_hz: missing, and the engine does not know it: write the fps of the data"
+    words = "control.policy_hz: missing, and the engine does not know it; write the fps of the data"
     assert words in rejection(config, unknown)
     with pytest.raises(ConfigError, match="does not know it"):
         config.policy_hz(unknown.trained_hz)
@@ -170,5 +170,5 @@ def test_the_trained_order_of_the_joints_is_kept(key: str, tmp_path: Path) -> No
     check_policy(config, replace(SPEC, names={key: ("m1", "m2")}), "actd.yaml")
     said = rejection(config, replace(SPEC, names={key: ("elbow", "waist")}))
     where = "robot.joints" if key == "action" else "robot.state"
-    words = "the order is waist, elbow, trained was elbow, waist: use that order"
+    words = "the order is waist, elbow, trained was elbow, waist; use that order"
     assert said == f"actd.yaml: {where}: {words}"

@@ -216,7 +216,7 @@ def test_a_missing_extra_says_how_to_get_it(
     write(tmp_path / "set", [2])
     dataset = open_dataset(tmp_path / "set")
     monkeypatch.setitem(sys.modules, "av", None)
-    assert "av, which is not installed: pip install 'actd[record]'" in diagnostic(
+    assert "av, which is not installed; pip install 'actd[record]'" in diagnostic(
         lambda: list(dataset.frames(0))
     )
     monkeypatch.setitem(sys.modules, "pyarrow", None)

@@ -67,7 +67,7 @@ def test_odd_sizes_and_single_joints_can_be_recorded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("form", "diagnostic"),
     [
-        (replace(FORM, fps=50), "fps: the dataset has 30, this recording 50: give --fps 30"),
+        (replace(FORM, fps=50), "fps: the dataset has 30, this recording 50; give --fps 30"),
         (replace(FORM, cameras={TOP: (96, 128)}), f"features.{WRIST}: only the dataset has it"),
         (
             replace(FORM, cameras={TOP: (96, 128), WRIST: (64, 65)}),

@@ -126,7 +126,7 @@ def test_missing_extras_are_named_before_anything_runs(
     for name in ("actd.report.page", "actd.evaluation.accuracy_page"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     found = CliRunner().invoke(app, [*command, "--engine", "ort-fp32"])
-    assert str(found.exception) == "eval needs jinja2: pip install 'actd[record,report]'"
+    assert str(found.exception) == "eval needs jinja2; pip install 'actd[record,report]'"
 
 
 def test_ctrl_c_keeps_what_is_finished(

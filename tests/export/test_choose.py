@@ -94,9 +94,9 @@ def test_anyones_recipe_is_built_and_named_after_its_file(checkpoint: Path, tmp_
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("ort-fp32.yaml", "is taken or not a plain name: rename the file"),
-        ("auto.yaml", "is taken or not a plain name: rename the file"),
-        ("a b.yaml", "is taken or not a plain name: rename the file"),
+        ("ort-fp32.yaml", "is taken or not a plain name; rename the file"),
+        ("auto.yaml", "is taken or not a plain name; rename the file"),
+        ("a b.yaml", "is taken or not a plain name; rename the file"),
         ("none.yaml", "cannot be read .No such file or directory."),
         ("none", "no such recipe"),
     ],

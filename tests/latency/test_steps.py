@@ -282,11 +282,11 @@ def test_a_state_that_does_not_fit_is_told(
         (("--config", "CONFIG"), "--joint: which one"),
         (
             ("--config", "CONFIG", "--joint", "hand"),
-            "--joint hand: unknown: choose one of shoulder, elbow, wrist, gripper\n",
+            "--joint hand: unknown; choose one of shoulder, elbow, wrist, gripper\n",
         ),
         (
             ("--config", "CONFIG", "--joint", "wheel"),
-            "--joint wheel: is commanded by velocity and cannot be stepped: choose one of shoulder",
+            "--joint wheel: is commanded by velocity and cannot be stepped; choose one of shoulder",
         ),
     ],
 )

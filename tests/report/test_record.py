@@ -32,5 +32,5 @@ def test_only_our_own_file_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(UsageError, match="not written by actd eval"):
         save_json({}, tmp_path / "folder", "actd eval")
-    with pytest.raises(UsageError, match=r"cannot be written .*: choose another --out"):
+    with pytest.raises(UsageError, match=r"cannot be written .*; choose another --out"):
         save_json({}, tmp_path / "no" / "eval.json", "actd eval")

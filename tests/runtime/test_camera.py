@@ -149,7 +149,7 @@ def test_damaged_images_are_counted_and_are_why_a_camera_is_slow(
         assert ring.peek("damaged") == 100 * connection
     report = said(capsys)[-1]
     assert report["state"] == "slow"
-    assert "images came damaged: see its cable, its hub" in report["why"]
+    assert "images came damaged; see its cable, its hub" in report["why"]
 
 
 def test_another_size_is_an_error_that_says_what_to_do(ring: Ring) -> None:

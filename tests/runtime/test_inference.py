@@ -87,7 +87,7 @@ def test_a_plan_that_is_not_finite_is_refused_named_and_counted(
     ("mood", "words"),
     [
         ("shape", r"gave float32 of shape \(47, 6\), the policy gives float32 of shape \(50, 6\)"),
-        ("throw", r"ort-fp32: inference failed \(.*Gather.*\): try `actd infer`"),
+        ("throw", r"ort-fp32: inference failed \(.*Gather.*\); try `actd infer`"),
     ],
 )
 def test_an_engine_that_fails_is_an_error_of_one_line(

@@ -133,7 +133,7 @@ def test_the_command_adds_episodes_and_ends_at_ctrl_c(daemon: Daemon, tmp_path: 
             other = actd_record(daemon, "--out", str(folder), "--task", "wave", "--fps", "25")
             output, errors = other.communicate(timeout=60)
             assert other.returncode == 1
-            assert "fps: the dataset has 50, this recording 25: give --fps 50" in errors
+            assert "fps: the dataset has 50, this recording 25; give --fps 50" in errors
     dataset = open_dataset(folder)
     assert dataset.episodes == [0, 1]
     assert dataset.length(0) == 30

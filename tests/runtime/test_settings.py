@@ -68,7 +68,7 @@ def test_what_another_version_tells_is_refused_in_one_line() -> None:
     assert ended.returncode == 1
     assert ended.stderr == (
         "CameraSettings: shapes missing, colour unknown: the daemon was started by another "
-        "version of actd: start it again\n"
+        "version of actd; start it again\n"
     )
 
 

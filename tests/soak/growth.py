@@ -45,7 +45,7 @@ def growth(series: Sequence[Sample], measure: str, warm_up_s: float) -> tuple[fl
     times = np.array([sample["t_s"] for sample in warm])
     values = np.array([sample[measure] for sample in warm])
     if len(warm) < 3:
-        raise ValueError(f"{len(warm)} samples after the warm-up of {warm_up_s:g} s: run longer")
+        raise ValueError(f"{len(warm)} samples after the warm-up of {warm_up_s:g} s; run longer")
     slope = float(np.polyfit(times, values, 1)[0])
     return slope * float(times[-1] - times[0]), slope * 3600
 

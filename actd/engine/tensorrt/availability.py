@@ -44,7 +44,7 @@ def trt_module() -> Any:
             return import_module(name)
         except IMPORT_ERRORS as error:
             reasons.append(" ".join(str(error).split()))
-    raise EngineError(f"tensorrt cannot be imported ({reasons[0]}): pip install 'actd[trt]'")
+    raise EngineError(f"tensorrt cannot be imported ({reasons[0]}); pip install 'actd[trt]'")
 
 
 def _tensorrt() -> str | None:
@@ -59,7 +59,7 @@ def _driver() -> str | None:
     try:
         ctypes.CDLL(LIBRARY)
     except OSError:
-        return f"{LIBRARY} is missing: install the NVIDIA driver"
+        return f"{LIBRARY} is missing; install the NVIDIA driver"
     return None
 
 
@@ -70,7 +70,7 @@ def _gpu() -> str | None:
         count = libcuda.number("cuDeviceGetCount")
     except EngineError:
         count = 0
-    return None if count else "no NVIDIA GPU is visible: check nvidia-smi"
+    return None if count else "no NVIDIA GPU is visible; check nvidia-smi"
 
 
 def _cuda_python() -> str | None:
@@ -81,7 +81,7 @@ def _cuda_python() -> str | None:
             continue
         return None
     return (
-        "neither pycuda nor cuda-bindings can be imported: pip install 'actd[trt]', "
+        "neither pycuda nor cuda-bindings can be imported; pip install 'actd[trt]', "
         "or 'actd[trt-bindings]' where pycuda cannot be built"
     )
 

@@ -173,7 +173,7 @@ def _check_network(onnx: Path, precision: Precision, tensors: Mapping[str, int])
         summary = ", ".join(f"{count} {name}" for name, count in tensors.items())
         raise EngineError(
             f"{onnx}: asked for {precision}, but the graph has no {tensor_type} tensor "
-            f"({summary}); the model file is of another recipe: export it again"
+            f"({summary}); the model file is of another recipe; export it again"
         )
 
 

@@ -29,7 +29,7 @@ def _read(place: Place, overrides: Overrides) -> Stored:
     tensors = lerobot_tensors(place)
     if not has_buffers(tensors):
         found = f"missing, and no statistics in {tensors.path.name} either"
-        remedy = "actions would be un-normalised: copy the whole checkpoint folder"
+        remedy = "actions would be un-normalised; copy the whole checkpoint folder"
         raise refusal(place.folder / PREPROCESSOR, "file", found, remedy)
     mapping = data.get(_MAPPING)
     if not isinstance(mapping, dict):

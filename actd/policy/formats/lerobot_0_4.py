@@ -63,7 +63,7 @@ def _refuse_buffers(tensors: TensorFile) -> None:
     for key in tensors.shapes:
         if plain_name(key).startswith(STATISTICS_PREFIXES):
             found = f"statistics of LeRobot before 0.4 beside {PREPROCESSOR}"
-            remedy = "two truths: keep the files of one checkpoint only"
+            remedy = "two truths; keep the files of one checkpoint only"
             raise refusal(tensors.path, key, found, remedy)
 
 
@@ -132,7 +132,7 @@ def _steps(file: Path, wanted: str) -> tuple[dict[str, Any], dict[str, str]]:
             remedy = "actd cannot run it; export without this step"
             raise refusal(file, "steps", f"step {name!r}", remedy)
     if found is None:
-        remedy = "actions would be un-normalised: save it again"
+        remedy = "actions would be un-normalised; save it again"
         raise refusal(file, "steps", f"no {wanted}", remedy)
     return found, rename
 
