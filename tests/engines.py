@@ -10,15 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import ArrayLike, NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from actd.engine.load import open_engine
 from actd.engine.manifest import BuildInfo, Manifest, SourceCheckpoint, record_file, write_manifest
 from actd.engine.ort import OUTPUT
 from actd.engine.recipe import load_recipe
+from actd.engine.reference import REFERENCE, write_reference
 from actd.policy.spec import IMAGE_PREFIX, Architecture, Feature, PolicySpec
 
 STATE = "observation.state"
@@ -54,15 +57,37 @@ def policy_spec(
 
 
 def write_engine(folder: Path, spec: PolicySpec, nodes: Sequence[onnx.NodeProto]) -> Path:
-    """Write the engine of a graph that makes `OUTPUT`, (rows, joints), into `folder`."""
+    """Write the engine of a graph that makes `OUTPUT`, (rows, joints), into `folder`.
+
+    Its own chunks for two observations are its reference.
+    """
     folder.mkdir(parents=True)
     onnx.save(_model(spec, nodes), folder / "model.onnx")
-    manifest = Manifest(
+    manifest = _manifest(spec, folder, ["model.onnx"])
+    observations = [_observation(spec, grey) for grey in (40, 60)]
+    engine = open_engine(folder, manifest)
+    write_reference(folder, observations, np.stack([engine.infer(o) for o in observations]))
+    engine.close()
+    write_manifest(folder, _manifest(spec, folder, ["model.onnx", REFERENCE]))
+    return folder
+
+
+def _observation(spec: PolicySpec, grey: int) -> dict[str, NDArray[Any]]:
+    return {
+        feature.key: np.full(
+            feature.boundary_shape, grey if feature.kind == "VISUAL" else 0, feature.boundary_dtype
+        )
+        for feature in spec.inputs
+    }
+
+
+def _manifest(spec: PolicySpec, folder: Path, files: Sequence[str]) -> Manifest:
+    return Manifest(
         engine="ort-fp32",
         runtime="ort",
         precision="fp32",
         model="model.onnx",
-        files=(record_file(folder / "model.onnx"),),
+        files=tuple(record_file(folder / name) for name in files),
         spec=spec,
         action_std=None,
         recipe=load_recipe("ort-fp32"),
@@ -80,8 +105,6 @@ def write_engine(folder: Path, spec: PolicySpec, nodes: Sequence[onnx.NodeProto]
         calibration=None,
         parity=None,
     )
-    write_manifest(folder, manifest)
-    return folder
 
 
 def write_waving_engine(folder: Path, spec: PolicySpec) -> Path:

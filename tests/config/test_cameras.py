@@ -68,7 +68,7 @@ def test_another_type_of_camera_is_one_line_that_says_what_to_write(
 ) -> None:
     (line,) = mistakes(tmp_path, f"{GOOD.partition('  top:')[0]}  top: {camera}\n")
     kind = camera.split(",", maxsplit=1)[0].removeprefix("{type: ")
-    assert line.startswith(f"actd.yaml:8:3 cameras.top: type: {kind!r} is not read, only opencv: ")
+    assert line.startswith(f"actd.yaml:8:3 cameras.top: type: {kind!r} is not read, only opencv; ")
     assert words in line
 
 

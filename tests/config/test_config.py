@@ -151,7 +151,7 @@ JOINT = "elbow: {position: [-1, 1], velocity: 2, acceleration: 10, start_distanc
         ),
         (
             "{kind: velocity, position: [-3, 1], velocity: 0.5}",
-            "elbow: velocity: 0.5 takes 6 s from 3 to rest, and the arm must stop within 5 s: "
+            "elbow: velocity: 0.5 takes 6 s from 3 to rest, and the arm must stop within 5 s; "
             "give at least 0.6, or lower the speed",
         ),
         (

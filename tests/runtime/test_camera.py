@@ -92,7 +92,7 @@ def test_a_rate_below_what_was_asked_is_said_once_with_a_hint_and_once_when_over
     deliver(outlet_of(ring), [*slow, *well])
     reports = said(capsys)
     assert [report["state"] for report in reports] == ["ok", "slow", "ok"]
-    assert "gives 15.2 of 30 fps: in dim light turn off exposure_dynamic" in reports[1]["why"]
+    assert "gives 15.2 of 30 fps; in dim light turn off exposure_dynamic" in reports[1]["why"]
 
 
 def test_a_short_stutter_is_not_reported(ring: Ring, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,7 +128,7 @@ def test_images_without_colour_are_said_after_some_seconds(
     deliver(outlet, at_30_hz(10), Infrared)
     reports = said(capsys)
     assert [report["state"] for report in reports] == ["ok", "grey"]
-    assert reports[1]["why"].startswith("all channels of its images are equal: another /dev/video")
+    assert reports[1]["why"].startswith("all channels of its images are equal; another /dev/video")
 
 
 def test_a_slow_camera_without_colour_is_said_to_be_both(
@@ -137,7 +137,7 @@ def test_a_slow_camera_without_colour_is_said_to_be_both(
     deliver(outlet_of(ring), [(66 * k, k) for k in range(200)], Infrared)
     report = said(capsys)[-1]
     assert report["state"] == "slow and grey"
-    assert "gives 15.2 of 30 fps: in dim light" in report["why"]
+    assert "gives 15.2 of 30 fps; in dim light" in report["why"]
     assert "; all channels of its images are equal" in report["why"]
 
 

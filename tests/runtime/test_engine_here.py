@@ -32,29 +32,29 @@ def edit_manifest(engine: Path, **built: str) -> None:
     (engine / MANIFEST).write_text(json.dumps(data))
 
 
-def turn_sign_of_a_layer(engine: Path) -> None:
+def turn_sign_of_a_constant(engine: Path) -> None:
     """What a wrong kernel does: whole files, other numbers."""
     model = onnx.load(engine / "model.onnx")
-    weights = [w for w in model.graph.initializer if len(w.dims) == 2 and min(w.dims) >= 14]
-    for one in weights[-2:]:
-        one.CopyFrom(numpy_helper.from_array(-numpy_helper.to_array(one), one.name))
+    for node in model.graph.node:
+        if node.op_type == "Constant" and node.output[0] == "share":
+            value = node.attribute[0].t
+            value.CopyFrom(numpy_helper.from_array(-numpy_helper.to_array(value), value.name))
     onnx.save(model, engine / "model.onnx")
     edit_manifest(engine)
 
 
 def test_other_numbers_are_refused_where_it_is_to_drive(engine: Path) -> None:
     load_engine(engine, judge=True).close()
-    turn_sign_of_a_layer(engine)
+    turn_sign_of_a_constant(engine)
     load_engine(engine).close()  # its files are as the manifest says
     with pytest.raises(EngineError, match="too far from torch on this computer"):
         load_engine(engine, judge=True)
 
 
 def test_the_daemon_ends_at_once_with_the_reason(
-    engine: Path, tmp_path: Path, free_ports: list[int]
+    engine: Path, tmp_path: Path, ports: Ports
 ) -> None:
-    turn_sign_of_a_layer(engine)
-    ports = Ports(*free_ports)
+    turn_sign_of_a_constant(engine)
     config = write_config(tmp_path, engine, ports, {"cam_high": "a.avi", "cam_low": "b.avi"})
     code, output = start(config, ports).finish(60)
     assert code == 1

@@ -150,7 +150,12 @@ def test_the_status_table_shows_what_matters() -> None:
         "ready": True,
         "uptime_s": 5.0,
         "control": cadence.control(),
-        "inference": {"engine": "ort-int8", "state": "running", **cadence.inference()},
+        "inference": {
+            "engine": "ort-int8",
+            "state": "running",
+            "runtime": "ort-int8: verified with onnxruntime 1.20.1, running on 1.32.0",
+            **cadence.inference(),
+        },
         "cameras": {
             "top": {"state": "failed: gone", "fps": 0, "drops": 1, "age_ms": None, "restarts": 2}
         },
@@ -174,5 +179,6 @@ def test_the_status_table_shows_what_matters() -> None:
         "aloha",
         "recording",
         "ort-int8",
+        "verified with onnxruntime 1.20.1",
     ):
         assert words in text

@@ -66,9 +66,8 @@ def address() -> Iterator[str]:
 
 
 def test_a_password_opens_the_camera_and_is_in_no_output(
-    tmp_path: Path, small_engine: Path, free_ports: list[int], address: str
+    tmp_path: Path, small_engine: Path, ports: Ports, address: str
 ) -> None:
-    ports = Ports(*free_ports)
     sources = {
         "cam_high": f"http://{SECRETS}@{address}/high?token={TOKEN}",
         "cam_low": f"http://{SECRETS}@127.0.0.1:9/low?token={TOKEN}",  # nobody listens there
