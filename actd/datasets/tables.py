@@ -41,8 +41,12 @@ def vectors(table: Any, key: str) -> NDArray[Any]:
     """
     column = table[key].combine_chunks()
     rows = len(column)
-    while hasattr(column, "flatten") and column.type.num_fields == 1:
+    types = library("pyarrow").types
+    lists = (types.is_list, types.is_large_list, types.is_fixed_size_list)
+    while any(is_list(column.type) for is_list in lists):
         column = column.flatten()
+    if types.is_nested(column.type):
+        raise RecordingError(f"{key}: {column.type} is not a number: fetch the dataset again")
     values: NDArray[Any] = column.to_numpy(zero_copy_only=False)
     if values.dtype.kind not in "iufb" or len(values) % max(1, rows):
         raise RecordingError(

@@ -28,6 +28,8 @@ _CALIBRATION_SEED = 1
 _VALIDATION_SEED = 2
 # With fewer frames than this, calibration and validation both use all of them.
 _ENOUGH = 10
+# Beyond it float32 has no room for a range and what is computed from it.
+_LARGEST = 1e30
 
 
 def calibration_frames(source: str | Path, checkpoint: Checkpoint, count: int) -> Frames:
@@ -66,10 +68,11 @@ def _finite(frames: Frames, spec: PolicySpec) -> Frames:
     """Return `frames`. Raises EngineError for a value in them that is not finite."""
     for number, observation in enumerate(frames.observations):
         for feature in spec.vectors:
-            if not np.isfinite(observation[feature.key]).all():
+            if not (np.abs(observation[feature.key]) < _LARGEST).all():  # nor NaN
                 raise EngineError(
-                    f"{frames.source}: {feature.key}: a value that is not finite in frame "
-                    f"{number} of the {len(frames)} used; repair the recording or leave it out"
+                    f"{frames.source}: {feature.key}: a value that is not finite, or beyond 1e30, "
+                    f"in frame {number} of the {len(frames)} used; repair the recording or leave "
+                    "it out"
                 )
     return frames
 

@@ -13,7 +13,6 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +33,8 @@ from actd.runtime.settings import TickSettings
 if TYPE_CHECKING:
     from actd.config import Config
     from actd.engine.manifest import Manifest
+
+_LARGEST = 1e12
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ def run_info(flight: Flight) -> RunInfo:
             f"{flight.folder / RUN_FILE}: {error}: damaged, or recorded by another version of "
             "actd, which can read it"
         ) from None
-    _check_ticks(flight.folder, flight.ticks, len(info.events))
+    _check_records(flight, len(info.events))
     return info
 
 
@@ -133,11 +134,25 @@ def _fields(dtype: np.dtype[np.void]) -> set[tuple[str, np.dtype[Any]]]:
     return {(name, dtype[name]) for name in dtype.names or ()}
 
 
-def _check_ticks(folder: Path, ticks: NDArray[Any], events: int) -> None:
-    wrong = ~np.isin(ticks["mode"], [int(mode) for mode in Mode])
-    wrong |= (ticks["events"] >= events).any(axis=1)
-    wrong |= np.diff(ticks["number"], prepend=0) < 1
-    wrong |= np.diff(ticks["due_ns"], prepend=0) < 1
-    if wrong.any():
-        number = int(np.flatnonzero(wrong)[0])
-        raise RecordingError(f"{folder}: tick record {number} is damaged; copy the recording again")
+def _check_records(flight: Flight, events: int) -> None:
+    ticks = flight.ticks
+    damaged = _excessive(ticks["positions"]) | _excessive(ticks["action"])
+    damaged |= ~np.isin(ticks["mode"], [int(mode) for mode in Mode])
+    damaged |= (ticks["events"] >= events).any(axis=1)
+    damaged |= np.diff(ticks["number"], prepend=0) < 1
+    damaged |= np.diff(ticks["due_ns"], prepend=0) < 1
+    for stream, where in {"ticks": damaged, "chunks": _excessive(flight.chunks["actions"])}.items():
+        if where.any():
+            number = int(np.flatnonzero(where)[0])
+            raise RecordingError(
+                f"{flight.folder}: record {number} of the {stream} is damaged; copy the recording "
+                "again"
+            )
+
+
+def _excessive(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which records hold a number that no joint can be told; NaN stands for none."""
+    excessive: NDArray[np.bool_] = np.any(
+        np.abs(values) > _LARGEST, axis=tuple(range(1, values.ndim))
+    )
+    return excessive
