@@ -1,6 +1,7 @@
 """Every command with damaged inputs: an answer in words, never a traceback, never a hang.
 
-`ACTD_DAMAGE_SEED` and `ACTD_DAMAGE_INPUTS` choose another series, or a longer one.
+The same series every time; `ACTD_DAMAGE_SEED` and `ACTD_DAMAGE_INPUTS` choose another one, or a
+longer one: 20 000 take about 25 minutes.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from tests.damage.damage import damaged
 from tests.damage.run import Outcome, run
 from tests.damage.world import write_world
 
-QUICK, SLOW = 150, 20_000
+QUICK, SLOW = 150, 5_000
 CODES = {0, 1, 2, 78}
 _FILE = re.compile(r"please report it with (\S+)")
 _SECRET = "secret@"
@@ -126,7 +127,7 @@ def test_twenty_thousand_inputs(world: World) -> None:
 
 
 def _drive(world: World, count: int, *, cheap: bool) -> Tally:
-    seed = int(os.environ.get("ACTD_DAMAGE_SEED", random.randrange(1 << 32)))
+    seed = int(os.environ.get("ACTD_DAMAGE_SEED", 1))
     calls = [(name, call) for name, some in CALLS.items() for call in some]
     calls = [(name, call) for name, call in calls if call.share > CHEAP or not cheap]
     if only := os.environ.get("ACTD_DAMAGE_ONLY"):
