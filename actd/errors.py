@@ -6,6 +6,9 @@ in the package chooses an exit code.
 
 from __future__ import annotations
 
+SEPARATOR = " | "
+"""Between several problems on one line: each of them may have a remedy behind its semicolon."""
+
 
 class ActdError(Exception):
     """Something failed that the user can mend. The message names file, key, found, and remedy."""

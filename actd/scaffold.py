@@ -122,7 +122,7 @@ def _shipped(robot: str, spec: PolicySpec) -> Config:
     count = len(shipped.robot.joints)
     if count != spec.action_dim:
         raise UsageError(
-            f"--robot {robot} has {count} joints, the policy commands {spec.action_dim}: "
+            f"--robot {robot} has {count} joints, the policy commands {spec.action_dim}; "
             "leave --robot out and name them yourself"
         )
     return shipped

@@ -104,7 +104,7 @@ class Operator:
         found = answer.get("robot", "")
         if self._robot and found != self._robot:
             raise LinkError(
-                f"{address}: this is robot {found or '(nameless)'}, not {self._robot}: "
+                f"{address}: this is robot {found or '(nameless)'}, not {self._robot}; "
                 "check --config, host and ports"
             )
         return answer

@@ -91,7 +91,7 @@ def _order(where: str, given: Iterable[str], trained: tuple[str, ...]) -> Iterat
     names = tuple(given)
     if names != trained and sorted(names) == sorted(trained):
         yield (
-            f"{where}: the order is {', '.join(names)}, trained was {', '.join(trained)}: "
+            f"{where}: the order is {', '.join(names)}, trained was {', '.join(trained)}; "
             "use that order"
         )
 

@@ -22,7 +22,7 @@ def _usable(cores: list[int]) -> list[int]:
     missing = sorted(set(cores) - online)
     if missing:
         raise ValueError(
-            f"this computer has no core {', '.join(map(str, missing))}: "
+            f"this computer has no core {', '.join(map(str, missing))}; "
             f"choose from {', '.join(map(str, sorted(online)))}"
         )
     return cores

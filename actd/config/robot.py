@@ -17,6 +17,7 @@ from actd.config.section import NotNegative, Positive, Section
 from actd.control.interpolation import Interpolation
 from actd.control.limits import Kind
 from actd.element_names import is_speed, relative_actions
+from actd.errors import SEPARATOR
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _START_SHARE = 0.08
@@ -99,7 +100,7 @@ class JointConfig(Section):
     def _fits_its_kind(self) -> JointConfig:
         problems = list(self._problems())
         if problems:
-            raise ValueError("; ".join(problems))
+            raise ValueError(SEPARATOR.join(problems))
         return self
 
     def _problems(self) -> list[str]:

@@ -12,6 +12,7 @@ from actd.arrays import Vector
 from actd.control.limits import Limits
 from actd.control.staleness import MaxAge, camera_diagnostics, diagnostic, is_stale
 from actd.control.tick import Inputs
+from actd.errors import SEPARATOR
 
 # Beyond the limits by more than this share of their range a value is no overshoot but another
 # unit, another joint, or nonsense.
@@ -126,7 +127,7 @@ class ArmingChecks:
         problems = self.streams(inputs, limits)
         if frozen:
             problems.append("the measured positions stand still although the command moves")
-        return "; ".join(problems or self.chunk(chunk))
+        return SEPARATOR.join(problems or self.chunk(chunk))
 
     def too_far(self, what: str, command: Vector, positions: Vector, remedy: str) -> list[str]:
         """A sentence for every joint whose command is further from the pose than it may start."""

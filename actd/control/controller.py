@@ -25,6 +25,7 @@ from actd.control.staleness import MaxAge, is_frozen, is_stale
 from actd.control.state import Event, Phase
 from actd.control.tick import Answer, Inputs, Output
 from actd.control.time_scaling import ScaledClock
+from actd.errors import SEPARATOR
 
 # A bend of the plan may be rounded off by this share of a joint's start distance.
 _TOLERANCE = 0.01
@@ -309,7 +310,7 @@ class Controller:
         rejected = state.rejection(self.phase, event)
         warnings: tuple[str, ...] = ()
         if rejected is None and event is Event.ARM:
-            rejected = "; ".join(self._arm_problems(inputs, sample)) or None
+            rejected = SEPARATOR.join(self._arm_problems(inputs, sample)) or None
             if rejected is None and inputs.positions is not None:
                 settings = self.settings
                 warnings = outside_training(

@@ -52,7 +52,7 @@ def library(module: str) -> Any:
         return import_module(module)
     except ImportError:
         raise RecordingError(
-            f"datasets need {module.split('.', maxsplit=1)[0]}, which is not installed: "
+            f"datasets need {module.split('.', maxsplit=1)[0]}, which is not installed; "
             "pip install 'actd[record]'"
         ) from None
 

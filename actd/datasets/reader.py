@@ -173,7 +173,7 @@ class Dataset:
             )
         if len(table) != entry.length:
             raise RecordingError(
-                f"{entry.data}: episode {episode}: found {len(table)} rows of {entry.length}: "
+                f"{entry.data}: episode {episode}: found {len(table)} rows of {entry.length}; "
                 "fetch the dataset again"
             )
         return table.take(np.argsort(tables.vectors(table, "frame_index")[:, 0], kind="stable"))

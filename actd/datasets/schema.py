@@ -72,7 +72,7 @@ def check_compatible(root: Path, info: Mapping[str, Any], form: Form) -> None:
         )
     if info["fps"] != form.fps:
         raise RecordingError(
-            f"{path}: fps: the dataset has {info['fps']}, this recording {form.fps}: "
+            f"{path}: fps: the dataset has {info['fps']}, this recording {form.fps}; "
             f"give --fps {info['fps']}, or {elsewhere}"
         )
     usual = {"data_path": paths.DATA, "video_path": paths.VIDEOS}

@@ -142,7 +142,7 @@ def _check_installed() -> None:
     if missing:
         extras = ",".join(sorted({NEEDED[name] for name in missing}))
         raise ActdError(
-            f"the first demo exports its policy and needs {', '.join(missing)}: "
+            f"the first demo exports its policy and needs {', '.join(missing)}; "
             f"pip install 'actd[{extras}]'"
         )
 

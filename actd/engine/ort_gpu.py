@@ -92,12 +92,12 @@ def missing(runtime: str) -> list[str]:
         return [f"onnxruntime cannot be imported ({error}); pip install 'actd[cuda]'"]
     if host.version("onnxruntime") and host.version("onnxruntime-gpu"):
         return [
-            "onnxruntime and onnxruntime-gpu are both installed and overwrite each other: "
+            "onnxruntime and onnxruntime-gpu are both installed and overwrite each other; "
             "pip uninstall -y onnxruntime onnxruntime-gpu, then pip install 'actd[cuda]'"
         ]
     if _PROVIDERS[runtime] not in ort.get_available_providers():
         return [
-            f"this onnxruntime {ort.__version__} has no {_PROVIDERS[runtime]}: "
+            f"this onnxruntime {ort.__version__} has no {_PROVIDERS[runtime]}; "
             "pip uninstall -y onnxruntime, then pip install 'actd[cuda]'"
         ]
     return [*gpu_missing(), *_libraries(runtime)]

@@ -117,7 +117,7 @@ def _answer(
     for key, values in observation.items():
         if not np.isfinite(values).all():
             raise RecordingError(
-                f"{dataset.root}: episode {episode}: {key}: a value that is not finite: "
+                f"{dataset.root}: episode {episode}: {key}: a value that is not finite; "
                 "choose --episodes without it"
             )
     return runner.infer(observation)

@@ -159,7 +159,7 @@ def _share(times_ns: Times, values: Vector, start_ns: int, end_ns: int) -> tuple
     noise = max(before.std(), after.std())
     if abs(height) < 20 * noise or height == 0:
         raise NotMeasurableError(
-            f"a step of {abs(height):.3g} cannot be told from the noise of {noise:.3g}: "
+            f"a step of {abs(height):.3g} cannot be told from the noise of {noise:.3g}; "
             "use a larger --amplitude, and check that the joint moves"
         )
     inside = (times_ns > start_ns) & (times_ns <= end_ns)

@@ -152,7 +152,7 @@ class Session:
             return diagnostic("robot state", age_ns, self._state_limit_ns)
         robot, link = self._config.robot, self._config.link
         return (
-            f"no state of robot {robot.name} on port {link.state_port} within {timeout_s:g} s: "
+            f"no state of robot {robot.name} on port {link.state_port} within {timeout_s:g} s; "
             "start the robot's controller"
         )
 

@@ -214,7 +214,7 @@ def parse_map(data: bytes) -> dict[str, Any]:
         raise LinkError("expected a msgpack map with string keys")
     if body.get("v") != VERSION or isinstance(body["v"], bool):
         raise LinkError(
-            f"schema version {body.get('v')!r}; this end speaks v{VERSION}: "
+            f"schema version {body.get('v')!r}; this end speaks v{VERSION}; "
             "install the same major version of actd on both ends"
         )
     return body

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from actd.cameras.base import Frame
 from actd.cameras.config import CameraConfig, SourceKind
 from actd.cameras.grey import is_grey
+from actd.errors import SEPARATOR
 from actd.runtime.debounce import Debounce
 
 _LASTS_NS = 5_000_000_000
@@ -64,7 +65,7 @@ class CameraCondition:
         lasting = {name: why for name, debounce, why in faults if debounce.lasts}
         if not lasting:
             return {"state": "ok"}
-        return {"state": " and ".join(lasting), "why": "; ".join(lasting.values())}
+        return {"state": " and ".join(lasting), "why": SEPARATOR.join(lasting.values())}
 
     def _slow_hint(self) -> str:
         came = self._frames + self._damaged

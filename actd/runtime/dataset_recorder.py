@@ -222,7 +222,7 @@ def _tell(**condition: Any) -> None:
 def _in_words(path: Path, error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return (
-            f"{path}: disk full: this episode was dropped, the finished ones are whole: "
+            f"{path}: disk full: this episode was dropped, the finished ones are whole; "
             "free some space"
         )
     return f"{path}: cannot be written ({error.strerror}); choose another folder"

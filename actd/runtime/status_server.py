@@ -41,7 +41,7 @@ class StatusServer:
             named = request.get("robot", self._identity["robot"])
             if named != self._identity["robot"]:
                 raise ActdError(
-                    f"this is robot {self._identity['robot']}, the request is for {named!s:.64}: "
+                    f"this is robot {self._identity['robot']}, the request is for {named!s:.64}; "
                     "check --config and the ports"
                 )
             if command not in self._replies:

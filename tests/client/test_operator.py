@@ -147,7 +147,7 @@ def test_a_refusal_is_told(daemon: Answering, ports: sockets.Ports) -> None:
 def test_silence_is_told(ports: sockets.Ports) -> None:
     with Operator(ports=ports, timeout_s=0.1) as operator:
         for act in (operator.arm, operator.stop, operator.status):
-            with pytest.raises(LinkError, match="no actd answers within 100 ms: if an arm moves"):
+            with pytest.raises(LinkError, match="no actd answers within 100 ms; if an arm moves"):
                 act()
 
 

@@ -49,7 +49,7 @@ def test_arming_is_refused_by_name(changes: dict[str, Any], reason: str) -> None
 
 def test_all_reasons_come_at_once() -> None:
     error = rejection(Rig(settings()), state_age_ns=None, controller_age_ns=None)
-    assert error.count(";") == 2
+    assert error.count(" | ") == 2
     assert "the chunk has not delivered" in error
 
 

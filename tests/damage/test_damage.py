@@ -121,13 +121,13 @@ def test_a_hundred_and_fifty_inputs(world: World) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(0)
-def test_twenty_thousand_inputs(world: World) -> None:
+def test_thousands_of_inputs(world: World) -> None:
     tally = _drive(world, int(os.environ.get("ACTD_DAMAGE_INPUTS", SLOW)), cheap=False)
     assert set(tally.tried) == every_command()
 
 
 def _drive(world: World, count: int, *, cheap: bool) -> Tally:
-    seed = int(os.environ.get("ACTD_DAMAGE_SEED", 1))
+    seed = int(os.environ.get("ACTD_DAMAGE_SEED", "1"))
     calls = [(name, call) for name, some in CALLS.items() for call in some]
     calls = [(name, call) for name, call in calls if call.share > CHEAP or not cheap]
     if only := os.environ.get("ACTD_DAMAGE_ONLY"):

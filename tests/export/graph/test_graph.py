@@ -19,7 +19,7 @@ from actd.export.graph.onnx_graph import write_onnx
 from actd.export.graph.optimize import OptimizedPolicy
 from actd.policy.checkpoint import Checkpoint, load_checkpoint
 from actd.policy.network import Policy, tensor_shapes
-from actd.policy.spec import Architecture, Feature, PolicySpec
+from actd.policy.spec import Architecture, Feature, PolicySpec, Training
 from actd.policy.synthetic import synthetic
 from tests import golden
 
@@ -74,6 +74,8 @@ def checkpoint_of(a: Architecture, inputs: tuple[Feature, ...], modes: str) -> C
         "",
         "made here",
         (),
+        (),
+        Training(),
     )
 
 
