@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from actd.cameras.config import CameraConfig
@@ -102,7 +103,10 @@ def shared_sources(cameras: Mapping[str, CameraConfig]) -> dict[str, tuple[str, 
     first: dict[str, str] = {}
     shared = {}
     for name, camera in cameras.items():
-        source = camera.path if camera.kind == "url" else os.path.realpath(camera.path)
+        source = camera.path
+        if camera.kind != "url":
+            with suppress(ValueError):  # no name of a file: it is said where it is opened
+                source = os.path.realpath(source)
         if first.setdefault(source, name) != name:
             shared[name] = (first[source], source)
     return shared

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from actd.policy.files import refusal
-from actd.policy.spec import Architecture, Feature, PolicySpec
+from actd.policy.spec import SIZE_MAX, Architecture, Feature, PolicySpec
 
 STATE_KEY = "observation.state"
 ACTION_KEY = "action"
@@ -54,7 +54,7 @@ _M = TypeVar("_M", bound=BaseModel)
 class _FeatureModel(BaseModel):
     model_config = ConfigDict(extra="ignore")
     type: str
-    shape: tuple[int, ...]
+    shape: tuple[Annotated[int, Field(lt=SIZE_MAX)], ...]
 
 
 class _ActModel(BaseModel):
@@ -64,8 +64,8 @@ class _ActModel(BaseModel):
 
     type: str
     n_obs_steps: int = 1
-    chunk_size: int = Field(default=100, ge=1)
-    n_action_steps: int = Field(default=100, ge=1)
+    chunk_size: int = Field(default=100, ge=1, lt=SIZE_MAX)
+    n_action_steps: int = Field(default=100, ge=1, lt=SIZE_MAX)
     input_features: dict[str, Any]
     output_features: dict[str, Any]
     vision_backbone: str = "resnet18"
@@ -78,7 +78,7 @@ class _ActModel(BaseModel):
     n_encoder_layers: int = Field(default=4, ge=1)
     n_decoder_layers: int = Field(default=1, ge=1)
     latent_dim: int = Field(default=32, ge=1)
-    temporal_ensemble_coeff: float | None = None
+    temporal_ensemble_coeff: float | None = Field(default=None, gt=-1e9, lt=1e9)
 
 
 def read_spec(data: Mapping[str, Any], file: Path) -> tuple[PolicySpec, tuple[str, ...]]:

@@ -23,7 +23,7 @@ Range = tuple[tuple[float, ...], tuple[float, ...]]
 STATISTICS = ("min", "max", "mean", "std", "q01", "q99")
 
 # No count or size of a policy comes near it.
-_MOST = 1 << 20
+SIZE_MAX = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Feature:
     def __post_init__(self) -> None:
         """Raises ValueError for a shape that its kind cannot have."""
         rank = 3 if self.kind == "VISUAL" else 1
-        if len(self.shape) != rank or not all(0 < size < _MOST for size in self.shape):
+        if len(self.shape) != rank or not all(0 < size < SIZE_MAX for size in self.shape):
             raise ValueError(f"{self.key}: {self.kind} of shape {list(self.shape)}")
 
     @property
@@ -119,7 +119,7 @@ class PolicySpec:
 
     def __post_init__(self) -> None:
         """Raises ValueError for impossible counts, and statistics that are not of its features."""
-        if not 0 < self.chunk_size < _MOST or not 0 < self.n_action_steps < _MOST:
+        if not 0 < self.chunk_size < SIZE_MAX or not 0 < self.n_action_steps < SIZE_MAX:
             raise ValueError(f"chunk_size: {self.chunk_size}, {self.n_action_steps} steps used")
         for name, value in (
             ("temporal_ensemble_coeff", self.temporal_ensemble_coeff),

@@ -184,7 +184,7 @@ def _judge(world: World, name: str, call: Call, done: Outcome, *, what: str, tal
         tally.add(f"{name}: hangs", example)
     elif done.code not in CODES:
         tally.add(f"{name}: exits {done.code}", example)
-    elif done.code and not done.err.strip() and name != "replay":
+    elif done.code and not (done.err + done.out).strip():
         tally.add(f"{name}: fails without a word", example)
     if "Traceback" in said or ("not foreseen" in done.err and done.code != crash.EXIT_CODE):
         tally.add(f"{name}: traceback", example)
