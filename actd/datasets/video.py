@@ -16,12 +16,10 @@ from actd.datasets.paths import Image, library
 from actd.errors import RecordingError
 from actd.files import check_file
 
-# The first that PyAV was built with. H.264 costs a third of the CPU time of the AV1 that
-# LeRobot writes: docs/datasets.md has the measurement.
-_CODECS: dict[str, dict[str, str]] = {
-    "libx264": {"preset": "ultrafast", "tune": "zerolatency", "crf": "18", "g": "2"},
-    "libsvtav1": {"preset": "12", "crf": "30", "g": "2", "svtav1-params": "lp=1"},
-}
+# It costs a third of the CPU time of the AV1 that LeRobot writes (docs/datasets.md), whose encoder
+# SVT-AV1 also raises its threads to SCHED_FIFO 99, above the tick, where it may.
+_CODEC = "libx264"
+_OPTIONS = {"preset": "ultrafast", "tune": "zerolatency", "crf": "18", "g": "2"}
 _SEEK_S = 0.5
 _LONGEST_S = 1e6
 
@@ -32,15 +30,14 @@ class VideoFile:
     def __init__(self, path: Path, fps: int, height: int, width: int) -> None:
         self._av = library("av")
         self._av.logging.set_level(self._av.logging.ERROR)
-        codec = next((name for name in _CODECS if name in self._av.codecs_available), None)
-        if codec is None:
+        if _CODEC not in self._av.codecs_available:
             raise RecordingError(
-                f"{path}: this PyAV encodes neither H.264 nor AV1; pip install 'actd[record]'"
+                f"{path}: this PyAV does not encode H.264; pip install 'actd[record]'"
             )
         self._path = path
         with self._os_errors():
             self._container = self._av.open(str(path), "w")
-        self._stream = self._container.add_stream(codec, rate=fps, options=_CODECS[codec])
+        self._stream = self._container.add_stream(_CODEC, rate=fps, options=_OPTIONS)
         self._stream.width, self._stream.height = width, height
         # Colour is kept at half the size, which needs even sides.
         self._stream.pix_fmt = "yuv420p" if height % 2 == width % 2 == 0 else "yuv444p"
@@ -48,7 +45,7 @@ class VideoFile:
         self.info = {
             "video.height": height,
             "video.width": width,
-            "video.codec": {"libx264": "h264", "libsvtav1": "av1"}[codec],
+            "video.codec": "h264",
             "video.pix_fmt": self._stream.pix_fmt,
             "video.is_depth_map": False,
             "video.fps": fps,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import multiprocessing
 import sys
 from pathlib import Path
 
@@ -17,7 +18,18 @@ from tests.cameras.images import HEIGHT, WIDTH, halves, number_of, numbered
 
 
 def write_av1(path: Path, images: list[NDArray[np.uint8]], fps: int = 200) -> str:
-    """The images as LeRobot encodes a dataset's; returns the path."""
+    """The images as LeRobot encodes a dataset's; returns the path.
+
+    In a process of its own: the encoder takes SCHED_FIFO for the thread that calls it, for good.
+    """
+    child = multiprocessing.get_context("spawn").Process(target=_encode, args=(path, images, fps))
+    child.start()
+    child.join()
+    assert child.exitcode == 0
+    return str(path)
+
+
+def _encode(path: Path, images: list[NDArray[np.uint8]], fps: int) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libsvtav1", rate=fps, options={"preset": "12", "g": "2"})
         stream.height, stream.width = images[0].shape[:2]
@@ -25,7 +37,6 @@ def write_av1(path: Path, images: list[NDArray[np.uint8]], fps: int = 200) -> st
         for image in images:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
         container.mux(stream.encode())
-    return str(path)
 
 
 BLUE, GREEN, RED = (255, 0, 0), (0, 255, 0), (0, 0, 255)

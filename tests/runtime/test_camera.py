@@ -138,7 +138,7 @@ def test_a_slow_camera_without_colour_is_said_to_be_both(
     report = said(capsys)[-1]
     assert report["state"] == "slow and grey"
     assert "gives 15.2 of 30 fps; in dim light" in report["why"]
-    assert "; all channels of its images are equal" in report["why"]
+    assert " | all channels of its images are equal" in report["why"]
 
 
 def test_damaged_images_are_counted_and_are_why_a_camera_is_slow(
