@@ -23,6 +23,7 @@ from pathlib import Path
 
 import actd
 from actd.engine.cache import cache_root
+from actd.engine.manifest import Manifest
 from actd.host import end_with_parent
 from actd.link.sockets import Ports
 from actd.resources import resource_dir
@@ -39,7 +40,8 @@ DROP = ("setpriv", f"--bounding-set={_DROPPED}", f"--inh-caps={_DROPPED}")
 def engine(name: str = ENGINE) -> Path:
     """The default ACT for two cameras of 480x640, untrained, as the engine of this recipe."""
     recipe = (resource_dir("engines") / f"{name}.yaml").read_text(encoding="utf-8")
-    built_from = f"{actd.__version__} {CAMERAS} {recipe} {metadata.version('onnxruntime')}"
+    runtime, schema = metadata.version("onnxruntime"), Manifest.model_json_schema()
+    built_from = f"{actd.__version__} {CAMERAS} {recipe} {runtime} {schema}"
     folder = cache_root() / "bench" / hashlib.sha256(built_from.encode()).hexdigest()[:12]
     if not (folder / name / "manifest.json").is_file():
         from actd.export.export import export_checkpoint

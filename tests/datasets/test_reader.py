@@ -175,7 +175,10 @@ def test_what_is_no_dataset_is_said_in_one_line(tmp_path: Path) -> None:
             "found v4.0, known are v2.0, v2.1 and v3.0; up",
         ),
         (json.dumps(info | {"codebase_version": "v1.6"}), "LeRobot 0.1 to 0.3 converts it"),
-        (json.dumps(info | {"features": {ACTION: {"dtype": "float32"}}}), "need a dtype and a shape"),
+        (
+            json.dumps(info | {"features": {ACTION: {"dtype": "float32"}}}),
+            "need a dtype and a shape",
+        ),
         (json.dumps(info | {"fps": 0}), "fps is not usable"),
     ):
         info_file.write_text(text)
