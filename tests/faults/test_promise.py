@@ -110,6 +110,14 @@ def test_speed_is_judged_over_the_time_that_passed() -> None:
     assert list(promise.disorder(skipped, BOUNDS)) == []
 
 
+def test_a_message_lost_behind_one_that_was_held_up_makes_no_speed() -> None:
+    held_up = both(later(9, 12), later(10, -12))(driven())
+    lost = replace(held_up, log=[heard for heard in held_up.log if heard.action.seq != 10])
+    assert list(promise.wild_steps(lost, BOUNDS)) == []
+    early = later(11, -20)(lost)
+    assert "speed 4 of 2" in "; ".join(promise.wild_steps(early, BOUNDS))
+
+
 def test_a_tick_that_was_held_up_before_it_could_send_is_the_computers_doing() -> None:
     life = both(change(20, late_us=100.0), later(21, -11))(driven())
     assert list(promise.disorder(life, BOUNDS)) == []
