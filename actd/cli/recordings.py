@@ -51,7 +51,7 @@ def record(
     as_json: AsJson = False,
 ) -> None:
     """Record what the policy sees and does as one episode of a LeRobotDataset."""
-    from actd.cli.status import recording_in_words
+    from actd.cli.status import as_sent, recording_in_words
 
     if not stop and (out is None or not task):
         raise UsageError("record: give --out DIR and --task 'what the robot does', or --stop")
@@ -65,29 +65,31 @@ def record(
         recording = _until_saved(daemon)
     if as_json:
         typer.echo(json.dumps(recording))
-    for note in recording.get("notes", []):
-        typer.echo(note, err=True)
-    if recording["state"] != "saved":
-        raise RecordingError(str(recording.get("why")))
-    if not as_json:
-        typer.echo(f"episode {recording['episode']}: {recording_in_words(recording)}")
-        typer.echo(f"next: actd replay {recording['path']} --engine ENGINE_A,ENGINE_B")
+    with as_sent():
+        for note in recording.get("notes", []):
+            typer.echo(note, err=True)
+        if recording["state"] != "saved":
+            raise RecordingError(str(recording.get("why")))
+        if not as_json:
+            typer.echo(f"episode {recording['episode']}: {recording_in_words(recording)}")
+            typer.echo(f"next: actd eval {recording['path']} --engine ENGINE_A,ENGINE_B")
 
 
 def _until_saved(daemon: Operator) -> dict[str, Any]:
     """Show the recording as it goes on, end it at Ctrl-C, return how it ended."""
     from rich.console import Console
 
-    from actd.cli.status import recording_in_words
+    from actd.cli.status import as_sent, recording_in_words
 
     asked_to_end = False
     with Console(stderr=True).status("recording") as line:
         while True:
             try:
-                recording: dict[str, Any] = daemon.request("record")["recording"]
-                if recording["state"] in ("saved", "empty", "failed"):
-                    return recording
-                line.update(recording_in_words(recording))
+                with as_sent():
+                    recording: dict[str, Any] = daemon.request("record")["recording"]
+                    if recording["state"] in ("saved", "empty", "failed"):
+                        return recording
+                    line.update(recording_in_words(recording))
                 time.sleep(0.2)
             except KeyboardInterrupt:
                 if asked_to_end:

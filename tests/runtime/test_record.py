@@ -112,7 +112,7 @@ def test_the_command_adds_episodes_and_ends_at_ctrl_c(daemon: Daemon, tmp_path: 
             output, errors = timed.communicate(timeout=60)
             assert timed.returncode == 0, errors
             assert "episode 0: saved: as long as asked for; 30 frames, 0.6 s at 50 fps" in output
-            assert f"next: actd replay {folder} --engine" in output
+            assert f"next: actd eval {folder} --engine" in output
 
             until = actd_record(daemon, "--out", str(folder), "--task", "wave more")
             wait_until(
