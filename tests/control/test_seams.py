@@ -312,8 +312,10 @@ class Seams(RuleBasedStateMachine):
     def check_modes(self, output: Output, asked: Sequence[Event]) -> None:
         mode, before = output.mode, self.last_mode
         stood = bool((self.place == self.seen).all())
-        # Both orders may come in one tick.
-        from_idle = before is Mode.IDLE or (Event.RESET in asked and output.action is None)
+        # Several orders may come in one tick: RESET and STOP, or ARM and STOP.
+        armed = Event.ARM in asked and output.action is not None
+        from_idle = before is Mode.IDLE and not armed
+        from_idle = from_idle or (Event.RESET in asked and output.action is None)
         self.stopped_idle = mode is Mode.STOP and (from_idle or self.stopped_idle)
         if self.stopped_idle:
             assert output.action is None
