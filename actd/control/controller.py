@@ -244,8 +244,9 @@ class Controller:
             self._clock.brake(due_ns, self._limiter.braking_share)
 
     def _chunk_age_ns(self, due_ns: int) -> int | None:
+        # Where the tick woke late, a chunk may be of a moment after the one it was due at.
         observed_ns = self._buffer.newest_observation_ns
-        return None if observed_ns is None else due_ns - observed_ns
+        return None if observed_ns is None else max(0, due_ns - observed_ns)
 
     @property
     def _chunk_limit_ns(self) -> int:

@@ -60,6 +60,7 @@ class Invented:
     mode: str = "temporal"
     due_ns: int = 1_000_000_000
     plan_every: int = 3
+    observed_before_ns: int = 3 * PERIOD_NS
     ticks: list[Any] = field(default_factory=list)
     chunks: list[Any] = field(default_factory=list)
 
@@ -96,7 +97,7 @@ class Invented:
     def _new_chunks(self) -> tuple[ActionChunk, ...]:
         if (len(self.ticks) + 1) % self.plan_every:
             return ()
-        observed_ns = self.due_ns - 3 * PERIOD_NS
+        observed_ns = self.due_ns - self.observed_before_ns
         times = observed_ns / 1e9 + np.arange(CHUNK)[:, None] / POLICY_HZ
         actions = 0.5 * np.sin(2 * times + [0.0, 1.0]) + self.chance.normal(0, 0.01, (CHUNK, DIM))
         chunk = ActionChunk(len(self.chunks) + 1, observed_ns, actions.astype(np.float32))

@@ -11,11 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 from actd.cli import app
+from actd.control.state import Event, Phase
 from actd.errors import RecordingError
 from actd.mode import Mode
 from actd.replay.decisions import verify
 from actd.replay.tables import result_lines
-from tests.replay.flights import Invented, eventful, save, without
+from tests.replay.flights import PERIOD_NS, Invented, eventful, save, without
 
 MODES = ["temporal", "queue", "latest"]
 
@@ -30,6 +31,16 @@ def test_every_decision_is_made_again_bit_for_bit(mode: str) -> None:
     assert result.compared == len(run.ticks)
     assert result.first_tick == 1
     assert "bit for bit" in result_lines(result)[-1]
+
+
+def test_a_chunk_observed_after_the_tick_was_due_is_replayed_too() -> None:
+    """A tick that wakes late takes one in; its negative age was recorded as no age."""
+    run = Invented(observed_before_ns=-PERIOD_NS // 4)
+    run.run(20)
+    run.tick(Event.ARM)
+    run.run(20)
+    assert run.controller.phase is Phase.ARMED
+    assert verify(run.flight).equal
 
 
 @pytest.mark.parametrize("field", ["action", "flags", "n", "chunk", "chunk_age_ns", "mode"])
