@@ -24,7 +24,6 @@ import math
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -120,8 +119,6 @@ class _Chunk(NamedTuple):
     slot: int  # where its rows are
     start_ns: int  # of its observation, on the plan's clock
     observed_ns: int  # the same on the real clock
-    added_ns: int  # on the plan's clock
-    gap: float  # policy periods from the chunk before it to its own observation; 0: none before
 
 
 class _Group(NamedTuple):
@@ -130,17 +127,6 @@ class _Group(NamedTuple):
     slots: NDArray[np.intp]
     starts_ns: NDArray[np.int64]
     weights: Vector
-
-
-class _Ensemble(NamedTuple):
-    """The chunks of a temporal ensemble. `members`: of each its weight before fading, when it came
-    and when it ends (policy periods after `from_ns`), and its gap.
-    """
-
-    chunks: tuple[_Chunk, ...]
-    group: _Group
-    from_ns: int
-    members: tuple[tuple[float, float, float, float], ...]
 
 
 class Cursor(NamedTuple):
@@ -161,14 +147,15 @@ def ensemble_weights(coeff: float, steps: Vector) -> Vector:
     return normalised
 
 
-def fade(edge: float, gap: float) -> float:
-    """How much a chunk counts: from almost 0 when it comes over 1 to almost 0 at its end.
+def fade(edge: Vector, gap: Vector) -> Vector:
+    """How much chunks count, (n,): from almost 0 when one comes over 1 to almost 0 at its end.
 
-    In policy periods: `edge` is the time since it came or until it ends, whichever is less, `gap`
-    how much later it was observed than the one before. With one inference per period, as in
-    LeRobot, every chunk counts fully; the longer the gap, the longer the fade.
+    In policy periods, each (n,): `edge` is the time since it came or until it ends, whichever is
+    less, `gap` how much later it was observed than the one before. With one inference per period,
+    as in LeRobot, every chunk counts fully; the longer the gap, the longer the fade.
     """
-    return 1.0 if edge >= gap - 1.0 else max(edge, _ROW_EPSILON) / (gap - 1.0)
+    shares: Vector = np.maximum(edge, _ROW_EPSILON) / np.maximum(gap - 1.0, _ROW_EPSILON)
+    return np.minimum(shares, 1.0)
 
 
 def interpolation(settings: ChunkSettings) -> tuple[Interpolation, ...]:
@@ -228,9 +215,12 @@ class ChunkBuffer:
         )
         self._chunks: deque[_Chunk] = deque()  # oldest observation first
         self._added = 0
+        # By slot: when its observation was made and when it came, both on the plan's clock, and
+        # the policy periods between its observation and its neighbour's; 0: it has none.
+        self._starts_ns: NDArray[np.int64] = np.zeros(settings.max_chunks, np.int64)
+        self._added_ns: NDArray[np.int64] = np.zeros(settings.max_chunks, np.int64)
+        self._gaps: Vector = np.zeros(settings.max_chunks)
         self.cursor = Cursor()
-        # The ensemble only changes with the chunks in it.
-        self._ensemble: _Ensemble | None = None
         self._interpolator = Interpolator(interpolation(settings))
         self._offsets = np.arange(len(self._interpolator.offsets) + ahead) + int(
             self._interpolator.offsets[0]
@@ -271,13 +261,16 @@ class ChunkBuffer:
             chunks.popleft()
         slot = self._added % self.settings.max_chunks
         self._added += 1
-        self._rows[slot] = chunk.actions
         start_ns = chunk.t_observation_ns if start_ns is None else start_ns
         now_ns = start_ns if now_ns is None else now_ns
-        gap = 0.0
+        self._rows[slot], self._gaps[slot] = chunk.actions, 0.0
+        self._starts_ns[slot], self._added_ns[slot] = start_ns, now_ns
         if chunks and self._covers(chunks[-1], now_ns):
             gap = (start_ns - chunks[-1].start_ns) * self._rows_per_ns
-        chunks.append(_Chunk(chunk.number, slot, start_ns, chunk.t_observation_ns, now_ns, gap))
+            self._gaps[slot] = gap
+            # The first chunk was not faded in, but this one takes its place.
+            self._gaps[chunks[-1].slot] = self._gaps[chunks[-1].slot] or gap
+        chunks.append(_Chunk(chunk.number, slot, start_ns, chunk.t_observation_ns))
         return True
 
     def clear(self) -> None:
@@ -305,36 +298,18 @@ class ChunkBuffer:
             first += 1
         while first < end and self._row(chunks[end - 1], t_ns) < 0.0:
             end -= 1  # observed after the moment asked for
-        count = end - first
-        if not count:
+        if first == end:
             return None
-        used = tuple(islice(chunks, first, end))
-        ensemble = self._ensemble
-        if ensemble is None or ensemble.chunks != used:
-            ensemble = self._ensemble = self._ensemble_of(used)
-        ahead = self._ahead_of(self._faded(ensemble, t_ns), t_ns)
-        return _sample(ahead, used[-1].number, count)
-
-    def _ensemble_of(self, chunks: tuple[_Chunk, ...]) -> _Ensemble:
-        from_ns, per_ns = chunks[0].start_ns, self._rows_per_ns
-        steps = [(chunk.start_ns - from_ns) * per_ns for chunk in chunks]
-        weights = ensemble_weights(self.settings.temporal_coeff, np.array(steps))
-        members = []
-        for chunk, after, step, weight in zip(
-            chunks, (*chunks[1:], chunks[-1]), steps, weights.tolist(), strict=True
-        ):
-            came, end = (chunk.added_ns - from_ns) * per_ns, step + self.settings.chunk_size
-            # The first chunk was not faded in, but the next one takes its place.
-            members.append((weight, came, end, chunk.gap or after.gap))
-        return _Ensemble(chunks, _group(chunks, weights), from_ns, tuple(members))
-
-    def _faded(self, ensemble: _Ensemble, t_ns: int) -> _Group:
-        now = (t_ns - ensemble.from_ns) * self._rows_per_ns
-        weights = [
-            weight * fade(min(now - came, end - now), gap)
-            for weight, came, end, gap in ensemble.members
-        ]
-        return ensemble.group._replace(weights=np.array(weights) / sum(weights))
+        oldest = self._added - len(chunks)
+        slots = np.arange(oldest + first, oldest + end) % self.settings.max_chunks
+        starts_ns, per_ns = self._starts_ns[slots], self._rows_per_ns
+        steps = (starts_ns - starts_ns[0]) * per_ns
+        since = (t_ns - self._added_ns[slots]) * per_ns
+        until = self.settings.chunk_size - (t_ns - starts_ns) * per_ns
+        weights = ensemble_weights(self.settings.temporal_coeff, steps)
+        weights *= fade(np.minimum(since, until), self._gaps[slots])
+        ahead = self._ahead_of(_Group(slots, starts_ns, weights / weights.sum()), t_ns)
+        return _sample(ahead, chunks[end - 1].number, end - first)
 
     def _queue(self, t_ns: int) -> Sample | None:
         active, _, since_ns = self.cursor

@@ -37,10 +37,8 @@ def ensemble(
         if reaching.size:
             predicted = chunks[reaching, tick - made[reaching]]
             younger = (made[reaching] - made[reaching[0]]).astype(np.float64)
-            ages = (tick - made[reaching]).tolist()
-            shares = [
-                fade(min(age, rows - age), gaps[k]) for age, k in zip(ages, reaching, strict=True)
-            ]
+            age = (tick - made[reaching]).astype(np.float64)
+            shares = fade(np.minimum(age, rows - age), gaps[reaching])
             weights = ensemble_weights(coeff, younger) * shares
             actions[tick] = weights @ predicted / weights.sum()
     return actions
