@@ -23,7 +23,8 @@ from actd.runtime.channels import open_channels
 from actd.runtime.clock import now_ns
 from actd.runtime.shm import Ring
 
-_DRAIN_S = 0.02
+# Every look takes a processor from inference for a moment.
+_DRAIN_S = 0.1
 _RETRY_S = 1.0
 _SILENCE_NS_MIN = 100_000_000
 _SILENCE_PERIODS = 3
