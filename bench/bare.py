@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import zmq
 
-from actd.cameras.config import CameraConfig
+from actd.cameras.config import OpenCVConfig
 from actd.codec import encode
 from actd.engine.load import load_engine
 from actd.engine.observations import blank
@@ -103,7 +103,7 @@ def _camera(
     """actd's own camera process. It ends with this one."""
     height, width = size
     video = job["videos"][name]
-    config = CameraConfig(index_or_path=video, width=width, height=height, fps=30)
+    config = OpenCVConfig(index_or_path=video, width=width, height=height, fps=30)
     process = subprocess.Popen(
         [sys.executable, "-m", "actd.runtime.process_entry", "actd.runtime.camera"],
         stdin=subprocess.PIPE,

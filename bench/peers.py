@@ -29,7 +29,7 @@ import uvloop
 import zmq
 from numpy.typing import NDArray
 
-from actd.cameras.config import CameraConfig
+from actd.cameras.config import OpenCVConfig
 from actd.cameras.make import make_camera
 from actd.engine.load import load_engine
 from actd.runtime.clock import now_ns
@@ -56,7 +56,7 @@ class Side:
             time.sleep(0.01)
 
     def _watch(self, name: str, video: str) -> None:
-        camera = make_camera(name, CameraConfig(type="opencv", index_or_path=video, fps=30))
+        camera = make_camera(name, OpenCVConfig(type="opencv", index_or_path=video, fps=30))
         camera.open()
         while True:
             self._frames[name] = camera.read().data

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from actd.arrays import Vector
-from actd.cameras.config import CameraConfig
+from actd.cameras.config import CameraConfig, OpenCVConfig
 from actd.codec import decode, encode
 from actd.control.state import Event
 
@@ -66,7 +66,7 @@ OUTERS = st.builds(
     flag=st.booleans(),
     text=st.none() | st.text(),
     path=st.just(Path("/flights/run")),
-    camera=st.none() | st.just(CameraConfig(index_or_path="a.mp4", resize=(640, 480))),
+    camera=st.none() | st.just(OpenCVConfig(index_or_path="a.mp4", resize=(640, 480))),
     whatever=st.none() | st.lists(st.integers()),
 )
 JSON = st.recursive(

@@ -1,33 +1,36 @@
 """What a deployment says of one camera, in LeRobot's syntax plus a few keys of our own.
 
-Owns the schema and nothing else: no device is touched here. Gives plain frozen data; a value
-that cannot be right is a pydantic ValidationError whose messages say what is allowed.
+Owns the schema and nothing else: no device is touched here. Gives plain frozen data, of the
+class that the camera's `type` names; a value that cannot be right is a pydantic ValidationError
+whose messages say what is allowed.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    JsonValue,
+    ModelWrapValidatorHandler,
+    field_validator,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
-SourceKind = Literal["device", "file", "url"]
+from actd.cameras.address import check_url
+from actd.cameras.plugins import plugin_names
 
-URL_SCHEMES = ("http", "https", "rtsp", "rtsps")
+SourceKind = Literal["device", "file", "url", "realsense", "plugin"]
 
-# White space, the beginning of a fragment, which no server is sent, and a % that encodes nothing.
-_NOT_IN_A_URL = re.compile(r"\s|#|%(?![0-9A-Fa-f]{2})")
-
-# Instead of LeRobot's other types of camera.
-_OTHER_TYPES = {
-    "intelrealsense": "give the node of its colour images: type: opencv, index_or_path: "
-    "/dev/v4l/by-id/... (the one that offers YUYV in v4l2-ctl --list-formats-ext)",
-    "zmq": "let its server give MJPEG or RTSP: type: opencv, index_or_path: http://HOST:PORT/PATH",
-}
-_ANY_OTHER_TYPE = "give its /dev path, a video file or a URL: type: opencv, index_or_path: ..."
 # LeRobot's command line takes the names of its enumerations, and its files the values.
 _LEROBOT_NAMES: Mapping[str, str | int] = {
     **{"RGB": "rgb", "BGR": "bgr"},
@@ -39,36 +42,27 @@ Pixels = Annotated[int, Field(gt=0, le=16384)]
 
 
 class CameraConfig(BaseModel):
-    """One camera. `width`, `height`, `fps` left out mean: what the source gives.
+    """What every type of camera has. `width`, `height`, `fps` left out: what the source gives.
 
     As in LeRobot, width and height are of the image after rotation. `resize` comes last and
-    decides the size of the frames that `read` gives.
+    decides the size of the frames that `read` gives. Validating gives the class of the `type`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    type: Literal["opencv"] = "opencv"
-    index_or_path: int | str = Field(
-        repr=False,  # a URL may hold a password
-        description="device number or /dev path, video file, or rtsp:// or http:// URL",
-    )
+    type: str = Field("opencv", description="which code reads the camera")
     width: Pixels | None = None
     height: Pixels | None = None
     fps: float | None = Field(default=None, gt=0, le=1000, description="frames per second")
-    fourcc: str | None = Field(default=None, description="pixel format of a device, such as MJPG")
     rotation: Literal[0, 90, 180, 270, -90] = Field(
         default=0, description="clockwise degrees that stand the image upright"
     )
     color_mode: Literal["rgb", "bgr"] = Field(
         default="rgb", description="order of the colours that the policy was trained on"
     )
-    backend: Literal[0, 200] = Field(
-        default=0, description="LeRobot's choice of OpenCV's V4L2, which devices have anyway"
-    )
     warmup_s: float = Field(
         default=1.0, ge=0, le=60, description="time a device gets to settle its exposure"
     )
-    loop: bool = Field(default=True, description="begin a video file again at its end")
     resize: tuple[Pixels, Pixels] | None = Field(
         default=None, description="[width, height] to scale every frame to, by area"
     )
@@ -88,20 +82,78 @@ class CameraConfig(BaseModel):
         "devices, whose noise never repeats, not for files and URLs, where a still scene may",
     )
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _known_type(cls, data: Any) -> Any:
-        """Another type has other keys: one mistake, not one for each of them."""
-        known = get_args(cls.model_fields["type"].annotation)
-        kind = data.get("type", known[0]) if isinstance(data, Mapping) else known[0]
-        if kind not in known:
-            hint = _OTHER_TYPES.get(str(kind), _ANY_OTHER_TYPE)
-            raise ValueError(f"type: {kind!r} is not read, only {', '.join(known)}; {hint}")
-        return data
+    def _of_its_type(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
+        """One mistake for a type that is not known, instead of one for each of its keys."""
+        if cls is CameraConfig and not isinstance(data, CameraConfig):
+            return camera_model(data).model_validate(data)
+        return handler(data)
 
-    @field_validator("color_mode", "rotation", "backend", mode="before")
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """In the schema, a camera is one of its types."""
+        if cls is not CameraConfig:
+            return handler(core_schema)
+        kinds: list[type[CameraConfig]] = [*_MODELS.values(), PluginConfig]
+        return {"anyOf": [handler(kind.__pydantic_core_schema__) for kind in kinds]}
+
+    @field_validator("color_mode", "rotation", mode="before")
     @classmethod
     def _value_of_name(cls, value: Any) -> Any:
+        return _LEROBOT_NAMES.get(str(value).upper(), value)
+
+    @property
+    def kind(self) -> SourceKind:
+        """Where frames come from."""
+        raise NotImplementedError
+
+    @property
+    def path(self) -> str:
+        """The source, as it is opened and as messages call it: what shows it redacts it."""
+        raise NotImplementedError
+
+    @property
+    def source(self) -> str:
+        """What two cameras with the same source have in common."""
+        return f"{self.kind} {self.path}"
+
+    @property
+    def is_device(self) -> bool:
+        """Whether it is a device of this computer, which serves one program at a time."""
+        return self.kind not in ("file", "url")
+
+    @property
+    def detects_freeze(self) -> bool:
+        """`detect_freeze`, or its default for this kind of source."""
+        return self.is_device if self.detect_freeze is None else self.detect_freeze
+
+    @property
+    def sensor_size(self) -> tuple[int | None, int | None]:
+        """Width and height before rotation."""
+        sideways = self.rotation in {90, 270, -90}
+        return (self.height, self.width) if sideways else (self.width, self.height)
+
+
+class OpenCVConfig(CameraConfig):
+    """A V4L2 device, a video file, or a URL."""
+
+    type: Literal["opencv"] = "opencv"
+    index_or_path: int | str = Field(
+        repr=False,  # a URL may hold a password
+        description="device number or /dev path, video file, or rtsp:// or http:// URL",
+    )
+    fourcc: str | None = Field(default=None, description="pixel format of a device, such as MJPG")
+    backend: Literal[0, 200] = Field(
+        default=0, description="LeRobot's choice of OpenCV's V4L2, which devices have anyway"
+    )
+    loop: bool = Field(default=True, description="begin a video file again at its end")
+
+    @field_validator("backend", mode="before")
+    @classmethod
+    def _backend_of_name(cls, value: Any) -> Any:
         return _LEROBOT_NAMES.get(str(value).upper(), value)
 
     @field_validator("index_or_path")
@@ -111,16 +163,7 @@ class CameraConfig(BaseModel):
             raise ValueError(f"{value} is no device number; use 0 or more")
         if isinstance(value, str) and not value.strip():
             raise ValueError("empty; give a device number, a path or a URL")
-        scheme, separator, rest = str(value).partition("://")
-        if separator and scheme.lower() not in URL_SCHEMES:
-            raise ValueError(f"{scheme}:// is not supported; use one of {_listed(URL_SCHEMES)}")
-        if separator:
-            _check_address(scheme, rest)
-        elif ":" in str(value).partition("/")[0]:
-            raise ValueError(
-                f"not a URL: begin it with one of {_listed(URL_SCHEMES)}; or, for a file with a "
-                "colon in its name, with ./"
-            )
+        check_url(str(value))
         return value
 
     @field_validator("fourcc")
@@ -139,11 +182,6 @@ class CameraConfig(BaseModel):
         return "url" if "://" in text else "file"
 
     @property
-    def detects_freeze(self) -> bool:
-        """`detect_freeze`, or its default for this kind of source."""
-        return self.kind == "device" if self.detect_freeze is None else self.detect_freeze
-
-    @property
     def path(self) -> str:
         """What to open: a device number becomes its /dev path, `~` the home folder.
 
@@ -155,32 +193,131 @@ class CameraConfig(BaseModel):
         return str(Path(text).expanduser()) if self.kind == "file" else text
 
 
-def _check_address(scheme: str, rest: str) -> None:
-    """Raise ValueError for a URL that can be read in two ways, or not at all.
+class RealSenseConfig(CameraConfig):
+    """The colour images of an Intel RealSense, by its own library."""
 
-    The message has nothing of the URL in it: which part is the password is what is not known.
-    """
-    authority = re.split(r"[/?]", rest, maxsplit=1)[0]
-    if rest.count("@") > min(1, authority.count("@")) or _NOT_IN_A_URL.search(rest):
-        found = "a character that must not stand in a URL as it is"
-    elif not _has_host(scheme, authority):
-        found = "a URL without a host, or whose port is no number from 1 to 65535"
-    else:
-        return
-    raise ValueError(
-        f"{found}; write {scheme}://HOST:PORT/PATH in quotes, with USER:PASSWORD@ before HOST if "
-        "there are any, and percent-encode what is special in them: @ as %40, # as %23, / as %2F, "
-        "? as %3F, : as %3A, % as %25"
+    type: Literal["intelrealsense"]
+    serial_number_or_name: str = Field(
+        min_length=1, description="its serial number in quotes, or its name where there is one such"
+    )
+    color_format: Literal["rgb8", "bgr8"] = Field(
+        default="rgb8", description="LeRobot's choice; either gives the same images here"
+    )
+    use_rgb: bool = True
+    use_depth: bool = False
+    exposure: float | None = Field(default=None, gt=0, description="in us; default: automatic")
+    gain: float | None = Field(default=None, ge=0, description="default: automatic")
+    white_balance: float | None = Field(default=None, gt=0, description="in K; default: automatic")
+
+    @model_validator(mode="after")
+    def _colour_only(self) -> RealSenseConfig:
+        if self.use_depth or not self.use_rgb:
+            raise ValueError("only its colour images are read; set use_rgb: true, use_depth: false")
+        return self
+
+    @property
+    def kind(self) -> SourceKind:
+        """A device of its own library."""
+        return "realsense"
+
+    @property
+    def path(self) -> str:
+        """Its serial number or name."""
+        return f"RealSense {self.serial_number_or_name}"
+
+
+class ZmqConfig(CameraConfig):
+    """One camera of LeRobot's image server: JPEGs in JSON, over ZeroMQ."""
+
+    type: Literal["zmq"]
+    server_address: str = Field(
+        min_length=1,
+        repr=False,  # what is no address may hold a password
+        description="its host name or address",
+    )
+    port: int = Field(default=5555, ge=1, le=65535)
+    camera_name: str | None = Field(
+        default=None, description="which of the server's cameras; default: the only one it has"
+    )
+    swapped_colors: bool = Field(
+        default=True,
+        description="whether red and blue change places in its JPEGs, as LeRobot's server does it",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _lerobots_timeout(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or "timeout_ms" not in data:
+            return data
+        given = data["timeout_ms"]
+        is_number = isinstance(given, (int, float)) and not isinstance(given, bool)
+        if "timeout_s" in data or not is_number or not 0 < given <= 60_000:
+            raise ValueError(
+                f"timeout_ms: found {given!r:.40}; give timeout_s, in seconds, instead"
+            )
+        rest = {key: value for key, value in data.items() if key != "timeout_ms"}
+        return {**rest, "timeout_s": given / 1000}
 
-def _has_host(scheme: str, authority: str) -> bool:
-    try:
-        address = urlsplit(f"{scheme}://{authority}")
-        return bool(address.hostname) and address.port != 0
-    except ValueError:
-        return False
+    @field_validator("server_address")
+    @classmethod
+    def _host_only(cls, value: str) -> str:
+        if re.search(r"[\s/@]", value):
+            raise ValueError("not a host; give its name or address alone, and its port as port")
+        return value
+
+    @property
+    def kind(self) -> SourceKind:
+        """A server."""
+        return "url"
+
+    @property
+    def path(self) -> str:
+        """The server's address and its camera."""
+        return f"tcp://{self.server_address}:{self.port}/{self.camera_name or ''}"
 
 
-def _listed(names: tuple[str, ...]) -> str:
-    return ", ".join(f"{name}://" for name in names)
+class PluginConfig(CameraConfig):
+    """A camera that another package reads: see docs/cameras.md."""
+
+    options: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        repr=False,
+        description="what the plugin wants to know: see its own documentation",
+    )
+
+    @property
+    def kind(self) -> SourceKind:
+        """A device, as far as is known."""
+        return "plugin"
+
+    @property
+    def path(self) -> str:
+        """The plugin's name. Its options may hold a password."""
+        return self.type
+
+    @property
+    def source(self) -> str:
+        """The plugin with its options."""
+        return f"{self.type} {json.dumps(self.options, sort_keys=True)}"
+
+
+_MODELS: Mapping[str, type[CameraConfig]] = {
+    "opencv": OpenCVConfig,
+    "intelrealsense": RealSenseConfig,
+    "zmq": ZmqConfig,
+}
+
+
+def camera_model(data: Any) -> type[CameraConfig]:
+    """The class for a camera's section, by its `type`. Raises ValueError for one not known."""
+    kind = str(data.get("type", "opencv")) if isinstance(data, Mapping) else "opencv"
+    if kind in _MODELS:
+        return _MODELS[kind]
+    plugins = plugin_names()
+    if kind in plugins:
+        return PluginConfig
+    known = ", ".join([*_MODELS, *plugins])
+    raise ValueError(
+        f"type: {kind!r:.40} is not known, only {known}; install the package that reads such "
+        "cameras, or give a /dev path, a video file or a URL: type: opencv, index_or_path: ..."
+    )

@@ -19,7 +19,7 @@ from pathlib import Path
 import cv2
 
 from actd.cameras.capture import Capture, Image, LatestImage
-from actd.cameras.config import CameraConfig
+from actd.cameras.config import OpenCVConfig
 from actd.errors import CameraError
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class DeviceSource:
     def __init__(
         self,
         name: str,
-        config: CameraConfig,
+        config: OpenCVConfig,
         connect: Callable[[str], Capture] = open_v4l2,
     ) -> None:
         self._config = config
@@ -108,12 +108,10 @@ def check_device(label: str, path: Path) -> None:
         )
 
 
-def set_up(label: str, config: CameraConfig, capture: Capture) -> None:
+def set_up(label: str, config: OpenCVConfig, capture: Capture) -> None:
     """Ask for format, size and rate, and read back. Raises CameraError for another size or rate."""
     capture.set(cv2.CAP_PROP_FOURCC, _fourcc_code(config.fourcc or PREFERRED_FOURCC))
-    width, height = config.width, config.height
-    if config.rotation in {90, 270, -90}:
-        width, height = height, width
+    width, height = config.sensor_size
     if width:
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
     if height:

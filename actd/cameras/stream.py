@@ -7,13 +7,13 @@ opening), never a hang; opening again connects again.
 
 from __future__ import annotations
 
-import socket
 from urllib.parse import urlsplit
 
 import cv2
 
+from actd.cameras.address import reach_host
 from actd.cameras.capture import Capture, Image, LatestImage, grabbed_now
-from actd.cameras.config import CameraConfig
+from actd.cameras.config import OpenCVConfig
 from actd.errors import CameraError
 
 _PORTS = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
@@ -24,7 +24,7 @@ _CLOSE_S = 0.5
 class StreamSource:
     """Images from `config.path`, a URL."""
 
-    def __init__(self, name: str, config: CameraConfig) -> None:
+    def __init__(self, name: str, config: OpenCVConfig) -> None:
         self._config = config
         self._label = f"camera {name} ({config.path})"
         self._latest: LatestImage | None = None
@@ -50,7 +50,9 @@ class StreamSource:
             self._latest = None
 
     def _connect(self) -> Capture:
-        self._reach_host()
+        url = urlsplit(self._config.path)
+        port = url.port or _PORTS[url.scheme]
+        reach_host(self._label, url.hostname or "", port, self._config.timeout_s)
         timeout_ms = int(self._config.timeout_s * 1000)
         parameters = [
             *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms),
@@ -67,16 +69,3 @@ class StreamSource:
         if capture.get(cv2.CAP_PROP_FOURCC) == _MJPG:
             capture.set(cv2.CAP_PROP_FORMAT, -1)  # each JPEG as it came, whole or not
         return capture
-
-    def _reach_host(self) -> None:
-        """FFmpeg gives no reason when it cannot connect; the socket does."""
-        url = urlsplit(self._config.path)
-        address = (url.hostname or "", url.port or _PORTS[url.scheme])
-        try:
-            socket.create_connection(address, self._config.timeout_s).close()
-        except (OSError, UnicodeError) as error:  # UnicodeError: what can be no host's name
-            reason = getattr(error, "strerror", None) or str(error)
-            raise CameraError(
-                f"{self._label}: cannot reach {address[0]} port {address[1]} ({reason}); start "
-                "the camera's server, or correct the URL"
-            ) from None

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actd.cameras.capture import Image
-from actd.cameras.config import CameraConfig
+from actd.cameras.config import OpenCVConfig
 from actd.errors import CameraError
 
 
@@ -33,7 +33,7 @@ class Decoder(Protocol):
 class VideoSource:
     """Images from `config.path`, a file that OpenCV or PyAV can read."""
 
-    def __init__(self, name: str, config: CameraConfig) -> None:
+    def __init__(self, name: str, config: OpenCVConfig) -> None:
         self._config = config
         self._label = f"camera {name} ({config.path})"
         self._decoder: Callable[[str], Decoder] = cv2.VideoCapture

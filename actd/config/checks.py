@@ -12,12 +12,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from actd.cameras.config import CameraConfig
+from actd.cameras.config import CameraConfig, SourceKind
 from actd.config.robot import COMPARED, JointConfig, RobotConfig
 from actd.config.sections import ControlConfig, LinkConfig, StalenessConfig
 
 LONGEST_STOP_S = 5.0
 """What the daemon waits for at SIGTERM; systemd's TimeoutStopSec leaves it 15 s for everything."""
+
+# What names a device, by kind. A plugin's options are its own business.
+_KEYS: Mapping[SourceKind, str] = {"device": "index_or_path", "realsense": "serial_number_or_name"}
 
 # Degrees are 57 radians: a distance that is an eighth of the range in one is far beyond or far
 # below the whole range in the other.
@@ -90,11 +93,12 @@ def _images(cameras: Mapping[str, CameraConfig], staleness: StalenessConfig) -> 
 def _devices(cameras: Mapping[str, CameraConfig]) -> Iterator[Problem]:
     """Devices that two cameras name: a device serves one, and the other would never open."""
     for name, (other, source) in shared_sources(cameras).items():
-        if cameras[name].kind == "device":
+        if cameras[name].kind in _KEYS:
             yield Problem(
-                ("cameras", name, "index_or_path"),
+                ("cameras", name, _KEYS[cameras[name].kind]),
                 f"leads to {source}, as that of cameras.{other} does; give each camera its own "
-                "(ls -l /dev/v4l/by-path; in by-id, cameras without a serial number hide another)",
+                "(`actd cameras` lists them; in /dev/v4l/by-id, cameras without a serial number "
+                "hide another)",
             )
 
 
@@ -103,10 +107,10 @@ def shared_sources(cameras: Mapping[str, CameraConfig]) -> dict[str, tuple[str, 
     first: dict[str, str] = {}
     shared = {}
     for name, camera in cameras.items():
-        source = camera.path
-        if camera.kind != "url":
+        source = camera.source
+        if camera.kind in ("device", "file"):
             with suppress(ValueError):  # no name of a file: it is said where it is opened
-                source = os.path.realpath(source)
+                source = os.path.realpath(camera.path)
         if first.setdefault(source, name) != name:
             shared[name] = (first[source], source)
     return shared

@@ -6,7 +6,8 @@ Raises ConfigError and nothing else.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
 from actd import files
+from actd.cameras.config import CameraConfig, camera_model
 from actd.config.sections import SECTIONS, Config
 from actd.errors import ConfigError
 
@@ -59,12 +61,14 @@ def explain(path: Path, data: Any, item: Any) -> str:
     keys = list(_real_keys(data, item["loc"]))
     message = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
-        message = "unknown key" + _did_you_mean(keys)
+        message = "unknown key" + _did_you_mean(data, keys)
         if "@" in str(keys[-1]):
             return _line(path, _position(data, keys), [*keys[:-1], "***"], _CUT_ADDRESS)
     elif item["type"] == "missing":
-        return _line(path, _position(data, keys), [*keys, item["loc"][-1]], _missing(item["loc"]))
-    elif _repeatable(keys) and isinstance(item.get("input"), (str, int, float, bool)):
+        return _line(
+            path, _position(data, keys), [*keys, item["loc"][-1]], _missing(data, item["loc"])
+        )
+    elif _repeatable(data, keys) and isinstance(item.get("input"), (str, int, float, bool)):
         message = f"{message[0].lower()}{message[1:]}, found {item['input']!r}"
     return _line(path, _position(data, keys), keys, message)
 
@@ -84,10 +88,9 @@ def _flat(text: object) -> str:
     return " ".join(str(text).split())
 
 
-def _missing(location: tuple[Any, ...]) -> str:
+def _missing(data: Any, location: tuple[Any, ...]) -> str:
     """What belongs there, as the schema says it."""
-    model = _section(list(location[:-1]))
-    field = model.model_fields.get(str(location[-1])) if model else None
+    field = _section(data, list(location[:-1])).model_fields.get(str(location[-1]))
     if field is None or not field.description:
         return "missing"
     return f"missing: {field.description[0].lower()}{field.description[1:]}"
@@ -113,24 +116,28 @@ def _position(data: Any, keys: Sequence[Any]) -> tuple[int, int]:
     return line, column
 
 
-def _repeatable(keys: list[Any]) -> bool:
+def _repeatable(data: Any, keys: list[Any]) -> bool:
     """Whether a message may repeat the value at `keys`: not where it may hold a secret."""
-    model = _section(keys[:-1])
-    field = model.model_fields.get(str(keys[-1])) if model and keys else None
-    return field is None or field.repr
+    fields = (
+        _section(data, keys[:end]).model_fields.get(str(keys[end])) for end in range(len(keys))
+    )
+    return all(field is None or field.repr for field in fields)
 
 
-def _did_you_mean(keys: list[Any]) -> str:
-    model = _section(keys[:-1])
-    known = list(model.model_fields) if model else []
+def _did_you_mean(data: Any, keys: list[Any]) -> str:
+    known = list(_section(data, keys[:-1]).model_fields)
     close = difflib.get_close_matches(str(keys[-1]), known, 1)
     return f" (did you mean {close[0]}?)" if close else f" (known: {', '.join(sorted(known))})"
 
 
-def _section(parents: list[Any]) -> type[BaseModel] | None:
-    """The section at `parents`; a map's values are its section."""
+def _section(data: Any, parents: list[Any]) -> type[BaseModel]:
+    """The section at `parents`; a map's values are its section, and a camera's is its type's."""
     model: type[BaseModel] = Config
     for key in parents:
         if key in model.model_fields:
             model = SECTIONS.get((model, str(key)), model)
+        data = data[key] if isinstance(data, Mapping) and key in data else None
+        if model is CameraConfig and isinstance(data, Mapping) and key != "cameras":
+            with suppress(ValueError):
+                model = camera_model(data)
     return model

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, SerializeAsAny, model_validator
 
 from actd.cameras.config import CameraConfig
 from actd.config.process import (
@@ -156,7 +156,7 @@ class Config(Section):
 
     engine: Path = Field(description="An engine folder, written by `actd export`.")
     robot: RobotConfig
-    cameras: dict[str, CameraConfig] = Field(
+    cameras: dict[str, SerializeAsAny[CameraConfig]] = Field(
         default_factory=dict, description="Policy camera name -> source, in LeRobot's syntax."
     )
     control: ControlConfig = ControlConfig()

@@ -83,7 +83,7 @@ class FrameWriter:
 
     def opened(self) -> None:
         """The source was opened. Behind a device's name another camera may be found now."""
-        if self._config.kind == "device":
+        if self._config.is_device:
             self._openings += 1
 
     def deliver(self, camera: Camera) -> None:

@@ -24,12 +24,16 @@ _SLOW_HINTS: Mapping[SourceKind, str] = {
     "another port",
     "file": "this computer is too busy to decode it in time",
     "url": "see the rate that its server is set to, and the network between",
+    "realsense": "in dim light set exposure; use a USB 3 port and cable",
+    "plugin": "see what its device can do, and what else is on its bus",
 }
 _DAMAGED_HINT = "see its cable, its hub and what else is on its bus or network"
 _GREY_HINTS: Mapping[SourceKind, str] = {
     "device": "another /dev/video node? This may be the infrared one (v4l2-ctl --list-devices)",
     "file": "was it recorded without colour?",
     "url": "is its server set to show no colour, as by night?",
+    "realsense": "is something over its colour lens?",
+    "plugin": "does its device have colour?",
 }
 
 

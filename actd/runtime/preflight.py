@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from actd.cameras.make import make_camera
@@ -26,17 +27,16 @@ def prepare(path: Path) -> tuple[Config, Manifest]:
 
 
 def unplayable(config: Config) -> Iterator[str]:
-    """Of each camera that is a video file what it would fail with, a line for each.
+    """Of each camera what it would fail with as far as that is known here, a line for each.
 
-    Devices and servers are not touched: they may be another computer's, or in use.
+    Files are opened. Devices and servers are not touched: they may be another computer's, or in
+    use; of them only what reads them is loaded.
     """
     for name, settings in config.cameras.items():
-        if settings.kind != "file":
-            continue
-        camera = make_camera(name, settings)
         try:
-            camera.open()
+            camera = make_camera(name, settings)
+            with closing(camera):
+                if settings.kind == "file":
+                    camera.open()
         except CameraError as error:
             yield str(error)
-        finally:
-            camera.close()

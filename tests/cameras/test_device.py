@@ -15,9 +15,11 @@ import cv2
 import numpy as np
 import pytest
 
-from actd.cameras.config import CameraConfig
+from actd.cameras.base import Camera
+from actd.cameras.config import OpenCVConfig
 from actd.cameras.device import DeviceSource, capture_time_ns, check_device, set_up
-from actd.cameras.opencv import OpenCVCamera
+from actd.cameras.make import make_camera
+from actd.cameras.source import SourceCamera
 from actd.errors import CameraError
 from tests.cameras.images import jpeg, number_of, numbered
 
@@ -82,8 +84,8 @@ class Webcam:
         self.released = True
 
 
-def config_of(**settings: object) -> CameraConfig:
-    return CameraConfig.model_validate({"index_or_path": 0, "warmup_s": 0, **settings})
+def config_of(**settings: object) -> OpenCVConfig:
+    return OpenCVConfig.model_validate({"index_or_path": 0, "warmup_s": 0, **settings})
 
 
 def test_format_is_asked_before_size_and_size_before_rate() -> None:
@@ -117,7 +119,7 @@ def test_another_rate_is_refused() -> None:
 
 @pytest.mark.parametrize("told", [0.0, -1.0, float("inf"), float("nan")])
 def test_a_driver_that_does_not_tell_its_rate_is_used_and_measured(
-    camera_with: Callable[..., OpenCVCamera], caplog: pytest.LogCaptureFixture, told: float
+    camera_with: Callable[..., Camera], caplog: pytest.LogCaptureFixture, told: float
 ) -> None:
     webcam = Webcam(fps=set())
     webcam.values[FPS] = told
@@ -154,20 +156,20 @@ def test_the_drivers_stamp_is_taken_when_believable(age_ms: float, believed: boo
 
 
 @pytest.fixture
-def camera_with(tmp_path: Path) -> Callable[..., OpenCVCamera]:
+def camera_with(tmp_path: Path) -> Callable[..., Camera]:
     """A camera whose device node exists and whose driver is the given one."""
     node = tmp_path / "video0"
     node.touch()
 
-    def make(webcam: Webcam, **settings: object) -> OpenCVCamera:
+    def make(webcam: Webcam, **settings: object) -> Camera:
         config = config_of(index_or_path=str(node), timeout_s=0.5, **settings)
         source = DeviceSource("wrist", config, connect=lambda _: webcam)
-        return OpenCVCamera("wrist", config, source)
+        return SourceCamera("wrist", config, source)
 
     return make
 
 
-def test_a_device_delivers_until_it_is_unplugged(camera_with: Callable[..., OpenCVCamera]) -> None:
+def test_a_device_delivers_until_it_is_unplugged(camera_with: Callable[..., Camera]) -> None:
     webcam = Webcam(frames=50)
     camera = camera_with(webcam, width=640, height=480, fps=30)
     camera.open()
@@ -186,7 +188,7 @@ def test_a_device_delivers_until_it_is_unplugged(camera_with: Callable[..., Open
 
 
 def test_images_that_came_in_part_are_left_out_and_counted(
-    camera_with: Callable[..., OpenCVCamera],
+    camera_with: Callable[..., Camera],
 ) -> None:
     class Loose(Webcam):
         def file(self, image: Any) -> Any:
@@ -208,7 +210,7 @@ def test_images_that_came_in_part_are_left_out_and_counted(
 
 
 def test_a_device_that_gives_no_jpegs_is_left_to_opencv(
-    camera_with: Callable[..., OpenCVCamera],
+    camera_with: Callable[..., Camera],
 ) -> None:
     webcam = Webcam(fourcc={"YUYV"})
     camera = camera_with(webcam)
@@ -218,14 +220,14 @@ def test_a_device_that_gives_no_jpegs_is_left_to_opencv(
     assert RGB not in webcam.asked
 
 
-def test_a_wrong_mode_releases_the_device(camera_with: Callable[..., OpenCVCamera]) -> None:
+def test_a_wrong_mode_releases_the_device(camera_with: Callable[..., Camera]) -> None:
     webcam = Webcam()
     with pytest.raises(CameraError, match="asked 800x600"):
         camera_with(webcam, width=800, height=600).open()
     assert webcam.released
 
 
-def test_a_raw_image_is_refused(camera_with: Callable[..., OpenCVCamera]) -> None:
+def test_a_raw_image_is_refused(camera_with: Callable[..., Camera]) -> None:
     class Infrared(Webcam):
         def retrieve(self) -> tuple[bool, Any]:
             return True, np.zeros((480, 640), np.uint16)
@@ -235,7 +237,7 @@ def test_a_raw_image_is_refused(camera_with: Callable[..., OpenCVCamera]) -> Non
 
 
 def test_a_missing_device_names_those_that_are_there() -> None:
-    camera = OpenCVCamera("wrist", config_of(index_or_path=97))
+    camera = make_camera("wrist", config_of(index_or_path=97))
     with pytest.raises(CameraError, match=r"/dev/video97\): no such device; cameras here: "):
         camera.open()
 
@@ -259,6 +261,6 @@ def test_a_forbidden_device_names_the_group(unprivileged: None) -> None:
 
 
 def test_a_node_that_is_no_camera_says_what_to_try() -> None:
-    camera = OpenCVCamera("wrist", config_of(index_or_path="/dev/null"))
+    camera = make_camera("wrist", config_of(index_or_path="/dev/null"))
     with pytest.raises(CameraError, match="cannot be opened as a camera"):
         camera.open()

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actd.cameras.base import Frame
-from actd.cameras.config import CameraConfig
+from actd.cameras.config import OpenCVConfig
 from actd.cameras.freeze import Freeze
 
 HEIGHT, WIDTH = 48, 8
@@ -48,5 +48,5 @@ def test_one_pixel_is_a_change(row: int, column: int, channel: int) -> None:
 def test_only_a_sensors_noise_is_known_never_to_repeat(
     source: int | str, chosen: bool | None, detects: bool
 ) -> None:
-    config = CameraConfig(index_or_path=source, detect_freeze=chosen)
+    config = OpenCVConfig(index_or_path=source, detect_freeze=chosen)
     assert config.detects_freeze is detects

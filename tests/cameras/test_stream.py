@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from actd.cameras.config import CameraConfig
-from actd.cameras.opencv import OpenCVCamera
+from actd.cameras.base import Camera
+from actd.cameras.config import OpenCVConfig
+from actd.cameras.make import make_camera
 from actd.errors import CameraError
 from actd.sim.mjpeg import MjpegServer
 from tests.background import repeated
@@ -19,12 +20,12 @@ from tests.cameras.images import HEIGHT, WIDTH, halves, jpeg, number_of, numbere
 from tests.cameras.rtsp import RtspCamera
 
 
-def camera_of(url: str, **settings: object) -> OpenCVCamera:
+def camera_of(url: str, **settings: object) -> Camera:
     config = {"index_or_path": url, "timeout_s": 0.5, **settings}
-    return OpenCVCamera("top", CameraConfig.model_validate(config))
+    return make_camera("top", OpenCVConfig.model_validate(config))
 
 
-def read_on(camera: OpenCVCamera) -> None:
+def read_on(camera: Camera) -> None:
     """Read until it fails."""
     while True:
         camera.read()

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from actd.cameras.config import CameraConfig
-from actd.cameras.opencv import OpenCVCamera
+from actd.cameras.base import Camera
+from actd.cameras.config import OpenCVConfig
+from actd.cameras.make import make_camera
 from actd.errors import CameraError
 from tests.cameras.conftest import WriteVideo
 from tests.cameras.images import HEIGHT, WIDTH, halves, number_of, numbered
@@ -42,8 +43,8 @@ def _encode(path: Path, images: list[NDArray[np.uint8]], fps: int) -> None:
 BLUE, GREEN, RED = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
 
-def camera_of(path: str, **settings: object) -> OpenCVCamera:
-    return OpenCVCamera("top", CameraConfig.model_validate({"index_or_path": path, **settings}))
+def camera_of(path: str, **settings: object) -> Camera:
+    return make_camera("top", OpenCVConfig.model_validate({"index_or_path": path, **settings}))
 
 
 def test_every_image_comes_once_in_order_and_the_file_loops(write_video: WriteVideo) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from actd import crash
-from actd.cameras.config import CameraConfig
+from actd.cameras.config import OpenCVConfig
 from actd.runtime.camera import CameraSettings
 from actd.runtime.channels import Shapes
 from actd.runtime.process import ChildProcess
@@ -141,7 +141,7 @@ def test_a_process_of_the_daemon(
 ) -> None:
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
     shapes = Shapes({"top": (4, 4)}, chunk_size=1, action_dim=1, state_dim=1, env_dim=0)
-    config = CameraConfig(type="opencv", index_or_path="http://127.0.0.1:1/x", width=4, height=4)
+    config = OpenCVConfig(type="opencv", index_or_path="http://127.0.0.1:1/x", width=4, height=4)
     without_ring = CameraSettings(shapes=shapes, fds={}, name="top", config=config)
     child = ChildProcess("camera top", without_ring, restart=False)
     with caplog.at_level(logging.WARNING, "actd"):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from actd.cameras.config import CameraConfig
+from actd.cameras.config import OpenCVConfig
 from actd.codec import decode, encode
 from actd.config import load
 from actd.resources import resource_dir
@@ -29,7 +29,7 @@ CAMERA = CameraSettings(
     fds={},
     placement=Placement((0,), 0),
     name="top",
-    config=CameraConfig(index_or_path="none.mp4"),
+    config=OpenCVConfig(index_or_path="none.mp4"),
 )
 
 
