@@ -14,6 +14,7 @@ import pytest
 import zmq
 
 from actd.link.sockets import Ports
+from tests.fake_v4l2 import FakeV4L2, build
 from tests.ports import free_ports
 
 TESTS = Path(__file__).parent
@@ -141,3 +142,15 @@ def engines(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("engines")
     export_checkpoint(checkpoint, out, ["ort-fp32", "ort-int8"], "synthetic")
     return out
+
+
+@pytest.fixture(scope="session")
+def v4l2_shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What answers for the V4L2 devices of `fake_v4l2`."""
+    return build(tmp_path_factory.mktemp("shim"))
+
+
+@pytest.fixture
+def fake_v4l2(v4l2_shim: Path, tmp_path: Path) -> FakeV4L2:
+    """V4L2 devices for child processes; none is plugged in yet."""
+    return FakeV4L2(tmp_path / "v4l2", v4l2_shim)

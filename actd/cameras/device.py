@@ -20,6 +20,7 @@ import cv2
 
 from actd.cameras.capture import Capture, Image, LatestImage
 from actd.cameras.config import OpenCVConfig
+from actd.cameras.holders import holders
 from actd.errors import CameraError
 
 log = logging.getLogger(__name__)
@@ -80,9 +81,12 @@ class DeviceSource:
     def _connect(self) -> Capture:
         capture = self._open_capture(self._config.path)
         if not capture.isOpened():
+            path = Path(self._config.path)
+            held = ", ".join(f"{name} (pid {pid})" for pid, name in holders([path]).get(path, ()))
+            found = f"{held} has it open" if held else "another program may hold it"
             raise CameraError(
-                f"{self._label}: cannot be opened as a camera: another program may hold it (fuser "
-                f"-v {self._config.path}), or it gives no images (v4l2-ctl --list-devices)"
+                f"{self._label}: cannot be opened as a camera: {found}, or it gives no images; end "
+                "that program, or choose another (`actd cameras` lists them)"
             )
         try:
             set_up(self._label, self._config, capture)
