@@ -7,7 +7,6 @@ missing and nothing is taken on trust. Raises ActdError; never replaces a file u
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import platform
@@ -16,9 +15,12 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from actd.cameras.config import OpenCVConfig
 from actd.config import Config, JointConfig, fit_warnings, kind_named, load
 from actd.config.fit import MOST_RAD, largest_place
+from actd.config.writing import camera_line, plain
 from actd.control.limits import Kind
 from actd.element_names import relative_actions
 from actd.engine.manifest import MANIFEST, read_manifest
@@ -26,6 +28,9 @@ from actd.errors import ActdError, ConfigError, UsageError
 from actd.policy.overrides import Overrides
 from actd.policy.spec import PolicySpec
 from actd.resources import resource_dir
+
+if TYPE_CHECKING:
+    from actd.camera_setup import CameraMatch
 
 _GUESSED_POLICY_HZ = 30
 _LEAST_RATE_HZ = 50.0
@@ -35,8 +40,6 @@ _ROBOTS = {"aloha": ("aloha",), "so101": ("so100", "so101")}
 # joint's range, was still; it is allowed this share of the widest joint's range.
 _STILL_SHARE = 1e-3
 _LEAST_SHARE = 0.05
-# What YAML takes for something else than text.
-_WORDS = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +59,12 @@ def write_config(
     robot: str | None,
     force: bool,
     overrides: Overrides | None = None,
+    match: Path | None = None,
 ) -> Iterator[str]:
-    """Write `out` for the checkpoint or engine folder `source`; yields lines to show."""
+    """Write `out` for the checkpoint or engine folder `source`; yields lines to show.
+
+    `match`: the LeRobotDataset whose first images tell which camera is which.
+    """
     if out.exists() and not force:
         raise UsageError(f"{out}: exists already: give --force to replace it, or another --out")
     folder = Path(source)
@@ -66,7 +73,8 @@ def write_config(
     spec = policy.spec
     engine = engine or (folder if is_engine else Path("engines/ort-int8"))
     shipped = None if robot is None else _shipped(robot, spec)
-    text = "\n".join(_lines(spec, shipped, robot or "robot", source, engine, out)) + "\n"
+    matches = _matched(match) if match else []
+    text = "\n".join(_lines(spec, shipped, robot or "robot", source, engine, out, matches)) + "\n"
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         # beside its place and read back first: a file that is replaced is lost to a good one only
@@ -199,15 +207,14 @@ def _lines(  # noqa: PLR0917
     source: str | Path,
     engine: Path,
     out: Path,
+    matches: Sequence[CameraMatch],
 ) -> Iterator[str]:
     here = os.path.relpath(engine.resolve(), out.parent.resolve())
-    # JSON's strings are YAML's too, and a # or a colon is then a letter like any other
-    named = here if re.fullmatch(r"[\w./-]+", here) else json.dumps(here, ensure_ascii=False)
     yield f"# Written by `actd init` for {source}."
     yield "# Lines marked `check:` are guesses. Every key: `actd config schema`."
     yield ""
     yield "# An engine folder, written by `actd export`; relative to this file."
-    yield f"engine: {named}"
+    yield f"engine: {plain(here)}"
     yield ""
     yield "robot:"
     yield "  # In every message, so that a command for this robot reaches no other."
@@ -223,17 +230,12 @@ def _lines(  # noqa: PLR0917
     still = frozenset[int]() if shipped else _still(spec)
     for j, (name, joint) in enumerate(joints.items()):
         mark = "  # check: never moved in training" if j in still else ""
-        yield f"    {_plain(name)}: {_inline(joint)}{mark}"
+        yield f"    {plain(name)}: {_inline(joint)}{mark}"
     yield from _state_lines(spec, list(joints))
     yield ""
     yield "# The policy's cameras, in LeRobot's syntax. Frames must have the trained size."
     yield "cameras:" + ("" if spec.cameras else " {}")
-    for index, feature in enumerate(spec.cameras):
-        height, width, _ = feature.boundary_shape
-        yield (
-            f"  {feature.camera}: {{type: opencv, index_or_path: /dev/video{2 * index}, "
-            f"width: {width}, height: {height}, fps: 30}}  # check: which device"
-        )
+    yield from _camera_lines(spec, matches)
     yield from _control_lines(spec, shipped)
     yield ""
     yield "observation:"
@@ -250,6 +252,33 @@ def _lines(  # noqa: PLR0917
     yield "  realtime: prefer      # require: do not start without SCHED_FIFO and locked memory"
 
 
+def _matched(dataset: Path) -> list[CameraMatch]:
+    from actd.camera_setup import match_cameras, take_pictures, trained_cameras
+    from actd.cameras.listing import connected_cameras
+
+    trained = trained_cameras(dataset)
+    pictures = take_pictures(connected_cameras().usable, trained[0])
+    return match_cameras(trained, pictures)
+
+
+def _camera_lines(spec: PolicySpec, matches: Sequence[CameraMatch]) -> Iterator[str]:
+    """A line for each of the policy's cameras: the source that was matched, or one to look for."""
+    from actd.camera_setup import match_words
+
+    by_name = {match.trained.name: match for match in matches}
+    for index, feature in enumerate(spec.cameras):
+        height, width, _ = feature.boundary_shape
+        match = by_name.get(feature.camera)
+        if match is not None and match.config is not None and match.choice is not None:
+            mark = "" if match.choice.by == "features" else "check: "
+            yield f"{camera_line(feature.camera, match.config)}  # {mark}{match_words(match)}"
+            continue
+        guess = OpenCVConfig(
+            index_or_path=f"/dev/video{2 * index}", width=width, height=height, fps=30
+        )
+        yield f"{camera_line(feature.camera, guess)}  # check: which device (`actd cameras`)"
+
+
 def _inline(joint: JointConfig) -> str:
     given = joint.model_dump(exclude_none=True, exclude_defaults=True)
     return "{" + ", ".join(f"{key}: {_inline_value(value)}" for key, value in given.items()) + "}"
@@ -259,12 +288,6 @@ def _inline_value(value: object) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(f"{number:.10g}" for number in value) + "]"
     return f"{value:.10g}" if isinstance(value, float) else str(value)
-
-
-def _plain(name: str) -> str:
-    """A name as YAML reads it: quoted where it would be something else than text."""
-    usual = re.fullmatch(r"[A-Za-z_][\w.-]*", name) and name.lower() not in _WORDS
-    return name if usual else json.dumps(name, ensure_ascii=False)
 
 
 def _state_lines(spec: PolicySpec, joints: Sequence[str]) -> Iterator[str]:
@@ -283,7 +306,7 @@ def _state_lines(spec: PolicySpec, joints: Sequence[str]) -> Iterator[str]:
     yield f"  # check: observation.state has {count} values; name them in order"
     yield "  state:"
     for name in states:
-        yield f"    - {_plain(name)}"
+        yield f"    - {plain(name)}"
 
 
 def _unmeasured(missing: Sequence[str], known: Sequence[str], count: int) -> str:

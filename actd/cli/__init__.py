@@ -15,12 +15,23 @@ from typer.main import get_command
 from actd import crash
 
 # Each adds its commands to the tree, in this order.
-from actd.cli import bench, build, config, daemon, evaluate, measure, recordings
+from actd.cli import bench, build, cameras, config, daemon, evaluate, measure, recordings
 from actd.cli.app import CarriedError, app
 from actd.errors import ActdError
 from actd.redaction import redact
 
-__all__ = ["app", "bench", "build", "config", "daemon", "evaluate", "main", "measure", "recordings"]
+__all__ = [
+    "app",
+    "bench",
+    "build",
+    "cameras",
+    "config",
+    "daemon",
+    "evaluate",
+    "main",
+    "measure",
+    "recordings",
+]
 
 
 def main() -> None:

@@ -98,6 +98,10 @@ def init(
         Optional[str],  # noqa: UP045
         typer.Option(help="Take joint names and limits from a shipped robot (aloha, so101)."),
     ] = None,
+    match: Annotated[
+        OptionalPath,
+        typer.Option(help="LeRobotDataset whose first images tell which camera is which."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     *,
     overrides: Overrides,
@@ -106,6 +110,12 @@ def init(
     from actd.scaffold import write_config
 
     for line in write_config(
-        checkpoint, out, engine=engine, robot=robot, force=force, overrides=overrides
+        checkpoint,
+        out,
+        engine=engine,
+        robot=robot,
+        force=force,
+        overrides=overrides,
+        match=match,
     ):
         typer.echo(line)

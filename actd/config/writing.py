@@ -21,8 +21,9 @@ def plain(text: str) -> str:
 
 def camera_line(name: str, camera: CameraConfig) -> str:
     """A camera's line in the section `cameras`: its type, and what differs from the defaults."""
-    given = camera.model_dump(mode="json", exclude_defaults=True) | {"type": camera.type}
-    return f"  {plain(name)}: {_inline({'type': camera.type, **given})}"
+    given = camera.model_dump(mode="json", exclude_defaults=True)
+    own = {key: value for key, value in given.items() if key not in CameraConfig.model_fields}
+    return f"  {plain(name)}: {_inline({'type': camera.type, **own, **given})}"
 
 
 def _inline(value: Any) -> str:

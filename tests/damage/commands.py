@@ -60,7 +60,9 @@ CALLS: dict[str, tuple[Call, ...]] = {
         Call("{root}/checkpoint --out {out}/a.yaml", _CHECKPOINT, 2),
         Call("{root}/engines/ort-int8 --out {out}/a.yaml", _ENGINE, 5),
         Call("{root}/checkpoint --engine {root}/engines/ort-int8 --out {out}/a.yaml", _ENGINE, 3),
+        Call("{root}/engines/ort-int8 --match {root}/dataset --out {out}/a.yaml", _DATASET, 1),
     ),
+    "cameras": (Call("--match {root}/dataset --save {out}/c", _DATASET, 0.5),),
     "infer": (
         Call("{root}/engines/ort-int8 --obs {root}/obs.npz --out {out}/a.npz", ("obs.npz",), 2),
         Call("{root}/engines/ort-int8 --obs {root}/obs.npz --out {out}/a.npz", _ENGINE, 3),
