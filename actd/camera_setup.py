@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,11 +18,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.cameras.config import CameraConfig
+from actd.cameras.config import CameraConfig, OpenCVConfig
 from actd.cameras.fitting import fitted
-from actd.cameras.listing import ConnectedCamera
+from actd.cameras.listing import ConnectedCamera, connected_cameras
 from actd.cameras.make import make_camera
 from actd.cameras.match import LEAST_AGREEING, Choice, Movement, choose, compare, view_of
+from actd.config.writing import camera_line
 from actd.errors import CameraError, RecordingError, UsageError
 
 Image = NDArray[np.uint8]
@@ -101,6 +102,32 @@ def match_cameras(
             likenesses[camera.name, index] = compare(first, view_of(image, camera.size))
     choices = choose(likenesses)
     return [_match(camera, choices.get(camera.name), pictures) for camera in trained]
+
+
+def connected_matches(dataset: Path) -> list[CameraMatch]:
+    """What is plugged in, matched with the cameras of a dataset. Raises RecordingError."""
+    trained = trained_cameras(dataset)
+    pictures = take_pictures(connected_cameras().usable, trained[0])
+    return match_cameras(trained, pictures)
+
+
+def camera_lines(
+    sizes: Mapping[str, tuple[int, ...]], matches: Sequence[CameraMatch]
+) -> Iterator[str]:
+    """Lines of the section `cameras` for a policy's cameras, by their (height, width, ...).
+
+    What was not matched, or not by features, is marked `check:`.
+    """
+    found = {match.trained.name: match for match in matches}
+    for index, (name, (height, width, *_)) in enumerate(sizes.items()):
+        match = found.get(name)
+        if match is not None and match.config is not None and match.choice is not None:
+            mark = "" if match.choice.by == "features" else "check: "
+            yield f"{camera_line(name, match.config)}  # {mark}{match_words(match)}"
+            continue
+        node = f"/dev/video{2 * index}"
+        guess = OpenCVConfig(index_or_path=node, width=width, height=height, fps=30)
+        yield f"{camera_line(name, guess)}  # check: which device (`actd cameras`)"
 
 
 def match_words(match: CameraMatch) -> str:

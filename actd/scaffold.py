@@ -15,12 +15,11 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from actd.cameras.config import OpenCVConfig
+from actd.camera_setup import CameraMatch, camera_lines, connected_matches
 from actd.config import Config, JointConfig, fit_warnings, kind_named, load
 from actd.config.fit import MOST_RAD, largest_place
-from actd.config.writing import camera_line, plain
+from actd.config.writing import plain
 from actd.control.limits import Kind
 from actd.element_names import relative_actions
 from actd.engine.manifest import MANIFEST, read_manifest
@@ -28,9 +27,6 @@ from actd.errors import ActdError, ConfigError, UsageError
 from actd.policy.overrides import Overrides
 from actd.policy.spec import PolicySpec
 from actd.resources import resource_dir
-
-if TYPE_CHECKING:
-    from actd.camera_setup import CameraMatch
 
 _GUESSED_POLICY_HZ = 30
 _LEAST_RATE_HZ = 50.0
@@ -73,7 +69,7 @@ def write_config(
     spec = policy.spec
     engine = engine or (folder if is_engine else Path("engines/ort-int8"))
     shipped = None if robot is None else _shipped(robot, spec)
-    matches = _matched(match) if match else []
+    matches = connected_matches(match) if match else []
     text = "\n".join(_lines(spec, shipped, robot or "robot", source, engine, out, matches)) + "\n"
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -235,7 +231,8 @@ def _lines(  # noqa: PLR0917
     yield ""
     yield "# The policy's cameras, in LeRobot's syntax. Frames must have the trained size."
     yield "cameras:" + ("" if spec.cameras else " {}")
-    yield from _camera_lines(spec, matches)
+    sizes = {feature.camera: feature.boundary_shape for feature in spec.cameras}
+    yield from camera_lines(sizes, matches)
     yield from _control_lines(spec, shipped)
     yield ""
     yield "observation:"
@@ -250,33 +247,6 @@ def _lines(  # noqa: PLR0917
     yield ""
     yield "process:"
     yield "  realtime: prefer      # require: do not start without SCHED_FIFO and locked memory"
-
-
-def _matched(dataset: Path) -> list[CameraMatch]:
-    from actd.camera_setup import match_cameras, take_pictures, trained_cameras
-    from actd.cameras.listing import connected_cameras
-
-    trained = trained_cameras(dataset)
-    pictures = take_pictures(connected_cameras().usable, trained[0])
-    return match_cameras(trained, pictures)
-
-
-def _camera_lines(spec: PolicySpec, matches: Sequence[CameraMatch]) -> Iterator[str]:
-    """A line for each of the policy's cameras: the source that was matched, or one to look for."""
-    from actd.camera_setup import match_words
-
-    by_name = {match.trained.name: match for match in matches}
-    for index, feature in enumerate(spec.cameras):
-        height, width, _ = feature.boundary_shape
-        match = by_name.get(feature.camera)
-        if match is not None and match.config is not None and match.choice is not None:
-            mark = "" if match.choice.by == "features" else "check: "
-            yield f"{camera_line(feature.camera, match.config)}  # {mark}{match_words(match)}"
-            continue
-        guess = OpenCVConfig(
-            index_or_path=f"/dev/video{2 * index}", width=width, height=height, fps=30
-        )
-        yield f"{camera_line(feature.camera, guess)}  # check: which device (`actd cameras`)"
 
 
 def _inline(joint: JointConfig) -> str:

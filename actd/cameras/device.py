@@ -148,7 +148,7 @@ def _check_size(label: str, asked: tuple[int | None, int | None], capture: Captu
     if wanted != found:
         raise CameraError(
             f"{label}: asked {wanted[0]}x{wanted[1]}, got {found[0]}x{found[1]}; set width and "
-            "height to a size the camera offers (v4l2-ctl --list-formats-ext), or add resize"
+            "height to a size that `actd cameras` lists for it, or add resize"
         )
 
 
@@ -165,7 +165,7 @@ def _check_rate(label: str, asked: float | None, found: float) -> None:
     elif abs(found - asked) > _FPS_TOLERANCE * asked:
         raise CameraError(
             f"{label}: asked {asked:g} frames per second, got {found:g}; set fps to a rate the "
-            "camera offers at this size (v4l2-ctl --list-formats-ext), or fourcc to MJPG"
+            "camera offers at this size (`actd cameras` lists them), or fourcc to MJPG"
         )
 
 

@@ -99,7 +99,7 @@ def hints(listing: Listing) -> Iterator[str]:
     ):
         yield f"a RealSense is read best by its own library: {_INSTALL_REALSENSE}"
     if any(camera.config is None for camera in listing.cameras):
-        yield "an OAK is read by a plugin: docs/cameras.md has one"
+        yield "an OAK is read by a plugin of your own: docs/cameras.md"
 
 
 def _of_v4l2(

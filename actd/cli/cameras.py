@@ -110,11 +110,9 @@ def _show_matches(matches: Sequence[CameraMatch]) -> None:
 
     for match in matches:
         typer.echo(f"{match.trained.name}: {match_words(match)}")
-    if any(match.config for match in matches):
-        typer.echo("cameras:")
-    for match in matches:
-        if match.config is not None:
-            typer.echo(camera_line(match.trained.name, match.config))
+    lines = [camera_line(one.trained.name, one.config) for one in matches if one.config]
+    for line in ["cameras:", *lines] if lines else []:
+        typer.echo(line)
 
 
 def _data(camera: ConnectedCamera) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import pytest
 from pydantic import ValidationError
 
@@ -13,7 +15,12 @@ from actd.cameras.base import Camera
 from actd.cameras.config import CameraConfig, PluginConfig
 from actd.cameras.make import make_camera
 from actd.cameras.plugins import plugin_names
+from actd.codec import decode, encode
 from actd.errors import CameraError
+from actd.runtime.preflight import unplayable
+from tests.cameras.images import number_of, numbered
+from tests.config.test_config import GOOD as GOOD_FILE
+from tests.config.test_config import read
 
 Install = Callable[[str], None]
 
@@ -135,6 +142,55 @@ def test_a_type_that_nothing_reads_names_those_that_are_read(install: Install) -
     install(GOOD)
     with pytest.raises(ValidationError, match=r"'acne' is not known, only opencv, .*zmq, acme;"):
         CameraConfig.model_validate({"type": "acne"})
+
+
+def test_the_plugin_of_the_documentation(install: Install, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/cameras.md").read_text("utf-8")
+    code = page.partition("```python\n")[2].partition("```")[0]
+    install(f"{code}\nCamera = FolderCamera\n")
+    folder = tmp_path / "images"
+    with pytest.raises(CameraError, match="images is no folder; see"):
+        make(options={"folder": str(folder)}).open()
+    folder.mkdir()
+    camera = make(options={"folder": str(folder)}, fps=1000)
+    with pytest.raises(CameraError, match="TimeoutError: no new image"):
+        camera.open()
+    for number in range(3):
+        cv2.imwrite(str(folder / f"{number}.png"), numbered(number))
+        camera.open() if number == 0 else None
+        assert number == 0 or number_of(camera.read().data) == number
+    camera.close()
+
+
+def test_what_is_known_before_the_start_is_said(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(GOOD)
+    monkeypatch.setitem(sys.modules, "pyrealsense2", None)
+    cameras = """
+  top: {type: acme, options: {shade: 3}, width: 64, height: 48}
+  side: {type: acme, options: {shades: [needle]}, width: 64, height: 48}
+  wrist: {type: intelrealsense, serial_number_or_name: "1", width: 64, height: 48}
+"""
+    lines = list(unplayable(read(tmp_path, GOOD_FILE.partition("  top:")[0] + cameras)))
+    assert len(lines) == 2
+    assert lines[0].startswith("camera side (acme): TypeError: Camera.__init__() got an unexpected")
+    assert lines[1].startswith("camera wrist (RealSense 1): the library pyrealsense2 cannot be")
+    assert "needle" not in "".join(lines)
+
+
+def test_a_process_is_told_its_camera_whole(install: Install) -> None:
+    """Of whatever type it is."""
+    install(GOOD)
+    for config in (
+        {"type": "acme", "options": {"shade": 3, "deep": {"list": [1.5, None, "x"]}}},
+        {"type": "zmq", "server_address": "robot", "timeout_ms": 500},
+        {"type": "intelrealsense", "serial_number_or_name": "0123", "fps": 30},
+    ):
+        told = CameraConfig.model_validate(config)
+        data = json.loads(json.dumps(encode(told)))
+        assert decode(CameraConfig, data) == told
+        assert type(told) is not CameraConfig
 
 
 def test_reading_a_configuration_imports_no_plugin(install: Install) -> None:
