@@ -189,7 +189,7 @@ def save_sheet(matches: Sequence[CameraMatch], pictures: Sequence[Picture], fold
 
 
 def _take(camera: ConnectedCamera, like: TrainedCamera | None) -> Picture:
-    problem = camera.problem or "no program here reads it"
+    problem = f"{camera.label}: {camera.problem}"
     if camera.config is None or camera.problem:
         return Picture(camera, None, problem)
     configs = [camera.config]

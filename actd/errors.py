@@ -10,6 +10,11 @@ SEPARATOR = " | "
 """Between several problems on one line: each of them may have a remedy behind its semicolon."""
 
 
+def one_line(error: BaseException) -> str:
+    """What another's error says, in a line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 class ActdError(Exception):
     """Something failed that the user can mend. The message names file, key, found, and remedy."""
 

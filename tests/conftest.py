@@ -8,14 +8,16 @@ import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import zmq
 
 from actd.link.sockets import Ports
-from tests.fake_v4l2 import FakeV4L2, build
 from tests.ports import free_ports
+
+if TYPE_CHECKING:
+    from tests.fake_v4l2 import FakeV4L2
 
 TESTS = Path(__file__).parent
 _WITH_TORCH = {"bench", "cli", "damage", "demo", "engine", "evaluation", "export", "policy", "soak"}
@@ -147,10 +149,14 @@ def engines(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def v4l2_shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What answers for the V4L2 devices of `fake_v4l2`."""
+    from tests.fake_v4l2 import build
+
     return build(tmp_path_factory.mktemp("shim"))
 
 
 @pytest.fixture
 def fake_v4l2(v4l2_shim: Path, tmp_path: Path) -> FakeV4L2:
     """V4L2 devices for child processes; none is plugged in yet."""
+    from tests.fake_v4l2 import FakeV4L2
+
     return FakeV4L2(tmp_path / "v4l2", v4l2_shim)

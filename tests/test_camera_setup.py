@@ -160,9 +160,11 @@ def test_one_broken_camera_does_not_stop_the_others(
 ) -> None:
     fake_v4l2.add(photo(scene(0)), state="busy", port="1")
     fake_v4l2.add(photo(scene(1)), card="Other", port="2")
+    fake_v4l2.add(photo(scene(1)), state="forbidden", port="3")
     done = fake_v4l2.run(*CLI, "cameras", "--match", str(setup.dataset), cwd=tmp_path)
     assert done.returncode == 0
     assert "another program may hold it" in done.stderr
+    assert "usb-0:3:1.0-video-video2: permission denied; add the user" in done.stderr
     assert "0: as in training (" in done.stdout
     only = fake_v4l2.run(*CLI, "cameras", "--save", "/proc/none", cwd=tmp_path)
     assert only.returncode == 2

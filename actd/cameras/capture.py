@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actd.cameras.jpeg import JpegReader
-from actd.errors import CameraError
+from actd.errors import CameraError, one_line
 
 # OpenCV reports a damaged image and the end of a stream alike; only the end repeats itself.
 _GRAB_ATTEMPTS = 3
@@ -105,7 +105,7 @@ class LatestImage:
         except CameraError as error:
             self._fail(error)
         except (OSError, cv2.error) as error:
-            self._fail(self._stopped(f"OpenCV failed ({_one_line(error)})"))
+            self._fail(self._stopped(f"OpenCV failed ({one_line(error)})"))
 
     def _read(self, capture: Capture) -> None:
         failures = 0
@@ -147,7 +147,3 @@ class LatestImage:
 def grabbed_now(_: Capture) -> int:
     """The capture time of a source that tells none: now."""
     return time.monotonic_ns()
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

@@ -18,7 +18,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import cv2
 import numpy as np
 import zmq
 from numpy.typing import NDArray
@@ -113,7 +112,7 @@ class ZmqSource:
         if image is None:
             raise ValueError("not a whole JPEG")
         self._stamp = stamp
-        return cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if self._config.swapped_colors else image  # type: ignore[return-value]
+        return image[..., ::-1] if self._config.swapped_colors else image
 
     def _name_among(self, images: Mapping[str, Any]) -> str:
         name = self._config.camera_name
@@ -121,7 +120,7 @@ class ZmqSource:
             return next(iter(images))
         if name is None or name not in images:
             wanted = "one of several: set camera_name" if name is None else name
-            there = ", ".join(images)[:200] or "none"
+            there = " ".join(", ".join(images).split())[:200] or "none"
             raise _OtherContentError(f"no image of {wanted}, its cameras are {there},")
         return name
 

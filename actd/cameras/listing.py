@@ -15,15 +15,16 @@ from typing import Any
 
 from actd.cameras.config import CameraConfig, OpenCVConfig, RealSenseConfig
 from actd.cameras.holders import Holder, holders
-from actd.cameras.plugins import one_line, plugin_names
+from actd.cameras.plugins import plugin_names
+from actd.cameras.realsense import INSTALL, connected_realsenses
 from actd.cameras.v4l2 import Mode, V4L2Device, v4l2_devices
+from actd.errors import one_line
 
 # What OpenCV makes colour images of. Others are grey, depth, or compressed as films are.
 _COLOUR = frozenset(
     {"MJPG", "JPEG", "YUYV", "UYVY", "YVYU", "NV12", "NV21", "YU12", "YV12"}
     | {"RGB3", "BGR3", "XR24", "AR24", "BGR8"}
 )
-_INSTALL_REALSENSE = "pip install 'actd[realsense]'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +98,7 @@ def hints(listing: Listing) -> Iterator[str]:
     if find_spec("pyrealsense2") is None and any(
         "realsense" in camera.name.lower() for camera in listing.cameras
     ):
-        yield f"a RealSense is read best by its own library: {_INSTALL_REALSENSE}"
+        yield f"a RealSense is read best by its own library: {INSTALL}"
     if any(camera.config is None for camera in listing.cameras):
         yield "an OAK is read by a plugin of your own: docs/cameras.md"
 
@@ -129,8 +130,6 @@ def _lasting_path(device: V4L2Device, devices: Sequence[V4L2Device]) -> Path:
 
 
 def _realsenses(rs: Any) -> Iterator[ConnectedCamera]:
-    from actd.cameras.realsense import connected_realsenses
-
     for camera in connected_realsenses(rs):
         rates: dict[tuple[int, int], list[float]] = {}
         for width, height, fps in camera.modes:

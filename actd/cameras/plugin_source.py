@@ -17,9 +17,9 @@ import numpy as np
 
 from actd.cameras.capture import Image
 from actd.cameras.config import PluginConfig
-from actd.cameras.plugins import load_plugin, one_line
+from actd.cameras.plugins import load_plugin
 from actd.cameras.source import label_of
-from actd.errors import CameraError
+from actd.errors import CameraError, one_line
 
 log = logging.getLogger(__name__)
 

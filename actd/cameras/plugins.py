@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from importlib.metadata import EntryPoint, entry_points
 
-from actd.errors import CameraError
+from actd.errors import CameraError, one_line
 
 GROUP = "actd.cameras"
 
@@ -47,11 +47,6 @@ def load_plugin(label: str, name: str) -> type:
 def package_of(entry: EntryPoint) -> str:
     """The package that brings an entry point."""
     return entry.dist.name if entry.dist else "that brings it"
-
-
-def one_line(error: BaseException) -> str:
-    """An error in a line, whoever raised it."""
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _entries() -> dict[str, EntryPoint]:

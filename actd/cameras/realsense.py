@@ -17,9 +17,8 @@ import numpy as np
 
 from actd.cameras.capture import Image
 from actd.cameras.config import RealSenseConfig
-from actd.cameras.plugins import one_line
 from actd.cameras.source import label_of
-from actd.errors import CameraError
+from actd.errors import CameraError, one_line
 
 INSTALL = "pip install 'actd[realsense]'"
 
