@@ -11,7 +11,7 @@ import errno
 import fcntl
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,6 +37,9 @@ _ENUM_FRAMEINTERVALS = _request(75, _INTERVAL, _READ_WRITE)
 _CAPTURE, _CAPTURE_MPLANE, _DEVICE_CAPS = 0x1, 0x1000, 0x80000000
 _BUFFER_TYPES = {_CAPTURE: 1, _CAPTURE_MPLANE: 9}
 _DISCRETE = 1
+# What is named of a range, such as that of a Raspberry Pi's camera, beside its ends.
+_USUAL_SIZES = ((320, 240), (640, 480), (800, 600), (1280, 720), (1280, 960), (1920, 1080))
+_USUAL_RATES = (10.0, 15.0, 20.0, 25.0, 30.0, 50.0, 60.0, 90.0, 120.0)
 # No device has more of anything; a driver that never ends its lists would hang us.
 _MOST = 256
 
@@ -120,21 +123,23 @@ def _modes(descriptor: int, buffer_type: int) -> Iterator[Mode]:
             return
         code = told[4]
         for width, height in _sizes(descriptor, code):
-            fps = tuple(sorted(_rates(descriptor, code, width, height), reverse=True))
+            rates = set(_rates(descriptor, code, width, height)) - {0.0}
+            fps = tuple(sorted(rates, reverse=True))
             yield Mode(fourcc_text(code), width, height, fps)
 
 
 def _sizes(descriptor: int, code: int) -> Iterator[tuple[int, int]]:
-    """Those that a device offers; of one that offers all in a range, the ends."""
+    """Those that a device offers; of one that offers a range, the ends and the usual ones."""
     for index in range(_MOST):
         told = _ask(descriptor, _ENUM_FRAMESIZES, _SIZE, index, code)
         if told is None:
             return
-        kind, width, height = told[2], told[3], told[4]
-        if kind == _DISCRETE:
-            yield width, height
+        if told[2] == _DISCRETE:
+            yield told[3], told[4]
             continue
-        yield from dict.fromkeys([(told[3], told[6]), (told[4], told[7])])
+        widths, heights = told[3:6], told[6:9]
+        usual = [(w, h) for w, h in _USUAL_SIZES if _is_in(w, widths) and _is_in(h, heights)]
+        yield from dict.fromkeys([(widths[0], heights[0]), *usual, (widths[1], heights[1])])
         return
 
 
@@ -143,11 +148,25 @@ def _rates(descriptor: int, code: int, width: int, height: int) -> Iterator[floa
         told = _ask(descriptor, _ENUM_FRAMEINTERVALS, _INTERVAL, index, code, width, height)
         if told is None:
             return
-        kind, numbers = told[4], told[5:]
-        pairs = [numbers[:2]] if kind == _DISCRETE else [numbers[:2], numbers[2:4]]
-        yield from (round(below / above, 3) for above, below in pairs if above)
-        if kind != _DISCRETE:
-            return
+        numbers = told[5:]
+        if told[4] == _DISCRETE:
+            yield _per_second(*numbers[:2])
+            continue
+        fastest, slowest = _per_second(*numbers[:2]), _per_second(*numbers[2:4])
+        usual = [rate for rate in _USUAL_RATES if slowest < rate < fastest]
+        yield from dict.fromkeys([slowest, *usual, fastest])
+        return
+
+
+def _is_in(value: int, steps: Sequence[int]) -> bool:
+    """Whether a value is in a range: its lowest, its highest and its step."""
+    low, high, step = steps
+    return low <= value <= high and (value - low) % max(step, 1) == 0
+
+
+def _per_second(seconds: int, parts: int) -> float:
+    """The rate of an interval, which is a fraction of a second."""
+    return round(parts / seconds, 3) if seconds else 0.0
 
 
 def _ask(

@@ -81,6 +81,15 @@ def test_cameras_of_one_model_without_serials_go_by_their_ports(fake_v4l2: FakeV
     ]
 
 
+def test_of_a_range_the_usual_sizes_and_rates_are_named(fake_v4l2: FakeV4L2) -> None:
+    """As a Raspberry Pi's camera tells its own."""
+    fake_v4l2.add(numbered(1), state="range", modes=["YUYV 1640 1232 40"])
+    (camera,) = listed(fake_v4l2)
+    rates = [40.0, 30.0, 25.0, 20.0, 15.0, 10.0, 1.0]
+    sizes = [(32, 32), (320, 240), (640, 480), (800, 600), (1280, 720), (1280, 960), (1640, 1232)]
+    assert camera["modes"] == [["YUYV", width, height, rates] for width, height in sizes]
+
+
 def test_a_node_without_colour_is_known(fake_v4l2: FakeV4L2) -> None:
     fake_v4l2.add(numbered(1), card="RealSense D435", modes=["GREY 640 480 30"])
     fake_v4l2.add(numbered(1), card="RealSense D435", modes=["YUYV 640 480 30"])

@@ -48,7 +48,7 @@ class FakeV4L2:
     ) -> Path:
         """A camera that shows `image`, RGB, for ever; returns its node.
 
-        `state` may be busy or forbidden.
+        `state` may be busy or forbidden, or range: all sizes and rates up to the modes'.
         """
         name = f"video{self.nodes}"
         self.nodes += 1

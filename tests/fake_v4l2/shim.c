@@ -4,7 +4,8 @@
  * from the description beside it:
  *
  *   $FAKE_V4L2_ROOT/drivers/video0
- *       card NAME | bus PLACE | caps HEX | busy | forbidden | mode FOURCC WIDTH HEIGHT FPS
+ *       card NAME | bus PLACE | caps HEX | busy | forbidden | range |
+ *       mode FOURCC WIDTH HEIGHT FPS
  *   $FAKE_V4L2_ROOT/drivers/video0-FOURCC-WIDTHxHEIGHT
  *       the bytes of its image in that mode
  *
@@ -36,7 +37,7 @@ struct mode { unsigned fourcc, width, height, fps; };
 struct device {
     char name[32], card[32], bus[32];
     unsigned caps;
-    int busy, forbidden, mode_count, used;
+    int busy, forbidden, range, mode_count, used;
     struct mode modes[MODES], now;
     unsigned queued[BUFFERS], queued_count, sequence;
     long long due_ns;
@@ -83,6 +84,7 @@ static int opened(int fd, const char *path) {
         if (sscanf(line, "bus %31[^\n]", text) == 1) strcpy(device->bus, text);
         if (!strncmp(line, "busy", 4)) device->busy = 1;
         if (!strncmp(line, "forbidden", 9)) device->forbidden = 1;
+        if (!strncmp(line, "range", 5)) device->range = 1;
         sscanf(line, "caps %x", &device->caps);
         if (sscanf(line, "mode %4c %u %u %u", fourcc, &mode->width, &mode->height, &mode->fps) == 4) {
             mode->fourcc = v4l2_fourcc(fourcc[0], fourcc[1], fourcc[2], fourcc[3]);
@@ -255,6 +257,12 @@ static int answer(int fd, struct device *device, unsigned request, void *argumen
     case VIDIOC_ENUM_FRAMESIZES: {
         struct v4l2_frmsizeenum *size = argument;
         if ((at = nth(device, size->index, size->pixel_format, 0, 0)) < 0) break;
+        if (device->range) { /* from 32x32 up to the mode's size, in steps of 2 */
+            size->type = V4L2_FRMSIZE_TYPE_STEPWISE;
+            size->stepwise = (struct v4l2_frmsize_stepwise){
+                32, device->modes[at].width, 2, 32, device->modes[at].height, 2};
+            return 0;
+        }
         size->type = V4L2_FRMSIZE_TYPE_DISCRETE;
         size->discrete.width = device->modes[at].width;
         size->discrete.height = device->modes[at].height;
@@ -262,6 +270,12 @@ static int answer(int fd, struct device *device, unsigned request, void *argumen
     }
     case VIDIOC_ENUM_FRAMEINTERVALS: {
         struct v4l2_frmivalenum *rate = argument;
+        if (device->range) { /* from one a second up to the mode's rate */
+            rate->type = V4L2_FRMIVAL_TYPE_CONTINUOUS;
+            rate->stepwise = (struct v4l2_frmival_stepwise){
+                {1, device->modes[0].fps}, {1, 1}, {1, 1}};
+            return rate->index ? (errno = EINVAL, -1) : 0;
+        }
         if ((at = nth(device, rate->index, rate->pixel_format, rate->width, rate->height)) < 0) break;
         rate->type = V4L2_FRMIVAL_TYPE_DISCRETE;
         rate->discrete.numerator = 1;
