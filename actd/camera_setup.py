@@ -7,11 +7,13 @@ be written.
 
 from __future__ import annotations
 
+import os
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 import cv2
@@ -119,14 +121,16 @@ def camera_lines(
     What was not matched, or not by features, is marked `check:`.
     """
     found = {match.trained.name: match for match in matches}
-    for index, (name, (height, width, *_)) in enumerate(sizes.items()):
+    taken = {os.path.realpath(match.config.path) for match in matches if match.config}
+    # The other nodes of a webcam are not its images.
+    nodes = (node for n in count(0, 2) if os.path.realpath(node := f"/dev/video{n}") not in taken)
+    for name, (height, width, *_) in sizes.items():
         match = found.get(name)
         if match is not None and match.config is not None and match.choice is not None:
             mark = "" if match.choice.by == "features" else "check: "
             yield f"{camera_line(name, match.config)}  # {mark}{match_words(match)}"
             continue
-        node = f"/dev/video{2 * index}"
-        guess = OpenCVConfig(index_or_path=node, width=width, height=height, fps=30)
+        guess = OpenCVConfig(index_or_path=next(nodes), width=width, height=height, fps=30)
         yield f"{camera_line(name, guess)}  # check: which device (`actd cameras`)"
 
 
@@ -138,9 +142,11 @@ def match_words(match: CameraMatch) -> str:
     if likeness.movement is not None:
         sure = "" if match.choice.by == "features" else "the only camera left; "
         return sure + movement_words(likeness.movement)
-    looks = f"as a whole {likeness.correlation:.2f} alike"
-    why = looks if match.choice.by == "looks" else f"the only camera left, {looks}"
-    return f"{why}; not enough features to say whether it moved (fewer than {LEAST_AGREEING} agree)"
+    how = "looks alike" if match.choice.by == "looks" else "the only camera left"
+    return (
+        f"{how} (correlation {likeness.correlation:.2f}); not enough features to say whether it "
+        f"moved (fewer than {LEAST_AGREEING} agree)"
+    )
 
 
 def movement_words(movement: Movement) -> str:

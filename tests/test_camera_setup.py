@@ -146,6 +146,19 @@ def test_init_without_cameras_says_what_to_look_for(
     assert marked[1].startswith('  "0": {type: opencv')
 
 
+def test_what_is_not_matched_gets_no_device_that_is(
+    fake_v4l2: FakeV4L2, setup: Setup, tmp_path: Path
+) -> None:
+    for port, seed in enumerate((7, 8, 0)):
+        fake_v4l2.add(photo(scene(seed)), card=f"Cam {seed}", port=str(port))
+    words = ("init", str(setup.engine), "--match", str(setup.dataset))
+    done = fake_v4l2.run(*CLI, *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    cameras = load(tmp_path / "actd.yaml").cameras
+    assert cameras[TOP].path.endswith("video2")
+    assert cameras[WRIST].path == "/dev/video0"
+
+
 def test_a_plain_scene_is_said_to_have_too_few_features(
     fake_v4l2: FakeV4L2, setup: Setup, tmp_path: Path
 ) -> None:
