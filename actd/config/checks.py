@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import astuple
 from typing import Any, NamedTuple
 
 from actd.cameras.config import CameraConfig, SourceKind
@@ -48,6 +49,12 @@ def misfits(sections: Mapping[str, Any]) -> Iterator[Problem]:
         yield from _devices(cameras)
     if staleness and link:
         yield from _fault(staleness, link)
+    dashboard = sections.get("dashboard")
+    if dashboard and link and dashboard.port in astuple(link.ports):
+        yield Problem(
+            ("dashboard", "port"),
+            f"{dashboard.port} is one of the link's ports; choose another one",
+        )
     if robot:
         yield from _start(robot)
         for name, joint in robot.joints.items():

@@ -120,6 +120,16 @@ class FlightConfig(Section):
     max_mb: int = Field(1024, ge=8, description="All runs together; the oldest go first.")
 
 
+class DashboardConfig(Section):
+    """The operator's page: http://127.0.0.1:9875, on this computer only."""
+
+    enabled: bool = False
+    port: Port = 9875
+    arm: bool = Field(
+        True, description="Whether the page may arm and reset; it may always hold and stop."
+    )
+
+
 class LinkConfig(Section):
     """Where the daemon listens."""
 
@@ -164,6 +174,7 @@ class Config(Section):
     observation: ObservationConfig = ObservationConfig()
     flight: FlightConfig = FlightConfig()
     link: LinkConfig = LinkConfig()
+    dashboard: DashboardConfig = DashboardConfig()
     process: ProcessConfig = ProcessConfig()
 
     def policy_hz(self, trained_hz: float | None) -> float:
@@ -211,6 +222,7 @@ SECTIONS: dict[tuple[type[BaseModel], str], type[BaseModel]] = {
     (Config, "observation"): ObservationConfig,
     (Config, "flight"): FlightConfig,
     (Config, "link"): LinkConfig,
+    (Config, "dashboard"): DashboardConfig,
     (Config, "process"): ProcessConfig,
     (RobotConfig, "joints"): JointConfig,
     (ProcessConfig, "tick"): TickProcessConfig,

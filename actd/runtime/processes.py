@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from actd.codec import encode
 from actd.config import Config
+from actd.config.origins import values
 from actd.engine.manifest import Manifest
 from actd.flightlog.reader import default_flights
+from actd.policy.spec import PolicySpec
 from actd.runtime import settings
 from actd.runtime.camera import CameraSettings
 from actd.runtime.channels import Channels, Shapes
@@ -25,17 +27,25 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """One child per process; `cameras` by name, `flight` None where nothing is recorded."""
+    """One child per process; `cameras` by name, `flight` None where nothing is recorded,
+    `dashboard` None where no page is served.
+    """
 
     tick: ChildProcess
     inference: ChildProcess
     cameras: Mapping[str, ChildProcess]
     flight: ChildProcess | None
+    dashboard: ChildProcess | None
 
     @property
     def others(self) -> tuple[ChildProcess, ...]:
         """Everyone but the tick, which ends first and alone."""
-        return (self.inference, *self.cameras.values(), *([self.flight] if self.flight else []))
+        return (self.inference, *self.cameras.values(), *self.watchers)
+
+    @property
+    def watchers(self) -> tuple[ChildProcess, ...]:
+        """Those that motion does not need."""
+        return tuple([child for child in (self.flight, self.dashboard) if child is not None])
 
 
 def shapes_of(manifest: Manifest) -> Shapes:
@@ -120,4 +130,41 @@ def make_processes(
         )
         if config.flight.enabled
         else None,
+        dashboard=_dashboard(config, spec, shapes, channels, share),
     )
+
+
+def _dashboard(
+    config: Config, spec: PolicySpec, shapes: Shapes, channels: Channels, share: Share
+) -> ChildProcess | None:
+    if not config.dashboard.enabled:
+        return None
+    # Its module loads a web server, which the supervisor does not need.
+    from actd.runtime.dashboard import DashboardSettings
+
+    joints = config.joints
+    return ChildProcess(
+        "dashboard",
+        DashboardSettings(
+            shapes=shapes,
+            fds=channels.fds,
+            placement=settings.placement(config, share, "recorder"),
+            robot=config.robot.name,
+            host=config.link.host,
+            port=config.dashboard.port,
+            ports=config.link.ports,
+            may_arm=config.dashboard.arm,
+            rate_hz=config.control.rate_hz,
+            policy_hz=config.policy_hz(spec.trained_hz),
+            joints=tuple([joint.name for joint in joints]),
+            lower=tuple([_finite(joint.lower) for joint in joints]),
+            upper=tuple([_finite(joint.upper) for joint in joints]),
+            values=tuple(values(config)),
+        ),
+        restart=True,
+    )
+
+
+def _finite(limit: float | None) -> float:
+    """A joint without ends is drawn as a whole turn."""
+    return 0.0 if limit is None else limit

@@ -95,7 +95,7 @@ class Supervisor:
                 self._watch_tick(),
                 self._watch_inference(),
                 *(camera.run() for camera in self._processes.cameras.values()),
-                *([self._processes.flight.run()] if self._processes.flight else []),
+                *(watcher.run() for watcher in self._processes.watchers),
                 self._server.serve(requests),
                 self._observe(),
                 self._keep_alive(),

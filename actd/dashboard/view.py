@@ -1,0 +1,34 @@
+"""What the page shows and orders, as the daemon's process gives it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+
+class Picture(NamedTuple):
+    """One camera image as JPEG, and how old it was when it was encoded."""
+
+    jpeg: bytes
+    age_ms: float
+
+
+class View(Protocol):
+    """The daemon as the page sees it. Everything is JSON data unless said otherwise."""
+
+    def live(self) -> dict[str, Any]:
+        """The newest tick: mode, reason, joints, cameras, the chunk ahead."""
+
+    def history(self, after: int) -> dict[str, Any]:
+        """Seconds and events with a number above `after`."""
+
+    def config(self) -> list[dict[str, Any]]:
+        """Every value of the deployment: key, value, and where it comes from."""
+
+    def picture(self, camera: str) -> Picture | None:
+        """The newest image; None where there is none. Raises KeyError for another camera."""
+
+    async def status(self) -> dict[str, Any]:
+        """As `actd status --json`. Raises LinkError where the daemon does not answer."""
+
+    async def order(self, command: str) -> dict[str, Any]:
+        """Arm, hold, stop or reset. Raises LinkError with the reasons of a refusal."""

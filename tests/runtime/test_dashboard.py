@@ -1,0 +1,252 @@
+"""The operator's page of a real daemon, over HTTP and in a real browser."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from actd.link.sockets import Ports
+from actd.mode import Mode
+from tests.chromium import CHROMIUM, opened
+from tests.ports import free_ports
+from tests.runtime.conftest import Arm, Daemon, start, wait_until, write_config
+from tests.videos import write_video
+
+RED_BGR = (40, 60, 200)
+browser = pytest.mark.skipif(not CHROMIUM, reason="no Chromium; scripts/system-deps installs it")
+
+
+class Site:
+    """The page's addresses."""
+
+    def __init__(self, daemon: Daemon, port: int) -> None:
+        self.daemon = daemon
+        self.address = f"http://127.0.0.1:{port}/"
+
+    def get(self, path: str) -> tuple[bytes, Any]:
+        with urllib.request.urlopen(self.address + path, timeout=5) as answer:
+            return answer.read(), answer.headers
+
+    def json(self, path: str) -> Any:
+        return json.loads(self.get(path)[0])
+
+    def order(self, command: str, page: str = "test") -> dict[str, Any]:
+        body = json.dumps({"command": command, "page": page}).encode()
+        request = urllib.request.Request(f"{self.address}order", body, {"X-Actd": "1"})
+        try:
+            with urllib.request.urlopen(request, timeout=5) as answer:
+                found: dict[str, Any] = json.load(answer)
+        except urllib.error.HTTPError as error:
+            found = json.load(error)
+        return found
+
+    def answers(self) -> bool:
+        try:
+            return bool(self.json("healthz")["ok"])
+        except OSError:
+            return False
+
+
+@pytest.fixture
+def site(tmp_path: Path, small_engine: Path, video: Path, ports: Ports) -> Iterator[Site]:
+    red = np.full((96, 128, 3), RED_BGR, np.uint8)
+    reds = write_video(tmp_path / "red.avi", [red, red + 1] * 15)
+    port = free_ports().state
+    extra = f"dashboard: {{enabled: true, port: {port}}}"
+    sources = {"cam_high": str(reds), "cam_low": str(video)}
+    daemon = start(write_config(tmp_path, small_engine, ports, sources, extra), ports)
+    try:
+        daemon.wait_ready()
+        subject = Site(daemon, port)
+        wait_until(subject.answers, "the page", 30)
+        yield subject
+    finally:
+        if daemon.process.poll() is None:
+            daemon.process.kill()
+        daemon.finish()
+
+
+@contextmanager
+def followed(daemon: Daemon) -> Iterator[Arm]:
+    """An arm that follows in the background."""
+    over = Event()
+    with daemon.robot() as robot:
+        arm = Arm(robot)
+
+        def follow() -> None:
+            while not over.is_set():
+                arm.cycle(0.1)
+
+        thread = Thread(target=follow)
+        thread.start()
+        try:
+            yield arm
+        finally:
+            over.set()
+            thread.join()
+
+
+def mode_on_the_wire(arm: Arm) -> Mode | None:
+    return arm.received[-1].mode if arm.received else None
+
+
+def test_the_page_shows_and_orders_what_happens_on_the_wire(site: Site) -> None:
+    refused = site.order("take") and site.order("arm")
+    assert not refused["ok"]
+    assert any("robot state has not delivered" in reason for reason in refused["errors"])
+    with followed(site.daemon) as arm:
+        wait_until(lambda: site.order("arm")["ok"], "the page to arm", 20)
+        wait_until(lambda: mode_on_the_wire(arm) is Mode.ARMED, "ARMED on the wire")
+        time.sleep(1.0)
+        live = site.json("live.json?page=test")
+        assert (live["mode"], live["operator"], live["robot"]) == ("ARMED", "you", "test-robot")
+        joint = live["joints"][0]
+        assert joint["name"] == "j0"
+        assert joint["command"] == pytest.approx(arm.positions["j0"], abs=0.2)
+        assert joint["measured"] == pytest.approx(arm.positions["j0"], abs=0.2)
+        assert len(joint["ahead"]) > 5
+        assert site.order("hold", "someone else")["ok"]
+        wait_until(lambda: mode_on_the_wire(arm) is Mode.HOLD, "HOLD on the wire")
+        assert site.order("stop", "someone else")["ok"]
+        wait_until(lambda: mode_on_the_wire(arm) is Mode.STOP, "STOP on the wire")
+    wait_until(
+        lambda: (
+            [each["mode"] for each in site.json("history.json")["changes"]]
+            == ["IDLE", "ARMED", "HOLD", "STOP"]
+        ),
+        "the page to know what happened",
+    )
+    changes = site.json("history.json")["changes"]
+    assert changes[2]["reason"] == "operator: hold"
+    metrics = site.get("metrics")[0].decode()
+    assert 'actd_mode{mode="STOP"} 1.0' in metrics
+    assert 'actd_camera_rate_hertz{camera="cam_high"}' in metrics
+
+
+def test_a_picture_is_the_cameras_and_new(site: Site) -> None:
+    body, headers = site.get("camera/cam_high.jpg")
+    image = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
+    assert image.shape == (96, 128, 3)
+    assert np.abs(image.mean(axis=(0, 1)) - RED_BGR).max() < 12
+    assert 0 <= int(headers["X-Age-Ms"]) < 1000
+
+
+def test_values_say_where_they_come_from(site: Site) -> None:
+    found = {each["key"]: (each["value"], each["origin"]) for each in site.json("config.json")}
+    assert found["control.policy_hz"] == (50.0, "file")
+    assert found["control.rate_hz"] == (50.0, "default")
+    assert found["robot.joints.j0.velocity"] == (3.0, "file")
+    assert found["cameras.cam_high.fps"][1] == "file"
+    assert found["staleness.camera_ms"][1] == "default"
+
+
+def test_ticks_do_not_need_the_page(site: Site) -> None:
+    """Killed it comes back; the arm is driven on meanwhile."""
+    with followed(site.daemon) as arm:
+        site.order("take")
+        wait_until(lambda: site.order("arm")["ok"], "the page to arm", 20)
+        wait_until(lambda: mode_on_the_wire(arm) is Mode.ARMED, "ARMED on the wire")
+        site.daemon.child("dashboard").send_signal(signal.SIGKILL)
+        wait_until(lambda: not site.answers(), "the page to be gone")
+        count = len(arm.received)
+        wait_until(site.answers, "the page to be back", 30)
+        assert {action.mode for action in arm.received[count:]} == {Mode.ARMED}
+        assert site.json("live.json")["mode"] == "ARMED"
+
+
+def test_a_port_that_is_taken_costs_the_page_only(
+    site: Site, tmp_path: Path, small_engine: Path, video: Path
+) -> None:
+    folder, ports = tmp_path / "second", free_ports()
+    folder.mkdir()
+    port = site.address.rstrip("/").rpartition(":")[2]
+    sources = {"cam_high": str(video), "cam_low": str(video)}
+    extra = f"dashboard: {{enabled: true, port: {port}}}"
+    second = start(write_config(folder, small_engine, ports, sources, extra), ports)
+    try:
+        second.wait_ready()
+        assert site.json("live.json")["robot"] == "test-robot"
+    finally:
+        code, output = second.end()
+    assert code == 0
+    ends = [line for line in output.splitlines() if "dashboard ended" in line]
+    assert len(ends) == 1  # it is not tried again
+    assert f"dashboard.port: {port} is in use; choose another one" in ends[0]
+
+
+@browser
+@pytest.mark.slow
+def test_in_a_browser_hold_is_clicked_and_a_dead_daemon_is_seen(site: Site, tmp_path: Path) -> None:
+    async def operate(arm: Arm) -> None:
+        async with opened(site.address, tmp_path / "profile") as tab:
+            await tab.until("document.getElementById('mode').textContent === 'IDLE'", "IDLE")
+            await tab.value("document.getElementById('arm').click()")
+            await tab.until("document.getElementById('mode').textContent === 'ARMED'", "ARMED")
+            await tab.until(
+                "document.getElementById('operator').textContent === 'you operate'", "its lease"
+            )
+            assert mode_on_the_wire(arm) is Mode.ARMED
+            await tab.until(
+                "[...document.querySelectorAll('#cameras img')].length === 2 && "
+                "[...document.querySelectorAll('#cameras img')].every(i => i.naturalWidth === 128)",
+                "both pictures",
+            )
+            assert await tab.value("document.querySelectorAll('#joints figure').length") == 14
+            assert await tab.value("document.querySelectorAll('figure.old').length") == 0
+            await tab.value("document.getElementById('hold').click()")
+            await tab.until("document.getElementById('mode').textContent === 'HOLD'", "HOLD")
+            assert mode_on_the_wire(arm) is Mode.HOLD
+            await tab.press(" ", "Space")  # it holds already: the key stops
+            await tab.until("document.getElementById('mode').textContent === 'STOP'", "STOP")
+            await tab.value("document.getElementById('arm').click()")
+            await tab.until("!document.getElementById('refusal').hidden", "the refusal")
+            assert "reset" in await tab.value("document.getElementById('refusal').innerText")
+            for process in site.daemon.processes:
+                process.kill()
+            site.daemon.process.kill()
+            await tab.until("document.body.classList.contains('lost')", "the loss to be seen", 5)
+            assert "hardware stop" in await tab.value("document.getElementById('lost').innerText")
+            assert await tab.value("document.getElementById('mode').textContent") == "?"
+            await tab.until(
+                "document.querySelectorAll('figure.old').length === 2", "old pictures", 5
+            )
+
+    with followed(site.daemon) as arm:
+        wait_until(lambda: mode_on_the_wire(arm) is Mode.IDLE, "the arm to be heard")
+        asyncio.run(operate(arm))
+
+
+@browser
+@pytest.mark.slow
+def test_in_two_browsers_one_operates_and_one_watches(site: Site, tmp_path: Path) -> None:
+    async def operate() -> None:
+        async with (
+            opened(site.address, tmp_path / "one") as one,
+            opened(site.address, tmp_path / "two") as two,
+        ):
+            await one.value("order('take')")
+            await one.until("live && live.operator === 'you'", "the first to operate")
+            await two.until("live && live.operator === 'another'", "the second to watch")
+            assert await two.value("document.getElementById('arm').hidden")
+            assert not await two.value("document.getElementById('stop').hidden")
+            await two.value("document.getElementById('take').click()")
+            await one.until("live.operator === 'another'", "the first to watch")
+
+    asyncio.run(operate())
+
+
+def test_without_being_asked_for_there_is_no_page(daemon: Daemon) -> None:
+    assert not any("dashboard" in " ".join(p.cmdline()) for p in daemon.processes)
