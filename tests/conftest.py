@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from tests.fake_v4l2 import FakeV4L2
 
 TESTS = Path(__file__).parent
-_WITH_TORCH = {"bench", "cli", "damage", "demo", "engine", "evaluation", "export", "policy", "soak"}
+_WITH_TORCH = {
+    *("bench", "cli", "damage", "demo", "engine"),
+    *("evaluation", "export", "plugins", "policy", "soak"),
+}
 """Folders of tests that may use torch. From all others it is hidden, as on a robot."""
 
 

@@ -29,6 +29,7 @@ from actd.errors import EngineError
 from actd.export.choose import ALIASES, choose
 from actd.export.formats import MODELS, make
 from actd.export.job import Job, Report
+from actd.export.lerobot_policy import write_policy_files
 from actd.export.parity import ParityReport
 from actd.export.parity_files import publish_parity, publish_refusal, remove_refusal
 from actd.export.publish import check_place, publish, scratch_folder
@@ -143,6 +144,7 @@ def _build(recipe: Recipe, job: Job, scratch: Path) -> Result:
         }
     )
     write_manifest(folder, manifest)
+    write_policy_files(folder, manifest.spec)
     parity_report = _parity_report(manifest, job, validation)
     publish_parity(parity_report, folder)
     job.report(

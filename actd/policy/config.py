@@ -120,6 +120,8 @@ def _check_kind(data: Mapping[str, Any], file: Path) -> None:
     """Refuse other policies by name, before their keys confuse anyone."""
     if "type" not in data:
         raise refusal(file, "type", "missing", "a LeRobot ACT checkpoint says type: act")
+    if data["type"] == "actd":
+        raise refusal(file, "type", "an engine", "give the checkpoint that it was exported from")
     if data["type"] != "act":
         raise refusal(file, "type", f"{data['type']!r}", "only ACT policies (act) can be run")
 

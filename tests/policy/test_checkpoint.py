@@ -48,6 +48,7 @@ def step(file: str, index: int, **values: Any) -> Callable[[Path], None]:
 
 
 BAD_CONFIGS = {
+    "an engine": (config(type="actd"), ("type", "an engine", "the checkpoint")),
     "other policy": (config(type="diffusion"), ("type", "'diffusion'", "act")),
     "two observations": (config(n_obs_steps=2), ("n_obs_steps", "2")),
     "steps over chunk": (config(n_action_steps=9), ("n_action_steps", "9", "chunk_size 8")),
