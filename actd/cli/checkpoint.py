@@ -54,10 +54,10 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         ],
         None,
     ),
-    "dataset": (
+    "statistics": (
         Annotated[
             OptionalText,
-            typer.Option(help="Whose statistics to use, where a checkpoint has several."),
+            typer.Option(help="Of which dataset, where a checkpoint holds those of several."),
         ],
         None,
     ),

@@ -18,7 +18,7 @@ COLORS = ("rgb", "bgr")
 
 # Options that serve one format and are a mistake with another.
 ORIGINAL_OPTIONS = ("--cameras", "--image-size", "--heads", "--color")
-DATASET_OPTION = "--dataset"
+STATISTICS_OPTION = "--statistics"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Overrides:
 
     `image_size` is (height, width) of all cameras. `color` is the channel order of the
     images that the policy was trained on. `fps` is the rate of the training data.
-    `dataset` picks one dataset's statistics where a checkpoint holds several.
+    `statistics`: of which dataset, where a checkpoint holds those of several.
     """
 
     format: str = "auto"
@@ -36,7 +36,7 @@ class Overrides:
     heads: int | None = None
     color: str | None = None
     fps: float | None = None
-    dataset: str | None = None
+    statistics: str | None = None
 
     def given(self) -> dict[str, Any]:
         """The answers that were given, as plain JSON data."""
@@ -62,7 +62,7 @@ class Overrides:
             "--heads": self.heads,
             "--color": self.color,
             "--fps": None if self.fps is None else f"{self.fps:g}",
-            "--dataset": self.dataset,
+            "--statistics": self.statistics,
         }
         return tuple(
             word for option, value in given.items() if value for word in (option, str(value))
@@ -70,7 +70,7 @@ class Overrides:
 
     def particular(self) -> tuple[str, ...]:
         """Those of the options given that not every checkpoint takes."""
-        some = (*ORIGINAL_OPTIONS, DATASET_OPTION)
+        some = (*ORIGINAL_OPTIONS, STATISTICS_OPTION)
         return tuple(option for option in self.options() if option in some)
 
 
@@ -82,7 +82,7 @@ def read_overrides(
     heads: int | None = None,
     color: str | None = None,
     fps: float | None = None,
-    dataset: str | None = None,
+    statistics: str | None = None,
 ) -> Overrides:
     """Hints from the texts of the command line. Raises UsageError."""
     _one_of("--format", format, FORMATS)
@@ -93,7 +93,7 @@ def read_overrides(
         raise UsageError(f"--cameras: {cameras}: a name twice; give each camera once")
     if fps is not None and not 0 < fps < float("inf"):
         raise UsageError(f"--fps: {fps}; give the frames per second of the training data")
-    return Overrides(format, names, _size(image_size), heads, color, fps, dataset)
+    return Overrides(format, names, _size(image_size), heads, color, fps, statistics)
 
 
 def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:

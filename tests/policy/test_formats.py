@@ -142,11 +142,11 @@ def test_several_datasets_must_be_told_apart(tmp_path: Path) -> None:
     other = put("unnormalize_outputs.so101_buffer_action.max", [9.0] * 6)
     edit_tensors(folder / "model.safetensors", other)
     message = refused(folder)
-    assert all(word in message for word in ("buffer_action", "so100, so101", "--dataset"))
-    chosen = load_checkpoint(folder, Overrides(dataset="so101"))
+    assert all(word in message for word in ("buffer_action", "so100, so101", "--statistics"))
+    chosen = load_checkpoint(folder, Overrides(statistics="so101"))
     np.testing.assert_array_equal(chosen.statistics["action"]["max"], [9.0] * 6)
-    message = refused(folder, Overrides(dataset="lab"))
-    assert all(word in message for word in ("--dataset", "'lab'", "so100, so101"))
+    message = refused(folder, Overrides(statistics="lab"))
+    assert all(word in message for word in ("--statistics", "'lab'", "so100, so101"))
 
 
 def config(**values: Any) -> Callable[[dict[str, Any]], object]:
@@ -225,9 +225,9 @@ def test_options_of_the_original_do_not_fit_lerobot(old: Path) -> None:
 
 
 def test_a_dataset_is_chosen_only_where_there_are_some(old: Path, tmp_path: Path) -> None:
-    assert "only statistics without" in refused(old, Overrides(dataset="lab"))
+    assert "only statistics without" in refused(old, Overrides(statistics="lab"))
     modern = golden.write_checkpoint(CASE, tmp_path / "modern")
-    assert "--dataset" in refused(modern, Overrides(dataset="lab"))
+    assert "--statistics" in refused(modern, Overrides(statistics="lab"))
 
 
 def test_format_original_looks_for_nothing_else(old: Path) -> None:

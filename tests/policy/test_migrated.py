@@ -75,12 +75,12 @@ def test_several_datasets_are_told_apart(modern: Path) -> None:
     both = "so100.buffer.action", "my.so101.buffer.action"
     edit_tensors(modern / POST_STATE, renamed("action", *both, by=1.0))
     said = refused(modern)
-    assert all(word in said for word in ("my_so101, so100", "choose one with --dataset"))
-    first = load_checkpoint(modern, Overrides(dataset="so100")).statistics["action"]
-    second = load_checkpoint(modern, Overrides(dataset="my_so101")).statistics["action"]
+    assert all(word in said for word in ("my_so101, so100", "choose one with --statistics"))
+    first = load_checkpoint(modern, Overrides(statistics="so100")).statistics["action"]
+    second = load_checkpoint(modern, Overrides(statistics="my_so101")).statistics["action"]
     np.testing.assert_allclose(second["mean"], first["mean"] + 1, rtol=1e-6)
-    said = refused(modern, Overrides(dataset="lab"))
-    assert all(word in said for word in ("--dataset", "'lab'", "my_so101, so100"))
+    said = refused(modern, Overrides(statistics="lab"))
+    assert all(word in said for word in ("--statistics", "'lab'", "my_so101, so100"))
 
 
 def test_equal_statistics_of_several_datasets_leave_no_choice(modern: Path) -> None:
@@ -112,7 +112,7 @@ def test_another_features_statistics_are_never_taken(modern: Path) -> None:
 
 def test_a_checkpoint_without_names_of_datasets_takes_no_dataset(modern: Path) -> None:
     with pytest.raises(UsageError, match="bear no dataset's name; leave the option out"):
-        load_checkpoint(modern, Overrides(dataset="so100"))
+        load_checkpoint(modern, Overrides(statistics="so100"))
 
 
 def test_what_is_truly_missing_still_is(modern: Path) -> None:

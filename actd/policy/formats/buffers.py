@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from actd.policy.files import TensorFile, refusal
 from actd.policy.formats.base import plain_name
 from actd.policy.normalization import MODE_STATISTICS, Normalization, Statistics, checked
-from actd.policy.overrides import DATASET_OPTION, Overrides
+from actd.policy.overrides import STATISTICS_OPTION, Overrides
 from actd.policy.spec import Feature, PolicySpec
 
 _BUFFER = re.compile(
@@ -42,10 +42,10 @@ def read_buffers(
     """The statistics of every feature of `spec`. Raises CheckpointError."""
     index = _index(tensors)
     known = {dataset for datasets in index.values() for dataset in datasets}
-    if overrides.dataset is not None and overrides.dataset not in known:
+    if overrides.statistics is not None and overrides.statistics not in known:
         names = ", ".join(sorted(known - {""})) or "only statistics without a dataset's name"
-        found = f"{overrides.dataset!r} has no statistics in {tensors.path.name}"
-        raise refusal(tensors.path.parent, DATASET_OPTION, found, f"it has {names}")
+        found = f"{overrides.statistics!r} has no statistics in {tensors.path.name}"
+        raise refusal(tensors.path.parent, STATISTICS_OPTION, found, f"it has {names}")
     statistics: dict[str, Statistics] = {}
     owner: dict[str, str] = {}
     for feature in (*spec.inputs, spec.action):
@@ -77,7 +77,7 @@ def _of(
     }
     if mode == "IDENTITY":
         return {}
-    chosen = choose(tensors, f"{side}.buffer_{name}", datasets, mode, overrides.dataset)
+    chosen = choose(tensors, f"{side}.buffer_{name}", datasets, mode, overrides.statistics)
     prefix = f"{side}.{chosen}_buffer_{name}." if chosen else f"{side}.buffer_{name}."
     if not datasets:
         others = sorted({n for s, n in index if s == side})
@@ -104,7 +104,7 @@ def choose(
     for other in datasets.values():
         if not all(_same(datasets[first].get(stat), other.get(stat)) for stat in needed):
             found = f"statistics of several datasets ({names})"
-            raise refusal(tensors.path, key, found, "choose one with --dataset")
+            raise refusal(tensors.path, key, found, "choose one with --statistics")
     return first
 
 

@@ -12,7 +12,7 @@ from actd.policy.formats.buffers import has_buffers, read_buffers
 from actd.policy.formats.lerobot_0_4 import PREPROCESSOR
 from actd.policy.locate import Place
 from actd.policy.normalization import filled, known_mode
-from actd.policy.overrides import DATASET_OPTION, Overrides
+from actd.policy.overrides import STATISTICS_OPTION, Overrides
 
 _MAPPING = "normalization_mapping"
 
@@ -51,4 +51,4 @@ def _read(place: Place, overrides: Overrides) -> Stored:
     )
 
 
-FORMAT = CheckpointFormat("lerobot-0.1", "LeRobot 0.1 to 0.3", _detect, _read, (DATASET_OPTION,))
+FORMAT = CheckpointFormat("lerobot-0.1", "LeRobot 0.1 to 0.3", _detect, _read, (STATISTICS_OPTION,))

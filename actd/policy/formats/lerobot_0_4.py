@@ -27,7 +27,7 @@ from actd.policy.formats.base import (
 from actd.policy.formats.state_file import StoredStatistics
 from actd.policy.locate import Place
 from actd.policy.normalization import EPS, Normalization, Statistics, filled, known_mode
-from actd.policy.overrides import DATASET_OPTION, Overrides
+from actd.policy.overrides import STATISTICS_OPTION, Overrides
 from actd.policy.spec import Feature, PolicySpec
 
 PREPROCESSOR = "policy_preprocessor.json"
@@ -89,14 +89,14 @@ def _read_normalization(
         notes += silent
         state = _state(file, step)
         files += (name, state.path.name)
-        stored = StoredStatistics(state, features, overrides.dataset)
+        stored = StoredStatistics(state, features, overrides.statistics)
         for feature in features:
             statistics[feature.key] = stored.of(feature, said[feature.key])
         notes += stored.notes
         scoped |= stored.datasets
-    if overrides.dataset is not None and not scoped:
+    if overrides.statistics is not None and not scoped:
         raise UsageError(
-            f"{DATASET_OPTION}: the statistics of {folder} bear no dataset's name; "
+            f"{STATISTICS_OPTION}: the statistics of {folder} bear no dataset's name; "
             "leave the option out"
         )
     renamed = _renamed(folder / PREPROCESSOR, rename, spec)
@@ -190,4 +190,6 @@ def _renamed(file: Path, rename: Mapping[str, str], spec: PolicySpec) -> dict[st
     return renamed
 
 
-FORMAT = CheckpointFormat("lerobot-0.4", "LeRobot 0.4 or newer", _detect, _read, (DATASET_OPTION,))
+FORMAT = CheckpointFormat(
+    "lerobot-0.4", "LeRobot 0.4 or newer", _detect, _read, (STATISTICS_OPTION,)
+)

@@ -18,7 +18,7 @@ from actd.policy.formats.base import CheckpointFormat, Stored, lerobot_tensors, 
 from actd.policy.formats.buffers import read_buffers
 from actd.policy.locate import Place
 from actd.policy.normalization import filled, known_mode
-from actd.policy.overrides import DATASET_OPTION, Overrides
+from actd.policy.overrides import STATISTICS_OPTION, Overrides
 from actd.policy.spec import Feature
 
 _SHAPES = ("input_shapes", "output_shapes")
@@ -117,4 +117,6 @@ def _modes(
     return filled(modes, file)
 
 
-FORMAT = CheckpointFormat("lerobot-2024", "LeRobot before 2025", _detect, _read, (DATASET_OPTION,))
+FORMAT = CheckpointFormat(
+    "lerobot-2024", "LeRobot before 2025", _detect, _read, (STATISTICS_OPTION,)
+)

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from actd.policy.files import TensorFile, refusal
 from actd.policy.formats.buffers import choose
 from actd.policy.normalization import MODE_STATISTICS, Statistics, checked
-from actd.policy.overrides import DATASET_OPTION
+from actd.policy.overrides import STATISTICS_OPTION
 from actd.policy.spec import Feature
 
 _SCOPED = re.compile(r"(?:(?P<dataset>.+)[._])?buffer[._](?P<name>.+)")
@@ -57,7 +57,7 @@ class StoredStatistics:
         if asked is not None and asked not in scopes:
             found = f"{self._dataset!r} has no statistics of {feature.key}"
             names = ", ".join(sorted(scopes))
-            raise refusal(self._tensors.path, DATASET_OPTION, found, f"it has {names}")
+            raise refusal(self._tensors.path, STATISTICS_OPTION, found, f"it has {names}")
         chosen = choose(self._tensors, feature.key, by_dataset, mode, asked)
         prefix = scopes[chosen]
         self.notes += (
