@@ -61,6 +61,8 @@ class Dataset:
     ) -> None:
         self.root = root
         self.fps: float = info["fps"]
+        robot_type = info.get("robot_type")
+        self.robot_type = robot_type if isinstance(robot_type, str) and robot_type else None
         self.features: dict[str, dict[str, Any]] = info["features"]
         """Feature key -> its description: dtype, shape, names."""
         self.cameras = tuple(cameras)
@@ -92,8 +94,14 @@ class Dataset:
 
     def vectors(self, episode: int, key: str) -> NDArray[np.float32]:
         """One numeric feature, (rows, dim)."""
-        self._feature(key)
-        return self._vectors(self._rows(episode, [key]), key, episode)
+        return self.columns(episode, [key])[key]
+
+    def columns(self, episode: int, keys: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Several numeric features, (rows, dim) each, in one reading."""
+        for key in keys:
+            self._feature(key)
+        table = self._rows(episode, keys)
+        return {key: self._vectors(table, key, episode) for key in keys}
 
     def fingerprint(self, episode: int) -> str:
         """A SHA-256 of every number recorded in an episode; of images kept as video, none."""

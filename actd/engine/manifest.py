@@ -11,8 +11,9 @@ import shlex
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from actd.demonstrations import Motion
 from actd.engine.recipe import Recipe
 from actd.engine.verify import Parity
 from actd.errors import EngineError
@@ -118,7 +119,8 @@ class Manifest(_Model):
     """Everything about one engine.
 
     `action_std` is per joint, physical units, None if unknown. `training` and `warnings` are what
-    the checkpoint said of itself, so that it is known where the engine runs.
+    the checkpoint said of itself, and `motion` how the demonstrations move that it was trained on,
+    so that it is known where the engine runs.
     """
 
     format: int = Field(default=FORMAT, ge=1)
@@ -132,10 +134,17 @@ class Manifest(_Model):
     recipe: Recipe
     source: SourceCheckpoint
     training: Training = Training()
+    motion: Motion | None = None
     warnings: tuple[str, ...] = ()
     built: BuildInfo
     calibration: Calibration | None
     parity: RecordedParity | None
+
+    @model_validator(mode="after")
+    def _of_one_policy(self) -> Manifest:
+        if self.motion is not None and len(self.motion.start) != self.spec.action_dim:
+            raise ValueError(f"motion: need {self.spec.action_dim} values of each")
+        return self
 
     @property
     def published(self) -> bool:

@@ -159,7 +159,6 @@ def _parity_report(
     manifest: Manifest, job: Job, validation: Validation, rejection: str = ""
 ) -> ParityReport:
     """The parity report of a build; `rejection` is why the engine was refused, if it was."""
-    checkpoint = job.checkpoint
     return ParityReport(
         manifest=manifest,
         chunks=validation.chunks,
@@ -168,7 +167,7 @@ def _parity_report(
         ensembled=validation.ensembled,
         validation_runtime=validation.validation_runtime,
         frames=job.validation_frames.source,
-        joints=joint_names(checkpoint.spec, job.source),
+        joints=joint_names(job.spec, job.source),
         rejection=rejection,
     )
 
@@ -186,7 +185,10 @@ def _recorded_parity(recipe: Recipe, job: Job, validation: Validation) -> Record
 
 def _draft(recipe: Recipe, job: Job) -> Manifest:
     """The manifest before there are files and a parity record."""
-    checkpoint = job.checkpoint
+    checkpoint, demonstrations = job.checkpoint, job.demonstrations
+    training = checkpoint.training
+    if demonstrations is not None and training.robot_type is None:
+        training = replace(training, robot_type=demonstrations.robot_type)
     model, flags = host.cpu()
     return Manifest(
         engine=recipe.name,
@@ -194,7 +196,7 @@ def _draft(recipe: Recipe, job: Job) -> Manifest:
         precision=recipe.precision,
         model=MODELS.get(recipe.graph, "model.onnx"),
         files=(),
-        spec=checkpoint.spec,
+        spec=job.spec,
         action_std=checkpoint.action_std(),
         recipe=recipe,
         source=SourceCheckpoint(
@@ -204,7 +206,8 @@ def _draft(recipe: Recipe, job: Job) -> Manifest:
             identity=checkpoint.identity(),
             overrides=job.overrides.given(),
         ),
-        training=checkpoint.training,
+        training=training,
+        motion=None if demonstrations is None else demonstrations.motion,
         warnings=checkpoint.warnings,
         built=BuildInfo(
             actd=host.version("actd"),

@@ -12,13 +12,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from actd.datasets import open_dataset
+from actd.datasets.motion import measure
+from actd.demonstrations import Demonstrations
 from actd.engine.base import Observation
+from actd.errors import RecordingError
 from actd.export.calibration import SYNTHETIC, calibration_frames, validation_frames
+from actd.export.episodes import is_dataset
 from actd.export.frames import Frames
 from actd.export.graph.onnx_graph import write_onnx
 from actd.export.int8.quantize import Quantizer
 from actd.policy.checkpoint import Checkpoint
 from actd.policy.overrides import Overrides
+from actd.policy.spec import PolicySpec
 
 Report = Callable[[str], None]
 
@@ -54,6 +60,33 @@ class Job:
     def source_name(self) -> str:
         """The source for the manifest: `synthetic`, or an absolute path."""
         return SYNTHETIC if self.synthetic else str(Path(self.source or "").resolve())
+
+    @cached_property
+    def demonstrations(self) -> Demonstrations | None:
+        """What the dataset tells that the policy was trained on, None where it is not at hand.
+
+        It is the source of the frames, where that can be it, or the one that the checkpoint names.
+        """
+        source = None if self.synthetic else Path(self.source or "")
+        places = [source] if source is not None and is_dataset(source) else []
+        places += [self.checkpoint.dataset_folder] if self.checkpoint.dataset_folder else []
+        for place in dict.fromkeys(places):
+            try:
+                found = measure(open_dataset(place), str(place))
+            except RecordingError as error:
+                self.report(f"note: {error}: limits and the start are not known from it")
+                continue
+            if words := self.checkpoint.spec.unlike(found):
+                self.report(f"note: {place}: not what the policy was trained on: {words}")
+                continue
+            return found
+        return None
+
+    @cached_property
+    def spec(self) -> PolicySpec:
+        """The policy's, completed by what its dataset tells."""
+        spec = self.checkpoint.spec
+        return spec if self.demonstrations is None else spec.completed(self.demonstrations)
 
     @cached_property
     def float_model(self) -> Path:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from actd.demonstrations import STATISTICS
 from actd.element_names import element_names, is_speed, unfit_names
 from actd.errors import CheckpointError, UsageError
 from actd.hashing import sha256
@@ -26,7 +27,7 @@ from actd.policy.formats.base import CheckpointFormat, Stored, unread_files
 from actd.policy.locate import Place, locate
 from actd.policy.normalization import Normalization, Statistics, moments
 from actd.policy.overrides import Overrides
-from actd.policy.spec import STATISTICS, PolicySpec, Training
+from actd.policy.spec import PolicySpec, Training
 from actd.policy.training import TrainingFiles, read_training
 from actd.policy.warnings import exchangeable_cameras, policy_warnings
 
@@ -74,7 +75,8 @@ class Checkpoint:
     Feature names are those the user supplies (before the checkpoint's own renaming).
     `tensors` are float32, by the network's names. `eps_added` as in Normalization.
     `recognised` says in one line which format it is and how that was recognised. `path` loads it
-    again: its folder, or the weights file of an original ACT.
+    again: its folder, or the weights file of an original ACT. `dataset_folder`: where the dataset
+    that it was trained on lies, None where that is not on this computer.
     """
 
     folder: Path
@@ -90,6 +92,7 @@ class Checkpoint:
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
     training: Training
+    dataset_folder: Path | None = None
 
     def identity(self) -> str:
         """A SHA-256 of everything that its answers depend on."""
@@ -137,6 +140,7 @@ def load_checkpoint(path: str | Path, overrides: Overrides | None = None) -> Che
         notes=stored.notes,
         warnings=opened.warnings,
         training=opened.files.training,
+        dataset_folder=opened.files.dataset_folder,
     )
 
 

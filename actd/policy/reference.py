@@ -1,7 +1,7 @@
-"""What people paste for a checkpoint on the Hugging Face hub, as repository, revision and folder.
+"""What people paste for something on the Hugging Face hub, as repository, revision and folder.
 
 Pure but for HF_ENDPOINT: text in, a Reference or None out. Raises CheckpointError for a page of
-the hub that is no model's.
+the hub that is no model's where a model is wanted.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FILE = re.compile(r"[^/]+\.(?:json|safetensors)")
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A model on the hub. `revision` is a branch, tag or commit; `folder` is "" for its root."""
+    """A repository. `revision` is a branch, tag or commit; `folder` is "" for its root."""
 
     repo: str
     revision: str | None = None
@@ -48,6 +48,21 @@ def read_reference(text: str) -> Reference | None:
     if found is None or ".." in found["folder"].split("/"):
         return None
     return Reference(found["repo"], found["revision"], _folder(found["folder"].split("/")))
+
+
+def read_dataset_reference(text: str) -> Reference | None:
+    """`owner/name` of a dataset, with `@revision` or not, or the address of its page.
+
+    None for what cannot be one.
+    """
+    if found := _URL.fullmatch(re.split(r"[?#]", text)[0].rstrip("/")):
+        kind, _, path = found["path"].partition("/")
+        page = _page(found["host"], path, text) if kind == "datasets" and "/" in path else None
+        return page and Reference(page.repo, page.revision)
+    found = _PLAIN.fullmatch(text.rstrip("/"))
+    if found is None or found["folder"]:
+        return None
+    return Reference(found["repo"], found["revision"])
 
 
 def _page(host: str, path: str, text: str) -> Reference | None:

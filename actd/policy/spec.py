@@ -7,23 +7,24 @@ can read it from an engine's manifest.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Literal
+
+from actd.demonstrations import Demonstrations, FeatureStatistics
 
 FeatureKind = Literal["STATE", "ENV", "VISUAL", "ACTION"]
 
 IMAGE_PREFIX = "observation.images."
 
-FeatureStatistics = Mapping[str, tuple[float, ...]]
-"""Of each number of a feature, by name: min, max, mean, std, q01, q99; those that are known."""
-
 Range = tuple[tuple[float, ...], tuple[float, ...]]
-
-STATISTICS = ("min", "max", "mean", "std", "q01", "q99")
 
 # No count or size of a policy comes near it.
 SIZE_MAX = 1 << 20
+# Means further apart than this many standard deviations, or deviations by this factor, are no
+# sample's of one dataset; degrees are 57 radians.
+_APART_STD = 4.0
+_APART_FACTOR = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ class PolicySpec:
         ):
             if value is not None and not abs(value) < 1e9:
                 raise ValueError(f"{name}: {value}")
-        sizes = {feature.key: feature.shape[0] for feature in (*self.vectors, self.action)}
+        sizes = self._sizes()
         for key, known in self.statistics.items():
             size = sizes.get(key, 0)
             for name, values in known.items():
@@ -168,3 +169,58 @@ class PolicySpec:
             return found
         pairs = tuple(zip(known["mean"], known["std"], strict=True))
         return tuple(m - 3 * s for m, s in pairs), tuple(m + 3 * s for m, s in pairs)
+
+    def unlike(self, demonstrations: Demonstrations) -> str:
+        """How a dataset differs from the one that the policy was trained on, "" if it may be it."""
+        for key, size in self._sizes().items():
+            other = demonstrations.statistics.get(key, {}).get("mean")
+            if key == self.action.key and (other is None or len(other) != size):
+                return f"{key}: {len(other or ())} values, the policy has {size}"
+            if other is None or len(other) != size:
+                continue
+            for number in range(size):
+                if words := self._apart(key, number, demonstrations):
+                    return words
+        return ""
+
+    def completed(self, demonstrations: Demonstrations) -> PolicySpec:
+        """What the policy's own files do not say, as the dataset that it was trained on does."""
+        sizes = self._sizes()
+        statistics = {
+            key: {**found, **self.statistics.get(key, {})}
+            for key, found in demonstrations.statistics.items()
+            if sizes.get(key) == len(found["mean"])
+        }
+        names = {
+            key: found
+            for key, found in demonstrations.names.items()
+            if sizes.get(key) == len(found)
+        }
+        return replace(
+            self,
+            trained_hz=self.trained_hz or demonstrations.motion.fps,
+            statistics={**self.statistics, **statistics},
+            names={**names, **self.names},
+        )
+
+    def _sizes(self) -> dict[str, int]:
+        return {feature.key: feature.shape[0] for feature in (*self.vectors, self.action)}
+
+    def _apart(self, key: str, number: int, demonstrations: Demonstrations) -> str:
+        """A sentence where one number's mean and std cannot be of the same rows."""
+        ours, theirs = self.statistics.get(key, {}), demonstrations.statistics[key]
+        if "mean" not in ours or "std" not in ours:
+            return ""
+        mean, std = ours["mean"][number], ours["std"][number]
+        other_mean, other_std = theirs["mean"][number], theirs["std"][number]
+        small, large = sorted((std, other_std))
+        if abs(mean - other_mean) <= _APART_STD * large + 1e-3 and (
+            large <= _APART_FACTOR * small + 1e-3
+        ):
+            return ""
+        names = self.names.get(key) or demonstrations.names.get(key) or ()
+        name = names[number] if number < len(names) else str(number)
+        return (
+            f"{key}: {name} is {other_mean:.3g} ± {other_std:.2g} there, and {mean:.3g} ± "
+            f"{std:.2g} in the policy's training"
+        )

@@ -7,65 +7,51 @@ only: what is missing or unreadable is simply not known.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from actd.errors import CheckpointError
 from actd.files import read_json
+from actd.policy.dataset_folder import INFO, local_folder
 from actd.policy.files import TRAIN_CONFIG
-from actd.policy.hub import home, snapshot
 from actd.policy.spec import Training
 
 _STEP = Path("training_state/training_step.json")
-_INFO = Path("meta/info.json")
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingFiles:
-    """What the files tell. `features` are the dataset's descriptions of its features, by key."""
+    """What the files tell. `features` are the dataset's descriptions of its features, by key,
+    `dataset_folder` where it lies on this computer.
+    """
 
     training: Training
     features: Mapping[str, Mapping[str, Any]]
+    dataset_folder: Path | None = None
 
 
 def read_training(folder: Path) -> TrainingFiles:
     """What the files in and around a LeRobot checkpoint folder tell."""
     config = _object(folder / TRAIN_CONFIG)
     dataset = _section(config, "dataset")
-    info = next((i for place in _dataset_folders(dataset) if (i := _object(place / _INFO))), {})
+    name, revision = _text(dataset.get("repo_id")), _text(dataset.get("revision"))
+    dataset_folder = local_folder(name, _text(dataset.get("root")), revision)
+    info = _object(dataset_folder / INFO) if dataset_folder else {}
     fps = _number(info.get("fps")) or _number(_section(config, "env").get("fps"))
     step = _number(_object(folder.parent / _STEP).get("step"))
     batch = _number(config.get("batch_size"))
     training = Training(
-        dataset=_text(dataset.get("repo_id")),
-        dataset_revision=_text(dataset.get("revision")),
+        dataset=name,
+        dataset_revision=revision,
         robot_type=_text(info.get("robot_type")),
         step=None if step is None else int(step),
         batch_size=None if batch is None else int(batch),
         fps=fps,
     )
     features = _section(info, "features")
-    return TrainingFiles(training, {k: v for k, v in features.items() if isinstance(v, dict)})
-
-
-def _dataset_folders(dataset: Mapping[str, Any]) -> Iterator[Path]:
-    """Where LeRobot keeps a dataset: the folder it was told, a recording, a download."""
-    root, name = dataset.get("root"), dataset.get("repo_id")
-    if isinstance(root, str):
-        yield Path(root).expanduser()
-    if not isinstance(name, str):
-        return
-    lerobot = Path(os.environ.get("HF_LEROBOT_HOME") or home() / "lerobot").expanduser()
-    yield lerobot / name
-    download = lerobot / "hub" / f"datasets--{name.replace('/', '--')}"
-    for revision in (_text(dataset.get("revision")), "main"):
-        try:
-            yield snapshot(download, revision or "main")
-        except (CheckpointError, OSError):
-            continue
+    described = {key: value for key, value in features.items() if isinstance(value, dict)}
+    return TrainingFiles(training, described, dataset_folder)
 
 
 def _object(file: Path) -> Mapping[str, Any]:

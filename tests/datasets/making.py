@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from actd.datasets import DatasetWriter, Form
 
@@ -38,6 +40,28 @@ def rows(count: int, seed: int) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         )
         for row in range(count)
     ]
+
+
+def write_motion(
+    folder: Path,
+    episodes: Sequence[tuple[ArrayLike, ArrayLike]],
+    joints: Sequence[str],
+    *,
+    states: Sequence[str] = (),
+    fps: int = 30,
+    robot_type: str | None = None,
+) -> Path:
+    """A dataset without images: of each episode the actions and states, (rows, dim)."""
+    names = {"observation.state": tuple(states or joints), "action": tuple(joints)}
+    with DatasetWriter(folder, Form(fps, names, {}, robot_type)) as writer:
+        for actions, measured in episodes:
+            episode = writer.begin("reach")
+            for action, state in zip(
+                np.asarray(actions, np.float32), np.asarray(measured, np.float32), strict=True
+            ):
+                episode.add({"observation.state": state, "action": action}, {})
+            episode.save()
+    return folder
 
 
 def write(folder: Path, lengths: list[int], task: str = "wave", first_seed: int = 0) -> None:

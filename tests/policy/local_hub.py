@@ -25,13 +25,16 @@ class Hub:
 
 
 @contextmanager
-def serve(repo: str, folder: Path, branches: Mapping[str, Path] | None = None) -> Iterator[Hub]:
+def serve(
+    repo: str, folder: Path, branches: Mapping[str, Path] | None = None, kind: str = "models"
+) -> Iterator[Hub]:
     """Serve `folder` as the repository `repo`, and other folders as its `branches`."""
     hub = Hub()
     folders = {"main": folder, **(branches or {})}
     commits = {branch: COMMIT[:-1] + str(7 + n) for n, branch in enumerate(folders)}
     of = {**folders, **{commits[branch]: path for branch, path in folders.items()}}
-    listing = f"/api/models/{repo}"
+    listing = f"/api/{kind}/{repo}"
+    files_of = f"/{repo}" if kind == "models" else f"/{kind}/{repo}"
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -52,7 +55,7 @@ def serve(repo: str, folder: Path, branches: Mapping[str, Path] | None = None) -
                 ]
                 empty: dict[str, Any] = {"converts": [], "tags": []}
                 return self._send_json({"branches": found, **empty}, body)
-            for view in (f"{listing}/revision/", f"{listing}/tree/", f"/{repo}/resolve/"):
+            for view in (f"{listing}/revision/", f"{listing}/tree/", f"{files_of}/resolve/"):
                 if asked.startswith(view):
                     revision, _, file = asked.removeprefix(view).partition("/")
                     if revision not in of:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from actd.demonstrations import STATISTICS
 from actd.errors import UsageError
 from actd.policy.config import ACTION_KEY, STATE_KEY
 from actd.policy.files import refusal
@@ -25,7 +26,7 @@ from actd.policy.formats.safe_pickle import DAMAGE, read_arrays
 from actd.policy.locate import Place
 from actd.policy.normalization import IMAGENET, Normalization, Statistics, checked
 from actd.policy.overrides import ORIGINAL_OPTIONS, Overrides
-from actd.policy.spec import IMAGE_PREFIX, STATISTICS, Architecture, Feature, PolicySpec
+from actd.policy.spec import IMAGE_PREFIX, Architecture, Feature, PolicySpec
 
 STATISTICS_FILE = "dataset_stats.pkl"
 # constants.py of the original: DT = 0.02
