@@ -6,7 +6,7 @@ Units are those of the recorded numbers, times are seconds. `actd.datasets.motio
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import isfinite
 
 STATISTICS = ("min", "max", "mean", "std", "q01", "q99")
@@ -21,6 +21,9 @@ LASTING_S = 0.2
 """How long a distance between action and state must last to count."""
 
 
+_FIRST_VECTOR = 4
+
+
 @dataclass(frozen=True, slots=True)
 class Motion:
     """How the actions of a dataset move, a value for each number of the action.
@@ -28,7 +31,8 @@ class Motion:
     `velocity`, `acceleration`, `jerk`: the PERCENTILE of changes from row to row, per s, s^2 and
     s^3; 0 where nothing moves. `start`: the first action of an episode, and `start_error` how far
     the measured state is from it, both medians. `follow_error`: the largest distance between action
-    and measured state that lasted for LASTING_S. Both are 0 for a joint that is not in the state.
+    and measured state that lasted for LASTING_S. `resolution`: the steps in which the state is
+    measured, where it is in steps. These are 0 for a joint that is not in the state.
     """
 
     source: str
@@ -41,14 +45,15 @@ class Motion:
     start: tuple[float, ...]
     start_error: tuple[float, ...]
     follow_error: tuple[float, ...]
+    resolution: tuple[float, ...]
 
     def __post_init__(self) -> None:
         """Raises ValueError for numbers that cannot be."""
         if not 0 < self.fps < 1e9:
             raise ValueError(f"fps: {self.fps}")
         count = len(self.velocity)
-        for name in ("velocity", "acceleration", "jerk", "start", "start_error", "follow_error"):
-            values = getattr(self, name)
+        for field in fields(self)[_FIRST_VECTOR:]:
+            name, values = field.name, getattr(self, field.name)
             if len(values) != count or not all(map(isfinite, values)):
                 raise ValueError(f"{name}: need {count} finite numbers")
             if name != "start" and min(values, default=0.0) < 0:

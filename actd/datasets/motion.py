@@ -21,6 +21,11 @@ from actd.element_names import element_names
 from actd.errors import RecordingError
 
 _KEYS = (paths.ACTION, paths.STATE, paths.ENVIRONMENT)
+# What float32 can tell apart; how many different steps are enough to see that they are of one
+# size; how far from whole numbers of it they are on average, where 0.25 is chance.
+_GRAIN = 1e-6
+_LEAST_STEPS = 50
+_WHOLE = 0.05
 
 
 def measure(dataset: Dataset, source: str) -> Demonstrations:
@@ -32,7 +37,8 @@ def measure(dataset: Dataset, source: str) -> Demonstrations:
     episodes = [_finite(dataset, episode, keys) for episode in dataset.episodes]
     columns = {key: [episode[key] for episode in episodes] for key in keys}
     actions = columns[paths.ACTION]
-    errors = _errors(dataset, actions, columns.get(paths.STATE))
+    measured = _measured(dataset, columns.get(paths.STATE, actions))
+    errors = [np.nan_to_num(np.abs(a - m)) for a, m in zip(actions, measured, strict=True)]
     rates = [_rate(actions, order, dataset.fps) for order in (1, 2, 3)]
     return Demonstrations(
         robot_type=dataset.robot_type,
@@ -49,6 +55,7 @@ def measure(dataset: Dataset, source: str) -> Demonstrations:
             start=_plain(np.median([rows[0] for rows in actions], axis=0)),
             start_error=_plain(np.median([error[0] for error in errors], axis=0)),
             follow_error=_lasting(errors, max(1, round(LASTING_S * dataset.fps))),
+            resolution=tuple(map(_resolution, np.concatenate(measured).T)),
         ),
     )
 
@@ -81,28 +88,34 @@ def _rate(episodes: Iterable[NDArray[np.float32]], order: int, fps: float) -> tu
     )
 
 
-def _errors(
-    dataset: Dataset,
-    actions: Sequence[NDArray[np.float32]],
-    states: Sequence[NDArray[np.float32]] | None,
-) -> list[Vector]:
-    """Per episode the distance of each row's state from its action, (rows, joints).
+def _measured(dataset: Dataset, states: Sequence[NDArray[np.float32]]) -> list[Vector]:
+    """Per episode the measured value of each joint, (rows, joints), NaN where it is not known.
 
-    A state's number is a joint's by its name, or by its place where both have as many; else it
-    is not known, and the distance 0.
+    A state's number is a joint's by its name, or by its place where both have as many.
     """
-    errors: list[Vector] = [np.zeros(rows.shape) for rows in actions]
-    if states is None:
-        return errors
-    joints, measured = dataset.names(paths.ACTION), dataset.names(paths.STATE)
-    if len(joints) == len(measured) and set(joints) != set(measured):
-        measured = joints
+    joints = dataset.names(paths.ACTION)
+    names = dataset.names(paths.STATE) if paths.STATE in dataset.features else []
+    if len(joints) == len(names) and set(joints) != set(names):
+        names = joints
+    found: list[Vector] = [np.full((len(rows), len(joints)), np.nan) for rows in states]
     for j, joint in enumerate(joints):
-        if joint in measured:
-            place = measured.index(joint)
-            for error, action, state in zip(errors, actions, states, strict=True):
-                error[:, j] = np.abs(action[:, j].astype(np.float64) - state[:, place])
-    return errors
+        if joint in names:
+            for values, rows in zip(found, states, strict=True):
+                values[:, j] = rows[:, names.index(joint)]
+    return found
+
+
+def _resolution(values: Vector) -> float:
+    """The step that all differences of `values` are multiples of, 0 where there is none."""
+    if not np.isfinite(values).all():
+        return 0.0
+    grain = _GRAIN * float(np.abs(values).max(initial=1e-9))
+    steps = np.diff(np.unique(np.rint(values / grain))) * grain
+    if len(steps) < _LEAST_STEPS:
+        return 0.0
+    step = float(np.median(steps[steps < 1.5 * steps.min()]))
+    counts = steps / step
+    return step if float(np.abs(counts - np.rint(counts)).mean()) < _WHOLE else 0.0
 
 
 def _lasting(errors: Iterable[Vector], rows: int) -> tuple[float, ...]:

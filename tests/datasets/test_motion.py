@@ -139,3 +139,12 @@ def test_a_dataset_without_actions_or_episodes(tmp_path: Path) -> None:
     shutil.rmtree(empty / "meta/episodes")
     with pytest.raises(RecordingError, match="has no episodes"):
         measure(open_dataset(empty), "none")
+
+
+@pytest.mark.parametrize("step", [360 / 4095, 200 / 2617, 0.0])
+def test_the_steps_of_a_servo_are_seen_in_its_state(step: float, tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).uniform(-95, 95, (400, 1))
+    states = np.rint(rows / step) * step + 0.03 if step else rows
+    motion = measured(tmp_path / "set", (rows, states)).motion
+    assert motion.resolution == pytest.approx((step,), rel=1e-3)
+    assert measured(tmp_path / "few", (rows[:20], states[:20])).motion.resolution == (0,)

@@ -21,7 +21,7 @@ SPEC = replace(
 def demonstrations(
     statistics: Mapping[str, Mapping[str, Sequence[float]]], **changes: object
 ) -> Demonstrations:
-    motion = Motion("lab/cup", 3, 90, 30.0, ZEROS, ZEROS, ZEROS, ZEROS, ZEROS, ZEROS)
+    motion = Motion("lab/cup", 3, 90, 30.0, *(ZEROS,) * 7)
     whole = {
         key: {name: tuple(values) for name, values in found.items()}
         for key, found in statistics.items()
