@@ -1,6 +1,6 @@
 """How the arm comes to rest, how far it moves blind, and how often it is suspected wrongly.
 
-`python -m bench.safety stopping` lets one joint of configs/aloha.yaml run at full speed and
+`python -m bench.safety stopping` lets one joint of robots/aloha.yaml run at full speed and
 brings about one cause after the other, at 200 moments spread over a control period: from the
 cause until the command rests, in time and in distance, with the default settings. What the arm
 lags behind its command comes on top.
@@ -18,13 +18,15 @@ import copy
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from actd.config import load
+from actd.config import Config, load
+from actd.config.robot import RobotConfig
 from actd.control.chunks import ActionChunk
 from actd.control.controller import Controller, ControlSettings
 from actd.control.state import Event
@@ -33,6 +35,7 @@ from actd.mode import Mode
 from actd.policy.spec import Architecture, Feature, PolicySpec
 from actd.resources import resource_dir
 from actd.runtime.settings import control_settings
+from actd.scaffold.presets import preset
 from bench.trained.collect import FPS, demonstration
 from bench.trained.table import Table
 
@@ -46,9 +49,8 @@ _FRAME_NS = 33 * _MS
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 
-def settings_of(robot: str, hz: float, chunk: int) -> ControlSettings:
-    """What the daemon would decide with, for a shipped deployment and a policy of `hz`."""
-    config = load(resource_dir("configs") / f"{robot}.yaml")
+def settings_of(config: Config, hz: float, chunk: int) -> ControlSettings:
+    """What the daemon would decide with, for a deployment and a policy of `hz`."""
     control = config.control.model_copy(update={"policy_hz": hz, "mode": "queue"})
     joints = len(config.robot.joints)
     spec = PolicySpec(
@@ -61,6 +63,12 @@ def settings_of(robot: str, hz: float, chunk: int) -> ControlSettings:
         trained_hz=hz,
     )
     return control_settings(config.model_copy(update={"control": control}), spec)
+
+
+def _aloha() -> Config:
+    """ALOHA with its preset's limits and every default."""
+    joints = preset("aloha").forms["rad"].joints
+    return Config(engine=Path("engines/aloha"), robot=RobotConfig(name="aloha", joints=joints))
 
 
 Change = Callable[[Inputs, int], Inputs]
@@ -115,7 +123,7 @@ def stopping(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
 
 
 def _stop(name: str, change: Change) -> dict[str, Any]:
-    run = _Run(settings_of("aloha", 50.0, _ROWS), infer_ms=100 if "100 ms" in name else 30)
+    run = _Run(settings_of(_aloha(), 50.0, _ROWS), infer_ms=100 if "100 ms" in name else 30)
     run.go(90)
     found = [
         copy.deepcopy(run).stop(change, blocked=name == "arm is blocked", moment=moment)
@@ -204,7 +212,8 @@ def following(
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Clean motion of a simulated arm: how often it is taken for one that does not follow."""
-    settings = settings_of("demo", float(FPS), 400)
+    demo = load(resource_dir("configs") / "demo.yaml")
+    settings = settings_of(demo, float(FPS), 400)
     worst: NDArray[np.float64] = np.zeros(len(settings.joints))
     faults = episodes = ticks = 0
     share: list[float] = []

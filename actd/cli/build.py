@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 from actd.cli.app import app
-from actd.cli.checkpoint import CheckpointArgument, with_overrides
+from actd.cli.checkpoint import CheckpointArgument, OptionalText, with_overrides
 from actd.cli.shared import DEFAULT_CONFIG, AsJson, OptionalPath, names, show, warn
 from actd.errors import ActdError
 from actd.policy.overrides import Overrides
@@ -94,9 +94,19 @@ def init(
     engine: Annotated[
         OptionalPath, typer.Option(help="Engine folder the file should name.")
     ] = None,
+    dataset: Annotated[
+        OptionalText,
+        typer.Option(
+            help="LeRobotDataset that the policy was trained on: folder or hub id; default: what "
+            "the engine or checkpoint knows of it."
+        ),
+    ] = None,
     robot: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="Take joint names and limits from a shipped robot (aloha, so101)."),
+        OptionalText,
+        typer.Option(
+            help="Which robot it is (so101, aloha, ...: docs/robots.md); default: the one that "
+            "the dataset was recorded on."
+        ),
     ] = None,
     match: Annotated[
         OptionalPath,
@@ -106,7 +116,7 @@ def init(
     *,
     overrides: Overrides,
 ) -> None:
-    """Write a commented actd.yaml that fits a checkpoint or an engine."""
+    """Write a commented actd.yaml that fits a checkpoint or an engine, and its dataset."""
     from actd.scaffold import write_config
 
     for line in write_config(
@@ -114,8 +124,9 @@ def init(
         out,
         engine=engine,
         robot=robot,
+        dataset=dataset,
+        match=match,
         force=force,
         overrides=overrides,
-        match=match,
     ):
         typer.echo(line)

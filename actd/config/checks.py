@@ -20,12 +20,12 @@ from actd.config.sections import ControlConfig, LinkConfig, StalenessConfig
 LONGEST_STOP_S = 5.0
 """What the daemon waits for at SIGTERM; systemd's TimeoutStopSec leaves it 15 s for everything."""
 
+LONGEST_START_SHARE = 1 / 8
+"""Of a joint's range: the longest start_distance. Degrees are 57 radians: an eighth of the range in
+one is far beyond or far below the whole range in the other."""
+
 # What names a device, by kind. A plugin's options are its own business.
 _KEYS: Mapping[SourceKind, str] = {"device": "index_or_path", "realsense": "serial_number_or_name"}
-
-# Degrees are 57 radians: a distance that is an eighth of the range in one is far beyond or far
-# below the whole range in the other.
-_START_SHARE = 1 / 8
 
 
 class Problem(NamedTuple):
@@ -157,14 +157,14 @@ def _start(robot: RobotConfig) -> Iterator[Problem]:
     }
     for name, width in widths.items():
         given = robot.joints[name].start_distance
-        if given is not None and given > _START_SHARE * width:
+        if given is not None and given > LONGEST_START_SHARE * width:
             yield Problem(
                 ("robot", "joints", name, "start_distance"), _too_far(given, width, "the range")
             )
     inherit = {name: w for name, w in widths.items() if not robot.joints[name].start_distance}
     narrow = min(inherit, key=lambda name: inherit[name], default=None)
     given = robot.start_distance
-    if narrow is not None and given is not None and given > _START_SHARE * inherit[narrow]:
+    if narrow is not None and given is not None and given > LONGEST_START_SHARE * inherit[narrow]:
         yield Problem(
             ("robot", "start_distance"),
             _too_far(given, inherit[narrow], f"the range of {narrow}")
@@ -175,7 +175,7 @@ def _start(robot: RobotConfig) -> Iterator[Problem]:
 def _too_far(given: float, width: float, whose: str) -> str:
     return (
         f"{given:g} is more than an eighth of {whose} ({width:.4g}) and cannot tell degrees from "
-        f"radians; give at most {_down(_START_SHARE * width):g}"
+        f"radians; give at most {_down(LONGEST_START_SHARE * width):g}"
     )
 
 

@@ -20,8 +20,10 @@ from actd.element_names import is_speed, relative_actions
 from actd.errors import SEPARATOR
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_START_SHARE = 0.08
 _TURNS = {"rad": 2 * math.pi, "deg": 360.0}
+
+START_SHARE = 0.08
+"""Of a joint's range: the usual start_distance."""
 
 COMPARED: tuple[Kind, ...] = ("position", "continuous")
 """Kinds whose measured place is compared with the command unless the deployment says otherwise."""
@@ -203,7 +205,7 @@ class RobotConfig(Section):
             return joint.start_distance
         if joint.kind not in COMPARED:
             return self.width_of(joint)
-        return self.start_distance or float(f"{_START_SHARE * self.width_of(joint):.6g}")
+        return self.start_distance or float(f"{START_SHARE * self.width_of(joint):.6g}")
 
     def follow_distance_of(self, joint: JointConfig) -> float | None:
         """How far the measured pose may be from the command, unit; None: not compared."""

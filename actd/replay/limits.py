@@ -87,9 +87,15 @@ def check_flight(
 
 
 def check_dataset(
-    dataset: Dataset, settings: ControlSettings, progress: Progress = lambda *_: None
+    dataset: Dataset,
+    settings: ControlSettings,
+    progress: Progress = lambda *_: None,
+    most_episodes: int | None = None,
 ) -> LimitReport:
-    """Apply the limits of `settings` to the demonstrations of a dataset. Raises RecordingError."""
+    """Apply the limits of `settings` to the demonstrations of a dataset. Raises RecordingError.
+
+    Of more than `most_episodes` so many are taken, evenly spread.
+    """
     names, joints = dataset.names("action"), settings.joints
     if not dataset.episodes:
         raise RecordingError(f"{dataset.root}: no episode; record one with `actd record`")
@@ -99,11 +105,14 @@ def check_dataset(
             f"{', '.join(joints)}: they must be the same joints in the same order"
         )
 
+    count = min(len(dataset.episodes), most_episodes or len(dataset.episodes))
+
     def stretches() -> Iterator[Vector]:
-        for count, episode in enumerate(dataset.episodes):
-            progress(count, len(dataset.episodes))
+        for number in range(count):
+            progress(number, count)
+            episode = dataset.episodes[number * len(dataset.episodes) // count]
             yield at_control_rate(dataset.actions(episode), dataset.fps, settings)
-        progress(len(dataset.episodes), len(dataset.episodes))
+        progress(count, count)
 
     return check(str(dataset.root), stretches(), settings)
 

@@ -155,7 +155,7 @@ def test_rows_that_are_over_are_not_gone_back_to(seed: int, before: int, mode: s
 def test_a_reach_down_to_a_table_never_ends_below_it(  # noqa: PLR0917
     duration_s: float, velocity: float, acceleration: float, mode: str, ease_ms: int, hz: float
 ) -> None:
-    """With configs/aloha.yaml as shipped it ended 0.065 rad below."""
+    """With the limits of robots/aloha.yaml it ended 0.065 rad below."""
     x = np.clip(np.arange(400) / 50.0 / duration_s, 0, 1)
     rows = (1 - (10 * x**3 - 15 * x**4 + 6 * x**5))[:, None]
     arm = settings(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 REPO = Path(__file__).parents[2]
-KINDS = ("engines", "configs", "systemd")
+KINDS = ("engines", "robots", "configs", "systemd")
 
 
 def run(*command: str | Path, cwd: Path) -> str:
@@ -83,7 +83,7 @@ def test_a_robot_without_torch_runs_an_engine(
         f"print(*sorted(p.name for p in r({kind!r}).iterdir()))\n" for kind in KINDS
     )
     listed = run(python, "-I", "-c", code, cwd=tmp_path)
-    for name in ("ort-int8.yaml", "aloha.yaml", "actd.service"):
+    for name in ("ort-int8.yaml", "aloha.yaml", "demo.yaml", "actd.service"):
         assert name in listed
 
     actd = tmp_path / "robot/bin/actd"

@@ -238,7 +238,7 @@ def test_what_the_robot_does_not_measure_is_no_deployment(
 
 @pytest.mark.parametrize(
     ("low", "high", "units"),
-    [(-1.6, 1.6, "rad"), (-98.0, 99.0, "unknown"), (0.0, 4095.0, "unknown")],
+    [(-1.6, 1.6, "rad"), (-98.0, 199.0, "degrees"), (0.0, 4095.0, "unknown")],
 )
 def test_units_are_radians_only_where_they_may_be(
     low: float, high: float, units: str, small_engine: Path, tmp_path: Path
@@ -261,16 +261,17 @@ def test_what_is_known_of_the_policy_is_said_again(small_engine: Path, tmp_path:
 
     alone = said(None)
     assert "warning: wrist never moved" in alone
-    assert "note: recorded on a aloha_v2: --robot aloha knows its limits" in alone
-    shipped = said("aloha")
-    assert not any(line.startswith("note: recorded") for line in shipped)
-    assert any("robot.joints.left_waist: trained -98..99, allowed" in line for line in shipped)
+    assert "note: recorded on a aloha_v2: taken for aloha; --robot is another" in alone
+    assert any("robot.joints.left_waist: trained -98..99, allowed" in line for line in alone)
+    assert any(line.startswith("units: degrees (positions reach 99: deg") for line in alone)
+    other = "note: robot: recorded on a aloha_v2, and taken for a"
+    assert not any(line.startswith(other) for line in said("aloha"))
 
 
 def test_a_message_names_the_file_that_was_asked_for(
     small_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("actd.scaffold._robot_name", lambda robot: "not a name!")
+    monkeypatch.setattr("actd.scaffold.text._robot_name", lambda robot: "not a name!")
     with pytest.raises(ConfigError) as caught:
         init(small_engine, tmp_path / "actd.yaml")
     assert str(caught.value).startswith(f"{tmp_path / 'actd.yaml'}:")
