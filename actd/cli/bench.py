@@ -79,7 +79,7 @@ def bench(
     if report is not None:
         _write_page(found, report)
     if not as_json:
-        typer.echo("next: actd init CHECKPOINT --engine DIR, then actd run actd.yaml")
+        typer.echo("next: actd init ENGINE, then actd run actd.yaml")
     raise typer.Exit(found.exit_code)
 
 

@@ -69,8 +69,7 @@ def export(
     )
     show(render([result.parity_report for result in results]))
     first = results[0].folder
-    init = shlex.join(["actd", "init", checkpoint, *overrides.options(), "--engine", str(first)])
-    typer.echo(f"next: actd bench {first}   or   {init}")
+    typer.echo(f"next: actd bench {first}   or   {shlex.join(['actd', 'init', str(first)])}")
 
 
 @app.command()

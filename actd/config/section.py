@@ -6,11 +6,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-# What is more is a mistake, and overflows where it is counted in nanoseconds.
-_MOST = 1e9
+MOST = 1e9
+"""What is more is a mistake, and overflows where it is counted in nanoseconds."""
 
-Positive = Annotated[float, Field(gt=0, le=_MOST)]
-NotNegative = Annotated[float, Field(ge=0, le=_MOST)]
+Positive = Annotated[float, Field(gt=0, le=MOST)]
+NotNegative = Annotated[float, Field(ge=0, le=MOST)]
 
 
 class Section(BaseModel):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from actd.config import JointConfig
 from actd.config.checks import LONGEST_START_SHARE, LONGEST_STOP_S
 from actd.config.robot import COMPARED, START_SHARE
+from actd.config.section import MOST
 from actd.control.interpolation import Interpolation
 from actd.control.limits import Kind
 from actd.demonstrations import Motion
@@ -123,14 +124,15 @@ def _demonstrated(kind: Kind, low: float, high: float, least: float, rates: _Rat
     # The first command must be near the arm, and no farther than tells one unit from another.
     least = max(least, 1.01 * start / LONGEST_START_SHARE / (1 + 2 * POSITION_MARGIN))
     span = _span(low, high, least)
-    usual_start = START_SHARE * (1 + 2 * POSITION_MARGIN) * span
+    position = _widened(low, high, span)
+    usual_start = START_SHARE * (position[1] - position[0])
     velocity = rates.velocity or span
     if kind == "velocity":
-        velocity = max(velocity, 1.01 * max(-low, high) / LONGEST_STOP_S)
+        velocity = max(velocity, 1.01 * max(map(abs, position)) / LONGEST_STOP_S)
     acceleration = max(rates.acceleration or 4 * span, 1.01 * velocity / LONGEST_STOP_S)
     return JointConfig(
         kind=kind,
-        position=_widened(low, high, span),
+        position=position,
         velocity=_digits(velocity),
         acceleration=None if kind == "velocity" else _digits(acceleration),
         start_distance=_digits(start) if start > usual_start else None,
@@ -142,13 +144,12 @@ def _guessed(kind: Kind, low: float, high: float, least: float) -> JointConfig:
     if kind == "velocity":
         low, high = min(low, 0.0), max(high, 0.0)
     span = _span(low, high, least)
-    digits = 3 - math.floor(math.log10(span))
     # The whole range in one second, reached within a quarter of one: slow for a teleoperated arm.
     return JointConfig(
         kind=kind,
         position=_widened(low, high, span),
-        velocity=round(span if kind != "velocity" else 4 * span, digits),
-        acceleration=None if kind == "velocity" else round(4 * span, digits),
+        velocity=_digits(span if kind != "velocity" else 4 * span),
+        acceleration=None if kind == "velocity" else _digits(4 * span),
     )
 
 
@@ -165,4 +166,4 @@ def _widened(low: float, high: float, span: float) -> tuple[float, float]:
 
 
 def _digits(value: float) -> float:
-    return float(f"{value:.4g}")
+    return float(f"{min(value, MOST):.4g}")
