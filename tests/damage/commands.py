@@ -59,6 +59,7 @@ CALLS: dict[str, tuple[Call, ...]] = {
         Call("{root}/checkpoint --out {out}/a.yaml --fps 50", _CHECKPOINT, 3),
         Call("{root}/checkpoint --out {out}/a.yaml", _CHECKPOINT, 2),
         Call("{root}/engines/ort-int8 --out {out}/a.yaml", _ENGINE, 5),
+        Call("{root}/engines/ort-int8 --dataset {root}/dataset --out {out}/a.yaml", _DATASET, 4),
         Call("{root}/checkpoint --engine {root}/engines/ort-int8 --out {out}/a.yaml", _ENGINE, 3),
         Call("{root}/engines/ort-int8 --match {root}/dataset --out {out}/a.yaml", _DATASET, 1),
     ),

@@ -34,6 +34,9 @@ link: {state_port: 9871, actions_port: 9872, status_port: 9873, control_port: 98
 process: {tick: {cores: [0]}}
 flight: {folder: flights, max_mb: 100}
 """
+ACTION_STD = np.array([0.1, 0.2, 0.3])
+"""As the checkpoint says of its training."""
+
 RECIPE = """runtime: ort
 precision: fp32
 graph: fp32
@@ -74,7 +77,10 @@ def _write_recordings(root: Path) -> None:
         for length in (7, 5):
             episode = writer.begin("wave")
             for _ in range(length):
-                vectors = {key: chance.normal(size=3).astype(np.float32) for key in FORM.vectors}
+                vectors = {
+                    key: (std * chance.normal(size=3)).astype(np.float32)
+                    for key, std in (("observation.state", 1.0), ("action", ACTION_STD))
+                }
                 episode.add(vectors, {IMAGE: np.full((*SIZE, 3), 90, np.uint8)})
             episode.save()
     arrays = {
