@@ -21,7 +21,9 @@ from actd.policy.spec import PolicySpec, Range
 if TYPE_CHECKING:
     from actd.engine.manifest import Manifest
 
-_SAME_RATE = 0.01
+SAME_RATE = 0.01
+"""By which share rates may differ and yet be the same: 29.97 is 30."""
+
 # Degrees taken for radians, or the other way round, make a joint's range 2 % of the other.
 _NARROW = 0.05
 _BEYOND = 0.01
@@ -40,7 +42,7 @@ def _rate(config: Config, spec: PolicySpec) -> Iterator[str]:
     given, trained = config.control.policy_hz, spec.trained_hz
     if given is None and trained is None:
         yield f"control.policy_hz: {NO_RATE}"
-    if given is None or trained is None or abs(given / trained - 1) <= _SAME_RATE:
+    if given is None or trained is None or abs(given / trained - 1) <= SAME_RATE:
         return
     factor, how = (given / trained, "fast") if given > trained else (trained / given, "slow")
     yield (

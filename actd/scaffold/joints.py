@@ -24,9 +24,11 @@ ERROR_MARGIN = 1.5
 """On how far the arm was from its commands in the demonstrations."""
 
 # A joint that the demonstrations moved by less than this share of its place, or of the widest
-# joint's range, was still; it is allowed this share of the widest joint's range.
+# joint's range, was still; it is allowed this share of the widest joint's range. A speed is in a
+# unit of its own, and one that was still is allowed next to none.
 _STILL_SHARE = 1e-3
 _LEAST_SHARE = 0.05
+_LEAST_SPEED = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +89,14 @@ def _each(
     for one that moved.
     """
     ranges, still = ranges_of(spec), still_joints(spec)
-    least = _LEAST_SHARE * _widest(ranges) or 1e-3
+    places = [pair for kind, pair in zip(kinds, ranges, strict=True) if kind != "velocity"]
+    least = _LEAST_SHARE * _widest(places) or 1e-3
     for j, (kind, pair) in enumerate(zip(kinds, ranges, strict=True)):
-        yield kind, pair, least if j in still else 0.0
+        yield kind, pair, 0.0 if j not in still else _LEAST_SPEED if kind == "velocity" else least
 
 
 def _widest(ranges: Sequence[tuple[float, float]]) -> float:
-    return max(high - low for low, high in ranges)
+    return max((high - low for low, high in ranges), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +124,10 @@ def _demonstrated(kind: Kind, low: float, high: float, least: float, rates: _Rat
         low, high = min(low, 0.0), max(high, 0.0)
     compared = kind in COMPARED
     start, follow = (rates.start, rates.follow) if compared else (0.0, 0.0)
-    # The first command must be near the arm, and no farther than tells one unit from another.
-    least = max(least, 1.01 * start / LONGEST_START_SHARE / (1 + 2 * POSITION_MARGIN))
+    # The first command must be near the arm: within the range for those that are not compared, and
+    # else no farther than tells one unit from another.
+    share = LONGEST_START_SHARE if compared else 1.0
+    least = max(least, 1.01 * rates.start / share / (1 + 2 * POSITION_MARGIN))
     span = _span(low, high, least)
     position = _widened(low, high, span)
     usual_start = START_SHARE * (position[1] - position[0])

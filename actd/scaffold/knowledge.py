@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from actd.config.fit import SAME_RATE
 from actd.datasets import Dataset, open_dataset
 from actd.datasets.motion import measure
 from actd.demonstrations import Motion
@@ -90,7 +91,16 @@ def _with_dataset(known: Knowledge, folder: Path, name: str, *, required: bool) 
         training=replace(known.training, robot_type=robot_type),
         motion=found.motion,
         dataset=dataset,
-        notes=dataset.notes,
+        notes=(*dataset.notes, *_other_rate(known.spec, found.motion)),
+    )
+
+
+def _other_rate(spec: PolicySpec, motion: Motion) -> tuple[str, ...]:
+    if spec.trained_hz is None or abs(motion.fps / spec.trained_hz - 1) <= SAME_RATE:
+        return ()
+    return (
+        f"{motion.source}: recorded at {motion.fps:g} rows per second, the policy was trained at "
+        f"{spec.trained_hz:g}: its limits on speed are those of the recording",
     )
 
 

@@ -14,6 +14,7 @@ from actd.demonstrations import LASTING_S, PERCENTILE, Motion
 from actd.element_names import relative_actions
 from actd.errors import UsageError
 from actd.policy.spec import PolicySpec
+from actd.redaction import redact
 from actd.replay.limits import MARGIN, POSITION_MARGIN
 from actd.scaffold.deployment import Deployment
 from actd.scaffold.joints import ERROR_MARGIN, still_joints
@@ -38,7 +39,7 @@ def deployment_lines(
         *_control_lines(spec, deployment),
         *_other_lines(),
     ]
-    yield f"# Written by `actd init` for {source}. Every key: `actd config schema`."
+    yield f"# Written by `actd init` for {redact(source)}. Every key: `actd config schema`."
     if any(CHECK in line for line in body):
         yield "# Lines marked `check:` are guesses."
     yield ""
@@ -70,26 +71,33 @@ def _robot_lines(spec: PolicySpec, motion: Motion | None, deployment: Deployment
         remark = "  # never moved in training" if j in still else ""
         yield f"    {plain(name)}: {_inline(joint)}{remark}"
     yield from _state_lines(spec, list(deployment.joints))
+    yield from _start_lines(motion, deployment)
 
 
 def _limit_lines(motion: Motion | None, deployment: Deployment) -> Iterator[str]:
-    """Where the limits come from, and where the demonstrations begin."""
+    """Where the limits come from."""
     if motion is None:
         yield f"  {CHECK} names as your robot knows them, kinds (gripper, continuous, velocity),"
         yield "  # and every limit."
         return
     yield from _comment(
-        f"Limits from {motion.rows} rows of {motion.episodes} episodes of {motion.source}: their "
-        f"range and {POSITION_MARGIN:.0%} of it on either side, {MARGIN:g} times the "
-        f"{PERCENTILE:g}th percentile of speed and acceleration (as commanded at "
-        f"{deployment.playback.rate_hz:g} Hz). follow_distance and start_distance where the arm "
+        f"Limits from {motion.rows} rows of {motion.episodes} episodes of "
+        f"{redact(motion.source)}: their range and {POSITION_MARGIN:.0%} of it on either side, "
+        f"{MARGIN:g} times the {PERCENTILE:g}th percentile of speed and acceleration (as commanded "
+        f"at {deployment.playback.rate_hz:g} Hz). follow_distance and start_distance where the arm "
         f"was farther from its commands than the usual 8 %: {ERROR_MARGIN:g} times what lasted "
         f"{LASTING_S:g} s, and what it was at the start.",
         "  ",
     )
-    names = list(deployment.joints)
-    yield from _comment("Jerk there, which nothing limits: " + _values(names, motion.jerk), "  ")
-    yield from _comment("They begin at: " + _values(names, motion.start), "  ")
+    jerk = _values(list(deployment.joints), motion.jerk)
+    yield from _comment(f"Jerk there, which nothing limits: {jerk}", "  ")
+
+
+def _start_lines(motion: Motion | None, deployment: Deployment) -> Iterator[str]:
+    """Where the demonstrations begin, from where the policy knows its way."""
+    if motion is not None:
+        pose = _values(list(deployment.joints), motion.start)
+        yield from _comment(f"The demonstrations begin at: {pose}", "  ")
 
 
 def _values(names: Sequence[str], values: Sequence[float]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from actd.config.robot import RobotConfig
 from actd.control.limits import Kind
 from actd.demonstrations import Motion
 from actd.policy.spec import PolicySpec
-from actd.scaffold.joints import ERROR_MARGIN, Playback, demonstrated_joints
+from actd.scaffold.joints import ERROR_MARGIN, Playback, demonstrated_joints, guessed_joints
 from tests.engines import policy_spec
 
 AT_50 = Playback(50.0, "linear")
@@ -88,6 +88,26 @@ def test_a_speed_rests_at_0_and_can_stop() -> None:
     assert joint.position[0] <= 0
     assert joint.position[1] >= 0.3
     assert joint.acceleration is None
+
+
+def test_a_speed_that_was_still_is_allowed_next_to_none_whatever_the_others_are() -> None:
+    """The widest range is degrees, and a share of it as a speed would be metres per second."""
+    statistics = {"action": {"min": (-90.0, 0.0), "max": (90.0, 0.0)}}
+    spec = replace(policy_spec(2, {"top": (48, 64)}, chunk_size=20), statistics=statistics)
+    two = {name: (value[0], 0.0) for name, value in asdict(moving(start_error=0.1)).items()
+           if isinstance(value, tuple)}  # fmt: skip
+    motion = Motion("lab/cup", 3, 900, 25.0, **two)
+    for joints in (
+        demonstrated_joints(spec, ["position", "velocity"], motion, AT_50),
+        guessed_joints(spec, ["position", "velocity"]),
+    ):
+        low, high = joints[1].position or (0.0, 0.0)
+        assert -0.001 < low < 0 < high < 0.001
+        assert joints[1].velocity < 0.01
+    noisy = replace(motion, start_error=(0.1, 0.02))
+    _, speed = demonstrated_joints(spec, ["position", "velocity"], noisy, AT_50)
+    low, high = speed.position or (0.0, 0.0)
+    assert 0.03 <= high - low < 0.04  # its start_distance: as far as it was measured
 
 
 @settings(max_examples=200, deadline=None)
