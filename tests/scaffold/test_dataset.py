@@ -232,3 +232,16 @@ def test_an_unknown_robot_gets_the_names_of_its_dataset(
     assert list(config.robot.joints) == names
     assert [joint.kind for joint in config.joints] == [*["position"] * 4, "velocity", "gripper"]
     assert guesses(out) == []
+
+
+def test_another_rate_than_the_trainings_is_said(engine: Path, out: Path, tmp_path: Path) -> None:
+    slow = write_demonstrations(tmp_path / "slow", 2, fps=10)
+    trained = tmp_path / "trained"
+    trained.mkdir()
+    manifest = read_manifest(engine)
+    spec = replace(manifest.spec, trained_hz=30.0)
+    write_manifest(trained, manifest.model_copy(update={"spec": spec}))
+    said = list(write_config(trained, out, dataset=str(slow)))
+    assert load(out).control.policy_hz == 30
+    words = "recorded at 10 rows per second, the policy was trained at 30"
+    assert any(words in line for line in said)
