@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from actd.config import JointConfig, kind_named
+from actd.control.limits import Kind
 from actd.errors import UsageError
 from actd.policy.spec import PolicySpec
 from actd.scaffold.joints import Playback, demonstrated_joints, guessed_joints
@@ -14,7 +15,7 @@ from actd.scaffold.presets import Preset, Scale, preset, recorded_on
 from actd.scaffold.units import Units, guess_units
 
 _GUESSED_POLICY_HZ = 30.0
-_LEAST_RATE_HZ = 50.0
+_PLAYBACK = Playback(50.0, "linear")
 _MOST_RATE_HZ = 1000.0
 
 
@@ -35,51 +36,46 @@ class Deployment:
     playback: Playback
     notes: tuple[str, ...]
 
+    @property
+    def kinds(self) -> list[Kind]:
+        """Of its joints, in order."""
+        return [joint.kind for joint in self.joints.values()]
+
 
 def decide(known: Knowledge, robot: str | None) -> Deployment:
     """The deployment of what is known on `robot`, else on the one that recorded the data.
 
     Raises UsageError for a robot that the policy cannot be of.
     """
-    spec = known.spec
-    recorded = recorded_on(known.training.robot_type)
-    name = robot or recorded
-    found, notes = _fitting(name, spec, required=robot is not None)
-    if found is None:
-        name = None
-    elif robot is None:
-        notes = (
-            f"recorded on a {known.training.robot_type}: taken for {name}; --robot is another",
-        )
-    elif recorded not in (None, robot):
-        notes = (f"recorded on a {known.training.robot_type}, and taken for a {robot}",)
-    policy_hz = spec.trained_hz or (found.policy_hz if found else _GUESSED_POLICY_HZ)
-    rate_hz = max(found.rate_hz if found else _LEAST_RATE_HZ, policy_hz)
-    playback = Playback(min(rate_hz, _MOST_RATE_HZ), found.interpolation if found else "linear")
+    spec, motion = known.spec, known.motion
+    name, notes = _robot(known, robot)
+    found = preset(name) if name else None
+    policy_hz, playback = _rates(spec, found)
     trained = _trained_names(spec)
     forms = _forms(found, spec.action_dim, trained) if found else {}
     usual = next(iter(forms.values()), {})
-    names = list(trained) or list(usual) or [f"joint_{j}" for j in range(spec.action_dim)]
-    renamed: tuple[tuple[str, str], ...] = ()
-    if found is not None and found.names == "fixed":
-        names = list(usual)
-        if trained and not found.knows(trained):
-            renamed = tuple(zip(trained, names, strict=True))
+    fixed = found is not None and found.names == "fixed"
+    numbered = [f"joint_{j}" for j in range(spec.action_dim)]
+    names = list(usual) if fixed else list(trained or usual or numbered)
+    by_place = fixed and found is not None and len(trained) > 0 and not found.knows(trained)
     kinds = [joint.kind for joint in usual.values()] or list(map(kind_named, names))
     joints = guessed_joints(spec, kinds)
-    key = spec.action.key
-    exact = spec.trained_range(key) is not None
-    resolution = known.motion.resolution if known.motion else ()
-    units = guess_units(joints, spec.likely_range(key), found, exact=exact, resolution=resolution)
-    if known.motion is not None:
-        joints = demonstrated_joints(spec, kinds, known.motion, playback)
+    units = guess_units(
+        joints,
+        spec.likely_range(spec.action.key),
+        found,
+        exact=spec.trained_range(spec.action.key) is not None,
+        resolution=motion.resolution if motion else (),
+    )
+    if motion is not None:
+        joints = demonstrated_joints(spec, kinds, motion, playback)
     elif forms:
         joints = list(forms.get(units.scale or "rad", usual).values())
     return Deployment(
         robot=name,
         preset=found,
         joints=dict(zip(names, joints, strict=True)),
-        renamed=renamed,
+        renamed=tuple(zip(trained, names, strict=True)) if by_place else (),
         units=units,
         policy_hz=policy_hz,
         playback=playback,
@@ -87,17 +83,31 @@ def decide(known: Knowledge, robot: str | None) -> Deployment:
     )
 
 
-def _fitting(
-    name: str | None, spec: PolicySpec, *, required: bool
-) -> tuple[Preset | None, tuple[str, ...]]:
-    """The preset, where a policy of so many joints can be of it."""
-    found = preset(name) if name else None
-    if found is None or found.in_order(spec.action_dim, ()) is not None:
-        return found, ()
-    problem = f"has {len(found.joints)} joints, the policy commands {spec.action_dim}"
-    if required:
-        raise UsageError(f"--robot: {name} {problem}; leave --robot out")
-    return None, (f"recorded on a {name}, which {problem}: its limits are not used",)
+def _robot(known: Knowledge, asked: str | None) -> tuple[str | None, tuple[str, ...]]:
+    """The preset to take, None without one, and what to say of it."""
+    recorded, told = recorded_on(known.training.robot_type), known.training.robot_type
+    name = asked or recorded
+    if name is None:
+        return None, ()
+    count, found = known.spec.action_dim, preset(name)
+    if found.in_order(count, ()) is None:
+        problem = f"{name} has {len(found.joints)} joints, the policy commands {count}"
+        if asked is not None:
+            raise UsageError(f"--robot: {problem}; leave --robot out")
+        return None, (f"recorded on a {told}: not taken for {name}: {problem}",)
+    if asked is None:
+        return name, (f"recorded on a {told}: taken for {name}; --robot is another",)
+    if recorded not in (None, asked):
+        return name, (f"recorded on a {told}, and taken for {asked}",)
+    return name, ()
+
+
+def _rates(spec: PolicySpec, found: Preset | None) -> tuple[float, Playback]:
+    """Rows per second, and how they are played: no slower."""
+    policy_hz = spec.trained_hz or (found.policy_hz if found else _GUESSED_POLICY_HZ)
+    usual = Playback(found.rate_hz, found.interpolation) if found else _PLAYBACK
+    rate_hz = min(max(usual.rate_hz, policy_hz), _MOST_RATE_HZ)
+    return policy_hz, Playback(rate_hz, usual.interpolation)
 
 
 def _trained_names(spec: PolicySpec) -> tuple[str, ...]:

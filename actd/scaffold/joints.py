@@ -23,9 +23,9 @@ from actd.replay.limits import MARGIN, POSITION_MARGIN
 ERROR_MARGIN = 1.5
 """On how far the arm was from its commands in the demonstrations."""
 
-# A joint that the demonstrations moved by less than this share of its place, or of the widest
-# joint's range, was still; it is allowed this share of the widest joint's range. A speed is in a
-# unit of its own, and one that was still is allowed next to none.
+# A joint that the demonstrations moved by less than this share of its place, or of the widest range
+# of its kind, was still; it is allowed this share of the widest range. Speeds have units of their
+# own, and one that was still is allowed next to none.
 _STILL_SHARE = 1e-3
 _LEAST_SHARE = 0.05
 _LEAST_SPEED = 1e-3
@@ -53,14 +53,15 @@ def ranges_of(spec: PolicySpec) -> list[tuple[float, float]]:
     return list(zip(lows, highs, strict=True))
 
 
-def still_joints(spec: PolicySpec) -> frozenset[int]:
+def still_joints(spec: PolicySpec, kinds: Sequence[Kind]) -> frozenset[int]:
     """Joints that never moved in training."""
-    ranges = ranges_of(spec)
-    widest = _widest(ranges)
+    ranges = list(zip(kinds, ranges_of(spec), strict=True))
+    widest = {kind: _widest([pair for other, pair in ranges if other == kind]) for kind in kinds}
+    widest["velocity"] = 0.0
     return frozenset(
         j
-        for j, (low, high) in enumerate(ranges)
-        if high - low <= _STILL_SHARE * max(abs(low), abs(high), widest)
+        for j, (kind, (low, high)) in enumerate(ranges)
+        if high - low <= _STILL_SHARE * max(abs(low), abs(high), widest[kind])
     )
 
 
@@ -88,7 +89,7 @@ def _each(
     """Of each joint: kind, range in training, and the least that is allowed one that was still, 0
     for one that moved.
     """
-    ranges, still = ranges_of(spec), still_joints(spec)
+    ranges, still = ranges_of(spec), still_joints(spec, kinds)
     places = [pair for kind, pair in zip(kinds, ranges, strict=True) if kind != "velocity"]
     least = _LEAST_SHARE * _widest(places) or 1e-3
     for j, (kind, pair) in enumerate(zip(kinds, ranges, strict=True)):

@@ -66,7 +66,8 @@ def _robot_lines(spec: PolicySpec, motion: Motion | None, deployment: Deployment
         pairs = ", ".join(f"{trained} is {name}" for trained, name in deployment.renamed)
         yield from _comment(f"{CHECK.removeprefix('# ')} by their places, {pairs}", "  ")
     yield "  joints:"
-    still = still_joints(spec) if motion or not deployment.preset else frozenset[int]()
+    known = motion is not None or deployment.preset is None
+    still = still_joints(spec, deployment.kinds) if known else frozenset[int]()
     for j, (name, joint) in enumerate(deployment.joints.items()):
         remark = "  # never moved in training" if j in still else ""
         yield f"    {plain(name)}: {_inline(joint)}{remark}"

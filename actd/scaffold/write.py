@@ -92,12 +92,11 @@ def _write(lines: list[str], out: Path) -> Config:
 
 def _decisions(known: Knowledge, deployment: Deployment) -> Iterator[str]:
     """What was decided, and what from."""
-    kinds = Counter(joint.kind for joint in deployment.joints.values())
     names = list(deployment.joints)
-    still = ", ".join(names[j] for j in sorted(still_joints(known.spec)))
+    still = ", ".join(names[j] for j in sorted(still_joints(known.spec, deployment.kinds)))
     yield (
         "joints: "
-        + ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+        + ", ".join(f"{count} {kind}" for kind, count in Counter(deployment.kinds).items())
         + (f"; never moved in training: {still}" if still else "")
     )
     how = "the fps of the training data" if known.spec.trained_hz else "a guess"

@@ -16,7 +16,13 @@ from actd.config.robot import RobotConfig
 from actd.control.limits import Kind
 from actd.demonstrations import Motion
 from actd.policy.spec import PolicySpec
-from actd.scaffold.joints import ERROR_MARGIN, Playback, demonstrated_joints, guessed_joints
+from actd.scaffold.joints import (
+    ERROR_MARGIN,
+    Playback,
+    demonstrated_joints,
+    guessed_joints,
+    still_joints,
+)
 from tests.engines import policy_spec
 
 AT_50 = Playback(50.0, "linear")
@@ -108,6 +114,25 @@ def test_a_speed_that_was_still_is_allowed_next_to_none_whatever_the_others_are(
     _, speed = demonstrated_joints(spec, ["position", "velocity"], noisy, AT_50)
     low, high = speed.position or (0.0, 0.0)
     assert 0.03 <= high - low < 0.04  # its start_distance: as far as it was measured
+
+
+@pytest.mark.parametrize(
+    ("kind", "low", "high", "still"),
+    [
+        ("velocity", -0.05, 0.05, False),  # metres per second beside degrees
+        ("velocity", 0.0, 0.0, True),
+        ("gripper", 0.0, 0.08, False),  # metres
+        ("gripper", 60.0, 60.01, True),
+        ("position", 2.0, 2.05, True),  # the encoder's last digit
+        ("position", 2.0, 3.0, False),
+    ],
+)
+def test_a_joint_is_still_beside_those_of_its_kind(
+    kind: Kind, low: float, high: float, still: bool
+) -> None:
+    statistics = {"action": {"min": (-90.0, low), "max": (90.0, high)}}
+    spec = replace(policy_spec(2, {"top": (48, 64)}, chunk_size=20), statistics=statistics)
+    assert still_joints(spec, ["position", kind]) == (frozenset({1}) if still else frozenset())
 
 
 @settings(max_examples=200, deadline=None)

@@ -264,7 +264,7 @@ def test_what_is_known_of_the_policy_is_said_again(small_engine: Path, tmp_path:
     assert "note: recorded on a aloha_v2: taken for aloha; --robot is another" in alone
     assert any("robot.joints.left_waist: trained -98..99, allowed" in line for line in alone)
     assert any(line.startswith("units: degrees (positions reach 99: deg") for line in alone)
-    other = "note: robot: recorded on a aloha_v2, and taken for a"
+    other = "note: recorded on a aloha_v2, and taken for"
     assert not any(line.startswith(other) for line in said("aloha"))
 
 
