@@ -1,6 +1,6 @@
 """Where the dataset that a policy was trained on lies: a folder, LeRobot's own places, the hub.
 
-Of a dataset on the Hugging Face hub only descriptions and numbers are fetched, no images. Failure
+Of a dataset on the Hugging Face hub only descriptions and tables are fetched, no videos. Failure
 is a UsageError of one line, for the option that named it.
 """
 

@@ -29,6 +29,9 @@ ERROR_MARGIN = 1.5
 _STILL_SHARE = 1e-3
 _LEAST_SHARE = 0.05
 _LEAST_SPEED = 1e-3
+# However far the arm was from its commands, where it begins and where it is blocked must be told.
+_MOST_WIDENING = 2.0
+_MOST_FOLLOW_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +131,15 @@ def _demonstrated(kind: Kind, low: float, high: float, least: float, rates: _Rat
     # The first command must be near the arm: within the range for those that are not compared, and
     # else no farther than tells one unit from another.
     share = LONGEST_START_SHARE if compared else 1.0
-    least = max(least, 1.01 * rates.start / share / (1 + 2 * POSITION_MARGIN))
-    span = _span(low, high, least)
+    room = 1.01 * rates.start / share / (1 + 2 * POSITION_MARGIN)
+    if compared:
+        room = min(room, _MOST_WIDENING * max(high - low, least))
+    span = _span(low, high, max(least, room))
     position = _widened(low, high, span)
-    usual_start = START_SHARE * (position[1] - position[0])
+    width = position[1] - position[0]
+    usual_start = START_SHARE * width
+    start = min(start, 0.99 * LONGEST_START_SHARE * width)
+    follow = min(follow, _MOST_FOLLOW_SHARE * width)
     velocity = rates.velocity or span
     if kind == "velocity":
         velocity = max(velocity, 1.01 * max(map(abs, position)) / LONGEST_STOP_S)

@@ -109,5 +109,5 @@ def _missing(name: str | None) -> str:
         return "limits are guesses: --dataset, with what the policy was trained on, knows them"
     return (
         f"trained on {name}, which is not on this computer: --dataset {name} fetches its numbers "
-        "(no images), and leaves less to guess"
+        "(no videos), and leaves less to guess"
     )

@@ -131,7 +131,7 @@ def test_the_dataset_that_the_files_name_is_found(
     said = list(write_config(named, out))
     assert (
         "note: trained on lab/cup, which is not on this computer: --dataset lab/cup fetches its "
-        "numbers (no images), and leaves less to guess"
+        "numbers (no videos), and leaves less to guess"
     ) in said
     assert guesses(out)
     hub = tmp_path / "lerobot/hub/datasets--lab--cup"

@@ -81,9 +81,14 @@ def test_an_arm_that_was_far_from_its_commands_may_be_as_far() -> None:
     assert joint.follow_distance is None  # start_distance is more
     assert section.follow_distance_of(joint) == pytest.approx(0.225)
     # a range that cannot tell the units apart at that distance is widened
-    wide, _ = limits(moving(start_error=0.4))
+    wide, _ = limits(moving(start_error=0.3))
     assert wide.position is not None
-    assert wide.position[1] - wide.position[0] > 8 * 0.6
+    assert wide.position[1] - wide.position[0] > 8 * 0.45
+    # and no further than a blocked arm, and an arm elsewhere, are told
+    lost, section = limits(moving(start_error=5, follow_error=5))
+    assert lost.position == (-2.2, 2.2)
+    assert section.start_distance_of(lost) < 4.4 / 8
+    assert section.follow_distance_of(lost) == pytest.approx(1.1)
     gripper, _ = limits(moving(follow_error=0.9, start_error=0.9), kinds=["gripper"])
     assert gripper.start_distance is gripper.follow_distance is None
 
