@@ -147,6 +147,9 @@ def _other_lines() -> Iterator[str]:
     yield "  camera_ms: 300        # a camera older than this: hold"
     yield "  fault_after_ms: 2000  # holding for this long: FAULT, until an operator resets"
     yield ""
+    yield "dashboard:"
+    yield "  enabled: true         # http://127.0.0.1:9875 while the daemon runs"
+    yield ""
     yield "process:"
     yield "  realtime: prefer      # require: do not start without SCHED_FIFO and locked memory"
 
