@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 from actd.config import Config, load
 from actd.config.robot import RobotConfig
 from actd.control.chunks import ActionChunk
-from actd.control.controller import Controller, ControlSettings
+from actd.control.controller import Controller
+from actd.control.settings import ControlSettings
 from actd.control.state import Event
 from actd.control.tick import Inputs, Output
 from actd.mode import Mode

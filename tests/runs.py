@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from actd.codec import encode
-from actd.control.controller import ControlSettings
+from actd.control.settings import ControlSettings
 from actd.flightlog.reader import SCHEMA
 from actd.link.sockets import Ports
 from actd.policy.spec import Architecture, Feature, PolicySpec

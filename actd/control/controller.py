@@ -7,21 +7,20 @@ a recording of the inputs replays to the same commands bit for bit.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-
 import numpy as np
 
 from actd.arrays import Vector
 from actd.control import state
 from actd.control.anchor import Anchor
 from actd.control.arming import ArmingChecks, ChunkStatus, outside_training
-from actd.control.chunks import ActionChunk, ChunkBuffer, ChunkSettings, Cursor, Sample, ease
+from actd.control.chunks import ActionChunk, ChunkBuffer, Cursor, Sample, ease
 from actd.control.continuous import ContinuousJoints
 from actd.control.following_error import FollowingError
 from actd.control.gap import Engagement, GapBudget
 from actd.control.limiter import JointLimiter
-from actd.control.limits import Flag, Kind, Limits
-from actd.control.staleness import MaxAge, is_frozen, is_stale
+from actd.control.limits import Flag, Limits
+from actd.control.settings import ControlSettings
+from actd.control.staleness import is_frozen, is_stale
 from actd.control.state import Event, Phase
 from actd.control.tick import Answer, Inputs, Output
 from actd.control.time_scaling import ScaledClock
@@ -31,56 +30,12 @@ from actd.errors import SEPARATOR
 _TOLERANCE = 0.01
 _STALE = Flag.STATE_STALE | Flag.CONTROLLER_LOST | Flag.CAMERA_STALE | Flag.CAMERA_FROZEN
 _DRIVEN = (Phase.ARMED, Phase.GAP)
-_PER_JOINT = (
-    "kinds",
-    "turn",
-    "start_distance",
-    "follow_distance",
-    "trained_low",
-    "trained_high",
-)
 # Why the daemon itself ends motion.
 _OWN_REASONS = {
     Event.FAULT: "a process of the daemon ended; see its log",
     Event.HOLD: "the daemon is ending",
     Event.STOP: "the daemon is ending",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class ControlSettings:
-    """Everything the decision depends on, besides the inputs of the tick.
-
-    Per joint, each (action_dim,): `start_distance`, how far the first command may be from the
-    measured position; `follow_distance`, how far a command may be ahead of it (inf: not compared);
-    `turn` of a continuous joint, else 0; the range of the training data (-inf, inf: unknown).
-    """
-
-    joints: tuple[str, ...]
-    kinds: tuple[Kind, ...]
-    period_ns: int
-    ttl_ns: int
-    chunk: ChunkSettings
-    limits: Limits
-    turn: Vector
-    start_distance: Vector
-    follow_distance: Vector
-    follow_ns: int
-    trained_low: Vector
-    trained_high: Vector
-    max_age: MaxAge
-    ease_in_ns: int
-
-    def __post_init__(self) -> None:
-        """Raises ValueError where not every joint has a value of each kind."""
-        vectors = {**asdict(self.limits), **{name: getattr(self, name) for name in _PER_JOINT}}
-        sizes = {name: len(value) for name, value in vectors.items()}
-        sizes["chunk.action_dim"] = self.chunk.action_dim
-        for name, size in sizes.items():
-            if not 0 < size == len(self.joints):
-                raise ValueError(f"{name}: {size} values for {len(self.joints)} joints")
-        if not 0 < self.period_ns <= 10**10:
-            raise ValueError(f"period_ns: {self.period_ns}")
 
 
 class Controller:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.control.controller import ControlSettings
+from actd.control.settings import ControlSettings
 from actd.latency.response import NotMeasurableError, Trace, delay
 from actd.latency.result import JointDelay
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from actd.arrays import Vector
-from actd.control.controller import ControlSettings
 from actd.control.limits import Flag
+from actd.control.settings import ControlSettings
 from actd.control.tick import Output
 from actd.flightlog.reader import Flight
 from actd.replay.decisions import Progress, no_comparable_tick, rerun

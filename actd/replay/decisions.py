@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from actd.control.controller import Controller, ControlSettings
+from actd.control.controller import Controller
+from actd.control.settings import ControlSettings
 from actd.control.tick import Output
 from actd.errors import RecordingError
 from actd.flightlog.reader import Flight

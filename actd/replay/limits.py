@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from actd.arrays import Vector
 from actd.control.chunks import ActionChunk, ChunkBuffer, ChunkSettings
-from actd.control.controller import ControlSettings
 from actd.control.limiter import JointLimiter
 from actd.control.limits import LIMIT_FLAGS, Limits
+from actd.control.settings import ControlSettings
 from actd.datasets import Dataset
 from actd.errors import RecordingError
 from actd.flightlog.reader import Flight

@@ -12,7 +12,7 @@ import numpy as np
 from actd.arrays import Vector
 from actd.config import check_policy, load
 from actd.control.chunks import ActionChunk
-from actd.control.controller import ControlSettings
+from actd.control.settings import ControlSettings
 from actd.control.tick import Inputs, Output
 from actd.errors import ConfigError
 from actd.flightlog.reader import Flight

@@ -18,7 +18,8 @@ from typing import Any
 import zmq
 
 from actd.control.chunks import ActionChunk
-from actd.control.controller import Controller, ControlSettings
+from actd.control.controller import Controller
+from actd.control.settings import ControlSettings
 from actd.control.state import Event
 from actd.control.tick import Inputs, Output
 from actd.link import messages

@@ -16,7 +16,7 @@ import zmq
 
 from actd.arrays import Vector
 from actd.control.arming import plausible_range
-from actd.control.controller import ControlSettings
+from actd.control.settings import ControlSettings
 from actd.errors import LinkError
 from actd.link import messages, sockets
 from actd.link.age import MessageAge, clock_id

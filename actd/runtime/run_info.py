@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from actd import __version__, host
 from actd.codec import decode
-from actd.control.controller import ControlSettings
+from actd.control.settings import ControlSettings
 from actd.control.state import Event
 from actd.errors import RecordingError
 from actd.flightlog.reader import RUN_FILE, SCHEMA, Flight

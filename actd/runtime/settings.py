@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from actd.control.chunks import ACT_COEFF, ChunkMode, ChunkSettings, describe
-from actd.control.controller import ControlSettings
 from actd.control.interpolation import Interpolation
 from actd.control.limits import Limits
+from actd.control.settings import ControlSettings
 from actd.control.staleness import MaxAge
 from actd.link.sockets import Ports
 from actd.runtime.cores import Asked, Placement, Share, share

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actd.arrays import Vector
-from actd.control.controller import ControlSettings
 from actd.control.limits import Flag
+from actd.control.settings import ControlSettings
 from actd.control.tick import Output
 from actd.mode import Mode
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from actd.arrays import Vector
 from actd.control.chunks import ActionChunk, ChunkSettings
-from actd.control.controller import Controller, ControlSettings
+from actd.control.controller import Controller
 from actd.control.limits import Limits
+from actd.control.settings import ControlSettings
 from actd.control.staleness import MaxAge
 from actd.control.state import Event
 from actd.control.tick import Inputs, Output

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from actd.control.chunks import ActionChunk
-from actd.control.controller import Controller, ControlSettings
+from actd.control.controller import Controller
+from actd.control.settings import ControlSettings
 from actd.control.staleness import MaxAge
 from actd.control.state import Event
 from actd.control.tick import Inputs, Output

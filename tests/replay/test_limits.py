@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 
 from actd.cli import app
 from actd.config import load
-from actd.control.controller import ControlSettings
 from actd.control.interpolation import Interpolation
 from actd.control.limits import Limits
+from actd.control.settings import ControlSettings
 from actd.datasets import Dataset, DatasetWriter, Form, open_dataset
 from actd.errors import RecordingError, UsageError
 from actd.replay.limits import at_control_rate, check, check_dataset, check_flight
