@@ -1,4 +1,4 @@
-"""The five modes of the daemon, as they are numbered on the wire."""
+"""The modes of the daemon, as they are numbered on the wire."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ class Mode(IntEnum):
 
     IDLE: nothing is commanded. ARMED: the policy drives. HOLD: the command ramps to
     rest and stays. FAULT: as HOLD, latched until an operator resets. STOP: latched end.
+    MOVING: the daemon itself moves the arm to a pose.
     """
 
     IDLE = 0
@@ -17,3 +18,4 @@ class Mode(IntEnum):
     HOLD = 2
     FAULT = 3
     STOP = 4
+    MOVING = 5

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from actd.cameras.config import CameraConfig, SourceKind
 from actd.config.robot import COMPARED, JointConfig, RobotConfig
-from actd.config.sections import ControlConfig, LinkConfig, StalenessConfig
+from actd.config.sections import ControlConfig, LinkConfig, PosesConfig, StalenessConfig
 
 LONGEST_STOP_S = 5.0
 """What the daemon waits for at SIGTERM; systemd's TimeoutStopSec leaves it 15 s for everything."""
@@ -39,6 +39,7 @@ def misfits(sections: Mapping[str, Any]) -> Iterator[Problem]:
     """Everything in `sections`, by the names that Config gives them, that does not fit."""
     control, staleness = sections.get("control"), sections.get("staleness")
     link, robot, cameras = (sections.get(name) for name in ("link", "robot", "cameras"))
+    poses = sections.get("poses")
     if control and link:
         yield from _lifetime(control, link)
     if control and staleness:
@@ -55,6 +56,8 @@ def misfits(sections: Mapping[str, Any]) -> Iterator[Problem]:
             ("dashboard", "port"),
             f"{dashboard.port} is one of the link's ports; choose another one",
         )
+    if robot and poses:
+        yield from _poses(poses, robot)
     if robot:
         yield from _start(robot)
         for name, joint in robot.joints.items():
@@ -146,6 +149,35 @@ def _stop(keys: tuple[str, ...], joint: JointConfig) -> Iterator[Problem]:
             f"within {LONGEST_STOP_S:g} s; give at least {_up(top / LONGEST_STOP_S):g}, or lower "
             "the speed",
         )
+
+
+def _poses(poses: PosesConfig, robot: RobotConfig) -> Iterator[Problem]:
+    """Poses that the arm cannot be moved to, or that do not say where all of it goes."""
+    for name, pose in poses:
+        if pose is None:
+            continue
+        named = [joint for joint, kind in robot.joints.items() if kind.kind in COMPARED]
+        if missing := [joint for joint in named if joint not in pose]:
+            yield Problem(
+                ("poses", name),
+                f"{', '.join(missing)} missing; give them, or write all with `actd pose save "
+                f"{name}`",
+            )
+        for joint, value in pose.items():
+            if text := _misplaced(robot.joints.get(joint), value, list(robot.joints)):
+                yield Problem(("poses", name, joint), text)
+
+
+def _misplaced(joint: JointConfig | None, value: float, joints: list[str]) -> str:
+    """Why a joint of a pose cannot be there, "" where it can."""
+    if joint is None:
+        return f"no such joint; robot.joints has {', '.join(joints)}"
+    if joint.kind == "velocity":
+        return "a velocity joint has no place to move to; remove it"
+    low, high = joint.position or (value, value)
+    if not low <= value <= high:
+        return f"{value:g} is outside its limits {low:g} to {high:g}; give a value within them"
+    return ""
 
 
 def _start(robot: RobotConfig) -> Iterator[Problem]:

@@ -27,6 +27,8 @@ SAME_RATE = 0.01
 # Degrees taken for radians, or the other way round, make a joint's range 2 % of the other.
 _NARROW = 0.05
 _BEYOND = 0.01
+# A start pose may be outside the trained range by this share of it.
+_UNLIKE = 0.1
 MOST_RAD = 4 * math.pi
 """Further than this, in radians, no joint of an arm turns."""
 
@@ -130,7 +132,18 @@ def fit_warnings(config: Config, spec: PolicySpec) -> list[str]:
         lines.append(f"cameras.{camera}: the images of cameras.{other} again ({source})")
     if not lines and (words := _unit_words(config, ranges)):
         lines.append(f"robot.units: {words}")
-    return lines
+    return lines + list(_start_words(config, ranges))
+
+
+def _start_words(config: Config, ranges: Range | None) -> Iterator[str]:
+    """A start pose where the policy was never trained to command the arm."""
+    start = config.poses.start
+    if start is None or ranges is None:
+        return
+    for name, low, high in zip(config.robot.joints, *ranges, strict=False):
+        margin = _UNLIKE * (high - low)
+        if name in start and not low - margin <= start[name] <= high + margin:
+            yield f"poses.start.{name}: {start[name]:g}, trained {low:.4g}..{high:.4g}"
 
 
 def _unit_words(config: Config, ranges: Range | None) -> str:

@@ -110,6 +110,20 @@ class ObservationConfig(Section):
     )
 
 
+class PosesConfig(Section):
+    """Places to move to: joint -> value, in the joint's unit; `actd pose save` writes them.
+
+    A gripper that is left out goes on holding what it holds; a velocity joint has no place.
+    """
+
+    start: dict[str, float] | None = Field(
+        None,
+        description="Where `actd arm --from-here` moves before it arms; default: the first row of "
+        "the chunk at that moment.",
+    )
+    park: dict[str, float] | None = Field(None, description="Where `actd park` moves.")
+
+
 class FlightConfig(Section):
     """The flight recorder: every tick and chunk, on disk, bounded in size."""
 
@@ -172,6 +186,7 @@ class Config(Section):
     control: ControlConfig = ControlConfig()
     staleness: StalenessConfig = StalenessConfig()
     observation: ObservationConfig = ObservationConfig()
+    poses: PosesConfig = PosesConfig()
     flight: FlightConfig = FlightConfig()
     link: LinkConfig = LinkConfig()
     dashboard: DashboardConfig = DashboardConfig()
@@ -220,6 +235,7 @@ SECTIONS: dict[tuple[type[BaseModel], str], type[BaseModel]] = {
     (Config, "control"): ControlConfig,
     (Config, "staleness"): StalenessConfig,
     (Config, "observation"): ObservationConfig,
+    (Config, "poses"): PosesConfig,
     (Config, "flight"): FlightConfig,
     (Config, "link"): LinkConfig,
     (Config, "dashboard"): DashboardConfig,

@@ -79,15 +79,19 @@ class ArmingChecks:
             )
         return not far.size
 
-    def streams(self, inputs: Inputs, limits: MaxAge) -> list[str]:
-        """A sentence for every stream that is not as it should be."""
+    def streams(self, inputs: Inputs, limits: MaxAge, *, cameras: bool = True) -> list[str]:
+        """A sentence for every stream that is not as it should be; of cameras only where those
+        matter.
+        """
         problems = []
         if is_stale(inputs.state_age_ns, limits.state_ns):
             problems.append(
                 inputs.state_problem
                 or diagnostic("robot state", inputs.state_age_ns, limits.state_ns)
             )
-        problems += camera_diagnostics(inputs.camera_ages_ns, inputs.camera_unchanged_ns, limits)
+        if cameras:
+            ages_ns, unchanged_ns = inputs.camera_ages_ns, inputs.camera_unchanged_ns
+            problems += camera_diagnostics(ages_ns, unchanged_ns, limits)
         if inputs.rivals:
             problems.append("two programs send the robot's state; stop one of them")
         elif is_stale(inputs.controller_age_ns, limits.controller_ns):
@@ -101,33 +105,52 @@ class ArmingChecks:
             return [self.rejected or diagnostic("the chunk", status.age_ns, status.limit_ns)]
         return [] if status.action is not None else [self.rejected or _NO_CHUNK]
 
-    def problems(
-        self, inputs: Inputs, limits: MaxAge, chunk: ChunkStatus, command: Vector, *, unmoved: bool
-    ) -> list[str]:
-        """Why the arm may not be armed, a sentence each; `command` (action_dim,) is the last one,
-        `unmoved` whether the measured positions have not changed since it moved.
+    def first_command(self, inputs: Inputs, chunk: ChunkStatus, *, moved: bool) -> list[str]:
+        """A sentence for every joint that is too far from where the policy starts; `moved`:
+        although it was moved there.
         """
-        problems = self.streams(inputs, limits) + self.chunk(chunk)
+        if chunk.action is None or inputs.positions is None:
+            return []
+        return self.too_far(
+            "the policy's first command",
+            chunk.action,
+            inputs.positions,
+            "save a pose start where the policy was trained to start"
+            if moved
+            else "`actd arm --from-here` moves it there",
+        )
+
+    def standstill(self, positions: Vector | None, command: Vector, *, unmoved: bool) -> list[str]:
+        """Why motion may not begin at `command` (action_dim,), the last one, a sentence each;
+        `unmoved`: whether the measured positions have not changed since it moved.
+        """
+        problems = []
         if unmoved:
             problems.append(
                 "the measured positions stand still since the command moved; reset first"
             )
-        if chunk.action is not None and inputs.positions is not None:
-            problems += self.too_far(
-                "the policy's first command", chunk.action, inputs.positions, "move the arm nearer"
-            )
+        if positions is not None:
             # After a hold the arm may have been moved by hand, or sagged.
-            problems += self.too_far("the held command", command, inputs.positions, "reset first")
+            problems += self.too_far("the held command", command, positions, "reset first")
         return problems
 
     def gap_reason(
-        self, inputs: Inputs, limits: MaxAge, chunk: ChunkStatus, *, frozen: bool
+        self,
+        inputs: Inputs,
+        limits: MaxAge,
+        chunk: ChunkStatus | None,
+        *,
+        frozen: bool,
     ) -> str:
-        """Why the arm may not be driven on; `frozen`: positions do not change with the command."""
-        problems = self.streams(inputs, limits)
+        """Why the arm may not be driven on; `frozen`: positions do not change with the command;
+        `chunk` None: neither chunks nor cameras matter.
+        """
+        problems = self.streams(inputs, limits, cameras=chunk is not None)
         if frozen:
             problems.append("the measured positions stand still although the command moves")
-        return SEPARATOR.join(problems or self.chunk(chunk))
+        if chunk is not None and not problems:
+            problems = self.chunk(chunk)
+        return SEPARATOR.join(problems)
 
     def too_far(self, what: str, command: Vector, positions: Vector, remedy: str) -> list[str]:
         """A sentence for every joint whose command is further from the pose than it may start."""

@@ -19,17 +19,22 @@ from actd.control.following_error import FollowingError
 from actd.control.gap import Engagement, GapBudget
 from actd.control.limiter import JointLimiter
 from actd.control.limits import Flag, Limits
+from actd.control.move import Move
 from actd.control.settings import ControlSettings
 from actd.control.staleness import is_frozen, is_stale
-from actd.control.state import Event, Phase
+from actd.control.state import MOVING, Event, Phase
 from actd.control.tick import Answer, Inputs, Output
 from actd.control.time_scaling import ScaledClock
 from actd.errors import SEPARATOR
 
 # A bend of the plan may be rounded off by this share of a joint's start distance.
 _TOLERANCE = 0.01
-_STALE = Flag.STATE_STALE | Flag.CONTROLLER_LOST | Flag.CAMERA_STALE | Flag.CAMERA_FROZEN
-_DRIVEN = (Phase.ARMED, Phase.GAP)
+_ROBOT_STALE = Flag.STATE_STALE | Flag.CONTROLLER_LOST
+_STALE = _ROBOT_STALE | Flag.CAMERA_STALE | Flag.CAMERA_FROZEN
+_PLANNED = (Phase.ARMED, Phase.GAP)
+_DRIVEN = (*_PLANNED, *MOVING)
+_BEGIN = (Event.ARM, Event.PARK, Event.APPROACH)
+_FROM_REST = (Event.PARK, Event.APPROACH, Event.RESET)
 # Why the daemon itself ends motion.
 _OWN_REASONS = {
     Event.FAULT: "a process of the daemon ended; see its log",
@@ -71,6 +76,7 @@ class Controller:
         self._checks = ArmingChecks(settings.joints, settings.limits, settings.start_distance)
         self._budget = GapBudget(settings.max_age.fault_after_ns)
         self._engagement = Engagement()
+        self._move: Move | None = None
         self._usable_ns = 0  # of the newest plan
         self._since_ns = 0  # when the phase was entered
         self._awake_ns = 0  # what was observed before the last silence shows another arm
@@ -125,6 +131,7 @@ class Controller:
         if limit_flags & Flag.NON_FINITE:
             self._enter(Event.FAULT, due_ns, "the policy commanded a value that is not finite")
         rest = None if action is None else limiter.rest()
+        move = self._move if self.phase in MOVING else None
         return Output(
             mode=state.MODE[self.phase],
             action=None if action is None else self._continuous.wrap(action),
@@ -136,6 +143,7 @@ class Controller:
             flags=int(flags),
             reason="" if self.phase in (Phase.IDLE, Phase.ARMED) else self._reason,
             answers=answers,
+            move=None if move is None else move.progress,
         )
 
     def _place(self, inputs: Inputs, flags: int, *, replaced: bool) -> None:
@@ -147,7 +155,7 @@ class Controller:
             anchor.release()
         doubted = self._following_error.unmoved and self.phase not in _DRIVEN
         away = bool(flags & Flag.CONTROLLER_LOST) or doubted or replaced
-        away = away and self.phase not in (Phase.IDLE, Phase.ARMED)
+        away = away and self.phase not in (Phase.IDLE, Phase.ARMED, *MOVING)
         if (away and self.at_rest) or (replaced and anchor.is_elsewhere(positions)):
             # It has stopped by itself, is another program by now, or is not where it says: nothing
             # is commanded until it is back, and then from where the arm is.
@@ -163,9 +171,8 @@ class Controller:
     def _stand_still(self, due_ns: int, elapsed_ns: int) -> int:
         """No tick for longer than a command lives: the arm has stopped, wherever it is now."""
         why = f"no command was sent for {elapsed_ns / 1e6:.0f} ms"
-        self._enter(Event.UNDERRUN, due_ns, why)
-        if elapsed_ns > self.settings.max_age.fault_after_ns:
-            self._enter(Event.FAULT, due_ns, why)
+        lasts = elapsed_ns > self.settings.max_age.fault_after_ns
+        self._enter(Event.FAULT if lasts else Event.UNDERRUN, due_ns, why)
         self._limiter.reset(self._limiter.command)
         self._anchor.release()
         self._buffer.clear()
@@ -182,7 +189,7 @@ class Controller:
         if not self._checks.take(chunk.actions):
             return
         actions = self._continuous.unwrap(chunk.actions, self._limiter.command)
-        if self.phase not in _DRIVEN:
+        if self.phase not in _PLANNED:
             self._buffer.clear()
         start_ns = self._clock.scaled_ns(chunk.t_observation_ns)
         if self._buffer.add(chunk._replace(actions=actions), start_ns, self._clock.now_ns):
@@ -265,39 +272,68 @@ class Controller:
     def _operate(self, number: int, event: Event, inputs: Inputs, sample: Sample | None) -> Answer:
         rejected = state.rejection(self.phase, event)
         warnings: tuple[str, ...] = ()
-        if rejected is None and event is Event.ARM:
-            rejected = SEPARATOR.join(self._arm_problems(inputs, sample)) or None
-            if rejected is None and inputs.positions is not None:
-                settings = self.settings
-                warnings = outside_training(
-                    settings.joints, inputs.positions, settings.trained_low, settings.trained_high
-                )
-        if rejected is None and event is Event.RESET and not self.at_rest:
+        pose = self._pose(event, sample)
+        if rejected is None and event in _BEGIN:
+            problems = self._problems(event, inputs, sample)
+            if event is Event.PARK and pose is None:
+                problems.append("there is no pose park; `actd pose save park` makes one")
+            rejected = SEPARATOR.join(problems) or None
+        if rejected is None and event in _FROM_REST and not self.at_rest:
             rejected = "the arm is still ramping to rest; try again"
-        if rejected is None:
-            if event in (Event.ARM, Event.RESET):
-                self._budget.clear()
-            self._engagement = Engagement(inputs.source, inputs.openings)
-            own = _OWN_REASONS.get(event, "")
-            self._enter(event, inputs.due_ns, f"operator: {event.value}" if number else own)
-        return Answer(number, rejected or "", warnings)
+        if rejected is not None:
+            return Answer(number, rejected)
+        if event is Event.ARM and inputs.positions is not None:
+            settings = self.settings
+            warnings = outside_training(
+                settings.joints, inputs.positions, settings.trained_low, settings.trained_high
+            )
+        if event in (*_BEGIN, Event.RESET):
+            self._budget.clear()
+        self._engagement = Engagement(inputs.source, inputs.openings)
+        own = _OWN_REASONS.get(event, "")
+        self._enter(event, inputs.due_ns, f"operator: {event.value}" if number else own)
+        if pose is not None and inputs.positions is not None:
+            self._anchor.begin(inputs.positions)
+            self._move = self._move_to(pose)
+        return Answer(number, "", warnings)
 
-    def _arm_problems(self, inputs: Inputs, sample: Sample | None) -> list[str]:
-        """Why the arm may not be armed, in words; empty when it may."""
-        return self._checks.problems(
-            inputs,
-            self.settings.max_age,
-            self._chunk_status(inputs.due_ns, sample),
-            self._limiter.command,
-            unmoved=self._following_error.unmoved,
-        )
+    def _pose(self, event: Event, sample: Sample | None) -> Vector | None:
+        """Where this order moves the arm, (action_dim,); None: it does not, or nobody knows."""
+        if event is Event.PARK:
+            return self.settings.park
+        if event is not Event.APPROACH or sample is None:
+            return None
+        return sample.action if self.settings.start is None else self.settings.start
+
+    def _move_to(self, pose: Vector) -> Move:
+        settings, limits, here = self.settings, self.settings.limits, self._limiter.command
+        stays = np.isnan(pose) | (np.array(settings.kinds) == "velocity")
+        goal = np.clip(np.where(stays, here, pose), limits.lower, limits.upper)
+        return Move(here, self._continuous.near(goal, here), limits, settings.period_ns)
+
+    def _problems(self, event: Event, inputs: Inputs, sample: Sample | None) -> list[str]:
+        """Why motion may not begin in this way, in words; empty when it may."""
+        checks, command = self._checks, self._limiter.command
+        parks = event is Event.PARK
+        problems = checks.streams(inputs, self.settings.max_age, cameras=not parks)
+        chunk = self._chunk_status(inputs.due_ns, sample)
+        problems += [] if parks else checks.chunk(chunk)
+        if event is Event.ARM:
+            moved = self.phase is Phase.APPROACHING
+            problems += checks.first_command(inputs, chunk, moved=moved)
+        unmoved = self._following_error.unmoved
+        problems += checks.standstill(inputs.positions, command, unmoved=unmoved)
+        return problems
 
     def _advance(self, inputs: Inputs, sample: Sample | None, flags: int) -> None:
         due_ns = inputs.due_ns
         if self.phase in _DRIVEN:
-            changed = self._engagement.changed(inputs)
+            cameras = self.phase is not Phase.PARKING
+            changed = self._engagement.changed(inputs, cameras=cameras)
             if changed:
                 self._enter(Event.FAULT, due_ns, changed)
+        if self.phase in MOVING and self._move is not None:
+            self._advance_move(inputs, self._move, sample, flags)
         if self.phase is Phase.ARMED and sample is None:
             self._budget.begin()
             self._enter(Event.UNDERRUN, due_ns, self._gap_reason(inputs))
@@ -311,11 +347,35 @@ class Controller:
         elif sample is not None and self._agree(inputs, sample):
             self._enter(Event.RECOVER, due_ns)
 
+    def _advance_move(self, inputs: Inputs, move: Move, sample: Sample | None, flags: int) -> None:
+        """End a move that may not go on, or that has arrived: command and arm are at the goal."""
+        due_ns, over_ns = inputs.due_ns, move.over_ns
+        parks = self.phase is Phase.PARKING
+        if flags & _ROBOT_STALE if parks else sample is None:
+            self._enter(Event.UNDERRUN, due_ns, self._gap_reason(inputs))
+            return
+        there = over_ns is not None and self.at_rest
+        if over_ns is None or not there or self._anchor.is_elsewhere(inputs.positions):
+            return
+        if parks:
+            self._enter(Event.ARRIVE, due_ns, state.PARKED)
+            return
+        # What the policy says to an arm that was still on its way is no beginning.
+        problems = self._problems(Event.ARM, inputs, sample)
+        if (self._chunk_age_ns(due_ns) or 0) > over_ns:
+            problems.append("the policy has not yet seen the arm where it is now")
+        if not problems:
+            self._enter(Event.ARRIVE, due_ns)
+        elif over_ns > self.settings.max_age.fault_after_ns:
+            why = f"not armed where the move ended: {SEPARATOR.join(problems)}"
+            self._enter(Event.HOLD, due_ns, why)
+
     def _gap_reason(self, inputs: Inputs) -> str:
+        parks = self.phase is Phase.PARKING
         return self._checks.gap_reason(
             inputs,
             self.settings.max_age,
-            self._chunk_status(inputs.due_ns, None),
+            None if parks else self._chunk_status(inputs.due_ns, None),
             frozen=self._following_error.frozen,
         )
 
@@ -348,6 +408,8 @@ class Controller:
         if self.phase is Phase.IDLE or not self._anchor.is_set:
             return None, 0
         self._anchor.has_commanded = True
+        if self.phase in MOVING and self._move is not None:
+            return limiter.step(self._move.step(), self._move.low, self._move.high)
         if self.phase is not Phase.ARMED or sample is None:
             return limiter.brake(), 0
         share, flags, target = self._eased_share(due_ns), 0, sample.action

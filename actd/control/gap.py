@@ -16,13 +16,16 @@ class Engagement(NamedTuple):
     source: int = 0
     openings: int = 0
 
-    def changed(self, inputs: Inputs) -> str:
-        """Why that is not there any more, "" if it is: another arm, or another camera."""
+    def changed(self, inputs: Inputs, *, cameras: bool) -> str:
+        """Why that is not there any more, "" if it is: another arm, or another camera.
+
+        `cameras`: whether those matter.
+        """
         if inputs.rivals:
             return "two programs send the robot's state; stop one of them"
         if inputs.source != self.source:
             return "the robot's controller was restarted, or another one took its place"
-        if inputs.openings != self.openings:
+        if cameras and inputs.openings != self.openings:
             return "a camera was reopened; check that it is still the same one"
         return ""
 

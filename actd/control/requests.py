@@ -1,7 +1,7 @@
 """Whether an operator's order may be obeyed: now, and by this robot, or never.
 
 Pure. An order that waited (in a socket, behind a stopped process) was given for a situation
-that is over, and the operator has long been told that it failed. So whoever arms or resets
+that is over, and the operator has long been told that it failed. So whoever arms, moves or resets
 quotes a time stamp that this daemon gave a moment ago, and names the robot that is meant. What
 ends motion is obeyed whenever it comes.
 """
@@ -13,11 +13,10 @@ from typing import Any
 
 from actd.control.state import Event
 
-ORDERS = {event.value: event for event in (Event.ARM, Event.HOLD, Event.STOP, Event.RESET)}
+_BEGINS_MOTION = (Event.ARM, Event.RESET, Event.PARK, Event.APPROACH)
+ORDERS = {event.value: event for event in (*_BEGINS_MOTION, Event.HOLD, Event.STOP)}
 VALID_NS = 1_000_000_000
 """How long after its time stamp an order may arrive."""
-
-_BEGINS_MOTION = (Event.ARM, Event.RESET)
 
 
 def rejection(event: Event, request: Mapping[str, Any], robot: str, now_ns: int) -> str:

@@ -25,7 +25,8 @@ class ControlSettings:
 
     Per joint, each (action_dim,): `start_distance`, how far the first command may be from the
     measured position; `follow_distance`, how far a command may be ahead of it (inf: not compared);
-    `turn` of a continuous joint, else 0; the range of the training data (-inf, inf: unknown).
+    `turn` of a continuous joint, else 0; the range of the training data (-inf, inf: unknown); the
+    poses `start` and `park`, NaN for a joint that stays where it is, None: there is no such pose.
     """
 
     joints: tuple[str, ...]
@@ -40,16 +41,23 @@ class ControlSettings:
     follow_ns: int
     trained_low: Vector
     trained_high: Vector
+    start: Vector | None
+    park: Vector | None
     max_age: MaxAge
     ease_in_ns: int
 
     def __post_init__(self) -> None:
         """Raises ValueError where not every joint has a value of each kind."""
+        given = {"start": self.start, "park": self.park}
+        poses = {name: pose for name, pose in given.items() if pose is not None}
         vectors = {**asdict(self.limits), **{name: getattr(self, name) for name in _PER_JOINT}}
-        sizes = {name: len(value) for name, value in vectors.items()}
+        sizes = {name: len(value) for name, value in (vectors | poses).items()}
         sizes["chunk.action_dim"] = self.chunk.action_dim
         for name, size in sizes.items():
             if not 0 < size == len(self.joints):
                 raise ValueError(f"{name}: {size} values for {len(self.joints)} joints")
         if not 0 < self.period_ns <= 10**10:
             raise ValueError(f"period_ns: {self.period_ns}")
+        for name, pose in poses.items():
+            if ((pose < self.limits.lower) | (pose > self.limits.upper)).any():
+                raise ValueError(f"{name}: beyond the limits")

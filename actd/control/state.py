@@ -18,32 +18,45 @@ class Phase(Enum):
     IDLE = auto()
     ARMED = auto()
     GAP = auto()  # holding because chunks or state went stale; may recover
+    PARKING = auto()  # moving to the pose `park`, to hold there
+    APPROACHING = auto()  # moving to where the policy starts, to be armed there
     HOLD = auto()  # holding because an operator said so
     FAULT = auto()
     STOP = auto()
 
 
 class Event(Enum):
-    """What can happen. The first four are an operator's commands."""
+    """What can happen. The first six are an operator's commands."""
 
     ARM = "arm"
     HOLD = "hold"
     STOP = "stop"
     RESET = "reset"
+    PARK = "park"
+    APPROACH = "approach"
     UNDERRUN = "underrun"
     RECOVER = "recover"
     EXPIRE = "expire"
+    ARRIVE = "arrive"
     FAULT = "fault"
 
+
+MOVING = (Phase.PARKING, Phase.APPROACHING)
+"""The arm is moved to a pose."""
 
 MODE: dict[Phase, Mode] = {
     Phase.IDLE: Mode.IDLE,
     Phase.ARMED: Mode.ARMED,
     Phase.GAP: Mode.HOLD,
+    Phase.PARKING: Mode.MOVING,
+    Phase.APPROACHING: Mode.MOVING,
     Phase.HOLD: Mode.HOLD,
     Phase.FAULT: Mode.FAULT,
     Phase.STOP: Mode.STOP,
 }
+
+PARKED = "parked"
+"""The reason of a HOLD at the end of a move to the pose `park`."""
 
 TRANSITIONS: dict[tuple[Phase, Event], Phase] = {
     (Phase.IDLE, Event.ARM): Phase.ARMED,
@@ -55,22 +68,37 @@ TRANSITIONS: dict[tuple[Phase, Event], Phase] = {
     (Phase.GAP, Event.EXPIRE): Phase.FAULT,
     (Phase.ARMED, Event.FAULT): Phase.FAULT,
     (Phase.GAP, Event.FAULT): Phase.FAULT,
+    (Phase.IDLE, Event.PARK): Phase.PARKING,
+    (Phase.HOLD, Event.PARK): Phase.PARKING,
+    (Phase.PARKING, Event.ARRIVE): Phase.HOLD,
+    (Phase.IDLE, Event.APPROACH): Phase.APPROACHING,
+    (Phase.HOLD, Event.APPROACH): Phase.APPROACHING,
+    (Phase.APPROACHING, Event.ARRIVE): Phase.ARMED,
+    # A move that was interrupted is not gone on with: the next one is another order.
+    **{(phase, Event.HOLD): Phase.HOLD for phase in MOVING},
+    **{(phase, Event.UNDERRUN): Phase.HOLD for phase in MOVING},
+    **{(phase, Event.FAULT): Phase.FAULT for phase in MOVING},
     (Phase.HOLD, Event.RESET): Phase.IDLE,
     (Phase.FAULT, Event.RESET): Phase.IDLE,
     (Phase.STOP, Event.RESET): Phase.IDLE,
     **{(phase, Event.STOP): Phase.STOP for phase in Phase},
 }
 
-# What an operator should do instead, where a command is refused.
+# What an operator should do instead, where a command is refused: in this phase, and in any case
+# of it that has no words of its own.
 _REMEDY: dict[tuple[Phase, Event], str] = {
     (Phase.ARMED, Event.ARM): "already armed",
-    (Phase.GAP, Event.ARM): "waiting for fresh chunks; hold first to take over",
-    (Phase.FAULT, Event.ARM): "FAULT is latched; reset first",
-    (Phase.STOP, Event.ARM): "STOP is latched; reset first",
     (Phase.IDLE, Event.HOLD): "nothing is commanded in IDLE, so there is nothing to hold",
     (Phase.HOLD, Event.HOLD): "already holding",
-    (Phase.ARMED, Event.RESET): "armed; hold or stop first",
     (Phase.IDLE, Event.RESET): "already IDLE",
+}
+_REMEDY_IN: dict[Phase, str] = {
+    Phase.ARMED: "armed; hold or stop first",
+    Phase.GAP: "waiting for fresh chunks; hold first to take over",
+    Phase.PARKING: "moving to the pose park; hold first",
+    Phase.APPROACHING: "moving to where the policy starts; hold first",
+    Phase.FAULT: "FAULT is latched; reset first",
+    Phase.STOP: "STOP is latched; reset first",
 }
 
 
@@ -78,7 +106,7 @@ def rejection(phase: Phase, event: Event) -> str | None:
     """Why an operator's command is not possible now, or None when it is."""
     if (phase, event) in TRANSITIONS:
         return None
-    return _REMEDY.get((phase, event), f"not possible in {MODE[phase].name}")
+    return _REMEDY.get((phase, event)) or _REMEDY_IN.get(phase, f"not possible in {phase.name}")
 
 
 def after(phase: Phase, event: Event) -> Phase:

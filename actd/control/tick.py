@@ -45,12 +45,22 @@ class Answer(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
+class Progress(NamedTuple):
+    """Of a move to a pose: the share of the way that is commanded, 0 to 1, and the time it still
+    takes.
+    """
+
+    share: float
+    left_ns: int
+
+
 class Output(NamedTuple):
     """What the tick commands: `action` (action_dim,) or None while nothing is commanded.
 
     `rest` (action_dim,) is where that command would come to rest within `rest_ns`.
     `chunk_age_ns` is the age of the newest plan's observation, None without one. `reason` says
-    why the arm is not driven.
+    why the arm is not driven by the policy; `move` is how far a move to a pose has come, None
+    without one.
     """
 
     mode: Mode
@@ -63,3 +73,4 @@ class Output(NamedTuple):
     flags: int
     reason: str
     answers: tuple[Answer, ...]
+    move: Progress | None = None

@@ -66,7 +66,7 @@ class Action:
 
     @property
     def moves(self) -> bool:
-        """Whether the arm should follow `action`. In HOLD, FAULT and STOP it ramps to rest."""
+        """Whether the arm should follow `action`: to the policy, to a pose, or to rest."""
         return self.mode is not Mode.IDLE and bool(self.action)
 
 

@@ -160,7 +160,7 @@ def _bits(output: Output) -> bytes | None:
 
 def _plain(output: Output) -> tuple[Any, ...]:
     age_ns = -1 if output.chunk_age_ns is None else output.chunk_age_ns
-    return output.mode, output.chunk, age_ns, output.n, output.flags
+    return output.mode, output.chunk, age_ns, output.n, output.flags, output.move
 
 
 def _difference(tick: int, recorded: Output, output: Output) -> Difference:
@@ -178,4 +178,5 @@ def _in_words(output: Output) -> dict[str, Any]:
         "n": output.n,
         "flags": output.flags,
         "action": None if output.action is None else output.action.tolist(),
+        "move": None if output.move is None else output.move._asdict(),
     }

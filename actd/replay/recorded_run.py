@@ -13,7 +13,7 @@ from actd.arrays import Vector
 from actd.config import check_policy, load
 from actd.control.chunks import ActionChunk
 from actd.control.settings import ControlSettings
-from actd.control.tick import Inputs, Output
+from actd.control.tick import Inputs, Output, Progress
 from actd.errors import ConfigError
 from actd.flightlog.reader import Flight
 from actd.mode import Mode
@@ -110,6 +110,7 @@ class RecordedRun:
         """The controller's decision; its answers to operators are not recorded."""
         fields = self._fields
         action = fields["action"][index].copy()
+        left_ns = int(fields["move_left_ns"][index])
         return Output(
             mode=self.mode(index),
             action=None if np.isnan(action).any() else action,
@@ -121,6 +122,7 @@ class RecordedRun:
             flags=int(fields["flags"][index]),
             reason="",
             answers=(),
+            move=None if left_ns < 0 else Progress(float(fields["move_share"][index]), left_ns),
         )
 
 

@@ -48,6 +48,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _SUSPENDED_NS = 1_000_000
 # How often the count of rejected messages is told while they keep coming.
 _COUNT_AGAIN_NS = 1_000_000_000
+_NO_MOVE = (math.nan, -1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +155,7 @@ class Loop:
         message = messages.pack_action(self._message(output, late_ns))
         robot.send(self._seq, message, now_ns())
         sent_ns = now_ns()
-        self._server.answer(output.mode, output.answers)
+        self._server.answer(output)
         self._channels.ticks.write_flat(*self._record(inputs, output, wake_ns, late_ns, sent_ns))
         self._tell(output.reason, robot.rejection if inputs.state_problem else "", sent_ns)
         schedule.advance()
@@ -263,6 +264,7 @@ class Loop:
             *inputs.camera_unchanged_ns.values(),
             *(self._nothing if inputs.positions is None else inputs.positions.tolist()),
             *(self._nothing if output.action is None else output.action.tolist()),
+            *(_NO_MOVE if output.move is None else output.move),
         )
 
     def _tell(self, reason: str, rejection: str, now: int) -> None:

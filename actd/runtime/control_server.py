@@ -7,7 +7,6 @@ whatever the other processes do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -15,7 +14,7 @@ import zmq
 
 from actd.control.requests import ORDERS, rejection
 from actd.control.state import Event
-from actd.control.tick import Answer
+from actd.control.tick import Output
 from actd.errors import LinkError
 from actd.link import messages
 from actd.mode import Mode
@@ -31,7 +30,7 @@ class ControlServer:
         self._socket = socket
         self._robot = robot
         self._boot = boot
-        self._mode = Mode.IDLE
+        self._condition: dict[str, Any] = {"mode": Mode.IDLE.name, "reason": ""}
         self._number = 0
         self._waiting: dict[int, list[bytes]] = {}  # routes of orders by their number
         self.closing = False
@@ -55,10 +54,13 @@ class ControlServer:
             orders.append((self._number, event))
         return orders
 
-    def answer(self, mode: Mode, answers: Iterable[Answer]) -> None:
+    def answer(self, output: Output) -> None:
         """Tell those who ordered what became of it."""
-        self._mode = mode
-        for number, error, warnings in answers:
+        self._condition = {"mode": output.mode.name, "reason": output.reason}
+        if output.move is not None:
+            share, left_ns = output.move
+            self._condition["move"] = {"share": share, "left_s": left_ns / 1e9}
+        for number, error, warnings in output.answers:
             route = self._waiting.pop(number, None)
             if route is not None:
                 self._send(route, error, list(warnings))
@@ -87,7 +89,7 @@ class ControlServer:
             "robot": self._robot,
             "boot": self._boot,
             "stamp_ns": boottime_ns(),
-            "mode": self._mode.name,
+            **self._condition,
         }
         if error:
             body["error"] = error

@@ -6,11 +6,13 @@ The tick process has its settings' types from here without importing the configu
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from actd.arrays import Vector
 from actd.control.chunks import ACT_COEFF, ChunkMode, ChunkSettings, describe
 from actd.control.interpolation import Interpolation
 from actd.control.limits import Limits
@@ -136,9 +138,18 @@ def control_without_policy(config: Config, rows: int, rows_hz: float) -> Control
         follow_ns=round(config.control.follow_after_ms * 1e6),
         trained_low=-unknown,
         trained_high=unknown,
+        start=_pose(config, config.poses.start),
+        park=_pose(config, config.poses.park),
         max_age=_max_age(config),
         ease_in_ns=0,
     )
+
+
+def _pose(config: Config, pose: Mapping[str, float] | None) -> Vector | None:
+    """Of every joint; NaN for one that stays where it is."""
+    if pose is None:
+        return None
+    return np.array([pose.get(joint, np.nan) for joint in config.robot.joints])
 
 
 def trained_range(config: Config, spec: PolicySpec) -> tuple[list[float], list[float]]:

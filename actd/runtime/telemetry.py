@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import numpy as np
+
 from actd import __version__
 from actd.config import Config
 from actd.control.staleness import is_frozen
@@ -88,7 +90,7 @@ class Telemetry:
             return
         self._reason = text
         if text:
-            log.info("not driven: %s", text)
+            log.info("not driven by the policy: %s", text)
 
     def clear(self) -> None:
         """Begin the statistics anew."""
@@ -128,9 +130,19 @@ class Telemetry:
         self.drain()
         latest = self._channels.ticks.latest()
         mode, state_age_ms, acknowledged_ms = "STARTING", None, None
+        positions: dict[str, float] = {}
+        move = None
         if latest is not None:
             record = latest[1]
             mode = Mode(int(record["mode"])).name
+            if not np.isnan(record["positions"]).any():
+                joints = self._config.robot.joints
+                positions = dict(zip(joints, record["positions"].tolist(), strict=True))
+            if record["move_left_ns"] >= 0:
+                move = {
+                    "share": float(record["move_share"]),
+                    "left_s": int(record["move_left_ns"]) / 1e9,
+                }
             if record["controller_age_ns"] >= 0:
                 acknowledged_ms = int(record["controller_age_ns"]) / 1e6
             if record["state_age_ns"] >= 0:
@@ -152,6 +164,8 @@ class Telemetry:
                 **self._cadence.inference(),
             },
             "cameras": {name: self._camera(name) for name in self._processes.cameras},
+            "move": move,
+            "positions": positions,
             "state_age_ms": state_age_ms,
             "acknowledged_ms": acknowledged_ms,
             "state_rejected": {"count": self._rejected[0], "newest": self._rejected[1]},

@@ -22,6 +22,7 @@ from actd.mode import Mode
 from actd.runtime.control_server import ControlServer
 from actd.runtime.status_server import StatusServer
 from tests.cli.test_cli import actd
+from tests.outputs import output
 from tests.ports import link_section
 
 MODES = {
@@ -50,7 +51,7 @@ def orders_of(
             read = server.read(8)
             orders.extend(event for _, event in read)
             mode = MODES[orders[-1]] if orders else mode
-            server.answer(mode, [Answer(number, error, warnings) for number, _ in read])
+            server.answer(output(mode, [Answer(number, error, warnings) for number, _ in read]))
             time.sleep(0.002)
 
     thread = threading.Thread(target=serve)

@@ -13,6 +13,8 @@ from actd.control.settings import ControlSettings
 from actd.control.tick import Output
 from actd.mode import Mode
 
+DRIVEN = (Mode.ARMED, Mode.MOVING)
+
 
 class Judge:
     """It knows the limits, and nothing of how the controller decides.
@@ -91,7 +93,7 @@ class Judge:
             self._begin(np.where(self._gripper, kept, positions))
         self._judge_motion(action)
         self._judge_rest(output, action)
-        self._ramping = 0 if output.mode is Mode.ARMED else self._ramping + 1
+        self._ramping = 0 if output.mode in DRIVEN else self._ramping + 1
         if self._ramping > self._ramp_ticks:
             assert not self.moving, "the ramp is not over"
             assert not action[self._speeds].any(), "a speed that is not lost"
@@ -103,7 +105,7 @@ class Judge:
     def _begins_anew(self, output: Output, positions: Vector | None, replaced: bool) -> bool:
         if self._last is None:
             return True
-        if output.mode is Mode.ARMED or positions is None or output.action is None:
+        if output.mode in DRIVEN or positions is None or output.action is None:
             return False
         if self.moving and not replaced:
             return False

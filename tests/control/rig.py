@@ -20,6 +20,7 @@ from actd.mode import Mode
 
 MS = 1_000_000
 _VECTORS = ("turn", "start_distance", "follow_distance", "trained_low", "trained_high")
+_POSES = ("start", "park")
 
 
 def settings(
@@ -49,13 +50,18 @@ def settings(
         "follow_ns": 200 * MS,
         "trained_low": -np.inf,
         "trained_high": np.inf,
+        "start": None,
+        "park": None,
         "max_age": MaxAge(),
         "ease_in_ns": 0,
     }
     for name, value in changes.items():
         place = chunk if name in ChunkSettings.__dataclass_fields__ else rest
         (limits if name in limits else place)[name] = value
-    rest = {name: each(value) if name in _VECTORS else value for name, value in rest.items()}
+    rest = {
+        name: each(value) if name in _VECTORS or (name in _POSES and value is not None) else value
+        for name, value in rest.items()
+    }
     return ControlSettings(
         joints=tuple(f"j{k}" for k in range(joints)),
         period_ns=round(1e9 / hz),

@@ -33,7 +33,7 @@ SAME = Inputs(
 def test_motion_goes_on_only_with_the_arm_and_the_cameras_it_was_allowed_for(
     change: dict[str, int], reason: str
 ) -> None:
-    said = Engagement(source=3, openings=2).changed(SAME._replace(**change))
+    said = Engagement(source=3, openings=2).changed(SAME._replace(**change), cameras=True)
     assert reason in said if reason else said == ""
 
 

@@ -25,7 +25,7 @@ from actd.control.state import Event
 from actd.control.tick import Inputs, Output
 from actd.mode import Mode
 from tests.control import rig
-from tests.control.judge import Judge
+from tests.control.judge import DRIVEN, Judge
 
 KINDS: tuple[Kind, ...] = ("position", "position", "gripper", "velocity", "continuous")
 JOINTS = len(KINDS)
@@ -35,7 +35,13 @@ COMPARED = np.array([True, True, False, False, True])
 FOLLOW_NS = 200_000_000
 REACH = (np.array([-1, -0.5, 0, -1, -9]), np.array([1, 0.5, 1, 1, 9]))
 
-events = st.sampled_from([Event.ARM, Event.HOLD, Event.STOP, Event.RESET])
+POSES = {
+    Event.PARK: np.array([0.6, -0.3, 0.1, np.nan, -2.8]),
+    Event.APPROACH: np.array([-0.4, 0.2, 0.8, np.nan, 1.0]),
+}
+BEGIN = {Event.ARM, *POSES}
+
+events = st.sampled_from([Event.ARM, Event.HOLD, Event.STOP, Event.RESET, *POSES])
 
 
 class Seams(RuleBasedStateMachine):
@@ -80,6 +86,8 @@ class Seams(RuleBasedStateMachine):
             follow_distance=np.where(COMPARED, START_DISTANCE, np.inf),
             follow_ns=FOLLOW_NS,
             ttl_ns=max(100_000_000, 5 * self.period_ns // 2),
+            park=POSES[Event.PARK],
+            start=POSES[Event.APPROACH],
             max_age=self.max_age,
             ease_in_ns=ease_ms * 1_000_000,
         )
@@ -232,6 +240,27 @@ class Seams(RuleBasedStateMachine):
             self.advance([0])
         self.advance([0] * max(1, 2 * FOLLOW_NS // self.period_ns))
 
+    @rule(event=st.sampled_from([*POSES]), share=st.floats(0, 1.5), plans=st.booleans())
+    def it_is_moved_to_a_pose(self, event: Event, share: float, plans: bool) -> None:
+        """As far as there, where nothing else prevents it."""
+        self.an_operator_does_all_it_takes_to_arm()
+        self.events = [Event.HOLD]
+        self.advance([0])
+        while self.judge.moving:
+            self.advance([0])
+        self.send(0, np.nan_to_num(POSES[event])[None].repeat(CHUNK, axis=0))
+        self.events = [event]
+        output = self.advance([0])
+        assert output.mode is Mode.MOVING, output.answers
+        assert output.move is not None
+        ticks = min(600, round(share * output.move.left_ns / self.period_ns) + 1)
+        for _ in range(ticks):
+            if plans:
+                self.send(0, np.nan_to_num(POSES[event])[None].repeat(CHUNK, axis=0))
+            output = self.advance([0])
+        if share < 1 and (plans or event is Event.PARK):
+            assert output.mode is Mode.MOVING, output.reason
+
     @rule(suspended_ns=st.sampled_from([10**6, 500_000_000, 3600 * 10**9]))
     def the_computer_sleeps(self, suspended_ns: int) -> None:
         self.inputs["suspended_ns"] = suspended_ns
@@ -286,6 +315,8 @@ class Seams(RuleBasedStateMachine):
         )
         for chunk in self.chunks:
             self.judge.took(chunk.actions)
+        for event in POSES.keys() & set(self.events):
+            self.judge.took(np.nan_to_num(POSES[event])[None])
         asked, self.chunks, self.events = self.events, [], []
         output = self.controller.tick(inputs)
         self.recording.append((inputs, output))
@@ -313,7 +344,7 @@ class Seams(RuleBasedStateMachine):
         mode, before = output.mode, self.last_mode
         stood = bool((self.place == self.seen).all())
         # Several orders may come in one tick: RESET and STOP, or ARM and STOP.
-        armed = Event.ARM in asked and output.action is not None
+        armed = BEGIN & set(asked) and output.action is not None
         from_idle = before is Mode.IDLE and not armed
         from_idle = from_idle or (Event.RESET in asked and output.action is None)
         self.stopped_idle = mode is Mode.STOP and (from_idle or self.stopped_idle)
@@ -325,30 +356,34 @@ class Seams(RuleBasedStateMachine):
             # is away again and again, or is another one.
             lost = Flag.STATE_STALE | Flag.CONTROLLER_LOST | Flag.FOLLOWING
             unknown = output.flags & lost
-            assert mode is not Mode.ARMED
+            assert mode not in DRIVEN
             another = self.source != self.inputs.get("source", 0)
             idle = mode is Mode.IDLE or self.stopped_idle
             assert idle or unknown or stood or self.stood or another
         self.source = self.inputs.get("source", 0)
         self.stood, self.seen = stood, self.place.copy()
         if before is Mode.IDLE and mode is not Mode.IDLE:
-            assert Event.ARM in asked or Event.STOP in asked
+            assert BEGIN & set(asked) or Event.STOP in asked
         if before in (Mode.FAULT, Mode.STOP) and mode not in (before, Mode.STOP):
             assert Event.RESET in asked
         if mode is Mode.ARMED and before in (Mode.IDLE, Mode.FAULT, Mode.STOP):
             assert Event.ARM in asked
+        if mode is Mode.MOVING:
+            assert before is Mode.MOVING or POSES.keys() & set(asked)
+            assert not output.flags & (Flag.STATE_STALE | Flag.CONTROLLER_LOST)
+            assert output.move is not None
         if mode is Mode.ARMED:
             unfit = Flag.STATE_STALE | Flag.CONTROLLER_LOST | Flag.CAMERA_STALE | Flag.CAMERA_FROZEN
             assert not output.flags & (unfit | Flag.NON_FINITE)
             assert output.chunk_age_ns is not None
             assert output.chunk_age_ns <= self.max_age.chunk_ns
         assert len(output.answers) == len(asked)
-        assert bool(output.reason) == (mode in (Mode.HOLD, Mode.FAULT, Mode.STOP))
+        assert bool(output.reason) == (mode not in (Mode.IDLE, Mode.ARMED))
         self.last_mode = mode
 
     def check_distance(self, output: Output) -> None:
         """Driven or at rest, no command is away from the measured arm for longer than follow_ns."""
-        stopping = output.mode is not Mode.ARMED and self.judge.moving
+        stopping = output.mode not in DRIVEN and self.judge.moving
         if output.action is None or output.flags & Flag.STATE_STALE or stopping:
             self.away_since_ns, self.overdue = None, 0
             return

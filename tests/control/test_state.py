@@ -6,17 +6,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actd.control.state import MODE, TRANSITIONS, Event, Phase, after, rejection
+from actd.control.state import MODE, MOVING, TRANSITIONS, Event, Phase, after, rejection
 from actd.mode import Mode
 
-OPERATOR = (Event.ARM, Event.HOLD, Event.STOP, Event.RESET)
+OPERATOR = (Event.ARM, Event.HOLD, Event.STOP, Event.RESET, Event.PARK, Event.APPROACH)
+BEGIN = (Event.ARM, Event.PARK, Event.APPROACH)
 
 
 def test_only_an_operator_arms_a_daemon_that_was_idle_faulted_or_stopped() -> None:
     for (phase, event), to in TRANSITIONS.items():
-        if to is Phase.ARMED and phase is not Phase.GAP:
+        if to is Phase.ARMED and phase not in (Phase.GAP, Phase.APPROACHING):
             assert event is Event.ARM
             assert phase in (Phase.IDLE, Phase.HOLD)
+
+
+def test_only_an_operator_moves_an_arm_that_rests() -> None:
+    for (phase, event), to in TRANSITIONS.items():
+        if to in MOVING:
+            assert event in (Event.PARK, Event.APPROACH)
+            assert phase in (Phase.IDLE, Phase.HOLD)
+
+
+def test_a_move_ends_where_it_was_to_lead_and_is_never_gone_on_with() -> None:
+    assert after(Phase.PARKING, Event.ARRIVE) is Phase.HOLD
+    assert after(Phase.APPROACHING, Event.ARRIVE) is Phase.ARMED
+    for phase in MOVING:
+        ends = {event: after(phase, event) for event in Event}
+        assert ends[Event.HOLD] is ends[Event.UNDERRUN] is Phase.HOLD
+        assert ends[Event.FAULT] is Phase.FAULT
+        assert all(rejection(phase, event) for event in (*BEGIN, Event.RESET))
 
 
 def test_stop_is_always_possible() -> None:
@@ -36,7 +54,7 @@ def test_fault_and_stop_latch_until_reset(events: list[Event]) -> None:
 def test_nothing_moves_before_the_first_arm(events: list[Event]) -> None:
     phase = Phase.IDLE
     for event in events:
-        if event is Event.ARM:
+        if event in BEGIN:
             return
         phase = after(phase, event)
         assert phase in (Phase.IDLE, Phase.STOP)

@@ -10,11 +10,12 @@ import pytest
 import zmq
 
 from actd.control.state import Event
-from actd.control.tick import Answer
+from actd.control.tick import Answer, Progress
 from actd.link import messages, sockets
 from actd.link.age import boottime_ns
 from actd.mode import Mode
 from actd.runtime.control_server import ControlServer
+from tests.outputs import output
 
 
 class Desk:
@@ -74,17 +75,37 @@ def test_an_order_reaches_the_controller_and_is_answered_with_its_verdict(desk: 
     operator = desk.ask(**fresh("arm"))
     ((number, event),) = desk.read(wait_s=10)
     assert event is Event.ARM
-    desk.server.answer(Mode.ARMED, [Answer(number, "", ("waist is unusual",))])
+    desk.server.answer(output(Mode.ARMED, [Answer(number, "", ("waist is unusual",))]))
     answer = hear(operator)
     assert answer["ok"]
     assert answer["mode"] == "ARMED"
     assert answer["warnings"] == ["waist is unusual"]
 
 
+def test_whoever_asks_is_told_how_far_a_move_has_come(desk: Desk) -> None:
+    operator = desk.ask(**fresh("park"))
+    ((number, event),) = desk.read(wait_s=10)
+    assert event is Event.PARK
+    moving = output(Mode.MOVING, [Answer(number, "")], "operator: park", Progress(0.0, 4 * 10**9))
+    desk.server.answer(moving)
+    answer = hear(operator)
+    assert (answer["mode"], answer["reason"]) == ("MOVING", "operator: park")
+    assert answer["move"] == {"share": 0.0, "left_s": 4.0}
+    desk.server.answer(output(Mode.MOVING, move=Progress(0.25, 3 * 10**9)))
+    operator = desk.ask(cmd="ping")
+    desk.read()
+    assert hear(operator)["move"] == {"share": 0.25, "left_s": 3.0}
+    desk.server.answer(output(Mode.HOLD, reason="parked"))
+    operator = desk.ask(cmd="ping")
+    desk.read()
+    answer = hear(operator)
+    assert (answer["reason"], "move" in answer) == ("parked", False)
+
+
 def test_a_refusal_is_told(desk: Desk) -> None:
     operator = desk.ask(**fresh("reset"))
     ((number, _),) = desk.read(wait_s=10)
-    desk.server.answer(Mode.ARMED, [Answer(number, "armed: hold or stop first")])
+    desk.server.answer(output(Mode.ARMED, [Answer(number, "armed: hold or stop first")]))
     assert hear(operator)["error"] == "armed: hold or stop first"
 
 
@@ -93,6 +114,8 @@ def test_a_refusal_is_told(desk: Desk) -> None:
     [
         ({"cmd": "arm"}, "needs the robot's name"),
         ({"cmd": "arm", "robot": "blue", "stamp_ns": 1}, "look at the arm"),
+        ({"cmd": "park", "robot": "blue", "stamp_ns": 1}, "look at the arm"),
+        ({"cmd": "approach"}, "needs the robot's name"),
         ({"cmd": "stop", "robot": "red"}, "this is robot blue"),
         ({"cmd": "status"}, "unknown command 'status'"),
         ({}, "unknown command"),
@@ -108,7 +131,7 @@ def test_what_may_not_be_obeyed_never_reaches_the_controller(
 
 def test_on_the_way_out_only_stop_is_obeyed(desk: Desk) -> None:
     desk.server.closing = True
-    for command in ("arm", "reset", "hold"):
+    for command in ("arm", "reset", "park", "approach", "hold"):
         operator = desk.ask(**fresh(command))
         assert desk.read() == []
         assert "ending" in hear(operator)["error"]
@@ -124,14 +147,14 @@ def test_what_there_is_no_room_for_waits_for_the_next_tick(desk: Desk) -> None:
     first = desk.read(3, wait_s=10)
     rest = desk.read(3, wait_s=10)
     assert [len(first), len(rest)] == [3, 2]
-    desk.server.answer(Mode.STOP, [Answer(number, "") for number, _ in first + rest])
+    desk.server.answer(output(Mode.STOP, [Answer(number, "") for number, _ in first + rest]))
     assert all(hear(operator)["ok"] for operator in operators)
 
 
 def test_whoever_asks_and_leaves_costs_nothing(desk: Desk) -> None:
     desk.ask(**fresh("arm")).close()
     for number, _ in desk.read(wait_s=10):
-        desk.server.answer(Mode.IDLE, [Answer(number, "")])
+        desk.server.answer(output(Mode.IDLE, [Answer(number, "")]))
     operator = desk.ask(cmd="ping")
     desk.read()
     assert hear(operator)["ok"]
