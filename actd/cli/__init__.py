@@ -15,7 +15,7 @@ from typer.main import get_command
 from actd import crash
 
 # Each adds its commands to the tree, in this order.
-from actd.cli import bench, build, cameras, config, daemon, evaluate, measure, recordings
+from actd.cli import bench, build, cameras, config, daemon, evaluate, measure, poses, recordings
 from actd.cli.app import CarriedError, app
 from actd.errors import ActdError
 from actd.redaction import redact
@@ -30,6 +30,7 @@ __all__ = [
     "evaluate",
     "main",
     "measure",
+    "poses",
     "recordings",
 ]
 

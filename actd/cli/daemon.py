@@ -1,4 +1,4 @@
-"""The daemon and its operators: demo, run, status, echo, arm, hold, stop, reset."""
+"""The daemon and its operators: demo, run, status, echo, arm, park, hold, stop, reset."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 
 from actd import crash
 from actd.cli.app import app
+from actd.cli.poses import move
 from actd.cli.shared import (
     DEFAULT_CONFIG,
     AsJson,
@@ -25,6 +26,7 @@ from actd.cli.shared import (
     show,
     warn,
 )
+from actd.mode import Mode
 
 
 class Realtime(str, Enum):
@@ -172,9 +174,27 @@ def echo(
 
 
 @app.command()
-def arm(config: ConfigOption = None, host: HostOption = "127.0.0.1") -> None:
+def arm(
+    config: ConfigOption = None,
+    host: HostOption = "127.0.0.1",
+    from_here: Annotated[
+        bool,
+        typer.Option(
+            "--from-here", help="Move to the pose `start` first, else to where the policy starts."
+        ),
+    ] = False,
+) -> None:
     """Let the policy drive; refused with reasons while anything is stale or far off."""
-    _command("arm", config, host)
+    if from_here:
+        move("approach", Mode.ARMED, config, host)
+    else:
+        _command("arm", config, host)
+
+
+@app.command()
+def park(config: ConfigOption = None, host: HostOption = "127.0.0.1") -> None:
+    """Move to the pose `park` and hold there; Ctrl-C holds at once."""
+    move("park", Mode.HOLD, config, host)
 
 
 @app.command()

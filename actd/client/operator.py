@@ -1,4 +1,4 @@
-"""The operator's side of the link: arm, hold, stop, reset, status, hello, ping.
+"""The operator's side of the link: arm, hold, stop, reset, park, status, hello, ping.
 
 One request, one answer: orders on port 9874, everything else on 9873. A refusal (arming without
 a fresh camera, say) and a daemon that does not answer both raise LinkError with the reason.
@@ -14,8 +14,8 @@ from actd.errors import LinkError
 from actd.link import sockets
 from actd.link.request import START, request
 
-_CONTROL = ("ping", "arm", "hold", "stop", "reset")
-_BEGINS_MOTION = ("arm", "reset")
+_BEGINS_MOTION = ("arm", "reset", "park", "approach")
+_CONTROL = ("ping", "hold", "stop", *_BEGINS_MOTION)
 # After that the daemon refuses the order: who hears of silence hears it when it is void.
 _ORDER_MS = 1500
 _PERHAPS = "the order may have been obeyed all the same; ask `actd status`"
@@ -57,6 +57,21 @@ class Operator:
         """
         return self.request("arm")
 
+    def approach(self) -> dict[str, Any]:
+        """Move to where the policy starts and arm there: `actd arm --from-here`.
+
+        As `park`, and LinkError names what would prevent `arm`, but for the distance.
+        """
+        return self.request("approach")
+
+    def park(self) -> dict[str, Any]:
+        """Move to the pose `park` and hold there.
+
+        The answer, and every `ping` until the mode is no longer MOVING, has `move`: the `share` of
+        the way that is done and `left_s`. `hold` and `stop` end it at once.
+        """
+        return self.request("park")
+
     def hold(self) -> dict[str, Any]:
         """Ramp to rest and stay until armed again."""
         return self.request("hold")
@@ -70,7 +85,7 @@ class Operator:
         return self.request("reset")
 
     def ping(self) -> dict[str, Any]:
-        """Which robot it is, and its mode, from the process that moves it."""
+        """Which robot it is, its mode and the reason, from the process that moves it."""
         return self.request("ping")
 
     def record(self, path: str, task: str, **options: Any) -> dict[str, Any]:
@@ -88,8 +103,8 @@ class Operator:
     def request(self, command: str, **fields: Any) -> dict[str, Any]:
         """Send one command and return the answer. Raises LinkError on refusal or silence.
 
-        `arm` and `reset` ask first which robot it is and what time: an order is obeyed within a
-        second of that, or never.
+        What begins motion asks first which robot it is and what time: such an order is obeyed
+        within a second of that, or never.
         """
         timeout_ms, remedy = self._timeout_ms, START
         order: dict[str, Any] = {"robot": self._robot} if self._robot else {}
