@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from actd.cli.app import app
-from actd.cli.shared import DEFAULT_CONFIG, ConfigOption, HostOption, operator, warn
+from actd.cli.shared import DEFAULT_CONFIG, ConfigOption, HostOption, operator
 from actd.control.state import PARKED
-from actd.errors import ActdError
+from actd.errors import ActdError, LinkError
 from actd.mode import Mode
 
 if TYPE_CHECKING:
@@ -54,21 +54,20 @@ def move(command: str, arrives: Mode, config: Path | None, host: str) -> None:
     from actd.cli.status import as_sent
 
     with operator(config, host) as daemon, as_sent():
-        answer = daemon.request(command)
-        warn(answer.get("warnings", ()))
         try:
-            answer = _wait(daemon, command, answer)
+            answer = _wait(daemon, command)
         except KeyboardInterrupt:
-            typer.echo(f"{command}: interrupted; {daemon.hold()['mode']}", err=True)
+            typer.echo(f"{command}: interrupted: {_hold(daemon)}", err=True)
             raise
         robot, mode, reason = answer["robot"], answer["mode"], answer["reason"]
     if mode != arrives.name or (arrives is Mode.HOLD and reason != PARKED):
-        raise ActdError(f"{command}: ended early; {robot} is {mode}: {reason}")
+        raise ActdError(f"{command}: ended early: {robot} is {mode}: {reason}")
     typer.echo(f"{command}: done; {robot} is {mode}")
 
 
-def _wait(daemon: Operator, command: str, answer: dict[str, Any]) -> dict[str, Any]:
-    """The daemon's first answer in which nothing moves to a pose any more."""
+def _wait(daemon: Operator, command: str) -> dict[str, Any]:
+    """Order the move; the daemon's first answer after its end."""
+    answer = daemon.request(command)
     left_s = answer["move"]["left_s"]
     typer.echo(f"{command}: moving for {left_s:.1f} s; Ctrl-C holds", err=True)
     while answer["mode"] == Mode.MOVING.name:
@@ -78,14 +77,20 @@ def _wait(daemon: Operator, command: str, answer: dict[str, Any]) -> dict[str, A
     return answer
 
 
+def _hold(daemon: Operator) -> str:
+    """Hold, also where the order may not have been obeyed yet; what came of it."""
+    try:
+        answer = daemon.hold()
+    except LinkError as error:
+        return str(error)
+    return f"{answer['robot']} is {answer['mode']}"
+
+
 def _show(command: str, progress: dict[str, Any] | None) -> None:
-    """How far the move has come, on one line of a terminal."""
-    if not sys.stderr.isatty():
-        return
-    words = (
-        ""
-        if progress is None
-        else (f"{command}: {progress['share']:.0%} of the way, {progress['left_s']:.1f} s left")
-    )
-    sys.stderr.write(f"\r{words:<60}\r" if progress is None else f"\r{words:<60}")
-    sys.stderr.flush()
+    """How far the move has come, on one line of a terminal, which is empty at the end."""
+    from actd.cli.status import progress_in_words
+
+    if sys.stderr.isatty():
+        line = "" if progress is None else f"{command}: {progress_in_words(progress)}"
+        sys.stderr.write(f"\r{line:<60}" if line else f"\r{'':<60}\r")
+        sys.stderr.flush()

@@ -49,6 +49,7 @@ def _rows(status: Mapping[str, Any]) -> list[tuple[str, str]]:
     late, age = control["lateness_us"], control["chunk_age_ms"]
     rows = [
         ("ready", "yes" if status["ready"] else "no"),
+        *([("moving", progress_in_words(status["move"]))] if status["move"] else []),
         ("uptime", f"{status['uptime_s']:.0f} s"),
         ("ticks", f"{control['ticks']} at {control['rate_hz']:.2f} of {control['target_hz']:g} Hz"),
         ("missed, underruns", f"{control['missed']}, {control['underruns']}"),
@@ -91,6 +92,11 @@ def _rows(status: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("limits", ", ".join(f"{key} {value}" for key, value in control["flags"].items()))
         )
     return rows
+
+
+def progress_in_words(move: Mapping[str, Any]) -> str:
+    """How far a move to a pose has come. Takes `move` of a status answer or a ping's."""
+    return f"{move['share']:.0%} of the way, {move['left_s']:.1f} s left"
 
 
 def _fps(camera: Mapping[str, Any]) -> str:

@@ -110,7 +110,8 @@ class RecordedRun:
         """The controller's decision; its answers to operators are not recorded."""
         fields = self._fields
         action = fields["action"][index].copy()
-        left_ns = int(fields["move_left_ns"][index])
+        moves = self.mode(index) is Mode.MOVING
+        move = Progress(float(fields["move_share"][index]), int(fields["move_left_ns"][index]))
         return Output(
             mode=self.mode(index),
             action=None if np.isnan(action).any() else action,
@@ -122,7 +123,7 @@ class RecordedRun:
             flags=int(fields["flags"][index]),
             reason="",
             answers=(),
-            move=None if left_ns < 0 else Progress(float(fields["move_share"][index]), left_ns),
+            move=move if moves else None,
         )
 
 

@@ -86,7 +86,8 @@ def _sentence(tick: Any, last: Any, events: Sequence[Event | None]) -> str:
     if commands:
         return f"{', '.join(commands)} ({change or f'stays {after.name}'})"
     if after is Mode.ARMED:
-        return f"{change}: all inputs are fresh again"
+        arrived = before is Mode.MOVING
+        return f"{change}: " + ("it has arrived" if arrived else "all inputs are fresh again")
     # At the tick that faults the gap is over; its cause is in the flags of the tick before.
     flags = int(tick["flags"] | last["flags"])
     cause = next((words for flag, words in _CAUSES.items() if flags & flag), "")
@@ -95,6 +96,8 @@ def _sentence(tick: Any, last: Any, events: Sequence[Event | None]) -> str:
         return f"{change}: {replacement or _CAUSES[Flag.FOLLOWING]}"
     if after is Mode.FAULT and before is Mode.HOLD:
         cause = f"the gap lasted too long ({cause})" if cause else "the gap lasted too long"
+    if before is Mode.MOVING and last["move_share"] == 1.0:
+        cause = cause or "it has arrived"
     return f"{change}: {cause}" if cause else change
 
 

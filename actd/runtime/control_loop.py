@@ -48,7 +48,6 @@ _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _SUSPENDED_NS = 1_000_000
 # How often the count of rejected messages is told while they keep coming.
 _COUNT_AGAIN_NS = 1_000_000_000
-_NO_MOVE = (math.nan, -1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,7 +263,7 @@ class Loop:
             *inputs.camera_unchanged_ns.values(),
             *(self._nothing if inputs.positions is None else inputs.positions.tolist()),
             *(self._nothing if output.action is None else output.action.tolist()),
-            *(_NO_MOVE if output.move is None else output.move),
+            *(output.move or (0.0, 0)),
         )
 
     def _tell(self, reason: str, rejection: str, now: int) -> None:

@@ -138,7 +138,7 @@ class Telemetry:
             if not np.isnan(record["positions"]).any():
                 joints = self._config.robot.joints
                 positions = dict(zip(joints, record["positions"].tolist(), strict=True))
-            if record["move_left_ns"] >= 0:
+            if mode == Mode.MOVING.name:
                 move = {
                     "share": float(record["move_share"]),
                     "left_s": int(record["move_left_ns"]) / 1e9,

@@ -87,7 +87,7 @@ def judge(way: Way, commands: Vector) -> None:
 def test_a_move_keeps_to_its_way_and_ends_at_the_goal(way: Way) -> None:
     limiter, commands = played(way)
     judge(way, commands)
-    np.testing.assert_array_equal(limiter.command, way.goal)
+    np.testing.assert_allclose(limiter.command, way.goal, rtol=1e-12, atol=1e-12)
 
 
 @hypothesis_settings(max_examples=60, deadline=None)

@@ -42,6 +42,8 @@ def settings_of(mode: str = "temporal") -> ControlSettings:
         acceleration=30.0,
         start_distance=1.0,
         follow_distance=1.0,
+        start=[0.3, -0.2],
+        park=[1.2, -1.5],
         max_age=MaxAge(
             camera_ns=500_000_000,
             chunk_ns=1_000_000_000,
@@ -123,6 +125,7 @@ class Invented:
                 *([*inputs.camera_ages_ns.values()], [*inputs.camera_unchanged_ns.values()]),
                 nothing if inputs.positions is None else inputs.positions,
                 nothing if output.action is None else output.action,
+                *(output.move or (0.0, 0)),
             )
         )
 
@@ -160,6 +163,22 @@ def eventful(mode: str = "temporal") -> Invented:
     run.run(50)
     run.tick(Event.ARM)
     run.run(100)
+    run.tick(Event.STOP)
+    run.run(20)
+    return run
+
+
+def moved() -> Invented:
+    """Armed, parked, brought back to be armed, parked again and stopped on the way."""
+    run = Invented()
+    run.run(60)
+    run.tick(Event.ARM)
+    run.run(100)
+    for event, ticks in ((Event.PARK, 150), (Event.APPROACH, 250), (Event.PARK, 40)):
+        run.tick(Event.HOLD)
+        run.run(30)
+        run.tick(event)
+        run.run(ticks)
     run.tick(Event.STOP)
     run.run(20)
     return run

@@ -45,7 +45,7 @@ def test_a_second_of_ticks() -> None:
     assert (control["ticks"], control["missed"], control["underruns"]) == (51, 2, 3)
     assert control["lateness_us"]["p50"] == pytest.approx(50, rel=0.01)
     assert control["work_us"]["max"] == pytest.approx(100, rel=0.01)
-    assert control["mode_counts"] == {"IDLE": 0, "ARMED": 51, "HOLD": 0, "FAULT": 0, "STOP": 0}
+    assert control["mode_counts"] == {mode.name: 51 * (mode is Mode.ARMED) for mode in Mode}
     assert control["flags"] == {"UNDERRUN": 3, "VELOCITY": 3}
 
     cadence.clear()
@@ -159,6 +159,7 @@ def test_the_status_table_shows_what_matters() -> None:
         "cameras": {
             "top": {"state": "failed: gone", "fps": 0, "drops": 1, "age_ms": None, "restarts": 2}
         },
+        "move": {"share": 0.25, "left_s": 1.5},
         "state_age_ms": 3.0,
         "acknowledged_ms": 12.0,
         "state_rejected": {"count": 3, "newest": "j0 missing"},
@@ -176,6 +177,7 @@ def test_the_status_table_shows_what_matters() -> None:
         "not granted",
         "acknowledges",
         "j0 missing",
+        "25% of the way, 1.5 s left",
         "aloha",
         "recording",
         "ort-int8",

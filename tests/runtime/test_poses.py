@@ -130,7 +130,7 @@ def test_a_move_is_watched_and_ended_by_whoever_ordered_it(moving: Daemon) -> No
         operator.stop()
         code, err = watcher.wait(20), watcher.communicate()[1]
         assert code == 1
-        assert "park: ended early; test-robot is STOP: operator: stop" in err
+        assert "park: ended early: test-robot is STOP: operator: stop" in err
 
 
 def test_where_the_arm_is_becomes_a_pose(moving: Daemon) -> None:
