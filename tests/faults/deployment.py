@@ -10,6 +10,7 @@ import numpy as np
 
 from actd.arrays import Vector
 from actd.link.sockets import Ports
+from actd.mode import Mode
 from tests.faults.arm import ROBOT
 from tests.faults.body import Servo
 from tests.faults.engine import COMPARED, GRIPPER, HEIGHT, JOINTS, WIDTH, reach
@@ -29,6 +30,8 @@ _LEVELS = (17, 237)
 _CODEC = 3  # grey levels that MJPG may be off
 _DISTANCE = 0.25
 _TOLD = 2.0  # the farthest place that the daemon believes, whatever it is told
+PARK = 0.9
+"""Where every joint but the gripper is in the pose `park`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +73,15 @@ BOUNDS = Setup().bounds
 
 
 def hull(life: Life) -> tuple[Vector, Vector]:
-    """Smallest and largest that the policy may have planned in this life, each (joints,)."""
+    """Smallest and largest that the policy or a pose may have been in this life, each (joints,)."""
     places = np.array([sample.position for sample in life.arm] or [(0.0,) * len(JOINTS)])
     low, high = places.min(axis=0), places.max(axis=0)
     if not all(sample.known for sample in life.arm):
         low, high = np.minimum(low, -_TOLD), np.maximum(high, _TOLD)
-    return reach((_LEVELS[0] - _CODEC, _LEVELS[1] + _CODEC), (low, high))
+    low, high = reach((_LEVELS[0] - _CODEC, _LEVELS[1] + _CODEC), (low, high))
+    if any(received.action.mode is Mode.MOVING for received in life.log):
+        low, high = np.minimum(low, PARK), np.maximum(high, PARK)
+    return low, high
 
 
 def _film(folder: Path, turn_s: float) -> Path:
@@ -115,6 +121,9 @@ def write_config(
         f"staleness: {{state_ms: {STATE_MS}, camera_ms: {CAMERA_MS + setup.late * LATE_MS}, "
         f"chunk_ms: {CHUNK_MS}, controller_ms: {CONTROLLER_MS}, frozen_ms: {FROZEN_MS}, "
         f"fault_after_ms: {FAULT_AFTER_MS}}}",
+        "poses:",
+        "  park:",
+        *(f"    {name}: {PARK}" for name in JOINTS if name != GRIPPER),
         f"flight: {{folder: '{flights}', max_mb: {FLIGHT_MB}}}",
         link_section(ports, ttl_ms=bounds.ttl_ns / 1e6),
     ]

@@ -12,7 +12,7 @@ from tests.faults.fault import Fault
 from tests.faults.life import Span
 from tests.faults.outcome import missed, observe
 from tests.faults.page import Verdict
-from tests.faults.promise import always
+from tests.faults.promise import DRIVEN, always
 from tests.faults.rig import PATIENCE_S, Rig
 
 _SETTLE_S = 0.7
@@ -48,7 +48,7 @@ def _watch(fault: Fault, rig: Rig) -> list[str]:
     outcome = fault.outcome
     if outcome.ended is not None:
         return _watch_end(fault, rig)
-    if outcome.modes == {Mode.FAULT} and not outcome.silent and fault.mode is Mode.ARMED:
+    if outcome.modes == {Mode.FAULT} and not outcome.silent and fault.mode in DRIVEN:
         try:
             rig.wait_mode(Mode.FAULT)
         except AssertionError as error:
@@ -68,8 +68,8 @@ def _survived(fault: Fault, rig: Rig, descriptors: int) -> list[str]:
     """The daemon is whole again, has leaked nothing, and an operator can go on from here."""
     rig.calm()
     try:
-        if fault.mode is Mode.ARMED:
-            rig.bring(Mode.ARMED)
+        if fault.mode in DRIVEN:
+            rig.bring(fault.mode)
         rig.wait(rig.is_healthy, "every process to be back")
         supervisor = rig.process("supervisor")
         rig.wait(

@@ -34,6 +34,14 @@ def stop_without_supervisor(rig: Rig) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def stop_now(rig: Rig) -> Iterator[None]:
+    """An operator says stop."""
+    rig.strike()
+    stop(rig)
+    yield
+
+
 def stop(rig: Rig) -> None:
     """An operator's stop, which must be obeyed within a few ticks."""
     given_ns = boottime_ns()

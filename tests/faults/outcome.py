@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from actd.link.messages import Action
 from actd.mode import Mode
 from tests.faults.life import Bounds, Life, Span, vector
-from tests.faults.promise import RESTING, distance
+from tests.faults.promise import DRIVEN, RESTING, distance
 
 _SILENT_NS = 300_000_000
 _STILL = 0.05  # rad/s: an arm that has come to rest
@@ -141,17 +141,17 @@ def observe(life: Life, span: Span, bounds: Bounds) -> Seen:
 def _reaction_ms(life: Life, begin_ns: int) -> float | None:
     """Until the first message that does not drive, or until the last one expires."""
     before = [r.action for r in life.log if r.action.t_boot_ns <= begin_ns]
-    if not before or before[-1].mode is not Mode.ARMED:
+    if not before or before[-1].mode not in DRIVEN:
         return None
     last = before[-1]
     for action in _after(life, begin_ns):
         if action.t_boot_ns - last.t_boot_ns > last.ttl_ms * 1e6:
             break
-        if action.mode is not Mode.ARMED:
+        if action.mode not in DRIVEN:
             return (action.t_boot_ns - begin_ns) / 1e6
         last = action
     else:
-        if last.mode is Mode.ARMED and life.arm and life.arm[-1].t_ns - last.t_boot_ns < _SILENT_NS:
+        if last.mode in DRIVEN and life.arm and life.arm[-1].t_ns - last.t_boot_ns < _SILENT_NS:
             return None
     return (last.t_boot_ns - begin_ns) / 1e6 + last.ttl_ms
 

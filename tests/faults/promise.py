@@ -24,6 +24,7 @@ _EPSILON = 1e-6
 _BEGIN_WITHIN = 0.03  # one step from rest, and what the arm moved while its state was on its way
 _RETURN_NS = 400_000_000  # until servos have settled after their own world let go of the arm
 RESTING = frozenset({Mode.HOLD, Mode.FAULT, Mode.STOP})
+DRIVEN = frozenset({Mode.ARMED, Mode.MOVING})
 _HULL_WITHIN = 1e-3
 _SETTLED = 0.03  # the last of a motion that was commanded before
 _STILL = 0.05  # rad/s
@@ -42,6 +43,7 @@ def always(life: Life, bounds: Bounds, hull: tuple[Vector, Vector]) -> list[str]
         *false_rest(life, bounds),
         *left_hull(life, bounds, hull),
         *re_engaged(life, bounds),
+        *moved(life),
         *outlived(life, bounds),
         *run_away(life, bounds),
         *jumped(life, bounds),
@@ -244,6 +246,14 @@ def re_engaged(life: Life, bounds: Bounds) -> Iterator[str]:
             yield from (f"{where} {why}" for why in _disagreements(life, since_ns, step, bounds))
 
 
+def moved(life: Life) -> Iterator[str]:
+    """Moves to a pose that no operator asked for, or not in time."""
+    for (_, before), (_, after) in itertools.pairwise(life.log):
+        begins = after.mode is Mode.MOVING and before.mode is not Mode.MOVING
+        if begins and not any(each.explains("park", after.t_boot_ns) for each in life.operated):
+            yield f"at seq {after.seq}: {before.mode.name} became MOVING without an operator"
+
+
 def _explained(operated: Sequence[Operated], event: str, step: Step) -> bool:
     return any(order.explains(event, step.t_ns) for order in operated)
 
@@ -334,7 +344,7 @@ def jumped(life: Life, bounds: Bounds) -> Iterator[str]:
             if after.speed > bounds.arm_speed:
                 yield f"the arm moved with {after.speed:.3g} rad/s (allowed {bounds.arm_speed:.3g})"
             continue
-        if life.mode_at(after.t_ns) is Mode.ARMED:
+        if life.mode_at(after.t_ns) in DRIVEN:
             driven_s += (after.t_ns - before.t_ns) / 1e9
         allowed = bounds.follow_distance + _SETTLED + 1.3 * bounds.velocity * driven_s
         way = distance(after, np.array(origin.position), bounds)

@@ -30,7 +30,7 @@ from tests.faults.arm import ROBOT, Arm
 from tests.faults.deployment import CAMERA_MS, LATE_MS, Setup, hull, is_free, write_config
 from tests.faults.engine import JOINTS
 from tests.faults.life import Life, Operated
-from tests.faults.promise import always
+from tests.faults.promise import DRIVEN, always
 from tests.faults.webcam import Webcam, lively
 from tests.ports import HOST, free_ports
 
@@ -145,7 +145,9 @@ class Rig:
             return {}
 
     def bring(self, mode: Mode) -> None:
-        """Lead the healthy daemon into `mode`, as an operator would; ARMED is in motion."""
+        """Lead the healthy daemon into `mode`, as an operator would; ARMED and MOVING are in
+        motion.
+        """
         self.wait(self.is_healthy, "the daemon to be healthy")
         if mode is Mode.ARMED and self._fresh and self.arm.mode is Mode.ARMED:
             self.wait(self._at_speed, "the arm to move")
@@ -160,7 +162,10 @@ class Rig:
         self.arm.do(lambda body: body.place(0 * body.position))
         if mode is Mode.IDLE:
             return
-        self._engage()
+        if mode is Mode.MOVING:
+            self._engage("park")
+            return
+        self._engage("arm")
         if mode is Mode.HOLD:
             self.operate("hold")
         elif mode is Mode.STOP:
@@ -172,23 +177,23 @@ class Rig:
         if mode is not Mode.ARMED:
             self.wait(self.at_rest, "the arm to rest")
 
-    def _engage(self) -> None:
-        def armed() -> bool:
+    def _engage(self, order: str) -> None:
+        def obeyed() -> bool:
             try:
-                self.operate("arm")
+                self.operate(order)
             except LinkError as error:
                 refusals.append(str(error))
                 return False
             return True
 
         refusals: list[str] = []
-        self.wait(armed, "the daemon to arm", lambda: refusals[-1] if refusals else "")
+        self.wait(obeyed, f"the daemon to {order}", lambda: refusals[-1] if refusals else "")
         self.wait(self._at_speed, "the arm to move")
 
     def _at_speed(self) -> bool:
         action = self.arm.log[-1].action
         speed = action.rest_ms / 1e3 * self.bounds.acceleration
-        return action.mode is Mode.ARMED and speed > _AT_SPEED * self.bounds.velocity
+        return action.mode in DRIVEN and speed > _AT_SPEED * self.bounds.velocity
 
     def rising(self) -> bool:
         """Whether the first joint is told to go up."""

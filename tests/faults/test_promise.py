@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from actd.mode import Mode
 from tests.faults import promise
 from tests.faults.life import Bounds, Life, Span
 from tests.faults.lives import (
@@ -191,6 +192,13 @@ def test_an_order_counts_between_its_giving_and_its_answer() -> None:
         operated = (ARM, held, armed)
         told = "; ".join(promise.re_engaged(replace(life, operated=operated), BOUNDS))
         assert kept is not bool(told)
+
+
+def test_only_an_operator_moves_an_arm_to_a_pose() -> None:
+    life = replace(still((5, HOLD, 0), (10, Mode.MOVING, 0), (5, HOLD, 0)), operated=())
+    assert "HOLD became MOVING without an operator" in "; ".join(promise.moved(life))
+    for park, explained in ((order("park", 6), True), (order("park", 3), False)):
+        assert explained is not any(promise.moved(replace(life, operated=(park,))))
 
 
 @pytest.mark.parametrize(
