@@ -287,6 +287,11 @@ def test_silence_stops_the_arm_gently_and_then_holds() -> None:
     assert found[30:] == [None] * 20
 
 
+def test_a_move_to_a_pose_is_stopped_as_gently() -> None:
+    moving = replace(FIRST, mode=Mode.MOVING)
+    assert ramp_to_rest(moving, 60 * MS) == ramp_to_rest(FIRST, 60 * MS)
+
+
 def test_a_speed_is_brought_to_zero() -> None:
     """A joint that is commanded by its speed has 0 as rest."""
     expiry = Expiry(MINE)

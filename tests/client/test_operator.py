@@ -62,7 +62,7 @@ def daemon(context: zmq.Context[Any], ports: sockets.Ports) -> Iterator[Answerin
 
 
 @pytest.mark.parametrize("robot", ["", "aloha"])
-@pytest.mark.parametrize("command", ["arm", "reset"])
+@pytest.mark.parametrize("command", ["arm", "reset", "park", "approach"])
 def test_what_begins_motion_is_stamped_and_names_the_robot(
     daemon: Answering, ports: sockets.Ports, command: str, robot: str
 ) -> None:
@@ -75,7 +75,7 @@ def test_what_begins_motion_is_stamped_and_names_the_robot(
     assert not daemon.status
 
 
-@pytest.mark.parametrize("command", ["arm", "reset"])
+@pytest.mark.parametrize("command", ["arm", "reset", "park", "approach"])
 def test_another_robot_is_never_armed(
     daemon: Answering, ports: sockets.Ports, command: str
 ) -> None:

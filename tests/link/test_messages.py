@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import msgpack
 import pytest
@@ -90,6 +91,17 @@ STATE = State("aloha", "s0", "c0", 3, 1.5, 42, {"waist": 0.25}, (), "b0", 7)
 @given(actions())
 def test_an_action_survives_the_wire(action: Action) -> None:
     assert messages.parse_action(messages.pack_action(action)) == action
+
+
+def test_modes_have_the_numbers_that_are_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "wire.md").read_text()
+    assert f"mode         {', '.join(f'{mode.value} {mode.name}' for mode in Mode)}\n" in page
+
+
+def test_an_arm_follows_every_command_but_in_idle() -> None:
+    for mode in Mode:
+        assert replace(ACTION, mode=mode).moves is (mode is not Mode.IDLE)
+        assert not replace(ACTION, mode=mode, action={}).moves
 
 
 @given(states)
