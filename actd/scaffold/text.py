@@ -35,6 +35,7 @@ def deployment_lines(
     """The file for a policy of `source`; `engine` as the file should name it."""
     body = [
         *_robot_lines(spec, motion, deployment),
+        *_pose_lines(motion, deployment),
         *_camera_lines(spec, matches),
         *_control_lines(spec, deployment),
         *_other_lines(),
@@ -72,7 +73,6 @@ def _robot_lines(spec: PolicySpec, motion: Motion | None, deployment: Deployment
         remark = "  # never moved in training" if j in still else ""
         yield f"    {plain(name)}: {_inline(joint)}{remark}"
     yield from _state_lines(spec, list(deployment.joints))
-    yield from _start_lines(motion, deployment)
 
 
 def _limit_lines(motion: Motion | None, deployment: Deployment) -> Iterator[str]:
@@ -94,11 +94,18 @@ def _limit_lines(motion: Motion | None, deployment: Deployment) -> Iterator[str]
     yield from _comment(f"Jerk there, which nothing limits: {jerk}", "  ")
 
 
-def _start_lines(motion: Motion | None, deployment: Deployment) -> Iterator[str]:
+def _pose_lines(motion: Motion | None, deployment: Deployment) -> Iterator[str]:
     """Where the demonstrations begin, from where the policy knows its way."""
-    if motion is not None:
-        pose = _values(list(deployment.joints), motion.start)
-        yield from _comment(f"The demonstrations begin at: {pose}", "  ")
+    if motion is None:
+        return
+    yield ""
+    yield "# Where the demonstrations begin: `actd arm --from-here` moves there and arms."
+    yield "# `actd pose save park` writes down where `actd park` is to move."
+    yield "poses:"
+    yield "  start:"
+    for (name, joint), value in zip(deployment.joints.items(), motion.start, strict=True):
+        if joint.kind != "velocity":
+            yield f"    {plain(name)}: {value:.4g}"
 
 
 def _values(names: Sequence[str], values: Sequence[float]) -> str:

@@ -21,7 +21,7 @@ from actd.scaffold import write_config
 from actd.scaffold.knowledge import learn
 from actd.scaffold.text import CHECK
 from tests.policy.edit import edit_json
-from tests.scaffold.arm import JOINTS, write_arm_engine, write_demonstrations
+from tests.scaffold.arm import HOME, JOINTS, write_arm_engine, write_demonstrations
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,7 @@ def test_nothing_is_left_to_guess(engine: Path, dataset: Path, out: Path) -> Non
     assert list(config.robot.joints) == list(JOINTS)
     assert (config.control.rate_hz, config.control.policy_hz) == (50, 30)
     assert config.robot.units.startswith("degrees")
+    assert config.poses.start == pytest.approx(dict(zip(JOINTS, HOME, strict=True)), abs=0.05)
     rates = "rates: 30 rows per second (the fps of the training data), 50 commands per second"
     assert rates in said
     assert "joints: 5 position, 1 gripper; never moved in training: wrist_roll.pos" in said
