@@ -20,8 +20,8 @@ import cv2
 
 from actd.cameras.capture import Capture, Image, LatestImage
 from actd.cameras.config import OpenCVConfig
-from actd.cameras.holders import holders
 from actd.errors import CameraError
+from actd.holders import holders
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class DeviceSource:
         capture = self._open_capture(self._config.path)
         if not capture.isOpened():
             path = Path(self._config.path)
-            held = ", ".join(f"{name} (pid {pid})" for pid, name in holders([path]).get(path, ()))
+            held = ", ".join(map(str, holders([path]).get(path, ())))
             found = f"{held} has it open" if held else "another program may hold it"
             raise CameraError(
                 f"{self._label}: cannot be opened as a camera: {found}, or it gives no images; end "

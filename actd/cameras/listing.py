@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from actd.cameras.config import CameraConfig, OpenCVConfig, RealSenseConfig
-from actd.cameras.holders import Holder, holders
 from actd.cameras.plugins import plugin_names
 from actd.cameras.realsense import INSTALL, connected_realsenses
 from actd.cameras.v4l2 import Mode, V4L2Device, v4l2_devices
 from actd.errors import one_line
+from actd.holders import Holder, holders
 
 # What OpenCV makes colour images of. Others are grey, depth, or compressed as films are.
 _COLOUR = frozenset(

@@ -92,7 +92,7 @@ def _show(camera: ConnectedCamera) -> None:
     if camera.modes and not camera.colour_modes:
         typer.echo("  no colour: the infrared or depth node of a camera")
     for holder in camera.holders:
-        typer.echo(f"  in use by {holder.name} (pid {holder.pid})")
+        typer.echo(f"  in use by {holder}")
 
 
 def mode_lines(modes: Sequence[Mode]) -> list[str]:
