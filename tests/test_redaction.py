@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from actd.crash import LogFormatter
-from actd.redaction import redact, redacted
+from actd.redaction import redact, redacted, scrub, scrubbed
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,15 @@ def test_a_traceback_in_the_log_is_redacted() -> None:
     line = LogFormatter("%(message)s").format(record)
     assert "ValueError: rtsp://***@cam" in line
     assert "needle" not in line
+
+
+def test_text_for_strangers() -> None:
+    assert scrub("camera (rtsp://me:x@h/a): gone; see it") == "camera (rtsp://***): gone; see it"
+    assert scrub("me:x@h and me@h:a") == "***@h and me@h:a"
+    assert scrub("the token hf_abcdefghijklmnopqrst is mine") == "the token *** is mine"
+    assert scrub("password = a b # c") == "password = ***"
+    assert scrub("nothing to hide: 12:30, 3 tokens") == "nothing to hide: 12:30, 3 tokens"
+    assert scrubbed({"a": ["rtsp://a b"], "hub_token": {"x": 1}}) == {
+        "a": ["rtsp://***"],
+        "hub_token": "***",
+    }
