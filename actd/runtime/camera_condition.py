@@ -18,7 +18,7 @@ _LOOK_NS = 1_000_000_000
 
 _SLOW_BELOW = 0.8
 _DAMAGED_ABOVE = 0.1
-_SLOW_HINTS: Mapping[SourceKind, str] = {
+SLOW_HINTS: Mapping[SourceKind, str] = {
     "device": "in dim light turn off exposure_dynamic_framerate (v4l2-ctl -c "
     "exposure_dynamic_framerate=0); with several cameras on one USB bus use fourcc MJPG or "
     "another port",
@@ -28,12 +28,13 @@ _SLOW_HINTS: Mapping[SourceKind, str] = {
     "plugin": "see what its device can do, and what else is on its bus",
 }
 _DAMAGED_HINT = "see its cable, its hub and what else is on its bus or network"
-_GREY_HINTS: Mapping[SourceKind, str] = {
-    "device": "another /dev/video node? This may be the infrared one (v4l2-ctl --list-devices)",
-    "file": "was it recorded without colour?",
-    "url": "is its server set to show no colour, as by night?",
-    "realsense": "is something over its colour lens?",
-    "plugin": "does its device have colour?",
+GREY_HINTS: Mapping[SourceKind, str] = {
+    "device": "this may be the infrared node of a depth camera: name its colour node "
+    "(`actd cameras` says which has none)",
+    "file": "it was recorded without colour: use another",
+    "url": "set its server to show colour, also by night",
+    "realsense": "see that nothing is over its colour lens",
+    "plugin": "see that its device gives colour",
 }
 
 
@@ -64,7 +65,7 @@ class CameraCondition:
         return self._report() if slow or grey else None
 
     def _report(self) -> dict[str, str]:
-        grey = f"all channels of its images are equal; {_GREY_HINTS[self._config.kind]}"
+        grey = f"all channels of its images are equal; {GREY_HINTS[self._config.kind]}"
         faults = (("slow", self._slow, self._why_slow), ("grey", self._grey, grey))
         lasting = {name: why for name, debounce, why in faults if debounce.lasts}
         if not lasting:
@@ -75,4 +76,4 @@ class CameraCondition:
         came = self._frames + self._damaged
         if self._damaged > _DAMAGED_ABOVE * came:
             return f"{self._damaged} of {came} images came damaged; {_DAMAGED_HINT}"
-        return _SLOW_HINTS[self._config.kind]
+        return SLOW_HINTS[self._config.kind]

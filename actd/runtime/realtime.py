@@ -25,9 +25,10 @@ Wish = Literal["require", "prefer", "off"]
 Outcome = dict[str, str]
 """Measure -> "ok", a value, or "not granted: " and why. What status and the log show."""
 
-# The rest costs microseconds where it is refused.
-_REQUIRED = ("cores", "sched_fifo", "mlockall", "rt_throttling")
-_REFUSED = "not granted: "
+REQUIRED = ("cores", "sched_fifo", "mlockall", "rt_throttling")
+"""What `require` does not go on without; the rest costs microseconds where it is refused."""
+REFUSED = "not granted: "
+"""How the outcome of a measure begins that the kernel refused."""
 
 _SLICE_NS = 100_000
 _SYS_SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}
@@ -67,7 +68,7 @@ def request(wish: Wish, priority: int, cores: Sequence[int]) -> Outcome:
     outcome = {"wish": str(wish)}
     for name, measure in measures.items():
         outcome[name] = _try(measure)
-        if wish == "require" and name in _REQUIRED and outcome[name].startswith(_REFUSED):
+        if wish == "require" and name in REQUIRED and outcome[name].startswith(REFUSED):
             raise ActdError(
                 f"process.realtime: require, but {name} was {outcome[name]}; run under "
                 "systemd/actd.service, or allow rtprio and memlock in /etc/security/limits.d, "
@@ -105,7 +106,7 @@ def _try(measure: Callable[[], str]) -> str:
     try:
         return measure()
     except OSError as error:
-        return _REFUSED + str(error.strerror)
+        return REFUSED + str(error.strerror)
 
 
 def _bind(cores: Sequence[int]) -> str:

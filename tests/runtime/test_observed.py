@@ -166,7 +166,7 @@ def armed_after_retries(watched: Watched) -> bool:
 def test_images_without_colour_are_told_and_stop_nothing(watch: Watch) -> None:
     with watch(0.03, "") as watched:
         watched.webcam.show = without_colour
-        said = "grey: all channels of its images are equal; is its server set to show no colour"
+        said = "grey: all channels of its images are equal; set its server to show colour"
         wait_until(
             lambda: watched.arm.cycle(0.1) or watched.camera()["state"].startswith(said),
             "the missing colour to be said",
