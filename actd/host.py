@@ -106,6 +106,13 @@ def gpu_used_mb() -> float | None:
     return None if answer is None else _try(lambda: float(answer.splitlines()[0]) * 2**20 / 1e6)
 
 
+def gpu_facts(*facts: str) -> list[str] | None:
+    """What nvidia-smi says of the first NVIDIA GPU, a text for each fact; None without one."""
+    answer = _nvidia(",".join(facts))
+    values = answer.splitlines()[0].split(", ") if answer else []
+    return values if len(values) == len(facts) else None
+
+
 def _try(read: Callable[[], Any]) -> Any:
     try:
         return read()

@@ -15,7 +15,18 @@ from typer.main import get_command
 from actd import crash
 
 # Each adds its commands to the tree, in this order.
-from actd.cli import bench, build, cameras, config, daemon, evaluate, measure, poses, recordings
+from actd.cli import (
+    bench,
+    build,
+    cameras,
+    config,
+    daemon,
+    doctor,
+    evaluate,
+    measure,
+    poses,
+    recordings,
+)
 from actd.cli.app import CarriedError, app
 from actd.errors import ActdError
 from actd.redaction import redact
@@ -27,6 +38,7 @@ __all__ = [
     "cameras",
     "config",
     "daemon",
+    "doctor",
     "evaluate",
     "main",
     "measure",

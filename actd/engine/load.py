@@ -33,6 +33,8 @@ _UNJUDGED = ("torch", "ort", "openvino")
 
 def missing(runtime: str) -> list[str]:
     """What this computer lacks to run engines of `runtime`, each with its remedy."""
+    if runtime not in _RUNTIMES:
+        return [f"runtime {runtime!r} is unknown; build the engine again with actd export"]
     problems: list[str] = import_module(_RUNTIMES[runtime]).missing(runtime)
     return problems
 

@@ -114,6 +114,18 @@ CALLS: dict[str, tuple[Call, ...]] = {
         ),
         Call(f"{{root}}/original {_ORIGINAL} --out {{out}} --engine x", ("original/*",), 0.2),
     ),
+    "doctor": (
+        Call("{root}/doctor.yaml --seconds 0", ("doctor.yaml",), 0.2),
+        Call("{root}/doctor.yaml --seconds 0 --json", _ENGINE, 0.2),
+        Call(
+            "{root}/doctor.yaml --seconds 0 --bundle {out}/b.tar.gz",
+            ("doctor.yaml", *_FLIGHT),
+            0.11,
+            writes=True,
+        ),
+        Call("--seconds 0 --checkpoint {root}/checkpoint", _CHECKPOINT, 0.11),
+        Call("--restore --dry-run", _FILE, 0.11),
+    ),
     "demo": (
         Call(
             "--engine {root}/engines/ort-int8 --headless --seconds 1 --out {out}/d",

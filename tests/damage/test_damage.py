@@ -31,7 +31,16 @@ QUICK, SLOW = 150, 5_000
 CODES = {0, 1, 2, 78}
 _FILE = re.compile(r"please report it with (\S+)")
 _SECRET = "secret@"
-_REFUSED = ("bench", "cameras", "demo", "export", "measure latency", "pose save", "replay")
+_REFUSED = (
+    "bench",
+    "cameras",
+    "demo",
+    "doctor",
+    "export",
+    "measure latency",
+    "pose save",
+    "replay",
+)
 
 
 @dataclass

@@ -55,6 +55,8 @@ def write_world(root: Path, checkpoint: Path, engines: Path) -> Path:
     layouts.write_original(root / "original")
     (root / "recipe.yaml").write_text(RECIPE)
     (root / "actd.yaml").write_text(CONFIG)
+    # A camera that answers at once, if only that it is not there.
+    (root / "doctor.yaml").write_text(CONFIG.replace("rtsp://me:secret@192.0.2.1/a", "none.avi"))
     # The arm of the flight has a joint and a camera more.
     elbow = "    elbow:"
     four = "    shoulder: {position: [-1, 1], velocity: 1.5, acceleration: 10}\n"
