@@ -15,10 +15,9 @@ import numpy as np
 from actd.engine.base import Observation
 from actd.engine.observations import read
 from actd.errors import EngineError
-from actd.export import episodes
+from actd.export import episodes, image_folder
 from actd.export.frames import Frames, evenly
-from actd.export.graph import image_input
-from actd.export.graph.image_input import ImageFolder
+from actd.export.image_folder import ImageFolder
 from actd.policy.checkpoint import Checkpoint
 from actd.policy.spec import PolicySpec
 
@@ -91,9 +90,9 @@ class _Npz:
 
 
 def _recording(path: Path, spec: PolicySpec) -> ImageFolder | _Npz:
-    if image_input.is_image_folder(path, spec):
+    if image_folder.is_image_folder(path, spec):
         return ImageFolder(path, spec)
-    observations = any(file.name not in image_input.STATES for file in path.glob("*.npz"))
+    observations = any(file.name not in image_folder.STATES for file in path.glob("*.npz"))
     if not path.exists() or (path.is_dir() and not observations):
         folders = ", ".join(camera.camera for camera in spec.cameras)
         problem = "nothing to calibrate on" if path.exists() else "no such file or folder"

@@ -31,7 +31,7 @@ from actd.export.formats import MODELS, make
 from actd.export.job import Job, Report
 from actd.export.lerobot_policy import write_policy_files
 from actd.export.parity import ParityReport
-from actd.export.parity_files import publish_parity, publish_refusal, remove_refusal
+from actd.export.parity_files import publish_parity, publish_rejection, remove_rejection
 from actd.export.publish import check_place, publish, scratch_folder
 from actd.export.validate import ParityError, Validation, require, validate
 from actd.policy.checkpoint import load_checkpoint
@@ -107,7 +107,7 @@ def _make(engine: str | Recipe, job: Job, scratch: Path, out: Path) -> Result:
         result = _build_or_report(engine, job, build_folder, out)
     place = out / result.engine
     publish(result.folder, place)
-    remove_refusal(out, result.engine)
+    remove_rejection(out, result.engine)
     return replace(result, folder=place)
 
 
@@ -118,7 +118,7 @@ def _build_or_report(recipe: Recipe, job: Job, scratch: Path, out: Path) -> Resu
     except ParityError as error:
         manifest = _draft(_effective_recipe(recipe, job), job)
         parity_report = _parity_report(manifest, job, error.validation, str(error))
-        report_file = publish_refusal(parity_report, out)[-1]
+        report_file = publish_rejection(parity_report, out)[-1]
         raise EngineError(f"{error}; the errors are in {report_file}") from None
 
 

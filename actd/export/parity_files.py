@@ -1,7 +1,7 @@
-"""Write parity reports: into the engine folder, or beside it for a refused build.
+"""Write parity reports: into the engine folder, or beside it for a rejected build.
 
-An earlier engine stays as it is when a new build is refused: the report is then
-`OUT/<engine>.refused.json` and `.html`. A later build that passes removes these two, and
+An earlier engine stays as it is when a new build is rejected: the report is then
+`OUT/<engine>.rejection.json` and `.html`. A later build that passes removes these two, and
 only files by actd are ever replaced. Without `actd[report]` there is no page.
 """
 
@@ -20,22 +20,22 @@ def publish_parity(parity_report: ParityReport, folder: Path) -> list[Path]:
     return _write(parity_report, folder / PARITY_JSON, folder / PAGE)
 
 
-def publish_refusal(parity_report: ParityReport, out: Path) -> list[Path]:
-    """Write the report of a refused engine into `out`, beside the engine's folder."""
-    return _write(parity_report, *_refusal(out, parity_report.manifest.engine))
+def publish_rejection(parity_report: ParityReport, out: Path) -> list[Path]:
+    """Write the report of a rejected engine into `out`, beside the engine's folder."""
+    return _write(parity_report, *_rejection(out, parity_report.manifest.engine))
 
 
-def remove_refusal(out: Path, engine: str) -> None:
-    """Remove the report of an earlier refusal of the same engine, which has passed now."""
-    data, page = _refusal(out, engine)
+def remove_rejection(out: Path, engine: str) -> None:
+    """Remove the report of an earlier rejection of the same engine, which has passed now."""
+    data, page = _rejection(out, engine)
     if json_file(KIND).is_at(data):
         data.unlink()
         # written together with it, and never over a file of anyone else
         page.unlink(missing_ok=True)
 
 
-def _refusal(out: Path, engine: str) -> tuple[Path, Path]:
-    return out / f"{engine}.refused.json", out / f"{engine}.refused.html"
+def _rejection(out: Path, engine: str) -> tuple[Path, Path]:
+    return out / f"{engine}.rejection.json", out / f"{engine}.rejection.html"
 
 
 def _write(parity_report: ParityReport, data: Path, page: Path) -> list[Path]:

@@ -93,7 +93,7 @@ def test_refused_build_leaves_everything_as_it_was(
     monkeypatch.setattr(export, "load_recipe", strict)
     with pytest.raises(EngineError, match=r"refused.*joint \d.*std, allowed 1e-12"):
         export_checkpoint(checkpoint, tmp_path / "new", ["ort-fp32"])
-    why = ["ort-fp32.refused.html", "ort-fp32.refused.json"]
+    why = ["ort-fp32.rejection.html", "ort-fp32.rejection.json"]
     assert sorted(p.name for p in (tmp_path / "new").iterdir()) == why
     kept = tmp_path / "old" / "ort-fp32"
     kept.mkdir(parents=True)

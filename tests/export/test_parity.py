@@ -23,7 +23,7 @@ from actd.errors import EngineError, UsageError
 from actd.export import export
 from actd.export.export import export_checkpoint
 from actd.export.parity import ParityReport
-from actd.export.parity_files import publish_parity, publish_refusal, remove_refusal
+from actd.export.parity_files import publish_parity, publish_rejection, remove_rejection
 from actd.export.parity_page import engine_page
 from actd.export.parity_table import render
 from actd.policy.checkpoint import load_checkpoint
@@ -132,12 +132,12 @@ def strict(name: str) -> Recipe:
 def test_a_refusal_says_why_and_is_forgotten_by_a_build_that_passes(
     small_checkpoint: Path, exported_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    why, page = (tmp_path / f"ort-fp32.refused.{kind}" for kind in ("json", "html"))
+    why, page = (tmp_path / f"ort-fp32.rejection.{kind}" for kind in ("json", "html"))
     shutil.copytree(exported_engine, tmp_path / "ort-fp32")
     before = (tmp_path / "ort-fp32" / "manifest.json").read_bytes()
     with monkeypatch.context() as patch:
         patch.setattr(export, "load_recipe", strict)
-        with pytest.raises(EngineError, match=r"allowed 1e-12.* errors are in .*refused\.html"):
+        with pytest.raises(EngineError, match=r"allowed 1e-12.* errors are in .*rejection\.html"):
             export_checkpoint(small_checkpoint, tmp_path, ["ort-fp32"])
     assert (tmp_path / "ort-fp32" / "manifest.json").read_bytes() == before
     found = json.loads(why.read_text())
@@ -150,13 +150,13 @@ def test_a_refusal_says_why_and_is_forgotten_by_a_build_that_passes(
 
 
 def test_notes_of_the_user_stay(parity_report: ParityReport, tmp_path: Path) -> None:
-    notes = tmp_path / "ort-fp32.refused.json"
+    notes = tmp_path / "ort-fp32.rejection.json"
     notes.write_text("mine")
     with pytest.raises(
-        UsageError, match=r"refused\.json: exists and was not written by actd export"
+        UsageError, match=r"rejection\.json: exists and was not written by actd export"
     ):
-        publish_refusal(parity_report, tmp_path)
-    remove_refusal(tmp_path, "ort-fp32")
+        publish_rejection(parity_report, tmp_path)
+    remove_rejection(tmp_path, "ort-fp32")
     assert notes.read_text() == "mine"
 
 
