@@ -14,6 +14,7 @@ from actd.cli.checkpoint import CheckpointArgument, OptionalText, with_overrides
 from actd.cli.shared import DEFAULT_CONFIG, AsJson, OptionalPath, names, show, warn
 from actd.errors import ActdError
 from actd.policy.overrides import Overrides
+from actd.redaction import redact
 
 
 @app.command()
@@ -32,9 +33,8 @@ def inspect(
         opened = open_checkpoint(checkpoint, overrides)
     except ImportError as error:
         raise ActdError(f"inspect needs {error.name}; pip install 'actd[export]'") from None
-    command = shlex.join(
-        ["actd", "export", checkpoint, *overrides.options(), "--out", "engines/mine"]
-    )
+    shown = redact(checkpoint)
+    command = shlex.join(["actd", "export", shown, *overrides.options(), "--out", "engines/mine"])
     description = Description(opened, command)
     if as_json:
         typer.echo(json.dumps(description.to_dict()))

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import astuple
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from actd.cameras.config import CameraConfig, SourceKind
 from actd.config.robot import COMPARED, JointConfig, RobotConfig
@@ -118,12 +119,22 @@ def shared_sources(cameras: Mapping[str, CameraConfig]) -> dict[str, tuple[str, 
     shared = {}
     for name, camera in cameras.items():
         source = camera.source
-        if camera.kind in ("device", "file"):
+        if camera.kind == "url":
+            source = _place_of(camera.path)
+        elif camera.kind in ("device", "file"):
             with suppress(ValueError):  # no name of a file: it is said where it is opened
                 source = os.path.realpath(camera.path)
         if first.setdefault(source, name) != name:
             shared[name] = (first[source], source)
     return shared
+
+
+def _place_of(address: str) -> str:
+    """A URL without its user and in one spelling: what two cameras that are one have in common."""
+    url = urlsplit(address)
+    port = f":{url.port}" if url.port else ""
+    query = f"?{url.query}" if url.query else ""
+    return f"{url.scheme}://{url.hostname}{port}{url.path.rstrip('/')}{query}"
 
 
 def _fault(staleness: StalenessConfig, link: LinkConfig) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from actd.errors import CheckpointError
 from actd.policy import hub
-from actd.policy.files import CONFIG, TRAIN_CONFIG, WEIGHTS
+from actd.policy.files import CONFIG, WEIGHTS
 from actd.policy.reference import read_reference
 
 ORIGINAL_WEIGHTS = "policy_best.ckpt"
@@ -49,7 +49,7 @@ def locate(given: str | Path, format: str = "auto") -> Place:
     if path.is_file() and path.suffix == ORIGINAL_SUFFIX:
         folder = path.parent.resolve()
         return Place(folder, folder / path.name)
-    if path.name in (CONFIG, WEIGHTS, TRAIN_CONFIG) and path.is_file():
+    if path.is_file() and (path.parent / CONFIG).is_file():
         path = path.parent
     if (path / "snapshots").is_dir():
         path = hub.snapshot(path)
@@ -87,6 +87,8 @@ def _found(path: Path) -> str:
     if not path.is_dir() and path.name in ("last", "pretrained_model"):
         # a link that was not copied, such as Windows leaves behind
         path = next((p for p in path.parents if p.is_dir()), path)
+    if path.is_file():
+        return f"no {CONFIG} beside it; {wanted}"
     if not path.is_dir():
         return f"no such folder; {wanted}"
     steps = sorted(p.name for p in (*path.glob("*"), *path.glob("checkpoints/*")) if _is_step(p))

@@ -15,9 +15,10 @@ from actd.errors import CheckpointError
 
 _PART = r"[A-Za-z0-9][\w.-]*"
 _PLAIN = re.compile(
-    rf"(?:hf:/{{1,2}})?(?P<repo>{_PART}/{_PART})(?:@(?P<revision>[\w.-]+))?(?P<folder>(?:/[\w.-]+)*)"
+    rf"(?:hf:/{{1,2}})?(?P<repo>{_PART}/{_PART})"
+    r"(?:@(?P<revision>refs/[\w.-]+/[\w.-]+|[\w.-]+))?(?P<folder>(?:/[\w.-]+)*)"
 )
-_URL = re.compile(r"https?:/{1,2}(?P<host>[^/]+)/(?P<path>.+)")
+_URL = re.compile(r"(?:https?:/{1,2})?(?P<host>[^/]+)/(?P<path>.+)")
 _HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
 # Between a model's name and a revision in the address of a page.
 _VIEWS = ("tree", "blob", "resolve", "raw", "commit")
@@ -42,9 +43,11 @@ def read_reference(text: str) -> Reference | None:
 
     None for what cannot be one.
     """
-    if found := _URL.fullmatch(re.split(r"[?#]", text)[0].rstrip("/")):
-        return _page(found["host"], found["path"], text)
-    found = _PLAIN.fullmatch(text.rstrip("/"))
+    plain = re.split(r"[?#]", text.strip())[0].rstrip("/")
+    found = _URL.fullmatch(plain)
+    if found and (plain.startswith("http") or found["host"] in _HOSTS):
+        return _page(found["host"], found["path"].removesuffix(".git"), text)
+    found = _PLAIN.fullmatch(plain)
     if found is None or ".." in found["folder"].split("/"):
         return None
     return Reference(found["repo"], found["revision"], _folder(found["folder"].split("/")))
@@ -66,8 +69,13 @@ def read_dataset_reference(text: str) -> Reference | None:
 
 
 def _page(host: str, path: str, text: str) -> Reference | None:
+    _, at, host = host.rpartition("@")
     if host not in (*_HOSTS, urlsplit(os.environ.get("HF_ENDPOINT", "")).netloc):
         return None
+    if at:
+        raise CheckpointError(
+            f"{text}: a user or token in the address; give owner/name, and `hf auth login` once"
+        )
     # before they are unquoted: a slash within a revision is no separator
     parts = [unquote(part) for part in path.split("/") if part]
     if parts[0] in ("datasets", "spaces") or len(parts) < 2:

@@ -118,6 +118,12 @@ def test_a_page_of_something_else(name: str) -> None:
         ("https://huggingface.co/lab/act_cup/blob/main/a/model.safetensors",
          Reference("lab/act_cup", "main", "a")),
         ("https://huggingface.co/lab/act_cup/discussions/3", Reference("lab/act_cup")),
+        ("https://huggingface.co/lab/act_cup.git", Reference("lab/act_cup")),
+        ("huggingface.co/lab/act_cup/tree/main", Reference("lab/act_cup", "main")),
+        (" https://hf.co/lab/act_cup/ ", Reference("lab/act_cup")),
+        ("lab/act_cup@refs/pr/2", Reference("lab/act_cup", "refs/pr/2")),
+        ("lab/act_cup@refs/pr/2/checkpoints/020000",
+         Reference("lab/act_cup", "refs/pr/2", "checkpoints/020000")),
         ("lab", None), ("lab/act cup", None), ("/lab/act", None), ("lab/act/../x", None),
     ],
 )  # fmt: skip
@@ -125,7 +131,16 @@ def test_what_people_paste(text: str, expected: Reference | None) -> None:
     assert read_reference(text) == expected
 
 
-def test_train_config_means_its_folder(run: Path) -> None:
+@pytest.mark.parametrize("view", ["", "/tree/main", "/resolve/main/config.json?download=true"])
+def test_a_token_in_an_address_is_refused_and_not_repeated(view: str, tmp_path: Path) -> None:
+    address = f"https://me:hf_needle@huggingface.co/lab/act_cup{view}"
+    done = inspect(address, "https://huggingface.co", tmp_path)
+    assert done.returncode == 1
+    assert "a user or token in the address; give owner/name" in done.stderr
+    assert "needle" not in done.stdout + done.stderr
+
+
+def test_any_file_of_a_checkpoint_means_its_folder(run: Path) -> None:
     last = (run / "checkpoints" / "last" / "pretrained_model").resolve()
     (last / "train_config.json").write_text("{}")
     assert found(run / "checkpoints/last/pretrained_model/train_config.json") == last

@@ -21,7 +21,7 @@ from actd.link.sockets import Ports
 from tests.cameras.images import jpeg
 from tests.runtime.conftest import start, wait_until, write_config
 
-USER, PASSWORD, TOKEN = "needleuser", "needle@#/%pass", "needletoken"
+USER, PASSWORD, TOKEN, KEY = "needleuser", "needle@#/%pass", "needletoken", "needlekey"
 SECRETS = f"{USER}:needle%40%23%2F%25pass"
 EXPECTED = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 
@@ -30,7 +30,7 @@ class Guarded(BaseHTTPRequestHandler):
     """An MJPEG camera for those who know user, password and token."""
 
     def do_GET(self) -> None:
-        if self.headers["Authorization"] != EXPECTED or f"token={TOKEN}" not in self.path:
+        if self.headers["Authorization"] != EXPECTED or self.path != f"/{KEY}/high?token={TOKEN}":
             self.send_response(401)
             self.send_header("WWW-Authenticate", 'Basic realm="camera"')
             self.send_header("Content-Length", "0")
@@ -69,8 +69,8 @@ def test_a_password_opens_the_camera_and_is_in_no_output(
     tmp_path: Path, small_engine: Path, ports: Ports, address: str
 ) -> None:
     sources = {
-        "cam_high": f"http://{SECRETS}@{address}/high?token={TOKEN}",
-        "cam_low": f"http://{SECRETS}@127.0.0.1:9/low?token={TOKEN}",  # nobody listens there
+        "cam_high": f"http://{SECRETS}@{address}/{KEY}/high?token={TOKEN}",
+        "cam_low": f"http://{SECRETS}@127.0.0.1:9/{KEY}/low?token={TOKEN}",  # nobody listens there
     }
     flights = tmp_path / "flights"
     config = write_config(
@@ -117,8 +117,8 @@ def test_a_password_opens_the_camera_and_is_in_no_output(
     outputs["page"] = (tmp_path / "page.html").read_text()
     outputs |= {f.name: f.read_bytes().decode("latin-1") for f in run.iterdir()}
 
-    assert "http://***@127.0.0.1:9/low?token=***" in low
-    assert "http://***@127.0.0.1:9/low?token=***" in outputs["log"]
-    assert f"http://***@{address}/high?token=***" in outputs["config show --json"]
+    assert "http://***@127.0.0.1:9/***" in low
+    assert "http://***@127.0.0.1:9/***" in outputs["log"]
+    assert f"http://***@{address}/***" in outputs["config show --json"]
     shown = [name for name, text in outputs.items() if "needle" in text]
     assert shown == []
