@@ -10,7 +10,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-_STEP = re.compile(r"(?:^|[._])delta(?:[._]|$)")
+# Words in a name, between dots and underscores.
+_WORD = r"(?:^|[._ ])(?:{})(?:[._ ]|$)"
+_SPEED = re.compile(_WORD.format("vel|velocity|speed"))
+_UNSUPPORTED = {
+    "relative actions": re.compile(
+        _WORD.format("delta|rel|relative|d(?:x|y|z|rx|ry|rz|roll|pitch|yaw)")
+    ),
+    "torques": re.compile(_WORD.format("torque|effort")),
+}
 
 
 def element_names(feature: Mapping[str, Any]) -> tuple[str, ...]:
@@ -41,17 +49,26 @@ def unfit_names(feature: Mapping[str, Any]) -> str:
 
 def is_speed(name: str) -> bool:
     """Whether a number is a speed by its name."""
-    return name.endswith((".vel", "_vel"))
+    return _SPEED.search(name.lower()) is not None
 
 
-def relative_actions(names: Iterable[str]) -> str:
-    """A sentence about actions that are steps by their names, "" where none is."""
-    relative = [name for name in names if _STEP.search(name.lower())]
-    if not relative:
+def unsupported_actions(names: Iterable[str]) -> str:
+    """A sentence about actions that are no places or speeds by their names, "" where none is."""
+    every = tuple(names)
+    kinds = {
+        kind: ", ".join(name for name in every if pattern.search(name.lower()))
+        for kind, pattern in _UNSUPPORTED.items()
+    }
+    return unsupported(*(f"{kind} ({found})" for kind, found in kinds.items() if found))
+
+
+def unsupported(*kinds: str) -> str:
+    """The sentence about `kinds` of actions, "" without any."""
+    if not kinds:
         return ""
     return (
-        "actd commands absolute positions that the robot also measures; relative actions "
-        f"({', '.join(relative)}) are not supported"
+        "actd commands absolute positions that the robot also measures; "
+        f"{' and '.join(kinds)} are not supported"
     )
 
 

@@ -14,7 +14,7 @@ from actd.cameras.config import CameraConfig
 from actd.config.checks import shared_sources
 from actd.config.robot import JointConfig, kind_named
 from actd.config.sections import NO_RATE, Config
-from actd.element_names import relative_actions
+from actd.element_names import unsupported_actions
 from actd.errors import ConfigError
 from actd.policy.spec import PolicySpec, Range
 
@@ -120,8 +120,8 @@ def fit_warnings(config: Config, spec: PolicySpec) -> list[str]:
     key = spec.action.key
     exact, ranges = spec.trained_range(key) is not None, spec.likely_range(key)
     lines = []
-    said = relative_actions(spec.names.get(key, ()))  # by the policy's own warnings
-    if not said and (words := relative_actions(config.robot.joints)):
+    said = unsupported_actions(spec.names.get(key, ()))  # by the policy's own warnings
+    if not said and (words := unsupported_actions(config.robot.joints)):
         lines.append(f"robot.joints: {words}")
     for j, (name, joint) in enumerate(config.robot.joints.items()):
         found = list(_kind_words(name, joint))
@@ -147,13 +147,18 @@ def _start_words(config: Config, ranges: Range | None) -> Iterator[str]:
 
 
 def _unit_words(config: Config, ranges: Range | None) -> str:
-    """Radians that turn further than any joint of an arm does."""
-    if ranges is None or not config.robot.units.strip().lower().startswith("rad"):
+    """Radians that turn further than any joint of an arm does, or degrees that hardly turn."""
+    if ranges is None:
         return ""
+    units = config.robot.units.strip().lower()
     largest = largest_place(config.robot.joints.values(), ranges)
-    if largest <= MOST_RAD:
+    if units.startswith("rad") and largest > MOST_RAD:
+        other = "degrees, or percent?"
+    elif units.startswith("deg") and 0 < largest <= MOST_RAD:
+        other = "radians?"
+    else:
         return ""
-    return f"{config.robot.units}, but trained to {largest:.4g}: degrees, or percent?"
+    return f"{config.robot.units}, but trained to {largest:.4g}: {other}"
 
 
 def largest_place(joints: Iterable[JointConfig], ranges: Range) -> float:

@@ -16,10 +16,11 @@ from pydantic import AfterValidator, Field, model_validator
 from actd.config.section import NotNegative, Positive, Section
 from actd.control.interpolation import Interpolation
 from actd.control.limits import Kind
-from actd.element_names import is_speed, relative_actions
+from actd.element_names import is_speed, unsupported_actions
 from actd.errors import SEPARATOR
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_GRIPPERS = ("grip", "jaw")
 _TURNS = {"rad": 2 * math.pi, "deg": 360.0}
 
 START_SHARE = 0.08
@@ -33,7 +34,7 @@ def kind_named(name: str) -> Kind:
     """The kind of a joint by what it is called; position where the name says nothing."""
     if is_speed(name):
         return "velocity"
-    return "gripper" if "gripper" in name.lower() else "position"
+    return "gripper" if any(word in name.lower() for word in _GRIPPERS) else "position"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,7 @@ class RobotConfig(Section):
     def _pose_known(self) -> RobotConfig:
         missing = [name for name in self.joints if name not in self.state_names]
         if missing:
-            words = relative_actions(missing) or (
+            words = unsupported_actions(missing) or (
                 f"joints {', '.join(missing)} are commanded but not measured; give the values of "
                 "observation.state that are theirs the same names under `state`"
             )

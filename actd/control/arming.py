@@ -13,12 +13,11 @@ from actd.control.limits import Limits
 from actd.control.staleness import MaxAge, camera_diagnostics, diagnostic, is_stale
 from actd.control.tick import Inputs
 from actd.errors import SEPARATOR
+from actd.trained_range import outside, smaller_unit
 
 # Beyond the limits by more than this share of their range a value is no overshoot but another
 # unit, another joint, or nonsense.
 _FAR = 0.5
-# How far outside the range of the training data a position may be before it is named.
-_UNLIKE = 0.1
 _NO_CHUNK = "no chunk covers this moment"
 
 
@@ -28,18 +27,16 @@ def plausible_range(limits: Limits) -> tuple[Vector, Vector]:
     return limits.lower - margin, limits.upper + margin
 
 
-def outside_training(
+def unlike_training(
     joints: Sequence[str], positions: Vector, low: Vector, high: Vector
 ) -> tuple[str, ...]:
-    """A sentence for every joint that is where the training data never were."""
-    with np.errstate(invalid="ignore"):
-        margin = np.nan_to_num(_UNLIKE * (high - low), nan=0.0, posinf=0.0)
-    outside = (positions < low - margin) | (positions > high + margin)
-    return tuple(
-        f"joint {joints[j]} is at {positions[j]:.3g}, training never left {low[j]:.3g} to "
-        f"{high[j]:.3g}"
-        for j in np.flatnonzero(outside).tolist()
-    )
+    """A sentence for every joint that is where the training data never were, and one for a unit
+    that is not theirs.
+    """
+    units = smaller_unit(joints, positions, low, high)
+    places = outside(joints, positions, low, high).values()
+    sentences = [f"joint {words}" for words in places]
+    return (*sentences, f"joints: {units}") if units else tuple(sentences)
 
 
 class ChunkStatus(NamedTuple):

@@ -12,7 +12,7 @@ import numpy as np
 from actd.arrays import Vector
 from actd.control import state
 from actd.control.anchor import Anchor
-from actd.control.arming import ArmingChecks, ChunkStatus, outside_training
+from actd.control.arming import ArmingChecks, ChunkStatus, unlike_training
 from actd.control.chunks import ActionChunk, ChunkBuffer, Cursor, Sample, ease
 from actd.control.continuous import ContinuousJoints
 from actd.control.following_error import FollowingError
@@ -284,7 +284,7 @@ class Controller:
             return Answer(number, rejected)
         if event is Event.ARM and inputs.positions is not None:
             settings = self.settings
-            warnings = outside_training(
+            warnings = unlike_training(
                 settings.joints, inputs.positions, settings.trained_low, settings.trained_high
             )
         if event in (*_BEGIN, Event.RESET):

@@ -15,7 +15,7 @@ from actd.client import Operator
 from actd.config import Config
 from actd.doctor.facts import Controller, Daemon
 from actd.engine.manifest import Manifest
-from actd.engine.observations import outside_training
+from actd.engine.observations import unlike_training
 from actd.errors import LinkError
 from actd.link import sockets
 from actd.link.age import boottime_ns
@@ -89,7 +89,7 @@ def _unlike(config: Config, manifest: Manifest, ring: Ring) -> tuple[str, ...] |
     values = {feature.key: latest[1]["state"] for feature in states}
     values |= {f.key: latest[1]["env"] for f in manifest.spec.vectors if f.kind == "ENV"}
     names = {feature.key: config.robot.state_names for feature in states}
-    return tuple(outside_training(values, manifest.spec, names).values())
+    return tuple(unlike_training(values, manifest.spec, names).values())
 
 
 def _daemon(answer: dict[str, Any]) -> Daemon:

@@ -11,7 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from actd.engine.load import load_engine
-from actd.engine.observations import batch, outside_training, read_arrays, split
+from actd.engine.observations import (
+    batch,
+    read_arrays,
+    split,
+    unlike_training,
+    unlike_units,
+)
 from actd.errors import EngineError
 
 
@@ -23,7 +29,8 @@ def infer_file(
 ) -> tuple[int, ...]:
     """Run the engine on the observations of a file; return the shape of `actions`.
 
-    `warn` is told once of each number that is where the training data never were.
+    `warn` is told once of each number that is where the training data never were, and of numbers
+    in another unit.
 
     Keys of `obs_npz` are feature names. `actions` is float32 (chunk, joints), or
     (N, chunk, joints) if every array has a leading axis of N.
@@ -37,8 +44,13 @@ def infer_file(
             raise EngineError(f"{source}: no observation; give at least one")
         unlike: dict[str, str] = {}
         for observation in observations:
-            unlike = outside_training(observation, engine.spec, engine.spec.names) | unlike
-        for words in unlike.values():
+            unlike = unlike_training(observation, engine.spec, engine.spec.names) | unlike
+        reach = {
+            f.key: np.max([np.abs(one[f.key]) for one in observations], axis=0)
+            for f in engine.spec.vectors
+        }
+        units = unlike_units(reach, engine.spec, engine.spec.names)
+        for words in (*unlike.values(), *units):
             warn(words)
         actions = np.stack([engine.infer(observation) for observation in observations])
         first = engine.spec.inputs[0]

@@ -9,17 +9,18 @@ from __future__ import annotations
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from actd.engine.base import Observation
 from actd.errors import EngineError
 from actd.files import check_file
 from actd.policy.spec import Feature, PolicySpec
+from actd.trained_range import outside, smaller_unit
 
 # What numpy, zipfile and zlib raise for files that are damaged or of another kind.
 UNREADABLE = (
@@ -34,10 +35,6 @@ UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
-
-# How far beyond the range of the training data a number may be, by that range, before it is named.
-_UNLIKE = 0.1
-_ROUNDING = 1e-6
 
 
 def read(path: Path, spec: PolicySpec) -> list[dict[str, NDArray[Any]]]:
@@ -111,29 +108,40 @@ def check(array: NDArray[Any], feature: Feature, source: str = "observation") ->
         )
 
 
-def outside_training(
+def unlike_training(
     observation: Observation, spec: PolicySpec, names: Mapping[str, Sequence[str]]
 ) -> dict[str, str]:
     """A sentence for each number of a vector that is where the training data never were, by name.
 
     `names` of the numbers of a feature, by its key.
     """
-    found: dict[str, str] = {}
+    return {
+        f"{feature.key} {name}": f"{feature.key}: {words}"
+        for feature, labels, low, high in _trained(spec, names)
+        for name, words in outside(labels, observation[feature.key], low, high).items()
+    }
+
+
+def unlike_units(
+    reach: Mapping[str, ArrayLike], spec: PolicySpec, names: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
+    """A sentence for each vector that is in another unit than training's by its size.
+
+    `reach`: of each vector the largest distances from 0 so far, by its key.
+    """
+    for feature, labels, low, high in _trained(spec, names):
+        if words := smaller_unit(labels, reach[feature.key], low, high):
+            yield f"{feature.key}: {words}"
+
+
+def _trained(
+    spec: PolicySpec, names: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[Feature, Sequence[str], Sequence[float], Sequence[float]]]:
+    """Each vector whose range in training is known, the names of its numbers, and the range."""
     for feature in spec.vectors:
-        ranges = spec.likely_range(feature.key)
-        if ranges is None:
-            continue
-        low, high = (np.array(end) for end in ranges)
-        values = np.asarray(observation[feature.key], np.float64)
-        # a number that never changed may still differ in its last binary digit
-        margin = _UNLIKE * (high - low) + _ROUNDING * np.maximum(np.abs(low), np.abs(high))
-        for i in np.flatnonzero((values < low - margin) | (values > high + margin)).tolist():
-            name = names[feature.key][i] if feature.key in names else f"value {i}"
-            lowest, highest = f"{low[i]:.4g}", f"{high[i]:.4g}"
-            where = lowest if lowest == highest else f"{lowest} to {highest}"
-            said = f"{feature.key}: {name} is {values[i]:.4g}, training never left {where}"
-            found[f"{feature.key} {name}"] = said
-    return found
+        if (ranges := spec.likely_range(feature.key)) is not None:
+            labels = names.get(feature.key) or [f"value {i}" for i in range(feature.shape[0])]
+            yield feature, labels, *ranges
 
 
 def select_inputs(observation: Observation, spec: PolicySpec) -> dict[str, NDArray[Any]]:

@@ -129,7 +129,7 @@ def load_checkpoint(path: str | Path, overrides: Overrides | None = None) -> Che
     return Checkpoint(
         folder=stored.folder,
         path=stored.weights.file if opened.is_original else stored.folder,
-        spec=replace(stored.spec, statistics=_plain(stored.spec, normalization.statistics)),
+        spec=stored.spec,
         statistics=normalization.statistics,
         normalization=normalization.modes,
         eps=normalization.eps,
@@ -163,8 +163,9 @@ def open_checkpoint(path: str | Path, overrides: Overrides | None = None) -> Ope
     files = read_training(stored.folder)
     hz = overrides.fps or stored.spec.trained_hz or files.training.fps
     names, notes = _names(stored.spec, files)
-    spec = replace(stored.spec, trained_hz=hz, names=names)
-    notes += _remarks(spec, stored.normalization)
+    statistics = _plain(stored.spec, stored.normalization.statistics)
+    spec = replace(stored.spec, trained_hz=hz, names=names, statistics=statistics)
+    notes += _remarks(spec, stored.normalization, files)
     if not place.is_original:
         notes += unread_files(stored.folder, stored.files)
     stored = replace(stored, spec=spec, notes=stored.notes + notes)
@@ -186,9 +187,17 @@ def _names(
     return names, tuple(notes)
 
 
-def _remarks(spec: PolicySpec, normalization: Normalization) -> tuple[str, ...]:
+def _remarks(
+    spec: PolicySpec, normalization: Normalization, files: TrainingFiles
+) -> tuple[str, ...]:
     """What a user may want to know and need not act upon."""
     notes = []
+    if spec.trained_hz is None and files.simulator_hz is not None:
+        hz = f"{files.simulator_hz:g}"
+        notes.append(
+            f"fps: not known; the policy was evaluated in a simulator at {hz}: give --fps {hz} if "
+            "its dataset has that rate too"
+        )
     if alike := exchangeable_cameras(spec, normalization):
         notes.append(
             f"cameras {', '.join(alike)}: exchanging equal ones cannot be noticed and changes "

@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from actd.element_names import unsupported
 from actd.policy.files import refusal
 from actd.policy.spec import SIZE_MAX, Architecture, Feature, PolicySpec
 
@@ -79,6 +80,7 @@ class _ActModel(BaseModel):
     n_decoder_layers: int = Field(default=1, ge=1)
     latent_dim: int = Field(default=32, ge=1)
     temporal_ensemble_coeff: float | None = Field(default=None, gt=-1e9, lt=1e9)
+    use_relative_actions: bool = False
 
 
 def read_spec(data: Mapping[str, Any], file: Path) -> tuple[PolicySpec, tuple[str, ...]]:
@@ -144,6 +146,8 @@ def _conflicts(c: _ActModel) -> Iterator[tuple[str, str, str]]:
     if c.feedforward_activation not in ACTIVATIONS:
         found = f"{c.feedforward_activation!r}"
         yield "feedforward_activation", found, f"use one of {', '.join(ACTIVATIONS)}"
+    if c.use_relative_actions:
+        yield "use_relative_actions", "true", unsupported("relative actions")
     if c.dim_model % c.n_heads or c.dim_model % 4:
         found = f"{c.dim_model} with n_heads {c.n_heads}"
         yield "dim_model", found, "it must be a multiple of n_heads and of 4"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from actd.errors import CheckpointError, UsageError
-from actd.policy.hub import home, snapshot
+from actd.policy.hub import cached_repository, home, hub_cache, snapshot
 from actd.policy.reference import read_dataset_reference
 
 INFO = Path("meta/info.json")
@@ -60,11 +60,10 @@ def _places(name: str | None, root: str | None, revision: str | None) -> Iterato
         return
     lerobot = Path(os.environ.get("HF_LEROBOT_HOME") or home() / "lerobot").expanduser()
     yield lerobot / name
-    cache = Path(os.environ.get("HF_HUB_CACHE") or home() / "hub").expanduser()
-    for downloads in (lerobot / "hub", cache):
+    for downloads in (lerobot / "hub", hub_cache()):
         for branch in dict.fromkeys((revision or "main", "main")):
             try:
-                yield snapshot(downloads / f"datasets--{name.replace('/', '--')}", branch)
+                yield snapshot(cached_repository(downloads, name, "datasets"), branch)
             except (CheckpointError, OSError, ValueError):
                 continue
 

@@ -35,6 +35,9 @@ def read_json(file: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise refusal(file, "file", "missing", "copy the whole checkpoint folder") from None
     except (OSError, ValueError) as error:
+        if file.is_file() and not file.stat().st_size:
+            remedy = "copy it again; a checkpoint that LeRobot migrated, from before it"
+            raise refusal(file, "file", "empty", remedy) from None
         raise refusal(file, "file", f"not readable JSON ({error})", "copy it again") from None
     if not isinstance(data, dict):
         raise refusal(file, "file", f"a JSON {type(data).__name__}", "need an object")

@@ -39,8 +39,18 @@ def home() -> Path:
     return Path(os.environ.get("HF_HOME") or cache / "huggingface").expanduser()
 
 
+def hub_cache() -> Path:
+    """Where the hub's tools keep what they downloaded."""
+    return Path(os.environ.get("HF_HUB_CACHE") or home() / "hub").expanduser()
+
+
+def cached_repository(cache: Path, repo: str, kind: str = "models") -> Path:
+    """The folder of a repository in a cache: `models--owner--name`."""
+    return cache / f"{kind}--{repo.replace('/', '--')}"
+
+
 def snapshot(folder: Path, revision: str = "main") -> Path:
-    """The snapshot of a cached repository (`models--owner--name`) that `revision` names.
+    """The snapshot of a cached repository that `revision` names.
 
     That is a branch, a tag or a commit. Of a single snapshot `main` needs no reference.
     """
@@ -89,7 +99,7 @@ def _snapshot(reference: Reference) -> Path:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HfHubHTTPError
     except ImportError:
-        if (cache := _cache(reference.repo)).joinpath("snapshots").is_dir():
+        if (cache := cached_repository(hub_cache(), reference.repo)).joinpath("snapshots").is_dir():
             return snapshot(cache, revision)
         raise CheckpointError(
             f"{reference}: no such folder, nor a cached Hugging Face repository; "
@@ -136,7 +146,7 @@ def _policies(reference: Reference, root: Path) -> set[str]:
 def _cached_policies(reference: Reference, root: Path) -> Iterator[str]:
     for file in root.rglob(CONFIG):
         yield _named(reference, file.parent.relative_to(root).as_posix())
-    cache = _cache(reference.repo)
+    cache = cached_repository(hub_cache(), reference.repo)
     for ref in (cache / "refs").rglob("*"):
         branch = ref.relative_to(cache / "refs").as_posix()
         commit = ref.read_text(encoding="utf-8").strip() if ref.is_file() else ""
@@ -146,9 +156,3 @@ def _cached_policies(reference: Reference, root: Path) -> Iterator[str]:
 
 def _named(reference: Reference, folder: str) -> str:
     return str(Reference(reference.repo, reference.revision, folder.removeprefix(".")))
-
-
-def _cache(repo: str) -> Path:
-    """Where the hub's tools keep a repository."""
-    cache = Path(os.environ.get("HF_HUB_CACHE") or home() / "hub").expanduser()
-    return cache / f"models--{repo.replace('/', '--')}"

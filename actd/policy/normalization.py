@@ -30,6 +30,7 @@ MODE_STATISTICS: Mapping[str, tuple[str, ...]] = {
     "QUANTILE10": ("q10", "q90"),
     "IDENTITY": (),
 }
+_RANGES = (("min", "max"), ("q01", "q99"), ("q10", "q90"))
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
@@ -54,7 +55,7 @@ def moments(statistics: Statistics) -> tuple[NDArray[Any], NDArray[Any]] | None:
     """Mean and standard deviation, from ranges where there is nothing else: a quarter of one."""
     if "mean" in statistics and "std" in statistics:
         return statistics["mean"], statistics["std"]
-    for low, high in (("min", "max"), ("q01", "q99"), ("q10", "q90")):
+    for low, high in _RANGES:
         if low in statistics and high in statistics:
             middle = (statistics[low] + statistics[high]) / 2
             return middle, (statistics[high] - statistics[low]) / 4
@@ -101,6 +102,10 @@ def checked(file: Path, prefix: str, feature: Feature, mode: str, every: Statist
         _check(file, prefix + stat, every.get(stat), size, f"{feature.key} is {mode}")
     if mode == "MEAN_STD" and (every["std"] < 0).any():
         raise refusal(file, f"{prefix}std", "a negative value", "recompute the statistics")
+    for low, high in _RANGES:
+        ends = [every[stat] for stat in (low, high) if stat in every and every[stat].size == size]
+        if len(ends) == 2 and (ends[0] > ends[1]).any():
+            raise refusal(file, prefix + low, f"above {high}", "recompute the statistics")
     return {
         stat: values
         for stat, values in every.items()

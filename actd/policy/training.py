@@ -18,17 +18,23 @@ from actd.policy.files import TRAIN_CONFIG
 from actd.policy.spec import Training
 
 _STEP = Path("training_state/training_step.json")
+# As many rows a second as a dataset may have.
+_MAX_HZ = 1e4
+_MAX_NUMBER = 1e15
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingFiles:
     """What the files tell. `features` are the dataset's descriptions of its features, by key,
-    `dataset_folder` where it lies on this computer.
+    `dataset_folder` where it lies on this computer. `simulator_hz` and `control_mode` are those of
+    the environment that the policy was evaluated in: its rate need not be the dataset's.
     """
 
     training: Training
     features: Mapping[str, Mapping[str, Any]]
     dataset_folder: Path | None = None
+    simulator_hz: float | None = None
+    control_mode: str | None = None
 
 
 def read_training(folder: Path) -> TrainingFiles:
@@ -38,7 +44,7 @@ def read_training(folder: Path) -> TrainingFiles:
     name, revision = _text(dataset.get("repo_id")), _text(dataset.get("revision"))
     dataset_folder = local_folder(name, _text(dataset.get("root")), revision)
     info = _object(dataset_folder / INFO) if dataset_folder else {}
-    fps = _number(info.get("fps")) or _number(_section(config, "env").get("fps"))
+    simulator = _section(config, "env")
     step = _number(_object(folder.parent / _STEP).get("step"))
     batch = _number(config.get("batch_size"))
     training = Training(
@@ -47,11 +53,16 @@ def read_training(folder: Path) -> TrainingFiles:
         robot_type=_text(info.get("robot_type")),
         step=None if step is None else int(step),
         batch_size=None if batch is None else int(batch),
-        fps=fps,
+        fps=_rate(info.get("fps")),
     )
     features = _section(info, "features")
-    described = {key: value for key, value in features.items() if isinstance(value, dict)}
-    return TrainingFiles(training, described, dataset_folder)
+    return TrainingFiles(
+        training,
+        {key: value for key, value in features.items() if isinstance(value, dict)},
+        dataset_folder,
+        _rate(simulator.get("fps")),
+        _text(simulator.get("control_mode")),
+    )
 
 
 def _object(file: Path) -> Mapping[str, Any]:
@@ -72,4 +83,11 @@ def _text(value: object) -> str | None:
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and value >= 0 else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if 0 <= value < _MAX_NUMBER else None
+
+
+def _rate(value: object) -> float | None:
+    hz = _number(value)
+    return hz if hz is not None and 0 < hz <= _MAX_HZ else None

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from actd.element_names import element_count, relative_actions
+from actd.element_names import element_count, is_speed, unsupported, unsupported_actions
 from actd.policy.config import STATE_KEY
 from actd.policy.normalization import (
     MODE_STATISTICS,
@@ -22,6 +22,11 @@ from actd.policy.spec import Feature, PolicySpec
 from actd.policy.training import TrainingFiles
 
 _STILL = 1e-4
+# Demonstrated positions go where the arm goes. Steps from row to row are a small part of that, but
+# perhaps a gripper's.
+_STEP_SHARE = 0.2
+_FEWEST_STEPS = 3
+_MOST = 0.75
 
 
 def policy_warnings(
@@ -73,8 +78,12 @@ def _vectors(spec: PolicySpec, files: TrainingFiles) -> Iterator[str]:
         yield f"no {STATE_KEY}: the policy does not feel where the arm is"
     elif states != spec.action_dim:
         yield f"{STATE_KEY} has {states} values, action {spec.action_dim}: they are not one to one"
-    if words := relative_actions(spec.names.get(spec.action.key, ())):
+    if words := unsupported_actions(spec.names.get(spec.action.key, ())):
         yield f"{spec.action.key}: {words}"
+    elif files.control_mode == "relative":
+        yield f"{spec.action.key}: {unsupported('relative actions (env.control_mode)')}"
+    else:
+        yield from _steps(spec)
     recorded = element_count(files.features.get(spec.action.key, {}))
     if recorded not in (0, spec.action_dim):
         yield (
@@ -83,6 +92,26 @@ def _vectors(spec: PolicySpec, files: TrainingFiles) -> Iterator[str]:
         )
     if spec.temporal_ensemble_coeff is None and spec.n_action_steps == 1 < spec.chunk_size:
         yield "n_action_steps 1 without ensembling: jerky, and rarely successful; consider more"
+
+
+def _steps(spec: PolicySpec) -> Iterator[str]:
+    """Actions that are differences by their size, whatever they are called."""
+    actions, states = (spec.likely_range(key) for key in (spec.action.key, STATE_KEY))
+    if actions is None or states is None or len(actions[0]) != len(states[0]):
+        return
+    low, high = (np.array(end) for end in actions)
+    width = np.array(states[1]) - np.array(states[0])
+    names = spec.names.get(spec.action.key) or [f"value {j}" for j in range(len(low))]
+    small = (low <= 0) & (high >= 0) & (low < high) & (high - low < _STEP_SHARE * width)
+    small &= ~np.array([is_speed(name) for name in names])
+    if small.sum() < _FEWEST_STEPS or small.sum() < _MOST * len(small):
+        return
+    j = int(np.flatnonzero(small)[0])
+    example = f"{names[j]}: {low[j]:.3g} to {high[j]:.3g}, a range of {width[j]:.3g}"
+    yield (
+        f"{spec.action.key}: {small.sum()} of {len(small)} values go over a small part of what "
+        f"{STATE_KEY} does ({example}); if they are differences: {unsupported('relative actions')}"
+    )
 
 
 def _still(
@@ -94,7 +123,7 @@ def _still(
     low, high = (values[name] for name in MODE_STATISTICS[mode])
     spread = high if mode == "MEAN_STD" else high - low
     still = [
-        f"{i} ({names[i]} at {low[i]:.4g})" if names else f"{i} ({low[i]:.4g})"
+        f"{i} ({names[i]} at {low[i] + 0.0:.4g})" if names else f"{i} ({low[i] + 0.0:.4g})"
         for i in np.flatnonzero(np.abs(spread) < _STILL).tolist()
     ]
     if still:

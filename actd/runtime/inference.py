@@ -4,8 +4,9 @@ Loads the engine, compares it with torch's answers in its folder and warms it, t
 whenever a camera has a new frame and every stream is fresh enough. Without a whole observation
 there is no chunk: it says what is missing, and the tick process sees the chunks grow old.
 Warm-up runs are never published, nor is a chunk that is not finite. A number of the robot's state
-where the training data never were is named, once, and still goes in. An engine that raises or gives
-another shape ends the process, and its end ends motion. It is niced: the tick process goes first.
+where the training data never were, or in another unit, is named, once, and still goes in. An engine
+that raises or gives another shape ends the process, and its end ends motion. It is niced: the tick
+process goes first.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from actd.engine.base import Engine, Observation
 from actd.engine.load import load_engine
-from actd.engine.observations import blank, outside_training
+from actd.engine.observations import blank, unlike_training, unlike_units
 from actd.errors import EngineError
 from actd.runtime import process_entry
 from actd.runtime.channels import Channels, open_channels
@@ -114,6 +115,7 @@ class ChunkMaker:
         self._joints = joints
         self._names = names
         self._unlike: dict[str, str] = {}
+        self._reach = {f.key: np.zeros(f.shape) for f in engine.spec.vectors}
         self._rejected = 0
         self._trouble = Debounce(0, _WELL_AGAIN_NS)
         self._said: tuple[str, ...] = ()
@@ -134,12 +136,21 @@ class ChunkMaker:
         if observation.diagnostic:
             self._say("skewed", why=observation.diagnostic)
         elif not self._trouble.lasts:
-            self._look_at(observation.values)
-            self._say("running", " ".join(self._unlike), "; ".join(self._unlike.values()))
+            words = self._look_at(observation.values)
+            self._say("running", " ".join(words), "; ".join(words.values()))
 
-    def _look_at(self, values: Observation) -> None:
-        """Remember each number that was where the training data never were, as it first was."""
-        self._unlike = outside_training(values, self._engine.spec, self._names) | self._unlike
+    def _look_at(self, values: Observation) -> dict[str, str]:
+        """What is unlike the training data, by what it is about.
+
+        Each number that was where they never were, as it first was; and another unit, until a
+        number is too large for it.
+        """
+        spec = self._engine.spec
+        self._unlike = unlike_training(values, spec, self._names) | self._unlike
+        for key, reach in self._reach.items():
+            np.maximum(reach, np.abs(values[key]), out=reach)
+        units = tuple(unlike_units(self._reach, spec, self._names))
+        return self._unlike | {f"units {number}": words for number, words in enumerate(units)}
 
     def report_missing(self, missing: MissingInput) -> None:
         """There is no observation to make a chunk from."""

@@ -9,7 +9,7 @@ from actd.config import JointConfig, kind_named
 from actd.control.limits import Kind
 from actd.errors import UsageError
 from actd.policy.spec import PolicySpec
-from actd.scaffold.joints import Playback, demonstrated_joints, guessed_joints
+from actd.scaffold.joints import Playback, demonstrated_joints, guessed_joints, ranges_of
 from actd.scaffold.knowledge import Knowledge
 from actd.scaffold.presets import Preset, Scale, preset, recorded_on
 from actd.scaffold.units import Units, guess_units
@@ -17,6 +17,8 @@ from actd.scaffold.units import Units, guess_units
 _GUESSED_POLICY_HZ = 30.0
 _PLAYBACK = Playback(50.0, "linear")
 _MOST_RATE_HZ = 1000.0
+# Beyond it no file can hold the limits.
+_FURTHEST = 1e8
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ def decide(known: Knowledge, robot: str | None) -> Deployment:
     fixed = found is not None and found.names == "fixed"
     numbered = [f"joint_{j}" for j in range(spec.action_dim)]
     names = list(usual) if fixed else list(trained or usual or numbered)
+    _check_ranges(names, spec)
     by_place = fixed and found is not None and len(trained) > 0 and not found.knows(trained)
     kinds = [joint.kind for joint in usual.values()] or list(map(kind_named, names))
     joints = guessed_joints(spec, kinds)
@@ -81,6 +84,15 @@ def decide(known: Knowledge, robot: str | None) -> Deployment:
         playback=playback,
         notes=notes,
     )
+
+
+def _check_ranges(names: Sequence[str], spec: PolicySpec) -> None:
+    for name, (low, high) in zip(names, ranges_of(spec), strict=True):
+        if max(abs(low), abs(high)) > _FURTHEST:
+            raise UsageError(
+                f"action: {name} went from {low:.3g} to {high:.3g} in training, as no joint does; "
+                "recompute the statistics of the checkpoint"
+            )
 
 
 def _robot(known: Knowledge, asked: str | None) -> tuple[str | None, tuple[str, ...]]:

@@ -11,7 +11,7 @@ from actd.camera_setup import CameraMatch, camera_lines
 from actd.config import JointConfig
 from actd.config.writing import plain
 from actd.demonstrations import LASTING_S, PERCENTILE, Motion
-from actd.element_names import relative_actions
+from actd.element_names import unsupported_actions
 from actd.errors import UsageError
 from actd.policy.spec import PolicySpec
 from actd.redaction import redact
@@ -198,7 +198,7 @@ def _state_lines(spec: PolicySpec, joints: Sequence[str]) -> Iterator[str]:
 
 
 def _unmeasured(missing: Sequence[str], known: Sequence[str], count: int) -> str:
-    if words := relative_actions(missing):
+    if words := unsupported_actions(missing):
         return f"action: {words}: no file can fit this policy"
     held = f"{count} values" + (f" ({', '.join(known)})" if known else "")
     remedy = (

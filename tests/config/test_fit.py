@@ -163,6 +163,13 @@ def test_radians_do_not_reach_that_far(tmp_path: Path) -> None:
     assert told(read(tmp_path, degrees), min=[-98, -98], max=[99, 99]) == []
 
 
+def test_degrees_reach_further(tmp_path: Path) -> None:
+    some = GOOD.replace("[-1, 1]", "[-9, 9]").replace("  joints:", "  units: degrees\n  joints:")
+    (line,) = told(read(tmp_path, some), min=[-1.6, -1.6], max=[1.5, 1.5])
+    assert line == "robot.units: degrees, but trained to 1.6: radians?"
+    assert told(read(tmp_path, some.replace("degrees", "mm")), min=[-2, -2], max=[2, 2]) == []
+
+
 @pytest.mark.parametrize("key", ["action", "observation.state"])
 def test_the_trained_order_of_the_joints_is_kept(key: str, tmp_path: Path) -> None:
     config = read(tmp_path, GOOD)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from actd.control.arming import outside_training, plausible_range
+from actd.control.arming import plausible_range, unlike_training
 from actd.control.limits import Limits
 from actd.control.state import Event
 from actd.mode import Mode
@@ -89,12 +89,20 @@ def test_where_training_never_was_is_named_and_no_reason_to_refuse() -> None:
     rig.tick(chunks=(rig.chunk(0.0),))
     output = rig.tick(Event.ARM)
     assert output.mode is Mode.ARMED
-    assert output.answers[0].warnings == ("joint j1 is at 0, training never left 0.5 to 0.9",)
+    assert output.answers[0].warnings == ("joint j1 is 0, training never left 0.5 to 0.9",)
+
+
+def test_radians_for_degrees_are_named_though_they_lie_within() -> None:
+    trained = {"trained_low": [-90.0] * 3, "trained_high": [95.0] * 3}
+    rig = Rig(settings(3, **trained), 0.7)
+    rig.tick(chunks=(rig.chunk(0.7),))
+    (warning,) = rig.tick(Event.ARM).answers[0].warnings
+    assert warning.startswith("joints: none of 3 values reaches a tenth of what it was in training")
 
 
 def test_unknown_ranges_warn_of_nothing() -> None:
     nothing = np.array([-np.inf]), np.array([np.inf])
-    assert outside_training(["a"], np.array([1e6]), *nothing) == ()
+    assert unlike_training(["a"], np.array([1e6]), *nothing) == ()
 
 
 def test_what_may_be_meant_reaches_half_a_range_beyond_the_limits() -> None:

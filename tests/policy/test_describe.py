@@ -163,6 +163,55 @@ def test_a_dataset_that_lerobot_downloaded_is_found(
     assert told["training"]["dataset_revision"] == revision
 
 
+@pytest.mark.parametrize("variable", ["HF_HUB_CACHE", "HF_HOME"])
+def test_a_dataset_that_the_hubs_own_tools_downloaded(
+    variable: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {"dataset": {"repo_id": "lab/cup", "root": "/gone"}}
+    (folder / "train_config.json").write_text(json.dumps(config))
+    for name in ("HF_LEROBOT_HOME", "HF_HUB_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    cache = tmp_path / ("elsewhere" if variable == "HF_HUB_CACHE" else "hub")
+    monkeypatch.setenv(variable, str(cache if variable == "HF_HUB_CACHE" else tmp_path))
+    meta = cache / "datasets--lab--cup" / "snapshots" / "abc" / "meta"
+    meta.mkdir(parents=True)
+    (meta / "info.json").write_text(json.dumps({"fps": 15, "features": {}}))
+    assert described(folder)["fps"] == 15
+
+
+@pytest.mark.parametrize(
+    ("std", "named"),
+    [
+        ((0.02, 0.02, 0.02), True),
+        ((0.02, 0.02, 0.9), False),  # one of three
+        ((0.5, 0.5, 0.5), False),
+    ],
+)
+def test_actions_as_small_as_steps_are_named(
+    std: tuple[float, ...], named: bool, folder: Path
+) -> None:
+    edit_tensors(folder / POST_STATE, put("action.std", std))
+    warnings = described(folder)["warnings"]
+    words = (
+        "action: 3 of 3 values go over a small part of what observation.state does (value 0: -0.06 "
+        "to 0.06, a range of 6); if they are differences: actd commands absolute positions"
+    )
+    assert [w for w in warnings if w.startswith(words)] == warnings
+    assert bool(warnings) == named
+
+
+def test_speeds_may_be_small(folder: Path, tmp_path: Path) -> None:
+    edit_tensors(folder / POST_STATE, put("action.std", [0.02] * 3))
+    meta = tmp_path / "set" / "meta"
+    meta.mkdir(parents=True)
+    vector = {"dtype": "float32", "shape": [3], "names": ["x.vel", "y_vel", "yaw_velocity"]}
+    (meta / "info.json").write_text(json.dumps({"fps": 10, "features": {"action": vector}}))
+    config = {"dataset": {"repo_id": "lab/set", "root": str(tmp_path / "set")}}
+    (folder / "train_config.json").write_text(json.dumps(config))
+    assert described(folder)["warnings"] == []
+
+
 def test_relative_actions_are_named(folder: Path, tmp_path: Path) -> None:
     names = {"delta_x": 0, "delta_y": 1, "gripper": 2}
     meta = tmp_path / "set" / "meta"
@@ -176,6 +225,16 @@ def test_relative_actions_are_named(folder: Path, tmp_path: Path) -> None:
         "action: actd commands absolute positions that the robot also measures; relative actions "
         "(delta_x, delta_y) are not supported"
     )
+
+
+@pytest.mark.parametrize("fps", [0, -30, 1e30, 10**400, True, "30", None, [30]])
+def test_a_rate_that_no_dataset_has_is_not_known(fps: Any, folder: Path, tmp_path: Path) -> None:
+    meta = tmp_path / "set" / "meta"
+    meta.mkdir(parents=True)
+    (meta / "info.json").write_text(json.dumps({"fps": fps, "features": {}}))
+    config = {"dataset": {"repo_id": "lab/set", "root": str(tmp_path / "set")}}
+    (folder / "train_config.json").write_text(json.dumps(config))
+    assert described(folder)["fps"] is None
 
 
 def test_damaged_training_files_are_just_not_known(folder: Path) -> None:

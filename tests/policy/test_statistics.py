@@ -12,10 +12,11 @@ import pytest
 
 from actd.codec import decode, encode
 from actd.engine.manifest import MANIFEST, read_manifest
-from actd.errors import EngineError
-from actd.policy.checkpoint import load_checkpoint
+from actd.errors import CheckpointError, EngineError
+from actd.policy.checkpoint import load_checkpoint, open_checkpoint
 from actd.policy.spec import Feature, PolicySpec
 from tests import golden
+from tests.policy.edit import edit_tensors, put
 
 CASE = "mixed_sizes_pre_norm_env"
 
@@ -34,6 +35,17 @@ def test_every_vector_brings_its_statistics_and_no_image_does(spec: PolicySpec) 
         assert set(spec.statistics[feature.key]) == {"min", "max", "mean", "std"}
         for name, values in spec.statistics[feature.key].items():
             np.testing.assert_allclose(values, drawn[name], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("low", "high"), [("min", "max"), ("q01", "q99")])
+def test_a_range_that_falls_is_refused_though_nothing_needs_it(
+    low: str, high: str, folder: Path
+) -> None:
+    state = folder / "policy_postprocessor_step_0_unnormalizer_processor.safetensors"
+    edit_tensors(state, put(f"action.{low}", [0, 2, 0]))
+    edit_tensors(state, put(f"action.{high}", [1, 1, 1]))
+    with pytest.raises(CheckpointError, match=rf"action\.{low}: above {high}; recompute"):
+        open_checkpoint(folder)
 
 
 def test_they_survive_json(spec: PolicySpec) -> None:

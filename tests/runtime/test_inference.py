@@ -132,6 +132,26 @@ def test_skew_that_comes_and_goes_is_said_once(
     assert [report["state"] for report in said(capsys)] == ["running", "skewed"]
 
 
+def test_another_unit_is_named_until_a_number_is_too_large_for_it(
+    channels: Channels, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_moody_engine(tmp_path / "engine")
+    data = json.loads((folder / MANIFEST).read_text())
+    ends = {"min": [-90.0] * len(JOINTS), "max": [90.0] * len(JOINTS)}
+    data["spec"]["statistics"] = {STATE: ends}
+    (folder / MANIFEST).write_text(json.dumps(data))
+    engine = load_engine(folder, threads=1)
+    maker = ChunkMaker(engine, channels, JOINTS, 300_000_000, {STATE: JOINTS})
+    for state in (0.7, 0.8, 40.0, 0.7):
+        observation = seeing(WELL)
+        observation.values[STATE][:] = state
+        maker.make(observation)
+    engine.close()
+    first, second = said(capsys)
+    assert first["why"].startswith(f"{STATE}: none of {len(JOINTS)} values reaches a tenth")
+    assert (second["state"], second["why"]) == ("running", "")
+
+
 def test_a_state_that_training_never_saw_is_named_once_and_still_goes_in(
     channels: Channels, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -248,6 +248,16 @@ def test_units_are_radians_only_where_they_may_be(
     assert init(engine, tmp_path / "actd.yaml").robot.units == units
 
 
+@pytest.mark.parametrize("high", [2e8, 1e30])
+def test_a_range_that_no_joint_has_is_refused(
+    high: float, small_engine: Path, tmp_path: Path
+) -> None:
+    statistics = {"action": {"min": [-1.0] * 14, "max": [1.0] * 13 + [high]}}
+    engine = engine_like(small_engine, tmp_path / "engine", statistics=statistics)
+    with pytest.raises(UsageError, match=r"action: joint_13 went from -1 to .* as no joint does"):
+        init(engine, tmp_path / "actd.yaml")
+
+
 def test_what_is_known_of_the_policy_is_said_again(small_engine: Path, tmp_path: Path) -> None:
     statistics = {"action": {"min": [-98.0] * 14, "max": [99.0] * 14}}
     engine = engine_like(small_engine, tmp_path / "engine", statistics=statistics)

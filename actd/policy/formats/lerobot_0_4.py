@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from actd.element_names import unsupported
 from actd.errors import UsageError
 from actd.policy.config import read_spec
 from actd.policy.files import TensorFile, open_tensors, read_json, refusal
@@ -35,6 +36,8 @@ POSTPROCESSOR = "policy_postprocessor.json"
 
 # Steps that leave the values of a single float32 observation as they are.
 _NEUTRAL_STEPS = ("to_batch_processor", "device_processor")
+# Those that LeRobot leaves in a pipeline where they are switched off.
+_SWITCHED_STEPS = ("relative_actions_processor", "absolute_actions_processor")
 _RENAME = "rename_observations_processor"
 
 
@@ -128,6 +131,9 @@ def _steps(file: Path, wanted: str) -> tuple[dict[str, Any], dict[str, str]]:
             found = step
         elif name == _RENAME:
             rename |= _rename_map(file, step)
+        elif name in _SWITCHED_STEPS:
+            if _config(step).get("enabled", False) is not False:
+                raise refusal(file, "steps", f"step {name!r}", unsupported("relative actions"))
         elif name not in _NEUTRAL_STEPS:
             remedy = "actd cannot run it; export without this step"
             raise refusal(file, "steps", f"step {name!r}", remedy)
