@@ -25,12 +25,11 @@ from tests.damage.commands import CALLS, CHEAP, Call, every_command
 from tests.damage.daemon import Daemon, answering
 from tests.damage.damage import damaged
 from tests.damage.run import Outcome, run
-from tests.damage.world import write_world
+from tests.damage.world import NEEDLE, write_world
 
 QUICK, SLOW = 150, 5_000
 CODES = {0, 1, 2, 78}
 _FILE = re.compile(r"please report it with (\S+)")
-_SECRET = "secret@"
 _REFUSED = (
     "bench",
     "cameras",
@@ -197,7 +196,7 @@ def _judge(world: World, name: str, call: Call, done: Outcome, *, what: str, tal
         tally.add(f"{name}: fails without a word", example)
     if "Traceback" in said or ("not foreseen" in done.err and done.code != crash.EXIT_CODE):
         tally.add(f"{name}: traceback", example)
-    if _SECRET in said and "config show" not in name:
+    if NEEDLE in said:
         tally.add(f"{name}: shows a password", example)
     left = sorted(path.name for path in world.out.rglob("*") if path.is_file())
     if done.code and left and not call.writes:

@@ -16,6 +16,8 @@ from tests.report import flights
 JOINTS = ("waist", "elbow", "gripper")
 IMAGE = "observation.images.top"
 SIZE = (64, 96)
+NEEDLE = "needle"
+"""What no output may hold: the user, the password and the key of a camera."""
 FORM = Form(50, {"observation.state": JOINTS, "action": JOINTS}, {IMAGE: SIZE})
 CONFIG = """# A deployment in full.
 engine: engines/ort-int8
@@ -27,7 +29,7 @@ robot:
     elbow: {position: [-1.5, 1.0], velocity: 1.5, acceleration: 10, start_distance: 0.1}
     gripper: {kind: gripper, position: [-1, 1], velocity: 1.5, acceleration: 9, interpolation: hold}
 cameras:
-  top: {type: opencv, index_or_path: "rtsp://me:secret@192.0.2.1/a", resize: [96, 64]}
+  top: {type: opencv, index_or_path: "rtsp://needle:needle@192.0.2.1/needle", resize: [96, 64]}
 control: {rate_hz: 50, policy_hz: 50, mode: temporal, temporal_coeff: 0.01}
 staleness: {state_ms: 200, fault_after_ms: 2000}
 link: {state_port: 9871, actions_port: 9872, status_port: 9873, control_port: 9874}
