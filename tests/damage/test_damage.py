@@ -1,7 +1,7 @@
 """Every command with damaged inputs: an answer in words, never a traceback, never a hang.
 
 The same series every time; `ACTD_DAMAGE_SEED` and `ACTD_DAMAGE_INPUTS` choose another one, or a
-longer one: 20 000 take about 25 minutes.
+longer one: 20 000 take about 25 minutes. `actd run` beyond --dry-run is in test_run.py.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ import pytest
 from actd.errors import LinkError
 from actd.link.sockets import Ports
 from tests.cameras.images import jpeg
+from tests.ports import free_ports
 from tests.runtime.conftest import start, wait_until, write_config
 
 USER, PASSWORD, TOKEN, KEY = "needleuser", "needle@#/%pass", "needletoken", "needlekey"
@@ -73,8 +75,13 @@ def test_a_password_opens_the_camera_and_is_in_no_output(
         "cam_low": f"http://{SECRETS}@127.0.0.1:9/{KEY}/low?token={TOKEN}",  # nobody listens there
     }
     flights = tmp_path / "flights"
+    page = free_ports().state
     config = write_config(
-        tmp_path, small_engine, ports, sources, f"flight: {{folder: {flights}, max_mb: 64}}"
+        tmp_path,
+        small_engine,
+        ports,
+        sources,
+        f"flight: {{folder: {flights}, max_mb: 64}}\ndashboard: {{enabled: true, port: {page}}}",
     )
     outputs: dict[str, str] = {}
 
@@ -107,6 +114,9 @@ def test_a_password_opens_the_camera_and_is_in_no_output(
             *("status", "status --json", "echo status --count 1"),
         ):
             command(*words.split())
+        for name in ("", "config.json", "status.json", "live.json", "history.json", "metrics"):
+            with urlopen(f"http://127.0.0.1:{page}/{name}", timeout=10) as answer:
+                outputs[f"dashboard {name}"] = answer.read().decode()
         _, outputs["log"] = subject.end()
     finally:
         if subject.process.poll() is None:
@@ -120,5 +130,7 @@ def test_a_password_opens_the_camera_and_is_in_no_output(
     assert "http://***@127.0.0.1:9/***" in low
     assert "http://***@127.0.0.1:9/***" in outputs["log"]
     assert f"http://***@{address}/***" in outputs["config show --json"]
+    assert "http://***@127.0.0.1:9/***" in outputs["dashboard config.json"]
+    assert "http://***@127.0.0.1:9/***" in outputs["dashboard status.json"]
     shown = [name for name, text in outputs.items() if "needle" in text]
     assert shown == []
