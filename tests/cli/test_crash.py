@@ -43,19 +43,20 @@ def broken(body: str, state: Path, **env: str) -> subprocess.CompletedProcess[st
 
 
 def test_one_line_and_a_private_file(tmp_path: Path) -> None:
-    done = broken("raise ValueError('rtsp://me:secret@cam\\nis wrong')", tmp_path)
+    done = broken("raise ValueError('rtsp://me:secret@cam/secret\\nis wrong')", tmp_path)
     assert done.returncode == crash.EXIT_CODE
     assert done.stdout == ""
     (said,) = done.stderr.splitlines()
     found = _LINE.fullmatch(said)
     assert found, said
-    assert said.startswith("actd: ValueError: rtsp://***@cam is wrong")
+    assert said.startswith("actd: ValueError: rtsp://***@cam/*** is wrong")
     assert "secret" not in said
     file = Path(found[2])
     assert file == tmp_path / "actd/crashes" / f"{found[1]}.txt"
     assert file.stat().st_mode & 0o777 == 0o600
     assert file.parent.stat().st_mode & 0o777 == 0o700
     assert "Traceback" in file.read_text()
+    assert "secret" not in file.read_text()
     again = broken("raise ValueError('another text')", tmp_path)
     assert again.stderr.endswith(f"{file}\n")
     assert [found.name for found in file.parent.iterdir()] == [file.name]
