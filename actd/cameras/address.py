@@ -27,7 +27,7 @@ def check_url(text: str) -> None:
         raise ValueError(f"{scheme}:// is not supported; use one of {_schemes()}")
     if separator:
         _check_address(scheme, rest)
-    elif ":" in text.partition("/")[0]:
+    elif text.startswith("//") or ":" in text.partition("/")[0]:
         raise ValueError(
             f"not a URL: begin it with one of {_schemes()}; or, for a file with a colon in its "
             "name, with ./"

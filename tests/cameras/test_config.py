@@ -92,6 +92,8 @@ def test_an_address_is_taken_as_it_is(source: str) -> None:
         "rtmp://me:needle@cam/s",
         "me:needle@cam/s",
         "rtsp:/me:needle@cam/s",
+        "//me:needle@cam/s",
+        "rtsp://me:needle192.0.2.10:554/s",
     ],
 )
 def test_what_is_no_address_is_refused_without_repeating_it(source: str) -> None:
