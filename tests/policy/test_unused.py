@@ -122,7 +122,9 @@ def test_tensors_that_the_configuration_has_no_place_for(folder: Path) -> None:
         load_checkpoint(folder)
 
 
-@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
+@pytest.mark.parametrize(
+    "name", ["adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"]
+)
 def test_adapters_are_not_weights(name: str, folder: Path) -> None:
     edit_json(folder / "config.json", lambda d: d.update(use_peft=True))
     load_checkpoint(folder)  # merged already
@@ -211,3 +213,16 @@ def test_state_inputs_that_act_does_not_read_may_come_first(folder: Path) -> Non
     checkpoint = load_checkpoint(folder)
     assert [f.key for f in checkpoint.spec.vectors] == ["observation.state"]
     assert any("observation.effort: STATE input is not read" in note for note in checkpoint.notes)
+
+
+@pytest.mark.parametrize("name", ["model-00001-of-00002.safetensors", "model.ckpt", "weights.pt"])
+def test_weights_under_another_name_are_named(name: str, folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / name)
+    words = f"model.safetensors: file: missing, beside {name}; save the policy in one file"
+    assert words in inspected(folder)
+
+
+def test_a_step_of_ones_own_is_named_by_its_class(folder: Path) -> None:
+    own = {"class": "lab.steps.Blur", "config": {}}
+    edit_json(folder / "policy_preprocessor.json", lambda d: d["steps"].insert(1, own))
+    assert "steps: step 'lab.steps.Blur'; actd cannot run it" in inspected(folder)

@@ -7,7 +7,7 @@ but the tensors' values, which are loaded on demand.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ _NETWORK = re.compile(
 )
 
 _MERGE = "merge them into the base policy (merge_and_unload, save_pretrained), then export"
-_ADAPTERS = ("adapter_config.json", "adapter_model.safetensors")
+_ADAPTERS = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
 # What may lie in a folder in place of whole weights: what it is, and what to do.
 _INSTEAD = {
     **dict.fromkeys(_ADAPTERS, ("adapters of a PEFT training", _MERGE)),
@@ -94,7 +94,19 @@ def lerobot_tensors(place: Place) -> TensorFile:
         if (place.folder / name).is_file() and (not whole or name in _ADAPTERS):
             also = f", beside {WEIGHTS}" if whole else f", no {WEIGHTS}"
             raise refusal(place.folder / name, "file", found + also, remedy)
-    return open_tensors(place.folder / WEIGHTS, "copy the checkpoint again")
+    weights = place.folder / WEIGHTS
+    others = [] if whole else sorted(file.name for file in _weights_files(place.folder))
+    if others:
+        found = f"missing, beside {', '.join(others)}"
+        raise refusal(weights, "file", found, "save the policy in one file of this name")
+    return open_tensors(weights, "copy the checkpoint again")
+
+
+def _weights_files(folder: Path) -> Iterator[Path]:
+    """Files that may hold the tensors of a policy, statistics left out."""
+    for file in folder.iterdir():
+        if file.suffix in _WEIGHTS_SUFFIXES and not file.name.startswith("policy_"):
+            yield file
 
 
 def unread_files(folder: Path, read: Iterable[str]) -> tuple[str, ...]:

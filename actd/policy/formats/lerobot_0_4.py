@@ -124,7 +124,7 @@ def _steps(file: Path, wanted: str) -> tuple[dict[str, Any], dict[str, str]]:
     found: dict[str, Any] | None = None
     rename: dict[str, str] = {}
     for step in steps:
-        name = step.get("registry_name")
+        name = step.get("registry_name") or step.get("class")
         if name == wanted:
             if found is not None:
                 raise refusal(file, "steps", f"{wanted} twice", "actd can run it only once")
