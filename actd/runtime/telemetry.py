@@ -30,6 +30,8 @@ log = logging.getLogger("actd")
 
 _SILENT_NS = 1_000_000_000
 _ENCODE_NS = 900_000_000
+# Messages that are refused again after this long are another outage.
+_SAID_NS = 60_000_000_000
 _WORKING = {"running", "waiting", "skewed", "refusing"}
 
 
@@ -55,6 +57,7 @@ class Telemetry:
         self._mode = Mode.IDLE
         self._reason = ""
         self._rejected: tuple[int, str] = (0, "")
+        self._rejected_ns = 0
         self._frames_from: dict[str, tuple[int, ...]] = {}
         self._histograms: dict[str, dict[str, str]] = {}
         self._encoded_ns = 0
@@ -85,8 +88,11 @@ class Telemetry:
     def _hear(self, rejected: int, text: str) -> None:
         """A notice of the tick process: why the mode is what it is, or what was refused."""
         if rejected:
-            self._rejected = (rejected, text)
-            log.warning("robot state: message refused: %s", text)
+            # Told every second while they come; said when they begin, or are refused otherwise.
+            again = now_ns() - self._rejected_ns < _SAID_NS and text == self._rejected[1]
+            self._rejected, self._rejected_ns = (rejected, text), now_ns()
+            if not again:
+                log.warning("robot state: messages refused: %s", text)
             return
         self._reason = text
         if text:

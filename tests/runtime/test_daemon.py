@@ -308,9 +308,10 @@ def test_an_outage_is_logged_once_however_long_it_lasts(
 ) -> None:
     sources = {"cam_high": "/dev/video63", "cam_low": str(video)}
     subject = start(write_config(tmp_path, small_engine, ports, sources), ports)
-    with subject.operator() as operator:
+    with subject.operator() as operator, subject.robot() as robot:
 
         def tried_twice() -> bool:
+            robot.send_state({"a_joint_of_another_arm": 0.1})
             try:
                 return bool(operator.status()["uptime_s"] > 4)
             except LinkError:
@@ -321,3 +322,4 @@ def test_an_outage_is_logged_once_however_long_it_lasts(
     assert code == 0, output
     assert output.count("camera cam_high: failed: ") == 1, output
     assert output.count("inference: waiting: camera cam_high") == 1, output
+    assert output.count("robot state: messages refused: ") == 1, output
