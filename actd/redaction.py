@@ -17,7 +17,7 @@ from typing import Any
 _HIDDEN = "***"
 # One slash is what is left of an address that became a path.
 _URL = re.compile(
-    r"(?i)(?P<scheme>(?:https?|rtsps?):(?://|/(?!/))|[a-z][a-z0-9+.-]*://)(?P<rest>\S+)"
+    r"(?i)(?P<scheme>(?:https?|rtsps?):(?://|/(?!/))|[a-z][a-z0-9+.-]{0,15}://)(?P<rest>\S+)"
 )
 _BEFORE_PATH = re.compile(r"[/?#]")
 # What stands between two slashes may also be a password whose @ was lost.
