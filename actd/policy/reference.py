@@ -43,10 +43,9 @@ def read_reference(text: str) -> Reference | None:
 
     None for what cannot be one.
     """
-    plain = re.split(r"[?#]", text.strip())[0].rstrip("/")
-    found = _URL.fullmatch(plain)
-    if found and (plain.startswith("http") or found["host"] in _HOSTS):
-        return _page(found["host"], found["path"].removesuffix(".git"), text)
+    plain = _plain(text)
+    if found := _address(plain):
+        return _page(found["host"], found["path"], text)
     found = _PLAIN.fullmatch(plain)
     if found is None or ".." in found["folder"].split("/"):
         return None
@@ -58,14 +57,25 @@ def read_dataset_reference(text: str) -> Reference | None:
 
     None for what cannot be one.
     """
-    if found := _URL.fullmatch(re.split(r"[?#]", text)[0].rstrip("/")):
+    plain = _plain(text)
+    if found := _address(plain):
         kind, _, path = found["path"].partition("/")
         page = _page(found["host"], path, text) if kind == "datasets" and "/" in path else None
         return page and Reference(page.repo, page.revision)
-    found = _PLAIN.fullmatch(text.rstrip("/"))
+    found = _PLAIN.fullmatch(plain)
     if found is None or found["folder"]:
         return None
     return Reference(found["repo"], found["revision"])
+
+
+def _plain(text: str) -> str:
+    return re.split(r"[?#]", text.strip())[0].rstrip("/").removesuffix(".git")
+
+
+def _address(plain: str) -> re.Match[str] | None:
+    """`plain` as the address of a page; without https:// only on the hub's own host."""
+    found = _URL.fullmatch(plain)
+    return found if found and (plain.startswith("http") or found["host"] in _HOSTS) else None
 
 
 def _page(host: str, path: str, text: str) -> Reference | None:
