@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from actd.cli.app import app
-from actd.cli.shared import DEFAULT_CONFIG, AsJson, ConfigArgument, warn
+from actd.cli.shared import DEFAULT_CONFIG, AsJson, ConfigArgument, operator, warn
+from actd.errors import ActdError, LinkError
 from actd.redaction import redacted
 
 config_app = typer.Typer(help="Check, show and describe deployment files.", no_args_is_help=True)
@@ -17,7 +20,12 @@ app.add_typer(config_app, name="config")
 
 
 @config_app.command("check")
-def config_check(config: ConfigArgument = DEFAULT_CONFIG) -> None:
+def config_check(
+    config: ConfigArgument = DEFAULT_CONFIG,
+    running: Annotated[
+        bool, typer.Option("--running", help="Fail where the running daemon does otherwise.")
+    ] = False,
+) -> None:
     """Report every mistake in a deployment file, and whether it fits its engine."""
     from actd.config import warnings
     from actd.engine.load import version_note
@@ -33,7 +41,26 @@ def config_check(config: ConfigArgument = DEFAULT_CONFIG) -> None:
             *unplayable(settings),
         ]
     )
-    typer.echo(f"{config}: correct, and fits {settings.engine}; next: actd run {config}")
+    fits = f"{config}: correct, and fits {settings.engine}"
+    if running:
+        _check_running(config)
+        typer.echo(f"{fits}; the daemon runs with it")
+    else:
+        typer.echo(f"{fits}; next: actd run {config}")
+
+
+def _check_running(config: Path) -> None:
+    """Raise ActdError where the daemon of this file runs with other values."""
+    try:
+        with operator(config, "127.0.0.1") as daemon:
+            keys = daemon.request("changes")["keys"]
+    except LinkError as error:
+        raise LinkError(f"{error}, or restart it if `link` or robot.name changed") from None
+    if keys:
+        raise ActdError(
+            f"{config}: changed since the daemon started: {', '.join(keys)}; none of it is taken "
+            "over while an arm may move: restart the daemon, which brings the arm to rest first"
+        )
 
 
 @config_app.command("show")

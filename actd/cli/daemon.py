@@ -115,7 +115,7 @@ def run(
     # A missed systemd watchdog ends us by SIGABRT: say where each thread stood.
     faulthandler.enable()
     _log_to_stderr()
-    run_daemon(settings, manifest)
+    run_daemon(config, settings, manifest)
 
 
 @app.command()

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from actd.cameras.config import CameraConfig
 from actd.config.checks import misfits
+from actd.config.difference import changed_keys
 from actd.config.fit import check_policy, fit_warnings, warnings
 from actd.config.link import Link, link_of
 from actd.config.reading import explain, line_of, parse
@@ -26,6 +27,7 @@ __all__ = [
     "Joint",
     "JointConfig",
     "Link",
+    "changed_keys",
     "check_policy",
     "fit_warnings",
     "kind_named",

@@ -13,14 +13,15 @@ import asyncio
 import logging
 import secrets
 import signal
+from pathlib import Path
 from typing import Any
 
 import uvloop
 import zmq.asyncio
 
-from actd.config import Config
+from actd.config import Config, changed_keys, load
 from actd.config.checks import LONGEST_STOP_S
-from actd.engine.manifest import Manifest
+from actd.engine.manifest import Manifest, read_manifest
 from actd.errors import ActdError
 from actd.link import sockets
 from actd.runtime import realtime, settings
@@ -47,16 +48,21 @@ _SILENT_NS = 1_000_000_000
 _STUCK_LOOKS = 90
 
 
-def run(config: Config, manifest: Manifest) -> None:
-    """Run the daemon until SIGTERM or SIGINT. Raises ActdError when it cannot go on."""
-    uvloop.run(Supervisor(config, manifest).run())
+def run(path: Path, config: Config, manifest: Manifest) -> None:
+    """Run the daemon of the deployment file at `path` until SIGTERM or SIGINT.
+
+    Raises ActdError when it cannot go on.
+    """
+    uvloop.run(Supervisor(path, config, manifest).run())
 
 
 class Supervisor:
     """One daemon. `run` it once."""
 
-    def __init__(self, config: Config, manifest: Manifest) -> None:
+    def __init__(self, path: Path, config: Config, manifest: Manifest) -> None:
+        self._path = path
         self._config = config
+        self._manifest = manifest
         shapes = shapes_of(manifest)
         self._channels = open_channels(shapes)
         self._notifier = Notifier.from_env()
@@ -73,6 +79,7 @@ class Supervisor:
                 "status": lambda _: self._status(),
                 "histograms": lambda _: dict(self._telemetry.histograms()),
                 "clear": lambda _: self._clear(),
+                "changes": lambda _: self._changes(),
                 "record": self._recording.answer,
             },
             {"robot": config.robot.name, "boot": boot},
@@ -148,6 +155,14 @@ class Supervisor:
     def _clear(self) -> dict[str, Any]:
         self._telemetry.clear()
         return {}
+
+    def _changes(self) -> dict[str, Any]:
+        """What the file says by now that this run does not do."""
+        config = load(self._path)
+        keys = changed_keys(self._config, config)
+        if "engine" not in keys and read_manifest(config.engine).files != self._manifest.files:
+            keys.append("the files of the engine")
+        return {"keys": keys}
 
     async def _observe(self) -> None:
         telemetry, notifier = self._telemetry, self._notifier
