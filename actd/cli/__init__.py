@@ -26,6 +26,7 @@ from actd.cli import (
     measure,
     poses,
     recordings,
+    service,
 )
 from actd.cli.app import CarriedError, app
 from actd.errors import ActdError
@@ -44,6 +45,7 @@ __all__ = [
     "measure",
     "poses",
     "recordings",
+    "service",
 ]
 
 

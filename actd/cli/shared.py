@@ -19,7 +19,9 @@ DEFAULT_CONFIG = Path("actd.yaml")
 
 # typer reads annotations at run time, on 3.10 too, hence Optional.
 OptionalPath = Optional[Path]  # noqa: UP045
-ConfigArgument = Annotated[Path, typer.Argument(help="Deployment file.", show_default=True)]
+ConfigArgument = Annotated[
+    Path, typer.Argument(help="Deployment file.", show_default=True, readable=False)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ConfigOption = Annotated[
     OptionalPath,

@@ -70,8 +70,8 @@ def request(wish: Wish, priority: int, cores: Sequence[int]) -> Outcome:
         outcome[name] = _try(measure)
         if wish == "require" and name in REQUIRED and outcome[name].startswith(REFUSED):
             raise ActdError(
-                f"process.realtime: require, but {name} was {outcome[name]}; run under "
-                "systemd/actd.service, or allow rtprio and memlock in /etc/security/limits.d, "
+                f"process.realtime: require, but {name} was {outcome[name]}; run as a service "
+                "(`actd service install`), or allow rtprio and memlock in /etc/security/limits.d, "
                 "or set realtime: prefer"
             )
     return outcome

@@ -44,6 +44,9 @@ CALLS: dict[str, tuple[Call, ...]] = {
     ),
     "config show": (Call("{root}/actd.yaml", _FILE, 5), Call("{root}/actd.yaml --json", _FILE, 5)),
     "config schema": (Call("", _FILE, 0.2),),
+    "service install": (Call("--name robot --dry-run", _FILE, 0.1),),
+    "service uninstall": (Call("--name robot --purge --dry-run", _FILE, 0.1),),
+    "service status": (Call("--name robot", _FILE, 0.1),),
     "run": (
         Call("{root}/actd.yaml --dry-run", _FILE, 4),
         Call("{root}/actd.yaml --dry-run", _ENGINE, 4),

@@ -34,9 +34,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_carries_exactly_the_resources(wheel: Path) -> None:
     shipped = {n for n in zipfile.ZipFile(wheel).namelist() if n.startswith("actd/_data/")}
     on_disk = {
-        f"actd/_data/{kind}/{path.name}"
+        f"actd/_data/{path.relative_to(REPO)}"
         for kind in KINDS
-        for path in (REPO / kind).iterdir()
+        for path in ((REPO / kind).rglob("*") if kind == "systemd" else (REPO / kind).iterdir())
         if path.is_file()
     }
     assert shipped == on_disk
@@ -83,7 +83,7 @@ def test_a_robot_without_torch_runs_an_engine(
         f"print(*sorted(p.name for p in r({kind!r}).iterdir()))\n" for kind in KINDS
     )
     listed = run(python, "-I", "-c", code, cwd=tmp_path)
-    for name in ("ort-int8.yaml", "aloha.yaml", "demo.yaml", "actd.service"):
+    for name in ("ort-int8.yaml", "aloha.yaml", "demo.yaml", "actd.service.in"):
         assert name in listed
 
     actd = tmp_path / "robot/bin/actd"

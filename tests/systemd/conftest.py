@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 
-from tests.systemd.machine import CannotBoot, SystemdMachine, booted
+from tests.systemd.machine import SOURCE, VENV, CannotBoot, SystemdMachine, booted
+
+PYTHON = f"{VENV}/bin/python"
+
+
+def actd(machine: SystemdMachine, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run `actd WORDS` inside, as root."""
+    return machine.run("env", f"PYTHONPATH={SOURCE}", PYTHON, "-m", "actd", *words)
+
+
+def run_from_source(machine: SystemdMachine, *units: str) -> None:
+    """Have the services run the code of this repository, by a drop-in as an operator's."""
+    for unit in units:
+        path = machine.root / f"etc/systemd/system/{unit}.d/source.conf"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"[Service]\nEnvironment=PYTHONPATH={SOURCE}\n")
+    machine.systemctl("daemon-reload")
 
 
 @pytest.fixture(scope="module")
@@ -17,3 +34,12 @@ def systemd_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System
             yield machine
     except CannotBoot as reason:
         pytest.skip(f"no private systemd: {reason}")
+
+
+@pytest.fixture(scope="module")
+def installed(systemd_machine: SystemdMachine) -> SystemdMachine:
+    """The machine after `actd service install`."""
+    done = actd(systemd_machine, "service", "install")
+    assert done.returncode == 0, done.stderr
+    run_from_source(systemd_machine, "actd.service")
+    return systemd_machine

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,11 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPO = Path(__file__).parents[2]
-# Where repository and venv lie inside as well: a service's private /tmp hides what is in /tmp.
+# Where repository, interpreter and packages lie inside: a service sees neither /tmp nor /home nor
+# /root, where they may lie outside.
 SOURCE = Path("/opt/src")
+INTERPRETER = Path("/opt/python")
 VENV = Path("/opt/actd")
+PACKAGES = VENV / f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
 BOOT_TIMEOUT_S = 30.0
-NAMESPACES = ("--mount", "--pid", "--uts", "--ipc", "--cgroup", "--root", "--wd")
+NAMESPACES = ("--mount", "--pid", "--uts", "--ipc", "--net", "--cgroup", "--root", "--wd")
 
 
 class CannotBoot(Exception):
@@ -31,9 +35,10 @@ class CannotBoot(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SystemdMachine:
-    """A booted systemd. Repository and venv are inside at their own paths, SOURCE and VENV."""
+    """A booted systemd. Inside are the repository as SOURCE and an installed actd as VENV."""
 
     pid: int
+    state: Path
 
     @property
     def root(self) -> Path:
@@ -71,6 +76,22 @@ class SystemdMachine:
         path.write_text(text)
         self.systemctl("daemon-reload")
 
+    def save_disk(self, path: Path) -> None:
+        """Write the disk as it is at this moment to a tar file, as a power cut would leave it."""
+        # without --root: the disk's folder is outside of the machine's own file system
+        enter = ["nsenter", "--target", str(self.pid), "--mount", "--"]
+        pack = ["tar", "--create", "--xattrs", "--xattrs-include=*", "--file=-"]
+        with path.open("wb") as stream:
+            done = subprocess.run(
+                [*enter, *pack, "--directory", self.state / "upper", "."],
+                stdout=stream,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        if done.returncode > 1:  # 1: a file changed meanwhile, as a power cut finds it
+            raise RuntimeError(done.stderr)
+
     def journal(self, unit: str | None = None) -> str:
         """The journal so far, of one unit or of everything."""
         of_unit = ("--unit", unit) if unit else ()
@@ -88,9 +109,13 @@ def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 20.0
 
 @contextmanager
 def booted(state: Path) -> Iterator[SystemdMachine]:
-    """A running machine with `state` (an empty folder) as its backing; gone afterwards."""
+    """A running machine with `state` (an empty folder) as its backing; gone afterwards.
+
+    `state`.tar, where there is one, is a disk that `save_disk` wrote.
+    """
     cgroup = _new_cgroup()
-    keep = [f"{REPO}", f"{REPO}:{SOURCE}", sys.prefix, f"{sys.prefix}:{VENV}", sys.base_prefix]
+    packages = sysconfig.get_path("purelib")
+    keep = [f"{REPO}:{SOURCE}", f"{sys.base_prefix}:{INTERPRETER}", f"{packages}:{PACKAGES}"]
     log = state.with_suffix(".log")
     with log.open("w") as stream:
         boot = subprocess.Popen(
@@ -100,13 +125,33 @@ def booted(state: Path) -> Iterator[SystemdMachine]:
             stderr=stream,
         )
     try:
-        yield _wait_for_boot(boot, log)
+        machine = _wait_for_boot(boot, log, state)
+        _install_actd(machine)
+        yield machine
     finally:
         boot.kill()  # unshare runs with --kill-child: its systemd and all below it die too
         boot.wait()
         wait_until(lambda: _is_empty(cgroup), f"end of the processes in {cgroup}")
         for folder, _, _ in os.walk(cgroup, topdown=False):
             Path(folder).rmdir()
+
+
+def _install_actd(machine: SystemdMachine) -> None:
+    """What `python -m venv` and pip make beside the packages, for the interpreter inside."""
+    root = machine.root
+    if (root / VENV.relative_to("/") / "bin").exists():
+        return  # booted from a disk that has it
+    python = f"{INTERPRETER}/bin/python{sys.version_info.major}.{sys.version_info.minor}"
+    venv = root / VENV.relative_to("/")
+    (venv / "pyvenv.cfg").write_text(f"home = {INTERPRETER}/bin\n")
+    (venv / "bin").mkdir()
+    (venv / "bin/python").symlink_to(python)
+    command = venv / "bin/actd"
+    command.write_text(f"#!{VENV}/bin/python\nfrom actd.__main__ import main\nmain()\n")
+    command.chmod(0o755)
+    # An interpreter that is built to find its library where it lay outside.
+    (root / "etc/ld.so.conf.d/0-actd.conf").write_text(f"{INTERPRETER}/lib\n")
+    machine.run("ldconfig")
 
 
 def _new_cgroup() -> Path:
@@ -131,12 +176,12 @@ def _is_empty(cgroup: Path) -> bool:
     return "populated 0" in (cgroup / "cgroup.events").read_text()
 
 
-def _wait_for_boot(boot: subprocess.Popen[bytes], log: Path) -> SystemdMachine:
+def _wait_for_boot(boot: subprocess.Popen[bytes], log: Path, state: Path) -> SystemdMachine:
     deadline = time.monotonic() + BOOT_TIMEOUT_S
     while boot.poll() is None and time.monotonic() < deadline:
         children = Path(f"/proc/{boot.pid}/task/{boot.pid}/children").read_text().split()
         if children and Path(f"/proc/{children[0]}/comm").read_text().strip() == "systemd":
-            machine = SystemdMachine(int(children[0]))
+            machine = SystemdMachine(int(children[0]), state)
             if machine.run("systemctl", "is-system-running").stdout.strip() == "running":
                 return machine
         time.sleep(0.05)

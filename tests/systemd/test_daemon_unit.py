@@ -1,145 +1,322 @@
-"""The real daemon under the shipped unit: start, ready, watched, restarted, stopped."""
+"""The real daemon as the installed service: start, ready, watched, restarted, stopped, reloaded."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
 import signal
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from actd.link.sockets import Ports
 from tests.runtime.conftest import write_config
-from tests.systemd.machine import SystemdMachine, wait_until
-from tests.systemd.test_service_unit import as_shipped
+from tests.systemd.conftest import PYTHON, actd, run_from_source
+from tests.systemd.machine import SOURCE, CannotBoot, SystemdMachine, booted, wait_until
 from tests.videos import write_video
 
-pytestmark = pytest.mark.systemd
+pytestmark = [pytest.mark.systemd, pytest.mark.timeout(300)]
 
-PYTHON = "/opt/actd/bin/python"
+CONFIG = "etc/actd/actd.yaml"
+# From the operator's order to the last word, ramp included.
+STOP_LIMIT_S = 2.0
 
 
 @pytest.fixture(scope="module")
-def service(systemd_machine: SystemdMachine, small_engine: Path) -> SystemdMachine:
-    """The machine with a deployment in /etc/actd and the unit installed, not yet started."""
-    machine = systemd_machine
+def service(installed: SystemdMachine, small_engine: Path) -> SystemdMachine:
+    """The machine with a deployment in /etc/actd, not yet started."""
+    machine = installed
     srv, etc = machine.root / "srv/actd", machine.root / "etc/actd"
     shutil.copytree(small_engine, srv / "engine")
-    etc.mkdir(parents=True, exist_ok=True)
     write_video(srv / "v.avi", (np.full((96, 128, 3), index, np.uint8) for index in range(60)))
     sources = dict.fromkeys(("cam_high", "cam_low"), "/srv/actd/v.avi")
-    write_config(etc, Path("/srv/actd/engine"), Ports(), sources)
+    page = "dashboard: {enabled: true, port: 9875}"
+    write_config(etc, Path("/srv/actd/engine"), Ports(), sources, page)
     for path in (srv, etc):
         machine.run("chmod", "-R", "a+rX", "/" + str(path.relative_to(machine.root)))
-    as_shipped(machine, "actd", "-m actd run /etc/actd/actd.yaml")
     return machine
+
+
+@pytest.fixture
+def running(service: SystemdMachine) -> Iterator[SystemdMachine]:
+    """A daemon that is ready, for one test."""
+    service.systemctl("restart", "actd")
+    yield service
+    service.systemctl("stop", "actd")
+    service.systemctl("reset-failed", "actd", check=False)
+
+
+def status(machine: SystemdMachine) -> dict[str, Any]:
+    done = actd(machine, "status", "--json")
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
 
 
 def pid_of(machine: SystemdMachine, role: str) -> str:
     return machine.run("pgrep", "-f", f"actd.runtime.{role}").stdout.split()[0]
 
 
-def test_start_returns_when_the_daemon_is_ready(service: SystemdMachine) -> None:
-    service.systemctl("start", "actd")
-    shown = service.systemctl("status", "actd")
+def arm_and(
+    machine: SystemdMachine, when: str, until: str, *command: str, robot: str = "test-robot"
+) -> dict[str, Any]:
+    """What an arm hears after `command`; see arm.py."""
+    words = (f"{SOURCE}/tests/systemd/arm.py", robot, "9871", when, until, *command)
+    done = machine.run("env", f"PYTHONPATH={SOURCE}", PYTHON, *words, timeout_s=150)
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    assert told["seen"][-1:] == [until], (told, machine.journal("actd"))
+    return told
+
+
+def test_start_returns_when_the_daemon_is_ready(running: SystemdMachine) -> None:
+    shown = running.systemctl("status", "actd")
     assert "Active: active (running)" in shown
-    assert "IDLE" in service.show("actd", "StatusText")
-    command = (PYTHON, "-m", "actd", "status", "--json")
-    done = service.run("env", "PYTHONPATH=/opt/src", *command)
-    status = json.loads(done.stdout)
-    assert status["ready"]
-    assert {camera["state"] for camera in status["cameras"].values()} == {"ok"}
+    assert "IDLE" in running.show("actd", "StatusText")
+    answer = status(running)
+    assert answer["ready"]
+    assert {camera["state"] for camera in answer["cameras"].values()} == {"ok"}
+    page = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9875/').status)"
+    assert running.run(PYTHON, "-c", page).stdout == "200\n"
+    done = actd(running, "service", "status")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("actd.service: active, process ")
 
 
-def test_stop_is_clean_and_leaves_no_process(service: SystemdMachine) -> None:
-    service.systemctl("start", "actd")
-    service.systemctl("stop", "actd")
-    assert service.show("actd", "Result") == "success"
-    assert service.run("pgrep", "-f", "actd.runtime").stdout == ""
-    assert "stopped" in service.journal("actd")
+def test_stop_is_clean_and_leaves_no_process(running: SystemdMachine) -> None:
+    running.systemctl("stop", "actd")
+    assert running.show("actd", "Result") == "success"
+    assert running.run("pgrep", "-f", "actd.runtime").stdout == ""
+    assert "stopped" in running.journal("actd")
 
 
-def test_ticks_that_stop_advancing_get_the_daemon_restarted(service: SystemdMachine) -> None:
-    service.systemctl("start", "actd")
-    before = service.show("actd", "MainPID")
-    service.run("kill", "-STOP", pid_of(service, "control_loop"))
+def test_a_start_may_take_longer_than_the_unit_allows_while_an_engine_is_loaded(
+    service: SystemdMachine,
+) -> None:
+    """As an engine that is compiled for this computer does for minutes: inference stands still."""
+    service.install_unit("actd.service.d/hasty.conf", "[Service]\nTimeoutStartSec=4\n")
+    service.systemctl("start", "--no-block", "actd")
     wait_until(
-        lambda: (
-            service.show("actd", "NRestarts") == "1"
-            and service.show("actd", "ActiveState") == "active"
-        ),
-        "the watchdog's restart",
-        60,
+        lambda: service.run("pgrep", "-f", "actd.runtime.inference").stdout != "", "inference"
     )
-    assert service.show("actd", "MainPID") != before
-    assert "Watchdog timeout" in service.journal()
-    done = service.run("env", "PYTHONPATH=/opt/src", PYTHON, "-m", "actd", "status", "--json")
-    assert json.loads(done.stdout)["mode"] == "IDLE"
+    service.run("kill", "-STOP", pid_of(service, "inference"))
+    time.sleep(8)
+    assert service.show("actd", "ActiveState") == "activating", service.journal("actd")
+    assert "starting" in service.show("actd", "StatusText")
+    service.run("kill", "-CONT", pid_of(service, "inference"))
+    wait_until(lambda: service.show("actd", "ActiveState") == "active", "the daemon", 40)
+    assert service.show("actd", "NRestarts") == "0"
     service.systemctl("stop", "actd")
+    (service.root / "run/systemd/system/actd.service.d/hasty.conf").unlink()
+    service.systemctl("daemon-reload")
 
 
-def test_a_bad_configuration_is_not_retried(service: SystemdMachine) -> None:
-    config = service.root / "etc/actd/actd.yaml"
-    good = config.read_text()
-    config.write_text(good.replace("robot:", "robbot:"))
-    service.systemctl("start", "actd", check=False)
-    assert service.show("actd", "ExecMainStatus") == "78"
-    assert service.show("actd", "ActiveState") == "failed"
-    assert "did you mean robot?" in service.journal("actd")
-    config.write_text(good)
+def test_a_tick_that_stands_still_is_noticed_and_the_daemon_comes_back_disengaged(
+    running: SystemdMachine,
+) -> None:
+    before = running.show("actd", "MainPID")
+    told = arm_and(running, "moving", "IDLE", "kill", "-STOP", pid_of(running, "control_loop"))
+    assert "EXPIRED" in told["seen"]  # the client led the arm to rest
+    assert running.show("actd", "NRestarts") == "1"
+    assert running.show("actd", "MainPID") != before
+    assert "Watchdog timeout" in running.journal()
 
 
-ARM_AND_KILL = """
-import json, os, sys, time
-from actd.client import Operator, Robot
-from actd.errors import LinkError
-from actd.mode import Mode
-
-pid, number = int(sys.argv[1]), int(sys.argv[2])
-pose = {f"j{k}": 0.0 for k in range(14)}
-seen, killed_s, speed = [], None, 0.0
-with Robot("test-robot") as robot, Operator(robot="test-robot") as operator:
-    end_s = time.monotonic() + 40
-    while time.monotonic() < end_s:
-        robot.send_state(pose)
-        action = robot.receive(0.02)
-        if action is None or action.expired:
-            seen.append("NONE" if action is None else "EXPIRED")
-        else:
-            if action.moves:
-                pose = action.action
-            seen.append(action.mode.name)
-        if killed_s is None:
-            if seen.count("ARMED") > 60 and action is not None and action.rest_ms > 20:
-                seen, killed_s = [], time.monotonic()
-                os.kill(pid, number)
-            elif "ARMED" not in seen:
-                try:
-                    operator.arm()
-                except LinkError:
-                    pass
-        elif seen[-1:] == ["STOP"]:
-            break
-    rest_ms = None if action is None else action.rest_ms
-print(json.dumps({"seen": seen, "rest_ms": rest_ms}))
-"""
+@pytest.mark.parametrize(
+    ("role", "until", "restarts"),
+    [
+        ("inference", "FAULT", 0),
+        ("camera", "FAULT", 0),
+        ("flight_recorder", "ARMED", 0),
+        ("control_loop", "IDLE", 1),
+        ("main", "IDLE", 1),
+        ("all", "IDLE", 1),
+    ],
+)
+def test_whatever_process_is_killed_nothing_is_engaged_again(
+    running: SystemdMachine, role: str, until: str, restarts: int
+) -> None:
+    whole = role in ("main", "all")
+    if whole:
+        kill = ["systemctl", "kill", f"--kill-who={role}", "--signal=KILL", "actd"]
+    else:
+        kill = ["kill", "-KILL", pid_of(running, role)]
+    told = arm_and(running, "moving", until, *kill)
+    wait_until(lambda: running.show("actd", "ActiveState") == "active", "the daemon")
+    assert running.show("actd", "NRestarts") == str(restarts)
+    if until == "ARMED":
+        assert told["seen"] == ["ARMED"]  # a recording is not worth an arm that stops
+    else:
+        assert told["seen"].count("ARMED") <= 1, told
+        assert status(running)["mode"] == until
 
 
 @pytest.mark.parametrize("name", ["KILL", "ABRT", "HUP", "QUIT", "TERM"])
 def test_whatever_ends_the_first_process_the_arm_is_ramped_to_rest(
-    service: SystemdMachine, name: str
+    running: SystemdMachine, name: str
 ) -> None:
     """With KillMode=mixed the tick process was killed in the middle of the ramp."""
-    service.systemctl("restart", "actd")
     number = str(getattr(signal, f"SIG{name}").value)
-    pid = service.show("actd", "MainPID")
-    done = service.run("env", "PYTHONPATH=/opt/src", PYTHON, "-c", ARM_AND_KILL, pid, number)
-    told = json.loads(done.stdout)
-    assert told["seen"][-1] == "STOP", told
+    kill = ("kill", f"-{number}", running.show("actd", "MainPID"))
+    told = arm_and(running, "moving", "STOP", *kill)
     assert {"HOLD", "FAULT"} & set(told["seen"]), told
     assert not {"NONE", "EXPIRED"} & set(told["seen"]), told
     assert told["rest_ms"] == 0
-    service.systemctl("stop", "actd")
-    service.systemctl("reset-failed", "actd", check=False)
+    assert told["took_s"] < STOP_LIMIT_S
+
+
+@pytest.mark.parametrize("when", ["moving", "resting", "arming"])
+def test_systemctl_stop_ends_in_a_ramp_and_stop_within_two_seconds(
+    running: SystemdMachine, when: str
+) -> None:
+    told = arm_and(running, when, "STOP", "systemctl", "stop", "actd")
+    assert told["rest_ms"] == 0
+    assert told["status"] == 0
+    assert told["took_s"] < STOP_LIMIT_S
+    assert running.show("actd", "Result") == "success"
+
+
+def test_a_bad_configuration_is_not_retried(service: SystemdMachine) -> None:
+    config = service.root / CONFIG
+    good = config.read_text()
+    config.write_text(good.replace("robot:", "robbot:"))
+    service.systemctl("start", "actd", check=False)
+    time.sleep(3)  # longer than RestartSec
+    assert service.show("actd", "ExecMainStatus") == "78"
+    assert service.show("actd", "ActiveState") == "failed"
+    assert service.show("actd", "NRestarts") == "0"
+    assert "did you mean robot?" in service.journal("actd")
+    done = actd(service, "service", "status")
+    assert done.returncode == 1
+    assert "did you mean robot?" in done.stderr
+    config.write_text(good)
+    service.systemctl("reset-failed", "actd")
+
+
+def reload(machine: SystemdMachine) -> tuple[int, str]:
+    """Exit status of `systemctl reload`, and what it added to the journal."""
+    before = machine.journal("actd")
+    done = machine.run("systemctl", "reload", "actd")
+    machine.run("journalctl", "--sync")
+    return done.returncode, machine.journal("actd").removeprefix(before)
+
+
+def reference_size(manifest: str) -> int:
+    files = {file["name"]: file for file in json.loads(manifest)["files"]}
+    return int(files["reference.npz"]["bytes"])
+
+
+def with_other_reference(manifest: Path) -> str:
+    """The manifest of the same engine, built again with another reference.npz, which is written."""
+    reference = manifest.with_name("reference.npz")
+    reference.write_bytes(reference.read_bytes() + b"again")
+    content = json.loads(manifest.read_text())
+    (file,) = (file for file in content["files"] if file["name"] == reference.name)
+    file["bytes"] = reference.stat().st_size
+    file["sha256"] = hashlib.sha256(reference.read_bytes()).hexdigest()
+    return json.dumps(content)
+
+
+def test_reload_says_what_a_running_daemon_does_not_take_over(running: SystemdMachine) -> None:
+    config = running.root / CONFIG
+    good, pid = config.read_text(), running.show("actd", "MainPID")
+    code, said = reload(running)
+    assert code == 0
+    assert "correct, and fits /srv/actd/engine; the daemon runs with it" in said
+    changes = {
+        good.replace("velocity: 3", "velocity: 2", 1): "changed since the daemon started: "
+        "robot.joints.j0.velocity; none of it",
+        good.replace("robot:", "robbot:"): "did you mean robot?",
+        good + "\nflight: {max_mb: 64}\n": "flight.max_mb; none of it",
+    }
+    for text, words in changes.items():
+        config.write_text(text)
+        code, said = reload(running)
+        assert code == 1
+        assert words in said
+        done = actd(running, "service", "status")
+        assert (done.returncode, words in done.stderr) == (1, True)
+    config.write_text(good)
+    manifest = running.root / "srv/actd/engine/manifest.json"
+    engine = manifest.read_text()
+    manifest.write_text(with_other_reference(manifest))
+    code, said = reload(running)
+    assert (code, "the files of the engine; none of it" in said) == (1, True), said
+    manifest.write_text(engine)
+    os.truncate(manifest.with_name("reference.npz"), reference_size(engine))
+    assert reload(running)[0] == 0
+    assert running.show("actd", "MainPID") == pid
+    assert running.show("actd", "ActiveState") == "active"
+
+
+def test_reload_leaves_an_arm_that_moves_alone(running: SystemdMachine) -> None:
+    told = arm_and(running, "moving", "ARMED", "systemctl", "reload", "actd")
+    assert told["seen"] == ["ARMED"]
+    assert told["status"] == 0
+
+
+def test_an_upgrade_keeps_configuration_and_drop_ins(running: SystemdMachine) -> None:
+    unit = running.root / "etc/systemd/system/actd.service"
+    shipped, config = unit.read_text(), (running.root / CONFIG).read_text()
+    unit.write_text(shipped.replace("WatchdogSec=5", "WatchdogSec=50"))
+    override = unit.with_name("actd.service.d") / "override.conf"
+    override.write_text("[Service]\nEnvironment=SITE=lab\n")
+    done = actd(running, "service", "status")
+    assert done.returncode == 1
+    assert "installed otherwise than this actd would" in done.stderr
+    done = actd(running, "service", "install")
+    assert "replace /etc/systemd/system/actd.service" in done.stdout
+    assert "next: sudo systemctl restart actd.service" in done.stdout
+    assert (unit.read_text(), (running.root / CONFIG).read_text()) == (shipped, config)
+    assert "SITE=lab" in running.show("actd", "Environment")
+    running.systemctl("restart", "actd")
+    assert running.show("actd", "WatchdogUSec") == "5s"
+    override.unlink()
+
+
+def test_two_robots_on_one_computer(service: SystemdMachine) -> None:
+    text = (service.root / CONFIG).read_text()
+    right = text.replace("test-robot", "right-robot")
+    for number in (9871, 9872, 9873, 9874, 9875):
+        right = right.replace(str(number), str(number + 100))
+    for name, words in {"left": text, "right": text}.items():
+        (service.root / f"etc/actd/{name}.yaml").write_text(words)
+        done = actd(service, "service", "install", "--name", name)
+        assert done.returncode == 0, done.stderr
+    assert "ports 9871, 9872, 9873, 9874, 9875 are those of /etc/actd/left" in done.stderr
+    assert "robot.name test-robot is that of /etc/actd/left.yaml too" in done.stderr
+    (service.root / "etc/actd/right.yaml").write_text(right)
+    run_from_source(service, "actd@.service")
+    service.systemctl("start", "actd@left", "actd@right")
+    for name, robot in {"left": "test-robot", "right": "right-robot"}.items():
+        answer = actd(service, "status", "--json", "-c", f"/etc/actd/{name}.yaml").stdout
+        assert json.loads(answer)["robot"] == robot
+        assert (service.root / f"var/lib/actd-{name}/flights").is_dir()
+    told = arm_and(service, "moving", "ARMED", "systemctl", "stop", "actd@right")
+    assert told["seen"] == ["ARMED"]
+    assert service.show("actd@right", "ActiveState") == "inactive"
+    service.systemctl("stop", "actd@left")
+    for name in ("left", "right"):
+        assert actd(service, "service", "uninstall", "--name", name, "--purge").returncode == 0
+    assert service.show("actd@left", "LoadState") == "not-found"
+    assert (service.root / CONFIG).exists()
+
+
+def test_after_a_power_cut_it_comes_up_by_itself_and_disengaged(
+    running: SystemdMachine, tmp_path: Path
+) -> None:
+    running.save_disk(tmp_path / "rebooted.tar")
+    (tmp_path / "rebooted").mkdir()
+    try:
+        with booted(tmp_path / "rebooted") as machine:
+            wait_until(lambda: machine.show("actd", "ActiveState") == "active", "the daemon", 40)
+            assert status(machine)["mode"] == "IDLE"
+            assert machine.show("actd", "NRestarts") == "0"
+    except CannotBoot as reason:
+        pytest.fail(str(reason))
