@@ -49,5 +49,9 @@ class CameraError(ActdError):
     """A camera cannot be opened or has stopped delivering."""
 
 
+class ArmError(ActdError):
+    """The robot's driver failed, or cannot be used as it is."""
+
+
 class LinkError(ActdError):
     """The wire failed: a port in use, no daemon answering, a message that is not ours."""

@@ -120,6 +120,7 @@ class Telemetry:
             "joints": list(config.robot.joints),
             "state": config.robot.state_names,
             "units": config.robot.units,
+            "kinds": {name: joint.kind for name, joint in config.robot.joints.items()},
             "rate_hz": config.control.rate_hz,
             "policy_hz": config.policy_hz(spec.trained_hz),
             "chunk_size": spec.chunk_size,

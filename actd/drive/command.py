@@ -1,0 +1,197 @@
+"""`actd drive`: from flags to a robot that follows the daemon, and the way out.
+
+Nothing is connected before the daemon has said what it expects, and nothing is commanded before the
+robot was compared with that. Every way out ends in: come to rest, speeds to 0, close.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from actd import program
+from actd.client import Operator, Robot, realtime
+from actd.drive import lerobot_arm, options, own_arm, prompt
+from actd.drive.agreement import disagreement
+from actd.drive.arm import Arm, Joints, words
+from actd.drive.bus_loop import BusLoop, LoopSettings, Say
+from actd.drive.ending import CutShort, Ending
+from actd.drive.options import Options
+from actd.drive.reporter import Reporter
+from actd.drive.rest import come_to_rest
+from actd.errors import ActdError, ArmError, ConfigError, LinkError, UsageError
+from actd.link.sockets import Ports
+
+_PRIORITY = 50
+_CONFIG = Path("actd.yaml")
+
+
+def main() -> None:
+    """Entry point of `actd drive`."""
+    program.run(lambda: drive(sys.argv[2:]))
+
+
+def drive(arguments: Sequence[str]) -> None:
+    """The command. Raises ActdError; returns after the first Ctrl-C, SIGTERM or SIGHUP."""
+    chosen = options.parse(arguments)
+    if chosen.ask_to_arm:
+        prompt.check_terminal()
+    reporter, ending = Reporter(), Ending()
+    try:
+        with ending.watched():
+            summary = _drive(chosen, ending, reporter.say)
+    except CutShort as cut:
+        if str(cut) in ("SIGINT", "SIGTERM", "SIGHUP"):
+            raise
+        raise ArmError(f"{cut}; the motors keep what they were told last") from None
+    finally:
+        reporter.close()
+    if chosen.json:
+        sys.stdout.write(f"{json.dumps(summary)}\n")
+
+
+def _drive(chosen: Options, ending: Ending, say: Say) -> dict[str, Any]:
+    name, ports = _link(chosen, say)
+    arm = _arm(chosen, say)
+    with Operator(chosen.host, ports, robot=name) as operator:
+        hello = operator.hello()
+        robot = str(hello.get("robot", ""))
+
+        def agree(joints: Joints, hello: Mapping[str, Any]) -> None:
+            with _as_sent():
+                table = disagreement(hello, joints, any_order=chosen.any_order)
+            if table:
+                raise UsageError(table)
+
+        if isinstance(arm, lerobot_arm.LeRobotArm):
+            agree(arm.joints, hello)
+        with (
+            _connected(arm, ending, say),
+            Robot(robot, chosen.host, ports, realtime_priority=_PRIORITY) as link,
+            Operator(chosen.host, ports, robot=robot) as orders,
+        ):
+            joints = _joints(arm)
+            agree(joints, hello)
+            with _as_sent():
+                settings = _settings(hello, chosen)
+            loop = BusLoop(arm, link, settings, say, lambda: agree(joints, operator.hello()))
+            say(f"{robot}: driven at {1e9 / settings.period_ns:g} Hz; Ctrl-C leaves")
+            if chosen.ask_to_arm:
+                prompt.start(orders, say)
+            _be_punctual(chosen, say)
+            _run(loop, operator, ending, say, park=chosen.at_end == "park")
+    summary = {"robot": robot, "failures": loop.failures, **loop.times.summary()}
+    say(f"left: {summary['cycles']} cycles, {loop.failures} failed; {loop.times.line()}")
+    return summary
+
+
+def _run(loop: BusLoop, operator: Operator, ending: Ending, say: Say, *, park: bool) -> None:
+    """Cycle until asked to end; then come to rest. Speeds are 0 at the end, whatever ends it."""
+    ending.graceful = True
+    try:
+        while not ending.requested:
+            loop.cycle()
+        say(f"{ending.requested}: leaving")
+        come_to_rest(loop, operator, say, ending.alive, park=park)
+    finally:
+        ending.leave()
+        try:
+            loop.stand()
+        except Exception as error:  # noqa: BLE001  a driver may raise anything
+            say(f"speeds to 0: {words(error)}; stop the robot by hand")
+
+
+def _arm(chosen: Options, say: Say) -> Arm:
+    if chosen.arm:
+        arm = own_arm.load_arm(chosen.arm)
+        if chosen.torque == "release":
+            raise UsageError("--torque: is for LeRobot's robots; release it in close()")
+        return arm
+    robot, notes = lerobot_arm.make_arm(chosen.robot, keep_torque=chosen.torque == "keep")
+    for note in notes:
+        say(note)
+    return robot
+
+
+@contextmanager
+def _connected(arm: Arm, ending: Ending, say: Say) -> Iterator[None]:
+    try:
+        try:
+            arm.connect()
+        except ActdError:
+            raise
+        except Exception as error:  # noqa: BLE001  a driver may raise anything
+            raise ArmError(f"connect: {words(error)}; check power, cable and port") from None
+        yield
+    finally:
+        ending.leave()
+        try:
+            arm.close()
+        except Exception as error:  # noqa: BLE001  a driver may raise anything
+            say(f"close: {words(error)}")
+
+
+def _joints(arm: Arm) -> Joints:
+    """What a connected arm says of its joints: a class of one's own, by what it measures."""
+    if isinstance(arm, lerobot_arm.LeRobotArm):
+        return arm.joints
+    try:
+        return Joints(measured=tuple(map(str, arm.read())))
+    except Exception as error:  # noqa: BLE001  a driver may raise anything
+        raise ArmError(f"read: {words(error)}; return {{joint: value}}") from None
+
+
+def _settings(hello: Mapping[str, Any], chosen: Options) -> LoopSettings:
+    kinds = hello["kinds"]
+    return LoopSettings(
+        joints=tuple(hello["joints"]),
+        state=tuple(dict.fromkeys([*hello["state"], *hello["joints"]])),
+        speeds=frozenset(name for name, kind in kinds.items() if kind == "velocity"),
+        period_ns=round(1e9 / hello["rate_hz"]),
+        patience_ns=round(chosen.patience_s * 1e9),
+    )
+
+
+@contextmanager
+def _as_sent() -> Iterator[None]:
+    """Around the use of a daemon's answer: one that is not as we know it is a LinkError."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise LinkError(
+            f"the daemon's answer is none that this actd knows ({words(error)}); install the same "
+            "version on both ends"
+        ) from None
+
+
+def _link(chosen: Options, say: Say) -> tuple[str, Ports]:
+    """Which robot is meant ("": whoever is there), and its ports."""
+    path = chosen.config or _CONFIG
+    if chosen.config is None and not path.exists():
+        return "", Ports()
+    try:
+        from actd.config import link_of
+    except ImportError as error:
+        if chosen.config is not None:
+            raise UsageError(
+                f"--config: {path} cannot be read without {error.name}; pip install {error.name}, "
+                "or leave it out for the daemon at ports 9871-9874"
+            ) from None
+        say(f"{path}: not read, {error.name} is not installed here; ports 9871-9874 are used")
+        return "", Ports()
+    found = link_of(path)
+    if found.problems:
+        raise ConfigError("\n".join(found.problems))
+    return found.robot, found.ports
+
+
+def _be_punctual(chosen: Options, say: Say) -> None:
+    if chosen.realtime == "off":
+        return
+    for measure, outcome in realtime(_PRIORITY).items():
+        if outcome != "ok":
+            say(f"realtime: {measure} {outcome}")

@@ -1,0 +1,155 @@
+"""The flags of `actd drive`. LeRobot's own, which begin with `--robot.`, go through untouched."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NoReturn
+
+from actd.errors import UsageError
+
+_ROBOT = "--robot."
+_USAGE = """\
+actd drive --robot.type=so101_follower --robot.port=/dev/ttyACM0 --robot.id=blue
+       actd drive my_arm.py:MyArm"""
+_DESCRIPTION = """\
+Connect a robot to the daemon: any robot of LeRobot, with LeRobot's own --robot. flags and in
+LeRobot's environment, or a class of your own with connect, read, command and close."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for: either `arm`, the place of a class, or `robot`, LeRobot's flags."""
+
+    arm: str
+    robot: tuple[str, ...]
+    config: Path | None
+    host: str
+    ask_to_arm: bool
+    at_end: Literal["hold", "park"]
+    torque: Literal["keep", "release"]
+    any_order: bool
+    realtime: Literal["prefer", "off"]
+    patience_s: float
+    json: bool
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"drive: {message}; see actd drive --help")
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    """Raises UsageError; `--help` prints and raises SystemExit."""
+    robot, ours = _split(arguments)
+    found = _parser().parse_args(ours)
+    if found.place and robot:
+        raise UsageError(f"drive: both {found.place} and {robot[0]}; give one of them")
+    if not found.place and not robot:
+        raise UsageError(
+            "drive: no robot; give LeRobot's flags, --robot.type=so101_follower "
+            "--robot.port=/dev/ttyACM0, or a class of your own, my_arm.py:MyArm"
+        )
+    if found.cameras == "robot":
+        raise UsageError(
+            "--cameras=robot: frames are not sent through actd drive; let the daemon open the "
+            "cameras (cameras: in actd.yaml), or serve them at an address that it can open"
+        )
+    return Options(
+        arm=found.place or "",
+        robot=tuple(robot),
+        config=found.config,
+        host=found.host,
+        ask_to_arm=found.arm,
+        at_end=found.at_end,
+        torque=found.torque,
+        any_order=found.any_order,
+        realtime=found.realtime,
+        patience_s=found.patience,
+        json=found.json,
+    )
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """LeRobot's flags, each as `--robot.key=value`, and ours."""
+    robot: list[str] = []
+    ours: list[str] = []
+    waiting = list(arguments)
+    while waiting:
+        word = waiting.pop(0)
+        if not word.startswith(_ROBOT):
+            ours.append(word)
+            continue
+        if "=" not in word:
+            if not waiting or waiting[0].startswith("--"):
+                raise UsageError(f"{word}: without a value; give {word}=VALUE")
+            word = f"{word}={waiting.pop(0)}"
+        robot.append(word)
+    return robot, ours
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0.5 <= value <= 3600:
+        raise argparse.ArgumentTypeError(f"{text}: give 0.5 to 3600 seconds")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="actd drive",
+        usage=_USAGE,
+        description=_DESCRIPTION,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("place", nargs="?", metavar="FILE.py:CLASS", help="a class of your own")
+    add(
+        "--arm",
+        action="store_true",
+        help="ask at the terminal: Enter arms, with every reason that prevents it, and Enter holds",
+    )
+    add(
+        "--at-end",
+        choices=("hold", "park"),
+        default="hold",
+        help="before leaving: ramp to rest where the arm is, or move it to the pose `park` of "
+        "actd.yaml (default: hold)",
+    )
+    add(
+        "--torque",
+        choices=("keep", "release"),
+        default="keep",
+        help="of the motors after leaving (default: keep; released, an arm falls)",
+    )
+    add(
+        "--cameras",
+        choices=("none", "robot"),
+        default="none",
+        help="none: the daemon opens the cameras, the robot's are left alone",
+    )
+    add(
+        "--any-order",
+        action="store_true",
+        help="accept a robot that has the joints of actd.yaml in another order",
+    )
+    add("-c", "--config", type=Path, help="deployment file that names the robot and its ports")
+    add("--host", default="127.0.0.1", help="where the daemon runs (default: 127.0.0.1)")
+    add(
+        "--patience",
+        type=_seconds,
+        default=5.0,
+        metavar="SECONDS",
+        help="leave when daemon or bus are silent for longer (default: 5)",
+    )
+    add(
+        "--realtime",
+        choices=("prefer", "off"),
+        default="prefer",
+        help="ask the kernel for SCHED_FIFO and locked memory (default: prefer)",
+    )
+    add("--json", action="store_true", help="print a summary as JSON at the end")
+    return parser

@@ -1,0 +1,122 @@
+"""Arms that `actd drive tests/drive/arms.py:Plain` loads, in a process of their own.
+
+Each is a body behind servos whose place is written down 200 times a second, whatever its driver
+does: $ARM_LOG has a line of numbers for each sample, the time on CLOCK_BOOTTIME in ns and the
+joints. $ARM_NAMES are the names of the joints.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from actd.link.age import boottime_ns
+from tests.faults.body import Body
+
+_STEP_S = 0.005
+
+
+class Plain:
+    """An arm whose driver is well: reading takes 3 ms, writing 1 ms."""
+
+    read_s = 0.003
+
+    def __init__(self) -> None:
+        self.names = os.environ["ARM_NAMES"].split(",")
+        self._lock = threading.Lock()
+        self._body = Body(np.zeros(len(self.names)))
+        self._log = Path(os.environ["ARM_LOG"]).open("w", buffering=1)  # noqa: SIM115
+        self.began_s = time.monotonic()
+        threading.Thread(target=self._live, daemon=True).start()
+
+    def connect(self) -> None:
+        self._note("connect")
+
+    def read(self) -> dict[str, float]:
+        time.sleep(self.read_s)
+        with self._lock:
+            return dict(zip(self.names, self._body.position.tolist(), strict=True))
+
+    def command(self, targets: Mapping[str, float]) -> None:
+        time.sleep(0.001)
+        with self._lock:
+            self._body.follow(np.array([targets[name] for name in self.names]))
+
+    def close(self) -> None:
+        self._note("close")
+
+    @property
+    def age_s(self) -> float:
+        """Since it was made."""
+        return time.monotonic() - self.began_s
+
+    def _live(self) -> None:
+        last_s = time.monotonic()
+        while True:
+            time.sleep(_STEP_S)
+            now_s = time.monotonic()
+            with self._lock:
+                self._body.step(now_s - last_s)
+                places = " ".join(f"{place:.6f}" for place in self._body.position)
+            last_s = now_s
+            self._note(f"{boottime_ns()} {places}")
+
+    def _note(self, line: str) -> None:
+        self._log.write(f"{line}\n")
+
+
+class Slow(Plain):
+    """A bus that allows less than 20 cycles a second."""
+
+    read_s = 0.05
+
+
+class Flaky(Plain):
+    """Every 50th reading and every 70th command fail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._reads = self._commands = 0
+
+    def read(self) -> dict[str, float]:
+        self._reads += 1
+        if self._reads % 50 == 0:
+            raise ConnectionError("There is no status packet!")
+        return super().read()
+
+    def command(self, targets: Mapping[str, float]) -> None:
+        self._commands += 1
+        if self._commands % 70 == 0:
+            raise OSError(5, "Input/output error")
+        super().command(targets)
+
+
+class Mishap(Plain):
+    """Well until $ARM_WHEN is there, then ill in the way that file says."""
+
+    def _ill(self, how: str) -> bool:
+        when = Path(os.environ["ARM_WHEN"])
+        return when.exists() and when.read_text().strip() == how
+
+    def read(self) -> dict[str, float]:
+        if self._ill("unplugged"):
+            raise ConnectionError("There is no status packet!")
+        reading = super().read()
+        if self._ill("nan"):
+            reading[self.names[2]] = float("nan")
+        return reading
+
+    def command(self, targets: Mapping[str, float]) -> None:
+        if self._ill("blocked"):
+            Path(os.environ["ARM_WHEN"]).write_text("blocking")
+            time.sleep(0.8)
+        if self._ill("hung"):
+            time.sleep(3600)
+        if self._ill("deaf"):
+            raise OSError(5, "Input/output error")
+        super().command(targets)

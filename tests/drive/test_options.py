@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from actd.drive.options import parse
+from actd.errors import UsageError
+
+
+def test_lerobots_flags_go_through_in_either_form() -> None:
+    words = ["--robot.type", "so101_follower", "--torque=release", "--robot.port=/dev/ttyACM0"]
+    options = parse([*words, "--patience", "2"])
+    assert options.robot == ("--robot.type=so101_follower", "--robot.port=/dev/ttyACM0")
+    assert (options.arm, options.torque, options.patience_s) == ("", "release", 2.0)
+
+
+def test_an_arm_of_ones_own_and_the_question_do_not_mix() -> None:
+    assert parse(["my_arm.py:MyArm"]).ask_to_arm is False
+    assert parse(["my_arm.py:MyArm", "--arm"]).ask_to_arm is True
+    assert parse(["--arm", "my_arm.py:MyArm"]).arm == "my_arm.py:MyArm"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("", "drive: no robot; give LeRobot's flags"),
+        ("a.py:A --robot.type=x", "drive: both a.py:A and --robot.type=x; give one of them"),
+        ("--robot.type", "--robot.type: without a value; give --robot.type=VALUE"),
+        ("--robot.type --arm", "--robot.type: without a value"),
+        ("a.py:A --speed=3", "drive: unrecognized arguments: --speed=3; see actd drive --help"),
+        ("a.py:A --torque=off", "drive: argument --torque: invalid choice: 'off'"),
+        ("a.py:A --patience=0", "0: give 0.5 to 3600 seconds"),
+        ("a.py:A --patience=nan", "nan: give 0.5 to 3600 seconds"),
+        ("a.py:A --patience=soon", "argument --patience: invalid"),
+        ("a.py:A --cameras=robot", "--cameras=robot: frames are not sent through actd drive"),
+        ("a.py:A b.py:B", "unrecognized arguments: b.py:B"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_line(words: str, told: str) -> None:
+    with pytest.raises(UsageError) as error:
+        parse(words.split())
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
