@@ -14,18 +14,20 @@ _MCL_CURRENT_AND_FUTURE = 3
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def realtime(priority: int = 50) -> dict[str, str]:
+def realtime(priority: int = 50, *, lock_memory: bool = True) -> dict[str, str]:
     """SCHED_FIFO for the calling thread, locked memory and short collections for its process.
+
+    Without `lock_memory` where the process has loaded gigabytes, such as torch: all of them would
+    be read and kept.
 
     Returns measure -> "ok" or "not granted: " and why; a refusal raises nothing. Call it when
     everything is loaded, just before the loop, which must sleep or wait in every cycle. Give the
     same number to `Robot(realtime_priority=)`, whose own thread would otherwise wait for this one.
     """
-    return {
-        "sched_fifo": _be_fifo(priority),
-        "mlockall": _lock_memory(),
-        "gc_frozen": _freeze_garbage(),
-    }
+    granted = {"sched_fifo": _be_fifo(priority)}
+    if lock_memory:
+        granted["mlockall"] = _lock_memory()
+    return granted | {"gc_frozen": _freeze_garbage()}
 
 
 def schedule_io(context: zmq.Context[Any], priority: int) -> None:

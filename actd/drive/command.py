@@ -26,7 +26,9 @@ from actd.drive.rest import come_to_rest
 from actd.errors import ActdError, ArmError, ConfigError, LinkError, UsageError
 from actd.link.sockets import Ports
 
-_PRIORITY = 50
+# Above all that is not real-time; below the interrupt threads (50) of a real-time kernel: they
+# bring the bytes that a serial driver waits for by looking again and again.
+_PRIORITY = 10
 _CONFIG = Path("actd.yaml")
 
 
@@ -78,11 +80,11 @@ def _drive(chosen: Options, ending: Ending, say: Say) -> dict[str, Any]:
             agree(joints, hello)
             with _as_sent():
                 settings = _settings(hello, chosen)
-            loop = BusLoop(arm, link, settings, say, lambda: agree(joints, operator.hello()))
             say(f"{robot}: driven at {1e9 / settings.period_ns:g} Hz; Ctrl-C leaves")
             if chosen.ask_to_arm:
                 prompt.start(orders, say)
             _be_punctual(chosen, say)
+            loop = BusLoop(arm, link, settings, say, lambda: agree(joints, operator.hello()))
             _run(loop, operator, ending, say, park=chosen.at_end == "park")
     summary = {"robot": robot, "failures": loop.failures, **loop.times.summary()}
     say(f"left: {summary['cycles']} cycles, {loop.failures} failed; {loop.times.line()}")
@@ -170,6 +172,8 @@ def _as_sent() -> Iterator[None]:
 
 def _link(chosen: Options, say: Say) -> tuple[str, Ports]:
     """Which robot is meant ("": whoever is there), and its ports."""
+    if chosen.ports is not None:
+        return "", chosen.ports
     path = chosen.config or _CONFIG
     if chosen.config is None and not path.exists():
         return "", Ports()
@@ -179,7 +183,7 @@ def _link(chosen: Options, say: Say) -> tuple[str, Ports]:
         if chosen.config is not None:
             raise UsageError(
                 f"--config: {path} cannot be read without {error.name}; pip install {error.name}, "
-                "or leave it out for the daemon at ports 9871-9874"
+                "or say --ports"
             ) from None
         say(f"{path}: not read, {error.name} is not installed here; ports 9871-9874 are used")
         return "", Ports()
@@ -192,6 +196,7 @@ def _link(chosen: Options, say: Say) -> tuple[str, Ports]:
 def _be_punctual(chosen: Options, say: Say) -> None:
     if chosen.realtime == "off":
         return
-    for measure, outcome in realtime(_PRIORITY).items():
+    # LeRobot has loaded torch.
+    for measure, outcome in realtime(_PRIORITY, lock_memory=False).items():
         if outcome != "ok":
             say(f"realtime: {measure} {outcome}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, NoReturn
 
 from actd.errors import UsageError
+from actd.link.sockets import Ports
 
 _ROBOT = "--robot."
 _USAGE = """\
@@ -26,6 +27,7 @@ class Options:
     arm: str
     robot: tuple[str, ...]
     config: Path | None
+    ports: Ports | None
     host: str
     ask_to_arm: bool
     at_end: Literal["hold", "park"]
@@ -52,6 +54,8 @@ def parse(arguments: Sequence[str]) -> Options:
             "drive: no robot; give LeRobot's flags, --robot.type=so101_follower "
             "--robot.port=/dev/ttyACM0, or a class of your own, my_arm.py:MyArm"
         )
+    if found.config and found.ports:
+        raise UsageError("drive: both --config and --ports; give one of them")
     if found.cameras == "robot":
         raise UsageError(
             "--cameras=robot: frames are not sent through actd drive; let the daemon open the "
@@ -61,6 +65,7 @@ def parse(arguments: Sequence[str]) -> Options:
         arm=found.place or "",
         robot=tuple(robot),
         config=found.config,
+        ports=found.ports,
         host=found.host,
         ask_to_arm=found.arm,
         at_end=found.at_end,
@@ -95,6 +100,13 @@ def _seconds(text: str) -> float:
     if not 0.5 <= value <= 3600:
         raise argparse.ArgumentTypeError(f"{text}: give 0.5 to 3600 seconds")
     return value
+
+
+def _ports(text: str) -> Ports:
+    numbers = [int(part) for part in text.split(",") if part.strip().isdecimal()]
+    if len(numbers) != 4 or not all(0 < number < 65536 for number in numbers):
+        raise argparse.ArgumentTypeError(f"{text}: give four ports, such as 9871,9872,9873,9874")
+    return Ports(*numbers)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -137,6 +149,12 @@ def _parser() -> argparse.ArgumentParser:
         help="accept a robot that has the joints of actd.yaml in another order",
     )
     add("-c", "--config", type=Path, help="deployment file that names the robot and its ports")
+    add(
+        "--ports",
+        type=_ports,
+        metavar="STATE,ACTIONS,STATUS,CONTROL",
+        help="the daemon's ports, where there is no deployment file to say it",
+    )
     add("--host", default="127.0.0.1", help="where the daemon runs (default: 127.0.0.1)")
     add(
         "--patience",
@@ -149,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
         "--realtime",
         choices=("prefer", "off"),
         default="prefer",
-        help="ask the kernel for SCHED_FIFO and locked memory (default: prefer)",
+        help="ask the kernel for SCHED_FIFO (default: prefer)",
     )
     add("--json", action="store_true", help="print a summary as JSON at the end")
     return parser

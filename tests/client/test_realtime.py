@@ -91,3 +91,13 @@ def test_a_robot_that_may_not_have_fifo_works_without() -> None:
     action, policies = found
     assert action is None
     assert set(policies) == {os.SCHED_OTHER}
+
+
+@root_only
+def test_memory_is_left_alone_where_that_is_asked_for() -> None:
+    found = outcome(
+        "granted = realtime(41, lock_memory=False)\n"
+        "locked = open('/proc/self/status').read().split('VmLck:')[1].split()[0]\n"
+        "print(json.dumps([granted, int(locked)]))"
+    )
+    assert found == [{"sched_fifo": "ok", "gc_frozen": "ok"}, 0]

@@ -9,17 +9,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from onnx import helper
 
 from actd.arrays import Vector
 from actd.client import Operator
+from actd.engine.ort import OUTPUT
 from actd.errors import LinkError
 from actd.link.sockets import Ports
-from tests.engines import policy_spec, write_waving_engine
+from tests.engines import constant, mean, policy_spec, write_engine
 from tests.ports import free_ports, link_section
 from tests.runtime.conftest import Daemon, start, wait_until
 from tests.videos import write_video
@@ -40,14 +43,38 @@ JOINTS = tuple(
 )
 SIZE = (48, 64)
 FPS = 30
-VELOCITY, ACCELERATION = 2.0, 20.0
+VELOCITY = 2.0
 RATE_HZ = 50
+
+
+@dataclass(frozen=True)
+class Motion:
+    """How a policy moves: every joint within `span` around its place in `centers`, in `units`."""
+
+    joints: tuple[str, ...] = JOINTS
+    centers: tuple[float, ...] = (0.0,) * len(JOINTS)
+    span: float = 1.2
+    units: str = "rad"
+
+
+def write_swaying_engine(folder: Path, motion: Motion, chunk_size: int = 50) -> Path:
+    """An engine that follows the brightness of camera `front`, and nothing else."""
+    spec = policy_spec(len(motion.joints), {"front": SIZE}, chunk_size)
+    share = (motion.span * np.linspace(0.8, 0.4, len(motion.joints))).astype(np.float32)
+    offset = np.array(motion.centers, np.float32) - share / 2
+    nodes = [
+        *mean(spec.cameras[0].key, "brightness"),
+        constant("share", share / 255),
+        constant("rows", np.tile(offset, (chunk_size, 1))),
+        helper.make_node("Mul", ["brightness", "share"], ["seen"]),
+        helper.make_node("Add", ["rows", "seen"], [OUTPUT]),
+    ]
+    return write_engine(folder, spec, nodes)
 
 
 @pytest.fixture(scope="session")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    spec = policy_spec(len(JOINTS), {"front": SIZE}, chunk_size=50)
-    return write_waving_engine(tmp_path_factory.mktemp("engines") / "ort-fp32", spec)
+    return write_swaying_engine(tmp_path_factory.mktemp("engines") / "ort-fp32", Motion())
 
 
 @pytest.fixture(scope="session")
@@ -59,28 +86,26 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_video(tmp_path_factory.mktemp("film") / "front.avi", images, FPS)
 
 
-def write_config(  # noqa: PLR0917
-    folder: Path,
-    engine: Path,
-    film: Path,
-    ports: Ports,
-    joints: tuple[str, ...] = JOINTS,
-    units: str = "rad",
-    speeds: tuple[str, ...] = (),
+def write_config(
+    folder: Path, engine: Path, film: Path, ports: Ports, motion: Motion | None = None
 ) -> Path:
-    """Write actd.yaml; `speeds` are those joints that are told a speed."""
+    """Write and return actd.yaml."""
+    motion = motion or Motion()
+    span = motion.span
 
-    def joint(name: str) -> str:
-        if name in speeds:
-            return "{kind: velocity, position: [-1, 1], velocity: 4}"
+    def joint(name: str, center: float) -> str:
+        if name.endswith(".vel"):
+            return f"{{kind: velocity, position: [{-span:g}, {span:g}], velocity: {4 * span:g}}}"
+        limits = f"velocity: {VELOCITY * span / 1.2:g}, acceleration: {20 * span / 1.2:g}"
         kind = ", kind: gripper" if "gripper" in name else ""
-        limits = f"velocity: {VELOCITY}, acceleration: {ACCELERATION}"
-        return f"{{position: [-1.2, 1.2], {limits}{kind}}}"
+        return f"{{position: [{center - span:g}, {center + span:g}], {limits}{kind}}}"
 
+    places = zip(motion.joints, motion.centers, strict=True)
     lines = [
         f"engine: {engine}",
-        f"robot: {{name: {ROBOT}, units: '{units}', start_distance: 0.3, joints: {{",
-        *(f"  {name}: {joint(name)}," for name in joints),
+        f"robot: {{name: {ROBOT}, units: '{motion.units}', start_distance: {span / 4:g}, ",
+        "joints: {",
+        *(f"  {name}: {joint(name, c)}," for name, c in places),
         "}}",
         f"cameras: {{front: {{index_or_path: '{film}', width: {SIZE[1]}, height: {SIZE[0]}, "
         f"fps: {FPS}}}}}",

@@ -1,0 +1,165 @@
+"""A bus of Feetech STS3215 servos behind a serial port: what an SO-101 is to its computer.
+
+The port is a pseudo-terminal; packets are those of the STS protocol (header FF FF, id, length,
+instruction, parameters, checksum). A servo is its table of registers and a shaft that follows the
+goal while torque is on. Its place is written down 200 times a second.
+"""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import threading
+import time
+import tty
+from pathlib import Path
+
+from actd.link.age import boottime_ns
+
+STEPS = 4096
+MIDDLE = 2048
+
+_PING, _READ, _WRITE, _SYNC_READ, _SYNC_WRITE = 0x01, 0x02, 0x03, 0x82, 0x83
+_BROADCAST = 0xFE
+_FIRMWARE, _MODEL, _ID, _LOWEST, _HIGHEST = 0, 3, 5, 9, 11
+_MODE, _TORQUE, _GOAL, _GOAL_SPEED, _PRESENT, _PRESENT_SPEED = 33, 40, 42, 46, 56, 58
+_STS3215 = 777
+_STEP_S = 0.005
+_GAIN = 25.0  # 1/s
+_SPEED = 3000.0  # steps/s
+
+
+class Servo:
+    """One servo: `registers`, and where its shaft is, in steps of 360/4096 degrees."""
+
+    def __init__(self, number: int, lowest: int = 0, highest: int = STEPS - 1) -> None:
+        self.registers = bytearray(256)
+        self.place = float(MIDDLE)
+        self.registers[_FIRMWARE : _FIRMWARE + 2] = bytes((3, 10))
+        self._set(_MODEL, _STS3215)
+        self.registers[_ID] = number
+        self._set(_LOWEST, lowest)
+        self._set(_HIGHEST, highest)
+        self._set(_GOAL, MIDDLE)
+
+    @property
+    def torque(self) -> bool:
+        return bool(self.registers[_TORQUE])
+
+    @property
+    def speed_goal(self) -> int:
+        """What a wheel is told, as it is on the wire: 0 is standing."""
+        return self._get(_GOAL_SPEED)
+
+    def read(self, address: int, length: int) -> bytes:
+        self._set(_PRESENT, round(self.place))
+        return bytes(self.registers[address : address + length])
+
+    def write(self, address: int, data: bytes) -> None:
+        enabled = self.torque
+        self.registers[address : address + len(data)] = data
+        if self.torque and not enabled:
+            self._set(_GOAL, round(self.place))
+
+    def step(self, seconds: float) -> None:
+        if self.registers[_MODE] == 1:
+            self._set(_PRESENT_SPEED, self.speed_goal if self.torque else 0)
+        elif self.torque:
+            speed = max(-_SPEED, min(_SPEED, _GAIN * (self._get(_GOAL) - self.place)))
+            self.place += speed * seconds
+
+    def _get(self, address: int) -> int:
+        return int.from_bytes(self.registers[address : address + 2], "little")
+
+    def _set(self, address: int, value: int) -> None:
+        self.registers[address : address + 2] = value.to_bytes(2, "little")
+
+
+class FeetechBus:
+    """Servos 1 to `count` at `port`. `latency_s`: from a request to its answer, as USB takes.
+
+    `unplugged`: nothing answers. `log`: a line for each sample: the time, and places in degrees.
+    """
+
+    def __init__(self, log: Path, count: int = 6, latency_s: float = 0.001) -> None:
+        self.servos = {number: Servo(number) for number in range(1, count + 1)}
+        self.unplugged = False
+        self.writes = 0
+        """Goals that were written."""
+        self._latency_s = latency_s
+        self._master, self._slave = pty.openpty()
+        tty.setraw(self._slave)
+        self.port = os.ttyname(self._slave)
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._log = log.open("w", buffering=1)
+        self._threads = [threading.Thread(target=work) for work in (self._serve, self._live)]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+        os.close(self._master)
+        os.close(self._slave)
+        self._log.close()
+
+    def _live(self) -> None:
+        last_s = time.monotonic()
+        while not self._over.wait(_STEP_S):
+            now_s = time.monotonic()
+            with self._lock:
+                for servo in self.servos.values():
+                    servo.step(now_s - last_s)
+                places = [(s.place - MIDDLE) * 360 / (STEPS - 1) for s in self.servos.values()]
+            last_s = now_s
+            self._log.write(f"{boottime_ns()} {' '.join(f'{place:.4f}' for place in places)}\n")
+
+    def _serve(self) -> None:
+        waiting = b""
+        while not self._over.is_set():
+            if not select.select([self._master], [], [], 0.05)[0]:
+                continue
+            waiting += os.read(self._master, 4096)
+            while (packet := _first_packet(waiting)) is not None:
+                waiting = waiting[len(packet) :]
+                answer = self._answer(packet)
+                if answer and not self.unplugged:
+                    time.sleep(self._latency_s)
+                    os.write(self._master, answer)
+
+    def _answer(self, packet: bytes) -> bytes:
+        number, instruction, parameters = packet[2], packet[4], packet[5:-1]
+        with self._lock:
+            if instruction == _SYNC_WRITE:
+                address, length = parameters[:2]
+                for at in range(2, len(parameters), 1 + length):
+                    data = parameters[at + 1 : at + 1 + length]
+                    self.servos[parameters[at]].write(address, data)
+                self.writes += address == _GOAL
+                return b""
+            if instruction == _SYNC_READ:
+                address, length, *numbers = parameters
+                return b"".join(_status(n, self.servos[n].read(address, length)) for n in numbers)
+            servo = self.servos.get(number)
+            if servo is None or number == _BROADCAST:
+                return b""
+            if instruction == _READ:
+                return _status(number, servo.read(*parameters))
+            if instruction == _WRITE:
+                servo.write(parameters[0], parameters[1:])
+            return _status(number)
+
+
+def _first_packet(data: bytes) -> bytes | None:
+    """The packet that `data` begins with, None until it is whole."""
+    if len(data) < 4 or len(data) < 4 + data[3]:
+        return None
+    return data[: 4 + data[3]]
+
+
+def _status(number: int, data: bytes = b"") -> bytes:
+    body = bytes((number, len(data) + 2, 0)) + data
+    return b"\xff\xff" + body + bytes((~sum(body) & 0xFF,))

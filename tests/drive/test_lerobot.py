@@ -1,0 +1,286 @@
+"""`actd drive` in LeRobot's own environment, with LeRobot's drivers.
+
+Needs an environment with LeRobot (scripts/make-lerobot-venv), named by ACTD_LEROBOT_PYTHON. It has
+neither typer nor pydantic, as an environment made by `pip install --no-deps actd pyzmq msgpack`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actd.sim.aloha import JOINTS as ALOHA
+from tests.drive.conftest import (
+    JOINTS,
+    ROOT,
+    Driven,
+    Motion,
+    arm,
+    end,
+    mode,
+    ready,
+    write_config,
+    write_swaying_engine,
+)
+from tests.drive.feetech import FeetechBus
+from tests.ports import free_ports
+from tests.runtime.conftest import Daemon, wait_until
+
+pytestmark = pytest.mark.lerobot
+
+PLUGINS = Path(__file__).with_name("plugins")
+DEGREES = Motion(span=40.0, units="degrees, gripper 0 to 100", centers=(0.0,) * 5 + (50.0,))
+LEKIWI = Motion(
+    joints=(*(f"arm_{name}" for name in JOINTS), "x.vel", "y.vel", "theta.vel"),
+    centers=(0.0,) * 5 + (50.0,) + (0.0,) * 3,
+    span=40.0,
+    units="degrees, gripper 0 to 100",
+)
+# The arms' pose at the beginning of the simulation.
+POSE = (0.0, -0.96, 1.16, 0.0, -0.3, 0.0, 0.5)
+SIMULATED = Motion(
+    joints=tuple(f"{joint}.pos" for joint in ALOHA), centers=POSE * 2, span=0.4, units="rad"
+)
+
+
+@pytest.fixture(scope="module")
+def python() -> str:
+    found = os.environ.get("ACTD_LEROBOT_PYTHON")
+    if not found:
+        pytest.fail("set ACTD_LEROBOT_PYTHON; scripts/make-lerobot-venv makes one")
+    return found
+
+
+Begin = Callable[..., Driven]
+
+
+@pytest.fixture
+def begin(python: str, tmp_path: Path) -> Iterator[Begin]:
+    """Starts `actd drive` by LeRobot's Python; nothing survives the test.
+
+    Not in real time: servos of Python would wait behind a driver that never sleeps.
+    """
+    processes: list[Driven] = []
+
+    def start(daemon: Daemon, *words: str) -> Driven:
+        one = Driven(
+            tmp_path,
+            [*words, "--realtime=off", "--ports", ",".join(map(str, astuple(daemon.ports)))],
+            python=python,
+            environment={
+                "PYTHONPATH": os.pathsep.join([str(ROOT), str(PLUGINS)]),
+                "HF_HOME": str(tmp_path / "hf"),
+                "HF_HUB_OFFLINE": "1",
+            },
+        )
+        processes.append(one)
+        return one
+
+    yield start
+    for one in processes:
+        one.process.kill()
+        one.process.communicate()
+
+
+@contextmanager
+def daemon_for(folder: Path, film: Path, motion: Motion) -> Iterator[Daemon]:
+    ports = free_ports()
+    engine = write_swaying_engine(folder / "engine", motion)
+    daemon = ready(write_config(folder, engine, film, ports, motion), ports)
+    try:
+        yield daemon
+    finally:
+        end(daemon)
+
+
+@pytest.fixture(scope="module")
+def degrees(tmp_path_factory: pytest.TempPathFactory, film: Path) -> Iterator[Daemon]:
+    """A daemon for an SO-101 in degrees."""
+    with daemon_for(tmp_path_factory.mktemp("degrees"), film, DEGREES) as daemon:
+        yield daemon
+
+
+@contextmanager
+def bus(folder: Path, name: str, motors: tuple[str, ...], *, known: bool = True) -> Iterator[Any]:
+    """A bus with calibrated servos, and the flags that LeRobot needs for it."""
+    one = FeetechBus(folder / "arm.log", len(motors))
+    calibration = {
+        motor: {
+            "id": number,
+            "drive_mode": 0,
+            "homing_offset": 0,
+            "range_min": 0,
+            "range_max": 4095,
+        }
+        for number, motor in enumerate(motors, 1)
+    }
+    if known:
+        (folder / "blue.json").write_text(json.dumps(calibration))
+    flags = [f"--robot.type={name}", f"--robot.port={one.port}", "--robot.id=blue"]
+    try:
+        yield one, [*flags, f"--robot.calibration_dir={folder}"]
+    finally:
+        one.close()
+
+
+SO101 = tuple(name.removesuffix(".pos") for name in JOINTS)
+
+
+@pytest.mark.parametrize("torque", ["keep", "release"])
+def test_an_so101_follows_the_policy(
+    begin: Begin, degrees: Daemon, tmp_path: Path, torque: str
+) -> None:
+    with bus(tmp_path, "so101_follower", SO101) as (servos, flags):
+        one = begin(degrees, *flags, f"--torque={torque}")
+        arm(degrees, timeout_s=60)
+        wait_until(lambda: one.moved() > 5, "the arm to move")
+        time.sleep(2)
+        summary = one.leave()
+        assert one.speed(0.1) < 1.0
+        assert [servo.torque for servo in servos.servos.values()] == [torque == "keep"] * 6
+    assert summary["cycles"] > 50
+    assert mode(degrees) == "HOLD"
+
+
+def test_an_so101_that_is_unplugged_while_it_moves(
+    begin: Begin, degrees: Daemon, tmp_path: Path
+) -> None:
+    with bus(tmp_path, "so101_follower", SO101) as (servos, flags):
+        one = begin(degrees, *flags, "--patience=1")
+        with degrees.operator() as operator:
+            operator.stop()
+            operator.reset()
+        arm(degrees, timeout_s=60)
+        wait_until(lambda: one.moved() > 5, "the arm to move")
+        servos.unplugged = True
+        assert one.wait(30) == 1
+        assert one.speed(0.2) < 1.0
+    assert "There is no status packet" in one.said.splitlines()[-1]
+    assert mode(degrees) in ("HOLD", "FAULT")
+
+
+def test_an_arm_that_is_not_calibrated_gets_no_torque(
+    begin: Begin, degrees: Daemon, tmp_path: Path
+) -> None:
+    with bus(tmp_path, "so101_follower", SO101, known=False) as (servos, flags):
+        one = begin(degrees, *flags)
+        assert one.wait(60) == 1
+        assert not any(servo.torque for servo in servos.servos.values())
+        assert servos.writes == 0
+    told = one.said.splitlines()[-1]
+    assert "not calibrated; run: lerobot-calibrate --robot.type=so101_follower" in told
+    assert f"--robot.port={flags[1].partition('=')[2]} --robot.id=blue" in told
+
+
+def test_an_arm_in_other_units_is_refused_before_it_is_connected(
+    begin: Begin, degrees: Daemon, tmp_path: Path
+) -> None:
+    with bus(tmp_path, "so101_follower", SO101) as (servos, flags):
+        one = begin(degrees, *flags, "--robot.use_degrees=false")
+        assert one.wait(60) == 2
+        assert servos.writes == 0
+    assert one.said.count("actd has degrees, the robot -100 to 100") == 5
+
+
+def test_lekiwi_stands_at_the_end(begin: Begin, film: Path, tmp_path: Path) -> None:
+    motors = (
+        *(f"arm_{name}" for name in SO101),
+        "base_left_wheel",
+        "base_back_wheel",
+        "base_right_wheel",
+    )
+    with (
+        daemon_for(tmp_path, film, LEKIWI) as daemon,
+        bus(tmp_path, "lekiwi", motors) as (servos, flags),
+    ):
+        one = begin(daemon, *flags, "--robot.use_degrees=true")
+
+        def wheels() -> list[int]:
+            return [servos.servos[number].speed_goal for number in (7, 8, 9)]
+
+        arm(daemon, timeout_s=60)
+        wait_until(lambda: all(wheels()), "the wheels to turn")
+        one.leave()
+        assert wheels() == [0, 0, 0]
+        assert "cameras left to the daemon: front, wrist" in one.said
+
+
+def test_the_simulated_aloha_as_a_robot_of_lerobot(
+    begin: Begin, film: Path, tmp_path: Path
+) -> None:
+    with daemon_for(tmp_path, film, SIMULATED) as daemon:
+        one = begin(daemon, "--robot.type=sim_aloha", f"--robot.log={tmp_path / 'arm.log'}")
+        arm(daemon, timeout_s=60)
+        wait_until(lambda: one.moved() > 0.1, "the arms to move")
+        time.sleep(2)
+        summary = one.leave()
+        assert mode(daemon) == "HOLD"
+    assert summary["failures"] == 0
+    assert one.speed(0.1) < 0.1
+
+
+def test_a_plugin_from_the_package_index(begin: Begin, degrees: Daemon) -> None:
+    motors = f"[{','.join(SO101)}]"
+    words = ["--robot.type=dummy_follower", "--robot.silent=true"]
+    one = begin(degrees, *words)
+    assert one.wait(60) == 2
+    assert "actd has no wrist_yaw.pos" in one.said
+    one = begin(degrees, *words, f"--robot.motor_names={motors}")
+    with degrees.operator() as operator:
+        wait_until(lambda: (operator.status()["acknowledged_ms"] or 1000) < 500, "the driver", 60)
+    assert one.leave()["failures"] == 0
+
+
+@pytest.mark.parametrize(
+    ("illness", "code", "told"),
+    [
+        (
+            "asks",
+            1,
+            "the robot asks 'Put the arm upright and press ENTER', which nobody can answer while "
+            "it is driven; set it up with LeRobot's own commands first",
+        ),
+        ("uncalibrated", 1, "Awkward: not calibrated; run: lerobot-calibrate --robot.type=awkward"),
+        ("unplugged", 1, "connect: ConnectionError: Could not connect (tty: Permission denied); "),
+        ("unmade", 2, "--robot.type=awkward: cannot be made: ValueError: no such port anywhere; "),
+        ("nan", 1, "bus: read: elbow_flex.pos is nan, for "),
+    ],
+)
+def test_what_a_robot_may_do_is_one_line(
+    begin: Begin, degrees: Daemon, illness: str, code: int, told: str
+) -> None:
+    words = ["--robot.type=awkward", f"--robot.illness={illness}", "--patience=1"]
+    one = begin(degrees, *words)
+    assert one.wait(60) == code
+    assert told in one.said.splitlines()[-1]
+    assert "Traceback" not in one.said
+
+
+def test_flags_that_lerobot_does_not_take_are_one_line(begin: Begin, degrees: Daemon) -> None:
+    for words, told in (
+        ("--robot.type=so102", "--robot.type: so102: unknown to LeRobot here; it knows"),
+        ("--robot.type=so101_follower", "Missing required field(s) `port`"),
+        ("--robot.type=awkward --robot.colour=red", "unrecognized arguments: --robot.colour=red"),
+    ):
+        one = begin(degrees, *words.split())
+        assert one.wait(60) == 2
+        assert told in one.said.splitlines()[-1]
+        assert "Traceback" not in one.said
+
+
+def test_it_imports_neither_typer_nor_pydantic(python: str) -> None:
+    code = (
+        "import sys, actd.drive.command; "
+        "sys.exit(bool({'typer', 'pydantic', 'numpy', 'torch', 'rich'} & set(sys.modules)))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([python, "-c", code], check=True, env=environment)
