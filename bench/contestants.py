@@ -192,9 +192,7 @@ class Daemon(Contestant):
         super().__init__("actd", setting, stack)
         self.realtime: dict[str, Any] = {}
         self._operator = stack.enter_context(Operator(ports=self.ports, timeout_s=2.0))
-        self._daemon = self.start(
-            "daemon", ["actd", "run", str(_write_config(setting, self.ports))]
-        )
+        self._daemon = self.start("daemon", ["actd", "run", str(write_config(setting, self.ports))])
         self._tick_pid = 0
         self.start_own("arm", "arm", {"arrivals": ARRIVAL})
 
@@ -238,7 +236,8 @@ def maker(name: str) -> Callable[[Setting, ExitStack], Contestant]:
     return own.get(name) or (lambda setting, stack: Peer(name, setting, stack))
 
 
-def _write_config(setting: Setting, ports: Ports) -> Path:
+def write_config(setting: Setting, ports: Ports) -> Path:
+    """Write the deployment of one run; its path."""
     # Wide: an untrained policy commands anything.
     limits = "{position: [-100, 100], velocity: 3, acceleration: 30}"
     camera = "{{type: opencv, index_or_path: '{}', width: 640, height: 480, fps: 30}}"

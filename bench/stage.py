@@ -130,6 +130,10 @@ class Process:
         """Let it go on."""
         os.killpg(self._process.pid, signal.SIGCONT)
 
+    def wait(self) -> None:
+        """Until it has ended by itself. Raises subprocess.TimeoutExpired."""
+        self._process.wait(30)
+
     def end(self) -> None:
         """Ask it to end, and make sure that nothing of it is left."""
         with suppress(ProcessLookupError):

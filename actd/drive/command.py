@@ -148,12 +148,16 @@ def _joints(arm: Arm) -> Joints:
 
 
 def _settings(hello: Mapping[str, Any], chosen: Options) -> LoopSettings:
+    """Raises ValueError and others for a `hello` that is none."""
+    rate_hz = float(hello["rate_hz"])
+    if not 1 <= rate_hz <= 10_000:
+        raise ValueError(f"rate_hz: {rate_hz}")
     kinds = hello["kinds"]
     return LoopSettings(
-        joints=tuple(hello["joints"]),
-        state=tuple(dict.fromkeys([*hello["state"], *hello["joints"]])),
+        joints=tuple(map(str, hello["joints"])),
+        state=tuple(dict.fromkeys(map(str, [*hello["state"], *hello["joints"]]))),
         speeds=frozenset(name for name, kind in kinds.items() if kind == "velocity"),
-        period_ns=round(1e9 / hello["rate_hz"]),
+        period_ns=round(1e9 / rate_hz),
         patience_ns=round(chosen.patience_s * 1e9),
     )
 

@@ -140,6 +140,9 @@ CALLS: dict[str, tuple[Call, ...]] = {
     "record": (Call(f"--out {{out}}/d --task t --seconds 1 {_TALK}", _FILE, 0.5),),
     "status": (Call(_TALK, _FILE, 0.5), Call(f"--hgrm {{out}}/h {_TALK}", _FILE, 0.2, writes=True)),
     "echo": (Call(f"--count 1 {_TALK}", _FILE, 0.2), Call(f"status --count 1 {_TALK}", _FILE, 0.2)),
+    "drive": (
+        Call(f"{{root}}/arm.py:Arm --patience 0.5 --realtime off {_TALK}", (*_FILE, "arm.py"), 0.5),
+    ),
     **{name: (Call(_TALK, _FILE, 0.5),) for name in ("arm", "hold", "stop", "reset", "park")},
     # The honest daemon has other joints: nothing may be written over what is damaged.
     "pose save": (Call(f"park {_TALK}", _FILE, 0.5),),

@@ -27,6 +27,11 @@ STATUS = {
     "move": {"share": 1.0, "left_s": 0.0},
     "positions": {"waist": 0.5, "elbow": 0.25},
     "warnings": ["joint elbow is far off"],
+    "joints": ["waist", "elbow", "gripper"],
+    "state": ["waist", "elbow", "gripper"],
+    "units": "rad",
+    "kinds": {"waist": "position", "elbow": "velocity", "gripper": "gripper"},
+    "rate_hz": 50.0,
     "ready": True,
     "uptime_s": 5.0,
     "control": {

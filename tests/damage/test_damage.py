@@ -35,6 +35,7 @@ _REFUSED = (
     "cameras",
     "demo",
     "doctor",
+    "drive",
     "export",
     "measure latency",
     "pose save",

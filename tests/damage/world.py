@@ -36,6 +36,12 @@ link: {state_port: 9871, actions_port: 9872, status_port: 9873, control_port: 98
 process: {tick: {cores: [0]}}
 flight: {folder: flights, max_mb: 100}
 """
+ARM = f"""class Arm:
+    def connect(self): pass
+    def read(self): return dict.fromkeys({JOINTS}, 0.0)
+    def command(self, targets): pass
+    def close(self): pass
+"""
 ACTION_STD = np.array([0.1, 0.2, 0.3])
 """As the checkpoint says of its training."""
 
@@ -59,6 +65,7 @@ def write_world(root: Path, checkpoint: Path, engines: Path) -> Path:
     (root / "actd.yaml").write_text(CONFIG)
     # A camera that answers at once, if only that it is not there.
     (root / "doctor.yaml").write_text(CONFIG.replace("rtsp://me:secret@192.0.2.1/a", "none.avi"))
+    (root / "arm.py").write_text(ARM)
     # The arm of the flight has a joint and a camera more.
     elbow = "    elbow:"
     four = "    shoulder: {position: [-1, 1], velocity: 1.5, acceleration: 10}\n"

@@ -35,7 +35,9 @@ from tests.drive.feetech import FeetechBus
 from tests.ports import free_ports
 from tests.runtime.conftest import Daemon, wait_until
 
-pytestmark = pytest.mark.lerobot
+# LeRobot takes many seconds to import.
+pytestmark = [pytest.mark.lerobot, pytest.mark.timeout(600)]
+_START_S = 240
 
 PLUGINS = Path(__file__).with_name("plugins")
 DEGREES = Motion(span=40.0, units="degrees, gripper 0 to 100", centers=(0.0,) * 5 + (50.0,))
@@ -141,7 +143,7 @@ def test_an_so101_follows_the_policy(
 ) -> None:
     with bus(tmp_path, "so101_follower", SO101) as (servos, flags):
         one = begin(degrees, *flags, f"--torque={torque}")
-        arm(degrees, timeout_s=60)
+        arm(degrees, timeout_s=_START_S)
         wait_until(lambda: one.moved() > 5, "the arm to move")
         time.sleep(2)
         summary = one.leave()
@@ -159,10 +161,10 @@ def test_an_so101_that_is_unplugged_while_it_moves(
         with degrees.operator() as operator:
             operator.stop()
             operator.reset()
-        arm(degrees, timeout_s=60)
+        arm(degrees, timeout_s=_START_S)
         wait_until(lambda: one.moved() > 5, "the arm to move")
         servos.unplugged = True
-        assert one.wait(30) == 1
+        assert one.wait(_START_S) == 1
         assert one.speed(0.2) < 1.0
     assert "There is no status packet" in one.said.splitlines()[-1]
     assert mode(degrees) in ("HOLD", "FAULT")
@@ -173,7 +175,7 @@ def test_an_arm_that_is_not_calibrated_gets_no_torque(
 ) -> None:
     with bus(tmp_path, "so101_follower", SO101, known=False) as (servos, flags):
         one = begin(degrees, *flags)
-        assert one.wait(60) == 1
+        assert one.wait(_START_S) == 1
         assert not any(servo.torque for servo in servos.servos.values())
         assert servos.writes == 0
     told = one.said.splitlines()[-1]
@@ -186,7 +188,7 @@ def test_an_arm_in_other_units_is_refused_before_it_is_connected(
 ) -> None:
     with bus(tmp_path, "so101_follower", SO101) as (servos, flags):
         one = begin(degrees, *flags, "--robot.use_degrees=false")
-        assert one.wait(60) == 2
+        assert one.wait(_START_S) == 2
         assert servos.writes == 0
     assert one.said.count("actd has degrees, the robot -100 to 100") == 5
 
@@ -207,7 +209,7 @@ def test_lekiwi_stands_at_the_end(begin: Begin, film: Path, tmp_path: Path) -> N
         def wheels() -> list[int]:
             return [servos.servos[number].speed_goal for number in (7, 8, 9)]
 
-        arm(daemon, timeout_s=60)
+        arm(daemon, timeout_s=_START_S)
         wait_until(lambda: all(wheels()), "the wheels to turn")
         one.leave()
         assert wheels() == [0, 0, 0]
@@ -219,7 +221,7 @@ def test_the_simulated_aloha_as_a_robot_of_lerobot(
 ) -> None:
     with daemon_for(tmp_path, film, SIMULATED) as daemon:
         one = begin(daemon, "--robot.type=sim_aloha", f"--robot.log={tmp_path / 'arm.log'}")
-        arm(daemon, timeout_s=60)
+        arm(daemon, timeout_s=_START_S)
         wait_until(lambda: one.moved() > 0.1, "the arms to move")
         time.sleep(2)
         summary = one.leave()
@@ -232,11 +234,13 @@ def test_a_plugin_from_the_package_index(begin: Begin, degrees: Daemon) -> None:
     motors = f"[{','.join(SO101)}]"
     words = ["--robot.type=dummy_follower", "--robot.silent=true"]
     one = begin(degrees, *words)
-    assert one.wait(60) == 2
+    assert one.wait(_START_S) == 2
     assert "actd has no wrist_yaw.pos" in one.said
     one = begin(degrees, *words, f"--robot.motor_names={motors}")
     with degrees.operator() as operator:
-        wait_until(lambda: (operator.status()["acknowledged_ms"] or 1000) < 500, "the driver", 60)
+        wait_until(
+            lambda: (operator.status()["acknowledged_ms"] or 1000) < 500, "the driver", _START_S
+        )
     assert one.leave()["failures"] == 0
 
 
@@ -260,7 +264,7 @@ def test_what_a_robot_may_do_is_one_line(
 ) -> None:
     words = ["--robot.type=awkward", f"--robot.illness={illness}", "--patience=1"]
     one = begin(degrees, *words)
-    assert one.wait(60) == code
+    assert one.wait(_START_S) == code
     assert told in one.said.splitlines()[-1]
     assert "Traceback" not in one.said
 
@@ -269,10 +273,9 @@ def test_flags_that_lerobot_does_not_take_are_one_line(begin: Begin, degrees: Da
     for words, told in (
         ("--robot.type=so102", "--robot.type: so102: unknown to LeRobot here; it knows"),
         ("--robot.type=so101_follower", "Missing required field(s) `port`"),
-        ("--robot.type=awkward --robot.colour=red", "unrecognized arguments: --robot.colour=red"),
     ):
         one = begin(degrees, *words.split())
-        assert one.wait(60) == 2
+        assert one.wait(_START_S) == 2
         assert told in one.said.splitlines()[-1]
         assert "Traceback" not in one.said
 

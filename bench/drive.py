@@ -1,0 +1,157 @@
+"""How evenly does `actd drive` serve a bus, beside a loop that only serves the bus?
+
+`python -m bench.drive [--hz 50] [--seconds 60] [--bus-ms 5]`. A daemon with two cameras and an int8
+ACT infers without a pause; `actd drive` drives an arm whose bus takes `--bus-ms` a cycle. In the
+same seconds a bare loop keeps the same rate on a bus of its own, at absolute times, with the same
+priority, and without a daemon: what it is off, the computer and Python are. Period error is the
+distance of a period from the nominal one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from actd.client import Operator, realtime
+from actd.drive.cycle_times import CycleTimes
+from actd.errors import LinkError
+from actd.runtime.clock import now_ns, sleep_until_ns
+from actd.runtime.schedule import Schedule, period_of
+from bench import harness, stage
+from bench.contestants import JOINTS, Setting, write_config
+
+PRIORITY = 10
+_START_S = 60.0
+_BUS_MS = "BENCH_BUS_MS"
+
+
+class Arm:
+    """An arm that is where it was told to be, behind a bus that takes $BENCH_BUS_MS a cycle."""
+
+    def __init__(self) -> None:
+        self._half_s = float(os.environ[_BUS_MS]) / 2000
+        self._places = dict.fromkeys(JOINTS, 0.0)
+
+    def connect(self) -> None:
+        pass
+
+    def read(self) -> dict[str, float]:
+        time.sleep(self._half_s)
+        return self._places
+
+    def command(self, targets: Mapping[str, float]) -> None:
+        time.sleep(self._half_s)
+        self._places = dict(targets)
+
+    def close(self) -> None:
+        pass
+
+
+def bare(hz: float) -> None:
+    """Serve a bus until SIGINT, then print what `actd drive --json` prints."""
+    arm, times = Arm(), CycleTimes(round(1e9 / hz))
+    over: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: over.append(number))
+    realtime(PRIORITY, lock_memory=False)
+    schedule = Schedule(period_of(hz), now_ns())
+    while not over:
+        sleep_until_ns(schedule.due_ns)
+        schedule.arrive(now_ns())
+        times.begin(time.monotonic_ns())
+        arm.command(arm.read())
+        schedule.advance()
+    sys.stdout.write(f"{json.dumps(times.summary())}\n")
+
+
+def bench(  # noqa: PLR0917
+    hz: Annotated[float, typer.Option(help="Rate of the daemon, and of the bare loop.")] = 50,
+    seconds: Annotated[float, typer.Option(min=1, help="How long both are measured.")] = 60,
+    bus_ms: Annotated[float, typer.Option(min=0, help="What the bus takes a cycle.")] = 5,
+    wish: Annotated[
+        Literal["prefer", "off"], typer.Option("--realtime", help="SCHED_FIFO of all loops.")
+    ] = "prefer",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    out: Annotated[Path | None, typer.Option(help="File for the JSON result.")] = None,
+) -> None:
+    """Measure both loops in the same seconds."""
+    os.environ[_BUS_MS] = str(bus_ms)
+    with tempfile.TemporaryDirectory(prefix="bench-drive-") as folder, ExitStack() as stack:
+        scratch = Path(folder)
+        videos = stage.videos(scratch)
+        engine = stage.engine()
+        setting = Setting(hz, True, engine, wish, False, "ordinary", videos, scratch)
+        found = _measure(setting, seconds, wish, stack)
+    metrics = {
+        f"{loop}.{name}": value
+        for loop, summary in found.items()
+        for name, value in _flat(summary).items()
+    }
+    options = harness.Options(rounds=1, as_json=as_json, out=out)
+    raise typer.Exit(harness.report("drive", metrics, options, extra={"bus_ms": bus_ms}))
+
+
+def _measure(
+    setting: Setting, seconds: float, wish: str, stack: ExitStack
+) -> dict[str, dict[str, Any]]:
+    ports = stage.free_ports()
+    config = write_config(setting, ports)
+
+    def start(name: str, *command: str) -> stage.Process:
+        process = stage.Process([sys.executable, *command], setting.scratch / f"{name}.log")
+        stack.callback(process.end)
+        return process
+
+    daemon = start("daemon", "-m", "actd", "run", str(config))
+    numbers = ",".join(map(str, asdict(ports).values()))
+    with Operator(ports=ports, timeout_s=2.0) as operator:
+        _until(lambda: bool(operator.status()["ready"]), daemon)
+        words = ["bench.drive:Arm", "--ports", numbers, "--realtime", wish, "--json"]
+        loops = {
+            "drive": start("drive", "-m", "actd", "drive", *words),
+            "bare": start("bare", "-c", f"from bench.drive import bare; bare({setting.hz})"),
+        }
+        _until(lambda: bool(operator.arm()), daemon)
+        time.sleep(seconds)
+        mode = operator.status()["mode"]
+    for process in (daemon, *loops.values()):
+        process.check()
+    if mode != "ARMED":
+        sys.exit(f"the daemon is {mode}, not ARMED; see why with the same commands by hand")
+    summaries = {}
+    for name, process in loops.items():
+        os.kill(process.pid, signal.SIGINT)
+        process.wait()
+        summaries[name] = json.loads(process.log.read_text().splitlines()[-1])
+    return summaries
+
+
+def _until(done: Any, process: stage.Process) -> None:
+    deadline_s = time.monotonic() + _START_S
+    while True:
+        process.check()
+        with suppress(LinkError):  # not listening yet, or not ready for that
+            if done():
+                return
+        if time.monotonic() > deadline_s:
+            sys.exit(f"the daemon is not ready after {_START_S:g} s")
+        time.sleep(0.2)
+
+
+def _flat(summary: Mapping[str, Any]) -> dict[str, float]:
+    figures = {name: float(summary[name]) for name in ("cycles", "rate_hz")}
+    return figures | {f"period_error_ms.{q}": v for q, v in summary["period_error_ms"].items()}
+
+
+if __name__ == "__main__":
+    typer.run(bench)
