@@ -22,6 +22,7 @@ from actd.link.age import boottime_ns
 _REPORT_NS = 60_000_000_000
 _FIRST_REPORT_NS = 3_000_000_000
 _REASON_NS = 1_000_000_000
+_COMPLAINT_NS = 10_000_000_000
 _SLOW = 0.9
 
 Say = Callable[[str], None]
@@ -63,6 +64,7 @@ class BusLoop:
         self.failures = 0
         """Cycles that a driver's exception or a reading that is no number has cost."""
         self._failing_since_ns: int | None = None
+        self._complained_ns = -_COMPLAINT_NS
         self._unwritten = ""
         self._commanded: dict[str, float] = {}
         self._newest = ("", 0)
@@ -101,8 +103,9 @@ class BusLoop:
         """Who sends, and what of that is for people."""
         key = ("", 0) if action is None else (action.boot, action.seq)
         self._overdue = action is None or action.expired or key == self._newest
-        if action is None or self._overdue:
+        if action is None:  # not before the gentle stop is over
             self._lose_patience(now_ns)
+        if action is None or self._overdue:
             return
         if self._newest[0] not in ("", action.boot):
             self._say("daemon: started again")
@@ -160,17 +163,21 @@ class BusLoop:
         return ""
 
     def _judge(self, problems: list[str], now_ns: int) -> None:
-        """Say when cycles begin and cease to fail. Raises ArmError when they fail for too long."""
+        """Say when cycles begin and cease to fail, now and then. Raises ArmError when they fail
+        for too long.
+        """
         since_ns = self._failing_since_ns
         if not problems:
-            if since_ns is not None:
+            if since_ns is not None and since_ns == self._complained_ns:
                 self._say(f"bus: works again after {(now_ns - since_ns) / 1e6:.0f} ms")
             self._failing_since_ns = None
             return
         self.failures += 1
         if since_ns is None:
             self._failing_since_ns = now_ns
-            self._say(f"bus: {SEPARATOR.join(problems)}")
+            if now_ns - self._complained_ns > _COMPLAINT_NS:
+                self._complained_ns = now_ns
+                self._say(f"bus: {SEPARATOR.join(problems)}")
         elif now_ns - since_ns > self._settings.patience_ns:
             raise ArmError(
                 f"bus: {SEPARATOR.join(problems)}, for {(now_ns - since_ns) / 1e9:.1f} s; check "

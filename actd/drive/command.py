@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from actd.link.sockets import Ports
 # bring the bytes that a serial driver waits for by looking again and again.
 _PRIORITY = 10
 _CONFIG = Path("actd.yaml")
+_ALONE_MS = 500
 
 
 def main() -> None:
@@ -62,6 +64,7 @@ def _drive(chosen: Options, ending: Ending, say: Say) -> dict[str, Any]:
     with Operator(chosen.host, ports, robot=name) as operator:
         hello = operator.hello()
         robot = str(hello.get("robot", ""))
+        _check_alone(operator)
 
         def agree(joints: Joints, hello: Mapping[str, Any]) -> None:
             with _as_sent():
@@ -71,10 +74,12 @@ def _drive(chosen: Options, ending: Ending, say: Say) -> dict[str, Any]:
 
         if isinstance(arm, lerobot_arm.LeRobotArm):
             agree(arm.joints, hello)
+        priority = None if chosen.realtime == "off" else _PRIORITY
+        own_operator = partial(Operator, chosen.host, ports, robot=robot)
         with (
             _connected(arm, ending, say),
-            Robot(robot, chosen.host, ports, realtime_priority=_PRIORITY) as link,
-            Operator(chosen.host, ports, robot=robot) as orders,
+            Robot(robot, chosen.host, ports, realtime_priority=priority) as link,
+            own_operator() as orders,
         ):
             joints = _joints(arm)
             agree(joints, hello)
@@ -82,13 +87,25 @@ def _drive(chosen: Options, ending: Ending, say: Say) -> dict[str, Any]:
                 settings = _settings(hello, chosen)
             say(f"{robot}: driven at {1e9 / settings.period_ns:g} Hz; Ctrl-C leaves")
             if chosen.ask_to_arm:
-                prompt.start(orders, say)
-            _be_punctual(chosen, say)
+                prompt.start(own_operator, say)
+            if priority is not None:
+                _be_punctual(priority, say)
             loop = BusLoop(arm, link, settings, say, lambda: agree(joints, operator.hello()))
-            _run(loop, operator, ending, say, park=chosen.at_end == "park")
+            _run(loop, orders, ending, say, park=chosen.at_end == "park")
     summary = {"robot": robot, "failures": loop.failures, **loop.times.summary()}
     say(f"left: {summary['cycles']} cycles, {loop.failures} failed; {loop.times.line()}")
     return summary
+
+
+def _check_alone(operator: Operator) -> None:
+    """Raise LinkError where another program drives this robot: with two, an armed daemon faults."""
+    with _as_sent():
+        acknowledged_ms = operator.status()["acknowledged_ms"]
+        if acknowledged_ms is not None and acknowledged_ms < _ALONE_MS:
+            raise LinkError(
+                f"another program drives this robot, it acknowledged {acknowledged_ms:.0f} ms ago; "
+                "end that one first"
+            )
 
 
 def _run(loop: BusLoop, operator: Operator, ending: Ending, say: Say, *, park: bool) -> None:
@@ -109,10 +126,7 @@ def _run(loop: BusLoop, operator: Operator, ending: Ending, say: Say, *, park: b
 
 def _arm(chosen: Options, say: Say) -> Arm:
     if chosen.arm:
-        arm = own_arm.load_arm(chosen.arm)
-        if chosen.torque == "release":
-            raise UsageError("--torque: is for LeRobot's robots; release it in close()")
-        return arm
+        return own_arm.load_arm(chosen.arm)
     robot, notes = lerobot_arm.make_arm(chosen.robot, keep_torque=chosen.torque == "keep")
     for note in notes:
         say(note)
@@ -197,10 +211,8 @@ def _link(chosen: Options, say: Say) -> tuple[str, Ports]:
     return found.robot, found.ports
 
 
-def _be_punctual(chosen: Options, say: Say) -> None:
-    if chosen.realtime == "off":
-        return
+def _be_punctual(priority: int, say: Say) -> None:
     # LeRobot has loaded torch.
-    for measure, outcome in realtime(_PRIORITY, lock_memory=False).items():
+    for measure, outcome in realtime(priority, lock_memory=False).items():
         if outcome != "ok":
             say(f"realtime: {measure} {outcome}")

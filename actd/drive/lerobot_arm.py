@@ -39,14 +39,10 @@ class LeRobotArm:
     def __init__(self, robot: Any, flags: Sequence[str]) -> None:
         self._robot = robot
         self._flags = flags
-
-    @property
-    def joints(self) -> Joints:
-        """Known before anything is connected."""
-        return Joints(
-            measured=_scalars(self._robot.observation_features),
-            commanded=_scalars(self._robot.action_features),
-            units=_units(self._robot),
+        self.joints = Joints(
+            measured=_scalars(robot.observation_features),
+            commanded=_scalars(robot.action_features),
+            units=_units(robot),
             ordered=True,
         )
 

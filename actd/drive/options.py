@@ -61,6 +61,8 @@ def parse(arguments: Sequence[str]) -> Options:
             "drive: no robot; give LeRobot's flags, --robot.type=so101_follower "
             "--robot.port=/dev/ttyACM0, or a class of your own, my_arm.py:MyArm"
         )
+    if found.place and found.torque == "release":
+        raise UsageError("--torque=release: is for LeRobot's robots; release it in close()")
     if found.config and found.ports:
         raise UsageError("drive: both --config and --ports; give one of them")
     if found.cameras == "robot":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 
 from actd.client import Operator
 from actd.drive.bus_loop import Say
@@ -20,12 +21,13 @@ def check_terminal() -> None:
         raise UsageError("--arm: asks at a terminal, and this is none; arm with: actd arm")
 
 
-def start(operator: Operator, say: Say) -> None:
+def start(connect: Callable[[], Operator], say: Say) -> None:
     """Ask until the terminal closes, in a thread that ends with the process."""
-    threading.Thread(target=_ask, args=(operator, say), daemon=True, name="prompt").start()
+    threading.Thread(target=_ask, args=(connect, say), daemon=True, name="prompt").start()
 
 
-def _ask(operator: Operator, say: Say) -> None:
+def _ask(connect: Callable[[], Operator], say: Say) -> None:
+    operator = connect()
     say(_ASK)
     while sys.stdin.readline():
         try:

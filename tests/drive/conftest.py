@@ -103,7 +103,7 @@ def write_config(
     places = zip(motion.joints, motion.centers, strict=True)
     lines = [
         f"engine: {engine}",
-        f"robot: {{name: {ROBOT}, units: '{motion.units}', start_distance: {span / 4:g}, ",
+        f"robot: {{name: {ROBOT}, units: '{motion.units}', start_distance: {span / 5:g}, ",
         "joints: {",
         *(f"  {name}: {joint(name, c)}," for name, c in places),
         "}}",

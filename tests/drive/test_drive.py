@@ -76,6 +76,7 @@ def test_every_request_to_end_is_a_ramp(daemon: Daemon, driven: Begin, number: i
     assert_no_jump(one)
 
 
+@pytest.mark.faults
 def test_a_bus_that_fails_now_and_then_costs_cycles_and_nothing_else(
     daemon: Daemon, driven: Begin
 ) -> None:
@@ -90,6 +91,7 @@ def test_a_bus_that_fails_now_and_then_costs_cycles_and_nothing_else(
     assert_no_jump(one)
 
 
+@pytest.mark.faults
 def test_a_slow_bus_takes_the_newest_action_and_says_what_it_achieves(
     daemon: Daemon, driven: Begin
 ) -> None:
@@ -102,6 +104,7 @@ def test_a_slow_bus_takes_the_newest_action_and_says_what_it_achieves(
     assert one.speed(0.1) < _STILL
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("illness", "words"),
     [
@@ -124,6 +127,7 @@ def test_a_bus_that_fails_for_good_ends_it_with_the_reason(
     assert mode(daemon) in ("HOLD", "FAULT")
 
 
+@pytest.mark.faults
 def test_a_bus_that_returns_goes_on_where_the_daemon_lets_it(daemon: Daemon, driven: Begin) -> None:
     one = driven("Mishap")
     drive_it(daemon, one)
@@ -135,6 +139,7 @@ def test_a_bus_that_returns_goes_on_where_the_daemon_lets_it(daemon: Daemon, dri
     assert_no_jump(one)
 
 
+@pytest.mark.faults
 def test_an_arm_whose_driver_blocked_is_not_made_to_jump(daemon: Daemon, driven: Begin) -> None:
     one = driven("Mishap")
     drive_it(daemon, one)
@@ -146,6 +151,7 @@ def test_an_arm_whose_driver_blocked_is_not_made_to_jump(daemon: Daemon, driven:
     assert_no_jump(one)
 
 
+@pytest.mark.faults
 def test_a_driver_that_hangs_is_left_all_the_same(daemon: Daemon, driven: Begin) -> None:
     one = driven("Mishap")
     drive_it(daemon, one)
@@ -158,6 +164,7 @@ def test_a_driver_that_hangs_is_left_all_the_same(daemon: Daemon, driven: Begin)
     assert "the driver did not return within 3 s" in one.said.splitlines()[-1]
 
 
+@pytest.mark.faults
 def test_a_second_signal_cuts_the_way_out_short(daemon: Daemon, driven: Begin) -> None:
     one = driven("Mishap")
     drive_it(daemon, one)
@@ -202,6 +209,19 @@ def test_an_arm_with_other_joints_is_refused_with_a_table(daemon: Daemon, driven
     assert one.said.splitlines()[-1].startswith("joints: actd and the robot do not agree; ")
     assert "close" in one.log.read_text()
     assert mode(daemon) == "IDLE"
+
+
+def test_a_second_driver_is_refused_and_the_first_goes_on(
+    daemon: Daemon, driven: Begin, tmp_path: Path
+) -> None:
+    one = driven("Plain")
+    drive_it(daemon, one)
+    (tmp_path / "other").mkdir()
+    other = Driven(tmp_path / "other", [f"{ARMS}:Plain", "-c", str(daemon.config)])
+    assert other.wait() == 1
+    assert other.said.startswith("another program drives this robot, it acknowledged ")
+    assert mode(daemon) == "ARMED"
+    one.leave()
 
 
 def test_enter_arms_with_every_reason_and_enter_holds(daemon: Daemon, tmp_path: Path) -> None:

@@ -32,6 +32,10 @@ def test_an_arm_of_ones_own_and_the_question_do_not_mix() -> None:
         ("a.py:A --patience=nan", "nan: give 0.5 to 3600 seconds"),
         ("a.py:A --patience=soon", "argument --patience: invalid"),
         ("a.py:A --cameras=robot", "--cameras=robot: frames are not sent through actd drive"),
+        ("a.py:A --torque=release", "--torque=release: is for LeRobot's robots"),
+        ("a.py:A -c a.yaml --ports 1,2,3,4", "drive: both --config and --ports"),
+        ("a.py:A --ports 1,2,3", "1,2,3: give four ports, such as 9871,9872,9873,9874"),
+        ("a.py:A --ports 1,2,3,70000", "1,2,3,70000: give four ports"),
         ("a.py:A b.py:B", "unrecognized arguments: b.py:B"),
     ],
 )
