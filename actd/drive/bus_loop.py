@@ -31,13 +31,15 @@ Say = Callable[[str], None]
 @dataclass(frozen=True, slots=True)
 class LoopSettings:
     """`joints` are commanded, `state` is measured, by name; `speeds` are those joints whose command
-    is a speed, which rests at 0. `patience_ns`: how long daemon or bus may be silent.
+    is a speed, which rests at 0. `boot` is the run of the daemon that expects all this.
+    `patience_ns`: how long daemon or bus may be silent.
     """
 
     joints: tuple[str, ...]
     state: tuple[str, ...]
     speeds: frozenset[str]
     period_ns: int
+    boot: str
     patience_ns: int
 
 
@@ -67,7 +69,7 @@ class BusLoop:
         self._complained_ns = -_COMPLAINT_NS
         self._unwritten = ""
         self._commanded: dict[str, float] = {}
-        self._newest = ("", 0)
+        self._newest = (settings.boot, 0)
         self._heard_ns = time.monotonic_ns()
         self._report_due_ns = self._heard_ns + _FIRST_REPORT_NS
         self._overdue = True
@@ -101,13 +103,15 @@ class BusLoop:
 
     def _hear(self, action: Action | None, now_ns: int) -> None:
         """Who sends, and what of that is for people."""
-        key = ("", 0) if action is None else (action.boot, action.seq)
-        self._overdue = action is None or action.expired or key == self._newest
-        if action is None:  # not before the gentle stop is over
+        if action is None:  # and the gentle stop is over
+            self._overdue = True
             self._lose_patience(now_ns)
-        if action is None or self._overdue:
             return
-        if self._newest[0] not in ("", action.boot):
+        key = (action.boot, action.seq)
+        self._overdue = action.expired or key == self._newest
+        if self._overdue:
+            return
+        if action.boot != self._newest[0]:
             self._say("daemon: started again")
             self._restarted()
         self._newest, self._heard_ns = key, now_ns

@@ -60,10 +60,10 @@ def drive(arguments: Sequence[str]) -> None:
 
 def _drive(chosen: Options, ending: Ending, say: Say) -> dict[str, Any]:
     name, ports = _link(chosen, say)
-    arm = _arm(chosen, say)
     with Operator(chosen.host, ports, robot=name) as operator:
         hello = operator.hello()
         robot = str(hello.get("robot", ""))
+        arm = _arm(chosen, say)  # LeRobot takes its time
         _check_alone(operator)
 
         def agree(joints: Joints, hello: Mapping[str, Any]) -> None:
@@ -172,6 +172,7 @@ def _settings(hello: Mapping[str, Any], chosen: Options) -> LoopSettings:
         state=tuple(dict.fromkeys(map(str, [*hello["state"], *hello["joints"]]))),
         speeds=frozenset(name for name, kind in kinds.items() if kind == "velocity"),
         period_ns=round(1e9 / rate_hz),
+        boot=str(hello["boot"]),
         patience_ns=round(chosen.patience_s * 1e9),
     )
 

@@ -23,6 +23,7 @@ SETTINGS = LoopSettings(
     state=("arm.pos", "x.vel"),
     speeds=frozenset({"x.vel"}),
     period_ns=500_000_000,
+    boot="b0",
     patience_ns=10_000_000_000,
 )
 # Where the test is about silence; else a cycle waits for the message, however busy the computer is.

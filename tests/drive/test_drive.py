@@ -64,6 +64,7 @@ def test_an_arm_follows_the_policy_and_stands_at_the_end(daemon: Daemon, driven:
     assert summary["rate_hz"] == pytest.approx(RATE_HZ, rel=0.2)
     assert [*summary["period_error_ms"]] == ["p50", "p99", "p99.9", "max"]
     assert "ARMED" in one.said
+    assert "started again" not in one.said
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
