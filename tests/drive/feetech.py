@@ -13,6 +13,7 @@ import select
 import threading
 import time
 import tty
+from contextlib import suppress
 from pathlib import Path
 
 from actd.link.age import boottime_ns
@@ -26,6 +27,7 @@ _FIRMWARE, _MODEL, _ID, _LOWEST, _HIGHEST = 0, 3, 5, 9, 11
 _MODE, _TORQUE, _GOAL, _GOAL_SPEED, _PRESENT, _PRESENT_SPEED = 33, 40, 42, 46, 56, 58
 _STS3215 = 777
 _STEP_S = 0.005
+_PRIORITY = 40
 _GAIN = 25.0  # 1/s
 _SPEED = 3000.0  # steps/s
 
@@ -118,6 +120,8 @@ class FeetechBus:
             self._log.write(f"{boottime_ns()} {' '.join(f'{place:.4f}' for place in places)}\n")
 
     def _serve(self) -> None:
+        with suppress(OSError):  # without the right to it servos are merely less punctual
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
         waiting = b""
         while not self._over.is_set():
             if not select.select([self._master], [], [], 0.05)[0]:

@@ -21,10 +21,10 @@ from tests.drive.conftest import (
     RATE_HZ,
     VELOCITY,
     Driven,
-    arm,
     end,
     mode,
     ready,
+    set_in_motion,
     write_config,
 )
 from tests.ports import free_ports
@@ -37,12 +37,6 @@ _CATCHES_UP = 1.5
 _STILL = 0.02
 
 
-def drive_it(daemon: Daemon, one: Driven) -> None:
-    """Arm, and wait until it moves."""
-    arm(daemon)
-    wait_until(lambda: one.moved() > 0.1, "the arm to move")
-
-
 def assert_no_jump(one: Driven) -> None:
     """No joint was ever faster than the limits and a servo's lag explain."""
     t, places = one.places()
@@ -53,7 +47,7 @@ def assert_no_jump(one: Driven) -> None:
 
 def test_an_arm_follows_the_policy_and_stands_at_the_end(daemon: Daemon, driven: Begin) -> None:
     one = driven("Plain")
-    drive_it(daemon, one)
+    set_in_motion(daemon, one)
     time.sleep(1.5)
     summary = one.leave()
     assert "close" in one.log.read_text().splitlines()[-3:]
@@ -71,7 +65,7 @@ def test_an_arm_follows_the_policy_and_stands_at_the_end(daemon: Daemon, driven:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
 def test_every_request_to_end_is_a_ramp(daemon: Daemon, driven: Begin, number: int) -> None:
     one = driven("Plain")
-    drive_it(daemon, one)
+    set_in_motion(daemon, one)
     one.leave(number)
     assert one.speed(0.1) < _STILL
     assert mode(daemon) == "HOLD"
@@ -83,7 +77,7 @@ def test_a_bus_that_fails_now_and_then_costs_cycles_and_nothing_else(
     daemon: Daemon, driven: Begin
 ) -> None:
     one = driven("Flaky")
-    drive_it(daemon, one)
+    set_in_motion(daemon, one)
     time.sleep(3)
     assert mode(daemon) == "ARMED"
     summary = one.leave()
@@ -98,7 +92,7 @@ def test_a_slow_bus_takes_the_newest_action_and_says_what_it_achieves(
     daemon: Daemon, driven: Begin
 ) -> None:
     one = driven("Slow")
-    drive_it(daemon, one)
+    set_in_motion(daemon, one)
     wait_until(lambda: "slower than the daemon" in one.said, "the report")
     summary = one.leave()
     assert summary["rate_hz"] < 20
@@ -119,7 +113,7 @@ def test_a_bus_that_fails_for_good_ends_it_with_the_reason(
     daemon: Daemon, driven: Begin, illness: str, words: str
 ) -> None:
     one = driven("Mishap", "--patience=1")
-    drive_it(daemon, one)
+    set_in_motion(daemon, one)
     one.mishap.write_text(illness)
     assert one.wait() == 1
     last = one.said.splitlines()[-1]
@@ -132,7 +126,7 @@ def test_a_bus_that_fails_for_good_ends_it_with_the_reason(
 @pytest.mark.faults
 def test_a_bus_that_returns_goes_on_where_the_daemon_lets_it(daemon: Daemon, driven: Begin) -> None:
     one = driven("Mishap")
-    drive_it(daemon, one)
+    set_in_motion(daemon, one)
     one.mishap.write_text("unplugged")
     wait_until(lambda: mode(daemon) in ("HOLD", "FAULT"), "the daemon to notice")
     one.mishap.unlink()
@@ -144,7 +138,7 @@ def test_a_bus_that_returns_goes_on_where_the_daemon_lets_it(daemon: Daemon, dri
 @pytest.mark.faults
 def test_an_arm_whose_driver_blocked_is_not_made_to_jump(daemon: Daemon, driven: Begin) -> None:
     one = driven("Mishap")
-    drive_it(daemon, one)
+    set_in_motion(daemon, one)
     one.mishap.write_text("blocked")
     wait_until(lambda: mode(daemon) in ("HOLD", "FAULT"), "the daemon to notice")
     wait_until(lambda: one.said.count("\n") and mode(daemon) != "STARTING", "the driver")
@@ -156,7 +150,7 @@ def test_an_arm_whose_driver_blocked_is_not_made_to_jump(daemon: Daemon, driven:
 @pytest.mark.faults
 def test_a_driver_that_hangs_is_left_all_the_same(daemon: Daemon, driven: Begin) -> None:
     one = driven("Mishap")
-    drive_it(daemon, one)
+    set_in_motion(daemon, one)
     one.mishap.write_text("hung")
     wait_until(lambda: mode(daemon) in ("HOLD", "FAULT"), "the daemon to notice")
     began = time.monotonic()
@@ -169,7 +163,7 @@ def test_a_driver_that_hangs_is_left_all_the_same(daemon: Daemon, driven: Begin)
 @pytest.mark.faults
 def test_a_second_signal_cuts_the_way_out_short(daemon: Daemon, driven: Begin) -> None:
     one = driven("Mishap")
-    drive_it(daemon, one)
+    set_in_motion(daemon, one)
     one.mishap.write_text("hung")
     wait_until(lambda: mode(daemon) in ("HOLD", "FAULT"), "the daemon to notice")
     one.process.send_signal(signal.SIGINT)
@@ -185,7 +179,7 @@ def test_without_its_daemon_the_arm_comes_to_rest_and_drive_ends(
     daemon = ready(write_config(tmp_path, engine, film, ports), ports)
     one = Driven(tmp_path, [f"{ARMS}:Plain", "-c", str(daemon.config), "--patience=1"])
     try:
-        drive_it(daemon, one)
+        set_in_motion(daemon, one)
         for process in daemon.processes:
             process.kill()
         daemon.process.kill()
@@ -217,7 +211,7 @@ def test_a_second_driver_is_refused_and_the_first_goes_on(
     daemon: Daemon, driven: Begin, tmp_path: Path
 ) -> None:
     one = driven("Plain")
-    drive_it(daemon, one)
+    set_in_motion(daemon, one)
     (tmp_path / "other").mkdir()
     other = Driven(tmp_path / "other", [f"{ARMS}:Plain", "-c", str(daemon.config)])
     assert other.wait() == 1
