@@ -11,6 +11,7 @@ import builtins
 import contextlib
 import importlib
 import io
+import logging
 import pkgutil
 import shlex
 import sys
@@ -21,7 +22,7 @@ from typing import Any, NoReturn
 from actd import crash
 from actd.drive.agreement import DEGREES, NORMALIZED, PERCENT
 from actd.drive.arm import Joints
-from actd.errors import ArmError, UsageError
+from actd.errors import SEPARATOR, ArmError, UsageError
 
 _TYPE = "--robot.type"
 _UNITS = {"degrees": DEGREES, "range_m100_100": NORMALIZED, "range_0_100": PERCENT}
@@ -83,8 +84,8 @@ def make_arm(flags: Sequence[str], *, keep_torque: bool) -> tuple[LeRobotArm, li
 
     keep_torque: whether its motors hold when it is closed.
     """
-    registry = _registry()
-    kind = _kind(flags, registry)
+    registry, failures = _registry()
+    kind = _kind(flags, registry, failures)
     if any(flag.partition("=")[0].endswith(f".{_TORQUE}") for flag in flags):
         raise UsageError(f"--robot.{_TORQUE}: decided by --torque; give --torque=keep or release")
     config = _parse(flags, registry)
@@ -105,8 +106,8 @@ def make_arm(flags: Sequence[str], *, keep_torque: bool) -> tuple[LeRobotArm, li
     return LeRobotArm(robot, flags), notes
 
 
-def _registry() -> Any:
-    """LeRobot's RobotConfig, with every robot registered that can be imported."""
+def _registry() -> tuple[Any, list[str]]:
+    """LeRobot's RobotConfig, with every robot registered that can be imported, and which cannot."""
     try:
         robots = importlib.import_module("lerobot.robots")
         utils = importlib.import_module("lerobot.utils.import_utils")
@@ -115,25 +116,47 @@ def _registry() -> Any:
         if error.name and error.name.partition(".")[0] == "lerobot":
             raise UsageError(f"{_TYPE}: LeRobot is not installed here; {_HERE}") from None
         raise UsageError(f"{_TYPE}: LeRobot fails here: {crash.words(error)}; {_HERE}") from None
+    failures = []
     for package in packages:
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            # One that needs what is not installed is no robot of this environment.
-            with contextlib.suppress(Exception):
+            try:
                 importlib.import_module(module.name)
-    utils.register_third_party_plugins()
-    return robots.RobotConfig
+            except Exception as error:  # noqa: BLE001  what lacks a library is no robot here
+                failures.append(f"{module.name}: {crash.words(error)}")
+    # LeRobot logs what fails of a plugin, with the traceback.
+    plugins = _Failures()
+    logging.getLogger().addHandler(plugins)
+    try:
+        utils.register_third_party_plugins()
+    finally:
+        logging.getLogger().removeHandler(plugins)
+    return robots.RobotConfig, failures + plugins.lines
 
 
-def _kind(flags: Sequence[str], registry: Any) -> str:
+class _Failures(logging.Handler):
+    """Keeps what is logged of exceptions, a line each."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info and record.exc_info[1]:
+            plugin = record.getMessage().rpartition(": ")[2]
+            self.lines.append(f"{plugin}: {crash.words(record.exc_info[1])}")
+
+
+def _kind(flags: Sequence[str], registry: Any, failures: Sequence[str]) -> str:
     kinds = [value for flag, _, value in (f.partition("=") for f in flags) if flag == _TYPE]
     known = sorted(registry.get_known_choices())
     if not kinds:
         raise UsageError(f"{_TYPE}: missing; one of {', '.join(known)}")
     # A package named on the command line may bring what is not known yet.
     if kinds[-1] not in known and not any("discover_packages_path" in flag for flag in flags):
+        failed = f" (could not be imported: {SEPARATOR.join(failures)})" if failures else ""
         raise UsageError(
-            f"{_TYPE}: {kinds[-1]}: unknown to LeRobot here; it knows {', '.join(known)}; a plugin "
-            "is a package named lerobot_robot_..., installed in this environment"
+            f"{_TYPE}: {kinds[-1]}: unknown to LeRobot here; it knows {', '.join(known)}{failed}; "
+            "a plugin is a package named lerobot_robot_..., installed in this environment"
         )
     return kinds[-1]
 

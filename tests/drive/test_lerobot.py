@@ -266,6 +266,7 @@ def test_what_a_robot_may_do_is_one_line(
 def test_flags_that_lerobot_does_not_take_are_one_line(begin: Begin, degrees: Daemon) -> None:
     for words, told in (
         ("--robot.type=so102", "--robot.type: so102: unknown to LeRobot here; it knows"),
+        ("--robot.type=so102", "lerobot_robot_actd_broken: RuntimeError: no card"),
         ("--robot.type=so101_follower", "Missing required field(s) `port`"),
     ):
         one = begin(degrees, *words.split())

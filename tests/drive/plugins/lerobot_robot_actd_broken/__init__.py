@@ -1,0 +1,3 @@
+"""A LeRobot plugin that cannot be imported."""
+
+raise RuntimeError("no card")
