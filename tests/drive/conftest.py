@@ -270,6 +270,7 @@ def set_in_motion(daemon: Daemon, one: Driven, by: float = 0.1, timeout_s: float
     with daemon.operator() as operator:
         deadline = time.monotonic() + timeout_s
         while not moves(operator):
+            assert one.process.poll() is None, one.said
             assert time.monotonic() < deadline, refusals[-1]
             time.sleep(0.1)
 

@@ -1,33 +1,36 @@
 """A bus of Feetech STS3215 servos behind a serial port: what an SO-101 is to its computer.
 
-The port is a pseudo-terminal; packets are those of the STS protocol (header FF FF, id, length,
-instruction, parameters, checksum). A servo is its table of registers and a shaft that follows the
-goal while torque is on. Its place is written down 200 times a second.
+It runs in a process of its own, where nothing keeps it from answering. The port is a
+pseudo-terminal; packets are those of the STS protocol (header FF FF, id, length, instruction,
+parameters, checksum; a ping is answered as everything is). A servo is its table of registers and a
+shaft that follows the goal while torque is on. Its place is written down 200 times a second.
 """
 
 from __future__ import annotations
 
 import os
 import pty
-import select
 import threading
 import time
 import tty
 from contextlib import suppress
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from actd.link.age import boottime_ns
 
 STEPS = 4096
 MIDDLE = 2048
 
-_PING, _READ, _WRITE, _SYNC_READ, _SYNC_WRITE = 0x01, 0x02, 0x03, 0x82, 0x83
+_READ, _WRITE, _SYNC_READ, _SYNC_WRITE = 0x02, 0x03, 0x82, 0x83
 _BROADCAST = 0xFE
 _FIRMWARE, _MODEL, _ID, _LOWEST, _HIGHEST = 0, 3, 5, 9, 11
 _MODE, _TORQUE, _GOAL, _GOAL_SPEED, _PRESENT, _PRESENT_SPEED = 33, 40, 42, 46, 56, 58
 _STS3215 = 777
 _STEP_S = 0.005
 _PRIORITY = 40
+_LATENCY_S = 0.001  # from a request to its answer, as USB takes
 _GAIN = 25.0  # 1/s
 _SPEED = 3000.0  # steps/s
 
@@ -79,38 +82,82 @@ class Servo:
 
 
 class FeetechBus:
-    """Servos 1 to `count` at `port`. `latency_s`: from a request to its answer, as USB takes.
+    """Servos 1 to `count` at `port`. `log`: a line for each sample: the time, places in degrees."""
 
-    `unplugged`: nothing answers. `log`: a line for each sample: the time, and places in degrees.
-    """
+    def __init__(self, log: Path, count: int) -> None:
+        context = get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_run, args=(theirs, log, count), daemon=True)
+        self._process.start()
+        self.port: str = self._pipe.recv()
 
-    def __init__(self, log: Path, count: int = 6, latency_s: float = 0.001) -> None:
+    @property
+    def torque(self) -> list[bool]:
+        """Of each servo, whether it holds."""
+        torque: list[bool] = self._ask("torque")
+        return torque
+
+    @property
+    def speeds(self) -> list[int]:
+        """Of each servo, the speed that it is told, as it is on the wire: 0 is standing."""
+        speeds: list[int] = self._ask("speeds")
+        return speeds
+
+    @property
+    def writes(self) -> int:
+        """Goals that were written."""
+        writes: int = self._ask("writes")
+        return writes
+
+    def unplug(self) -> None:
+        """Answer nothing any more."""
+        self._ask("unplug")
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.terminate()
+        self._process.join()
+
+    def _ask(self, what: str) -> Any:
+        self._pipe.send(what)
+        return self._pipe.recv()
+
+
+def _run(pipe: Any, log: Path, count: int) -> None:
+    bus = _Bus(log, count)
+    pipe.send(bus.port)
+    while True:
+        what = pipe.recv()
+        if what == "unplug":
+            bus.unplugged = True
+        answers = {
+            "torque": [servo.torque for servo in bus.servos.values()],
+            "speeds": [servo.speed_goal for servo in bus.servos.values()],
+            "writes": bus.writes,
+            "unplug": None,
+        }
+        pipe.send(answers[what])
+
+
+class _Bus:
+    """The servos and the two threads that they live in."""
+
+    def __init__(self, log: Path, count: int) -> None:
         self.servos = {number: Servo(number) for number in range(1, count + 1)}
         self.unplugged = False
         self.writes = 0
-        """Goals that were written."""
-        self._latency_s = latency_s
         self._master, self._slave = pty.openpty()
         tty.setraw(self._slave)
         self.port = os.ttyname(self._slave)
         self._lock = threading.Lock()
-        self._over = threading.Event()
         self._log = log.open("w", buffering=1)
-        self._threads = [threading.Thread(target=work) for work in (self._serve, self._live)]
-        for thread in self._threads:
-            thread.start()
-
-    def close(self) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
-        os.close(self._master)
-        os.close(self._slave)
-        self._log.close()
+        for work in (self._serve, self._live):
+            threading.Thread(target=work, daemon=True).start()
 
     def _live(self) -> None:
         last_s = time.monotonic()
-        while not self._over.wait(_STEP_S):
+        while True:
+            time.sleep(_STEP_S)
             now_s = time.monotonic()
             with self._lock:
                 for servo in self.servos.values():
@@ -123,15 +170,13 @@ class FeetechBus:
         with suppress(OSError):  # without the right to it servos are merely less punctual
             os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
         waiting = b""
-        while not self._over.is_set():
-            if not select.select([self._master], [], [], 0.05)[0]:
-                continue
+        while True:
             waiting += os.read(self._master, 4096)
             while (packet := _first_packet(waiting)) is not None:
                 waiting = waiting[len(packet) :]
                 answer = self._answer(packet)
                 if answer and not self.unplugged:
-                    time.sleep(self._latency_s)
+                    time.sleep(_LATENCY_S)
                     os.write(self._master, answer)
 
     def _answer(self, packet: bytes) -> bytes:

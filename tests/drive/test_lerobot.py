@@ -147,7 +147,7 @@ def test_an_so101_follows_the_policy(
         time.sleep(2)
         summary = one.leave()
         assert one.speed(0.1) < 1.0
-        assert [servo.torque for servo in servos.servos.values()] == [torque == "keep"] * 6
+        assert servos.torque == [torque == "keep"] * 6
     assert summary["cycles"] > 50
     assert mode(degrees) in ("HOLD", "FAULT")
 
@@ -158,7 +158,7 @@ def test_an_so101_that_is_unplugged_while_it_moves(
     with bus(tmp_path, "so101_follower", SO101) as (servos, flags):
         one = begin(degrees, *flags, "--patience=1")
         set_in_motion(degrees, one, by=5, timeout_s=_START_S)
-        servos.unplugged = True
+        servos.unplug()
         assert one.wait(_START_S) == 1
         assert one.speed(0.2) < 1.0
     assert "There is no status packet" in one.said.splitlines()[-1]
@@ -171,7 +171,7 @@ def test_an_arm_that_is_not_calibrated_gets_no_torque(
     with bus(tmp_path, "so101_follower", SO101, known=False) as (servos, flags):
         one = begin(degrees, *flags)
         assert one.wait(_START_S) == 1
-        assert not any(servo.torque for servo in servos.servos.values())
+        assert not any(servos.torque)
         assert servos.writes == 0
     told = one.said.splitlines()[-1]
     assert "not calibrated; run: lerobot-calibrate --robot.type=so101_follower" in told
@@ -201,13 +201,10 @@ def test_lekiwi_stands_at_the_end(begin: Begin, film: Path, tmp_path: Path) -> N
     ):
         one = begin(daemon, *flags, "--robot.use_degrees=true")
 
-        def wheels() -> list[int]:
-            return [servos.servos[number].speed_goal for number in (7, 8, 9)]
-
         set_in_motion(daemon, one, by=5, timeout_s=_START_S)
-        assert all(wheels())
+        assert all(servos.speeds[6:])
         one.leave()
-        assert wheels() == [0, 0, 0]
+        assert servos.speeds[6:] == [0, 0, 0]
         assert "cameras left to the daemon: front, wrist" in one.said
 
 
