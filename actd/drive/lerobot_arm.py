@@ -125,25 +125,27 @@ def _registry() -> tuple[Any, list[str]]:
                 failures.append(f"{module.name}: {crash.words(error)}")
     # LeRobot logs what fails of a plugin, with the traceback.
     plugins = _Failures()
-    logging.getLogger().addHandler(plugins)
+    logging.getLogger().addFilter(plugins)
     try:
         utils.register_third_party_plugins()
     finally:
-        logging.getLogger().removeHandler(plugins)
+        logging.getLogger().removeFilter(plugins)
     return robots.RobotConfig, failures + plugins.lines
 
 
-class _Failures(logging.Handler):
-    """Keeps what is logged of exceptions, a line each."""
+class _Failures(logging.Filter):
+    """Keeps what is logged of exceptions to itself, a line each."""
 
     def __init__(self) -> None:
-        super().__init__(logging.ERROR)
+        super().__init__()
         self.lines: list[str] = []
 
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.exc_info and record.exc_info[1]:
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
             plugin = record.getMessage().rpartition(": ")[2]
-            self.lines.append(f"{plugin}: {crash.words(record.exc_info[1])}")
+            self.lines.append(f"{plugin}: {crash.words(error)}")
+        return error is None
 
 
 def _kind(flags: Sequence[str], registry: Any, failures: Sequence[str]) -> str:
