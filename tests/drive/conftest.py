@@ -110,7 +110,7 @@ def write_config(
         f"cameras: {{front: {{index_or_path: '{film}', width: {SIZE[1]}, height: {SIZE[0]}, "
         f"fps: {FPS}}}}}",
         link_section(ports),
-        f"control: {{rate_hz: {RATE_HZ}, policy_hz: 50, ease_in_ms: 300}}",
+        f"control: {{rate_hz: {RATE_HZ}, policy_hz: 50, ease_in_ms: 300, mode: temporal}}",
         "process: {inference: {threads: 1}}",
         f"flight: {{folder: '{folder / 'flights'}', max_mb: 64}}",
     ]

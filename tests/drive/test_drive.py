@@ -193,6 +193,25 @@ def test_without_its_daemon_the_arm_comes_to_rest_and_drive_ends(
     assert one.said.splitlines()[-1].startswith("no action for 1.")
 
 
+def test_an_arm_is_parked_before_it_is_left(tmp_path: Path, engine: Path, film: Path) -> None:
+    ports, pose = free_ports(), np.linspace(-0.7, 0.2, len(JOINTS)).round(2)
+    config = write_config(tmp_path, engine, film, ports)
+    places = ", ".join(f"{name}: {place}" for name, place in zip(JOINTS, pose, strict=True))
+    config.write_text(f"{config.read_text()}\nposes: {{park: {{{places}}}}}\n")
+    daemon = ready(config, ports)
+    one = Driven(tmp_path, [f"{ARMS}:Plain", "-c", str(config), "--at-end=park"])
+    try:
+        set_in_motion(daemon, one)
+        one.leave(timeout_s=60)
+        assert mode(daemon) == "HOLD"
+    finally:
+        one.process.kill()
+        one.process.communicate()
+        end(daemon)
+    assert np.abs(one.places()[1][-1] - pose).max() < 0.02
+    assert_no_jump(one)
+
+
 def test_an_arm_with_other_joints_is_refused_with_a_table(daemon: Daemon, driven: Begin) -> None:
     names = (*JOINTS[:4], "wrist_yaw.pos", JOINTS[5])
     one = driven("Plain", joints=names)

@@ -1,7 +1,6 @@
 """`actd drive` in LeRobot's own environment, with LeRobot's drivers.
 
-Needs an environment with LeRobot (scripts/make-lerobot-venv), named by ACTD_LEROBOT_PYTHON. It has
-neither typer nor pydantic, as an environment made by `pip install --no-deps actd pyzmq msgpack`.
+Needs an environment with LeRobot (scripts/make-lerobot-venv), named by ACTD_LEROBOT_PYTHON.
 """
 
 from __future__ import annotations
