@@ -86,10 +86,10 @@ def _static(manifest: Manifest, settings: Quantization, job: Job) -> _Plan:
     return _Plan(
         form="static",
         layers=list(quantizer.layers),
-        write=partial(quantizer.static, recipe.graph, settings.method),
+        write=partial(quantizer.static, recipe.graph, settings.method, any_cpu=settings.any_cpu),
         search_frames=[frames.observations[i] for i in evenly(len(frames), _SEARCH_FRAMES)],
         calibration=frames,
-        reduce_range=recipe.graph == "u8s8" and needs_reduce_range(),
+        reduce_range=recipe.graph == "u8s8" and (settings.any_cpu or needs_reduce_range()),
     )
 
 

@@ -107,15 +107,25 @@ class Quantizer:
         equalize(self.model, observations)
         onnx.save(self.model, str(self._prepared))
 
-    def static(self, graph: Graph, method: Method, out: Path, layers: Collection[str]) -> None:
-        """Write a form whose `layers` are 8-bit, with calibrated ranges."""
+    def static(
+        self,
+        graph: Graph,
+        method: Method,
+        out: Path,
+        layers: Collection[str],
+        *,
+        any_cpu: bool = False,
+    ) -> None:
+        """Write a form whose `layers` are 8-bit, with calibrated ranges, for this or any CPU."""
         with quiet():
-            quantizer = self._quantize(graph, method, layers)
+            quantizer = self._quantize(graph, method, layers, any_cpu=any_cpu)
             spare_residuals(quantizer.model.model)
             quantizer.model.clean_initializers()
             quantizer.model.save_model_to_file(str(out))
 
-    def _quantize(self, graph: Graph, method: Method, layers: Collection[str]) -> Any:
+    def _quantize(
+        self, graph: Graph, method: Method, layers: Collection[str], *, any_cpu: bool
+    ) -> Any:
         """The tool after quantizing a copy of the model."""
         from onnxruntime.quantization import QuantType
         from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
@@ -124,7 +134,7 @@ class Quantizer:
         quantizer = QDQQuantizer(
             model=copy.deepcopy(self.model),
             per_channel=True,
-            reduce_range=graph == "u8s8" and needs_reduce_range(),
+            reduce_range=graph == "u8s8" and (any_cpu or needs_reduce_range()),
             weight_qType=QuantType.QInt8,
             activation_qType=QuantType[activations],
             tensors_range=copy.copy(self._ranges[method]),
