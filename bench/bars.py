@@ -57,11 +57,13 @@ BARS: Mapping[str, Mapping[str, Bar]] = {
         "missed": Bar("<=", 0, "ticks", "the arm jerks"),
         "lateness_us.p999": Bar("<=", 4000, "us", "an unprivileged user's arm stutters"),
         "first_armed_s": Bar("<=", 15, "s", "a newcomer gives up waiting"),
+        "success_share": Bar(">=", 0.8, "", "on time, but the task is not done"),
     },
     "demo-fifo": {
         "missed": Bar("<=", 0, "ticks", "the arm jerks"),
         "lateness_us.p999": Bar("<=", 300, "us", "SCHED_FIFO would not be worth its privileges"),
         "first_armed_s": Bar("<=", 15, "s", "a newcomer gives up waiting"),
+        "success_share": Bar(">=", 0.8, "", "on time, but the task is not done"),
     },
     "tick": _TICK,
     "gpu": {

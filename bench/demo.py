@@ -3,7 +3,6 @@
 `python -m bench.demo [--seconds 60] [--unprivileged]`. Runs `actd demo --json` and holds its
 figures against the bars; the bar for lateness depends on whether the tick got SCHED_FIFO.
 `--unprivileged` drops, as root, what an ordinary user has not: SCHED_FIFO and locked memory.
-The first run of a machine exports the demo's engine; start the bench twice to time the start.
 """
 
 from __future__ import annotations
@@ -52,6 +51,8 @@ def _metrics(result: dict[str, Any]) -> dict[str, float]:
         figures |= {f"{group}.{name}": value for name, value in result[group].items()}
     for name, camera in result["cameras"].items():
         figures |= {f"{name}.fps": camera["fps"], f"{name}.drops": camera["drops"]}
+    figures |= {name: result[name] for name in ("successes", "attempts", "faults")}
+    figures["success_share"] = result["successes"] / max(result["attempts"], 1)
     figures |= {"first_armed_s": result["first_armed_s"], "moved_rad": result["moved_rad"]}
     figures["robot.cpu_share"] = result["robot"]["cpu_share"]
     return {name: float(value) for name, value in figures.items()}

@@ -67,19 +67,22 @@ def demo(
     ] = None,
     headless: Annotated[bool, typer.Option("--headless", help="No window, even with one.")] = False,
     as_json: AsJson = False,
-    engine: Annotated[OptionalPath, typer.Option(help="Another engine folder.")] = None,
+    policy: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="An engine or checkpoint of an ACT for gym-aloha; default: the demo's."),
+    ] = None,
     mode: Annotated[Optional[ChunkModeOption], typer.Option(help="Chunk mode.")] = None,  # noqa: UP045
     realtime: Annotated[Realtime, typer.Option(help="Real-time measures.")] = Realtime.prefer,
     out: Annotated[Path, typer.Option(help="Where the recording goes.")] = Path("outputs/demo"),
 ) -> None:
-    """Watch a simulated ALOHA being driven by an exported ACT policy through the real daemon."""
+    """Watch a simulated ALOHA do a task, driven by an ACT policy through the real daemon."""
     from actd.demo import run_demo
 
     code = run_demo(
         seconds=seconds,
         headless=headless,
         as_json=as_json,
-        engine=engine,
+        policy=policy,
         mode=mode.value if mode else None,
         realtime=realtime.value,
         out=out,

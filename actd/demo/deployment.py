@@ -32,7 +32,10 @@ def write(
     path: Path,
     *,
     engine: Path,
+    policy_hz: float,
     cameras: Mapping[str, str],
+    size: tuple[int, int],
+    fps: int,
     flights: Path,
     ports: Ports,
     chunk_mode: str | None,
@@ -40,16 +43,18 @@ def write(
 ) -> None:
     """Write the deployment of one demo run to `path`.
 
-    cameras: policy camera name -> URL. flights: the flight recordings' folder. chunk_mode: None
-    keeps the one in demo.yaml.
+    cameras: policy camera name -> URL; size: (height, width) of their images, fps of them a second.
+    flights: the flight recordings' folder. chunk_mode: None keeps the one in demo.yaml.
     """
     yaml = YAML(typ="rt")
     yaml.width = 200
     with (resource_dir("configs") / "demo.yaml").open(encoding="utf-8") as file:
         data = yaml.load(file)
     data["engine"] = str(engine.resolve())
-    for name, url in cameras.items():
-        data["cameras"][name]["index_or_path"] = url
+    height, width = size
+    camera = {**data["cameras"].popitem()[1], "width": width, "height": height, "fps": fps}
+    data["cameras"] = {name: camera | {"index_or_path": url} for name, url in cameras.items()}
+    data["control"]["policy_hz"] = policy_hz
     if chunk_mode is not None:
         data["control"]["mode"] = chunk_mode
     data["process"]["realtime"] = realtime

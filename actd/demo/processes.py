@@ -21,6 +21,10 @@ from actd.errors import ActdError
 from actd.host import end_with_parent
 
 
+class NothingSaidError(ActdError):
+    """A child printed no line in time."""
+
+
 class DemoProcess:
     """A process started by the demo, in a session of its own so that Ctrl-C does not reach it.
 
@@ -58,9 +62,9 @@ class DemoProcess:
         with selectors.DefaultSelector() as selector:
             selector.register(pipe, selectors.EVENT_READ)
             while b"\n" not in self._unread:
-                left_s = deadline - time.monotonic()
-                if left_s <= 0 or not selector.select(left_s):
-                    raise ActdError(
+                left_s = max(0.0, deadline - time.monotonic())
+                if not selector.select(left_s):
+                    raise NothingSaidError(
                         f"the {self.name} printed nothing for {timeout_s:g} s; see {self.log}"
                     )
                 data = os.read(pipe.fileno(), 65536)
@@ -71,6 +75,14 @@ class DemoProcess:
         line, _, self._unread = self._unread.partition(b"\n")
         message: dict[str, Any] = json.loads(line)
         return message
+
+    def read_lines(self) -> list[dict[str, Any]]:
+        """The JSON lines of its stdout that have come since."""
+        lines = []
+        with suppress(NothingSaidError):
+            while True:
+                lines.append(self.read_line(0.0))
+        return lines
 
     def ask_to_end(self) -> None:
         """Send SIGTERM if it is still running."""

@@ -14,7 +14,7 @@ Status = Mapping[str, Any]
 
 
 def line(status: Status) -> str:
-    """One line of 80 columns: mode, rate, lateness, missed, inference, chunk age, cameras."""
+    """One line: mode, rate, lateness, missed, inference, chunk age, cameras."""
     control, inference = _section(status, "control"), _section(status, "inference")
     cameras = " ".join(
         _number(camera.get("fps"), ".0f") for camera in _section(status, "cameras").values()
@@ -69,6 +69,8 @@ def table(result: Mapping[str, Any]) -> Table:
     """The figures as a table."""
     late, infer, age = result["lateness_us"], result["inference_ms"], result["chunk_age_ms"]
     rows = {
+        "task": f"{result['successes']} of {result['attempts']} attempts done, "
+        f"{result['faults']} faults",
         "control rate": f"{_number(result['rate_hz'], '.3f')} Hz of "
         f"{_number(result['target_hz'], 'g')}",
         "ticks": f"{result['ticks']}, missed {result['missed']}",

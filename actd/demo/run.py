@@ -1,4 +1,4 @@
-"""One demo run, from start to summary: engine, robot, daemon, arm, watch, clean up.
+"""One demo run, from start to summary: policy, robot, daemon, attempts, clean up.
 
 Owns the order of the steps and the cleanup. The robot is a process of its own that speaks the wire
 as any robot would, and the daemon is `actd run`. However the run ends (time, Ctrl-C, a failure), no
@@ -25,13 +25,14 @@ from rich.text import Text
 
 from actd.client import Operator
 from actd.demo import deployment, report
-from actd.demo.engine import find_or_build
+from actd.demo.attempts import Attempts
 from actd.demo.interrupts import Interrupts
+from actd.demo.policy import find_policy
 from actd.demo.processes import DemoProcess
 from actd.errors import ActdError, LinkError
 from actd.link.sockets import Ports
+from actd.sim.scene import SCENES
 
-UNTRAINED = "The policy is UNTRAINED: random weights move the arms, they do not solve the task."
 FLIGHTS = "flights"
 NEXT = "next: actd export CHECKPOINT --out engines/mine --engine ort-int8   (your own policy)"
 VIDEO, SHEET = "demo.mp4", "demo.png"
@@ -39,7 +40,7 @@ VIDEO, SHEET = "demo.mp4", "demo.png"
 ROBOT_START_S = 30.0
 READY_S = 120.0
 WRITE_S = 120.0
-POLL_S = 0.25
+POLL_S = 0.1
 ARM_POLL_S = 0.02
 PLAIN_LINE_S = 5.0
 INTERRUPTED = 130
@@ -47,15 +48,18 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The user's options. seconds None: until Ctrl-C; chunk_mode None: as in demo.yaml."""
+    """The user's options. seconds None: until Ctrl-C; chunk_mode None: as in demo.yaml; policy
+    None: the demo's own; seed None: other places every time.
+    """
 
     seconds: float | None
     headless: bool
-    engine: Path | None
+    policy: str | None
     chunk_mode: str | None
     out: Path
     realtime: str
     ports: Ports | None
+    seed: int | None
 
 
 def run_demo(
@@ -63,25 +67,27 @@ def run_demo(
     seconds: float | None = None,
     headless: bool = False,
     as_json: bool = False,
-    engine: Path | None = None,
+    policy: str | None = None,
     mode: str | None = None,
     out: Path = Path("outputs/demo"),
     realtime: str = "prefer",
     ports: Ports | None = None,
+    seed: int | None = None,
     console: Console | None = None,
 ) -> int:
     """Drive the simulated robot and report the loop timing; return the exit code.
 
-    `mode` is how chunks are read (temporal, queue, latest). With `as_json` the last line of
-    stdout is one JSON object and all else goes to stderr. Video and contact sheet go to `out`.
-    Raises ActdError, with nothing left running.
+    `policy` is an engine or a checkpoint, None the demo's own; `mode` is how chunks are read
+    (temporal, queue, latest). With `as_json` the last line of stdout is one JSON object and all
+    else goes to stderr. Video and contact sheet go to `out`. Raises ActdError, with nothing left
+    running.
     """
     started_s = time.monotonic()
     console = Console(stderr=True) if as_json else console or Console()
-    options = Options(seconds, headless, engine, mode, out, realtime, ports)
+    options = Options(seconds, headless, policy, mode, out, realtime, ports, seed)
     try:
         with Interrupts() as interrupts, ExitStack() as stack:
-            result = _run(options, stack, interrupts, _Screen(console), started_s)
+            result = _run(options, stack, interrupts, Screen(console), started_s)
     except KeyboardInterrupt:
         console.print("interrupted; nothing is left running")
         return INTERRUPTED
@@ -91,7 +97,7 @@ def run_demo(
     if as_json:
         sys.stdout.write(json.dumps(result) + "\n")
         sys.stdout.flush()
-    if result["mode"] != "ARMED":
+    if result["mode"] in ("FAULT", "STOP"):
         raise ActdError(
             f"the daemon left ARMED for {result['mode']} ({result['reason'] or 'no reason given'})"
             "; see the table above; on a busy computer, close other programs"
@@ -103,24 +109,26 @@ def _run(
     options: Options,
     stack: ExitStack,
     interrupts: Interrupts,
-    screen: _Screen,
+    screen: Screen,
     started_s: float,
 ) -> dict[str, Any]:
     _prepare_out(options.out, stack)
-    engine = options.engine
-    if engine is None:
-        engine = find_or_build(screen.say)
-        screen.say(UNTRAINED)
+    policy = find_policy(options.policy, screen.say)
+    scene = SCENES[policy.scene]
+    screen.say(f"task: {scene.task}")
     scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="actd-demo-")))
     ports = options.ports or deployment.free_ports()
-    robot = _start_robot(scratch, ports, window=not options.headless and _has_display())
+    robot = _start_robot(scratch, ports, policy.scene, options)
     stack.callback(robot.end, 0)
     cameras = robot.read_line(ROBOT_START_S)["cameras"]
     file = scratch / "actd.yaml"
     deployment.write(
         file,
-        engine=engine,
+        engine=policy.engine,
+        policy_hz=policy.hz,
         cameras=cameras,
+        size=(scene.height, scene.width),
+        fps=scene.camera_hz,
         flights=options.out / FLIGHTS,
         ports=ports,
         chunk_mode=options.chunk_mode,
@@ -138,82 +146,125 @@ def _run(
         daemon.check()
         robot.check()
 
+    run = Drive(operator, robot, check, screen)
     with screen:
-        _arm(operator, check, screen)
+        run.until_armed()
         first_armed_s = time.monotonic() - started_s
         operator.request("clear")  # the figures begin with the first armed tick
-        seconds = _watch(operator, check, screen, options.seconds)
+        seconds = run.until_over(options.seconds)
         interrupts.take()
         check()
         status = operator.status()
     screen.say("stopping; writing video and contact sheet")
     daemon.end()
     robot.ask_to_end()
-    summary = robot.read_line(WRITE_S)["done"]
+    summary = _summary(robot)
     return report.result(status) | {
+        "successes": summary["successes"],
+        "attempts": summary["attempts"],
+        "faults": run.attempts.faults,
         "seconds": round(seconds, 3),
         "first_armed_s": round(first_armed_s, 3),
         "moved_rad": summary["moved_rad"],
         "robot": summary,
-        "reason": status["reason"],
+        "reason": status["reason"] or run.attempts.reason,
         "video": _move_to(scratch / VIDEO, options.out),
         "sheet": _move_to(scratch / SHEET, options.out),
     }
 
 
-def _start_robot(scratch: Path, ports: Ports, *, window: bool) -> DemoProcess:
-    command = [sys.executable, "-m", "actd.sim.robot"]
+def _start_robot(scratch: Path, ports: Ports, scene: str, options: Options) -> DemoProcess:
+    command = [sys.executable, "-m", "actd.sim.robot", "--scene", scene]
     command += ["--state-port", str(ports.state), "--actions-port", str(ports.actions)]
     command += ["--record", str(scratch / VIDEO), "--sheet", str(scratch / SHEET)]
-    command += ["--window"] if window else []
+    command += ["--window"] if not options.headless and _has_display() else []
+    command += [] if options.seed is None else ["--seed", str(options.seed)]
     return DemoProcess("simulated robot", command, scratch / "robot.log", speaks=True)
 
 
-def _arm(operator: Operator, check: Callable[[], None], screen: _Screen) -> None:
-    """Wait until the daemon can be armed, arm it, and wait for the first armed tick."""
-    deadline_s = time.monotonic() + READY_S
-    reason = "the daemon's first answer"
-    while time.monotonic() < deadline_s:
-        check()
-        screen.show(f"waiting: {reason}")
-        with suppress(LinkError):  # not listening yet
-            status = operator.status()
-            reason = report.waiting_for(status)
-            if status["ready"]:
-                try:
-                    if _try_to_arm(operator):
-                        return
-                except LinkError as rejection:
-                    reason = str(rejection)
-        time.sleep(ARM_POLL_S)
-    raise ActdError(f"the daemon was not ready after {READY_S:g} s; still waiting: {reason}")
+def _summary(robot: DemoProcess) -> dict[str, Any]:
+    """What the robot says of its run, after what it has not been asked about."""
+    while True:
+        message = robot.read_line(WRITE_S)
+        if "done" in message:
+            summary: dict[str, Any] = message["done"]
+            return summary
 
 
-def _try_to_arm(operator: Operator) -> bool:
-    operator.arm()
-    for _ in range(100):
-        counts: Mapping[str, int] = operator.status()["control"]["mode_counts"]
-        if counts.get("ARMED", 0) > 0:
-            return True
-        time.sleep(ARM_POLL_S)
-    return False
+class Drive:
+    """The demo's operator at work: orders on the wire, the status on the screen."""
+
+    def __init__(
+        self,
+        operator: Operator,
+        robot: DemoProcess,
+        check: Callable[[], None],
+        screen: Screen,
+    ) -> None:
+        self.attempts = Attempts()
+        self._operator = operator
+        self._robot = robot
+        self._check = check
+        self._screen = screen
+        self._score: Mapping[str, Any] = {"stage": "home", "attempts": 0, "successes": 0}
+
+    def until_armed(self) -> None:
+        """Wait until the daemon can be armed, arm it, and wait for the first armed tick."""
+        deadline_s = time.monotonic() + READY_S
+        reason = "the daemon's first answer"
+        while time.monotonic() < deadline_s:
+            self._check()
+            self._screen.show(f"waiting: {reason}")
+            with suppress(LinkError):  # not listening yet
+                status = self._operator.status()
+                reason = report.waiting_for(status)
+                counts: Mapping[str, int] = status["control"]["mode_counts"]
+                if counts.get("ARMED", 0) > 0:
+                    return
+                if status["ready"]:
+                    try:
+                        self._operator.arm()
+                    except LinkError as rejection:
+                        reason = str(rejection)
+            time.sleep(ARM_POLL_S)
+        raise ActdError(f"the daemon was not ready after {READY_S:g} s; still waiting: {reason}")
+
+    def until_over(self, seconds: float | None) -> float:
+        """Attempt the task until the time is up or Ctrl-C; return the elapsed seconds."""
+        start_s = time.monotonic()
+        elapsed_s = 0.0
+        with suppress(KeyboardInterrupt):
+            while (seconds is None or elapsed_s < seconds) and not self.attempts.is_over:
+                self._check()
+                self._attend()
+                elapsed_s = time.monotonic() - start_s
+                left_s = POLL_S if seconds is None else seconds - elapsed_s
+                time.sleep(max(0, min(POLL_S, left_s)))
+        return time.monotonic() - start_s
+
+    def _attend(self) -> None:
+        """Look once, and give the order that is due."""
+        for message in self._robot.read_lines():
+            self._score = message.get("score", self._score)
+        status = self._operator.status()
+        faults = self.attempts.faults
+        order = self.attempts.next_order(
+            status["mode"],
+            status["reason"],
+            self._score["stage"],
+            self._score["successes"],
+            time.monotonic(),
+        )
+        words = f"{self._score['successes']} of {self._score['attempts']} attempts done  "
+        self._screen.show(words + report.line(status))
+        if self.attempts.faults > faults:
+            self._screen.say(f"{status['mode']}: {self.attempts.reason}")
+        if order is not None:
+            with suppress(LinkError):  # not yet possible: ordered again, from what is seen then
+                self._operator.request(order)
 
 
-def _watch(
-    operator: Operator, check: Callable[[], None], screen: _Screen, seconds: float | None
-) -> float:
-    """Show the status until the time is up or Ctrl-C; return the elapsed seconds."""
-    start_s = time.monotonic()
-    with suppress(KeyboardInterrupt):
-        while seconds is None or time.monotonic() - start_s < seconds:
-            check()
-            screen.show(report.line(operator.status()))
-            elapsed_s = time.monotonic() - start_s
-            time.sleep(POLL_S if seconds is None else max(0, min(POLL_S, seconds - elapsed_s)))
-    return time.monotonic() - start_s
-
-
-class _Screen:
+class Screen:
     """Lines for the user: one refreshed in place on a terminal, else one every few seconds."""
 
     def __init__(self, console: Console) -> None:
@@ -233,7 +284,7 @@ class _Screen:
             self._next_s = time.monotonic() + PLAIN_LINE_S
             self.say(text)
 
-    def __enter__(self) -> _Screen:
+    def __enter__(self) -> Screen:
         if self._console.is_terminal:
             self._live.start()
         return self

@@ -18,26 +18,28 @@ from numpy.typing import NDArray
 
 from actd.errors import ActdError
 from actd.sim import gl
+from actd.sim.scene import OBJECT_JOINT, VIEW, Scene
 
 ARM = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate")
 JOINTS = tuple(f"{side}_arm_{joint}" for side in ("left", "right") for joint in (*ARM, "gripper"))
 GRIPPERS = frozenset(name for name in JOINTS if name.endswith("gripper"))
 
-# Camera as the policy knows it -> camera of the model.
-CAMERAS = {"cam_high": "top", "cam_low": "angle"}
-HEIGHT, WIDTH = 240, 320
-
 # Finger slide in metres at gripper 0 and 1, the scale of the ALOHA datasets.
 FINGER_CLOSED_M, FINGER_OPEN_M = 0.01844, 0.058
 
+# A quarter of gym-aloha's: a third less time, and images differ by 0.05 grey levels on average.
+SHADOW_PX = 1024
 MODEL_FILE = Path("assets", "bimanual_viperx_transfer_cube.xml")
 MAX_CATCH_UP_S = 0.1
+
+
+REST_STEP_S, RESTS = 0.1, 3
 
 
 class AlohaSim:
     """Two arms that follow position targets. Starts at the model's start pose, holding it."""
 
-    def __init__(self, height: int = HEIGHT, width: int = WIDTH) -> None:
+    def __init__(self, scene: Scene) -> None:
         gl.choose()
         try:
             import mujoco
@@ -46,20 +48,28 @@ class AlohaSim:
                 raise ActdError("the simulator needs mujoco; pip install 'actd[demo]'") from None
             raise gl.unusable(error) from None
         self._mujoco: Any = mujoco
-        self._model = mujoco.MjModel.from_xml_path(str(model_path()))
-        # Both are read when the drawing context is made; shadows cost more than the image.
-        self._model.vis.quality.shadowsize = 0
-        self._model.vis.quality.offsamples = 0
+        spec = mujoco.MjSpec.from_file(str(model_path()))
+        scene.furnish(spec)
+        self._scene = scene
+        self._model = spec.compile()
+        quality = self._model.vis.quality  # read when the drawing context is made
+        quality.shadowsize = 0 if scene.is_drawn_quickly else SHADOW_PX
+        if scene.is_drawn_quickly:
+            quality.offsamples = 0
         self._data = mujoco.MjData(self._model)
-        self._size = (height, width)
-        self._renderer: Any = None
+        self._renderers: dict[tuple[int, int], Any] = {}
         self._options = mujoco.MjvOption()
-        self._options.flags[mujoco.mjtVisFlag.mjVIS_CONVEXHULL] = True
+        self._options.flags[mujoco.mjtVisFlag.mjVIS_CONVEXHULL] = scene.is_drawn_quickly
         self._fingers = [_actuators(mujoco, self._model, name) for name in JOINTS]
         self._time_s = 0.0
         mujoco.mj_resetDataKeyframe(self._model, self._data, 0)
         mujoco.mj_forward(self._model, self._data)
         self._aim(self.state())
+
+    @property
+    def model(self) -> Any:
+        """MuJoCo's model of the scene."""
+        return self._model
 
     @property
     def limits(self) -> dict[str, tuple[float, float]]:
@@ -91,22 +101,45 @@ class AlohaSim:
             for name, value in zip(JOINTS, positions, strict=True)
         }
 
+    def lay(self, x: float, y: float, yaw: float) -> None:
+        """Put the object at rest on the table at (x, y) metres, turned by `yaw` radians."""
+        joint = self._model.joint(OBJECT_JOINT)
+        place, speed = int(joint.qposadr[0]), int(joint.dofadr[0])
+        turn = (np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2))
+        self._data.qpos[place : place + 7] = (x, y, self._scene.z_m, *turn)
+        self._data.qvel[speed : speed + 6] = 0.0
+        self._mujoco.mj_forward(self._model, self._data)
+
+    def reset(self, x: float, y: float, yaw: float) -> None:
+        """Arms at rest in the start pose, the object laid at (x, y, yaw)."""
+        self._mujoco.mj_resetDataKeyframe(self._model, self._data, 0)
+        self._time_s = 0.0
+        self.lay(x, y, yaw)
+        self._aim(self.state())
+        for _ in range(RESTS):
+            self.step({}, REST_STEP_S)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the task is done now."""
+        return self._scene.is_done(self._model, self._data)
+
     def render(self, camera: str) -> NDArray[np.uint8]:
-        """The current image of `camera` (a key of CAMERAS): RGB (height, width, 3).
+        """The current image of a policy camera of the scene: RGB (height, width, 3).
 
         Raises ActdError when the machine cannot draw. One thread only.
         """
-        if self._renderer is None:
-            self._renderer = self._make_renderer()
-        self._renderer.update_scene(self._data, camera=CAMERAS[camera], scene_option=self._options)
-        image: NDArray[np.uint8] = self._renderer.render()
-        return image
+        return self._draw(self._scene.cameras[camera], self._scene.height, self._scene.width)
+
+    def render_view(self, height: int, width: int) -> NDArray[np.uint8]:
+        """The arms and the table as a bystander sees them: RGB (height, width, 3)."""
+        return self._draw(VIEW, height, width)
 
     def close(self) -> None:
-        """Free the drawing context. Safe to call twice."""
-        if self._renderer is not None:
-            self._renderer.close()
-            self._renderer = None
+        """Free the drawing contexts. Safe to call twice."""
+        for renderer in self._renderers.values():
+            renderer.close()
+        self._renderers.clear()
 
     def __enter__(self) -> AlohaSim:
         return self
@@ -114,11 +147,19 @@ class AlohaSim:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _make_renderer(self) -> Any:
+    def _draw(self, camera: str, height: int, width: int) -> NDArray[np.uint8]:
+        size = (height, width)
+        renderer = self._renderers.get(size) or self._make_renderer(size)
+        renderer.update_scene(self._data, camera=camera, scene_option=self._options)
+        image: NDArray[np.uint8] = renderer.render()
+        return image
+
+    def _make_renderer(self, size: tuple[int, int]) -> Any:
         try:
-            return self._mujoco.Renderer(self._model, *self._size)
+            self._renderers[size] = self._mujoco.Renderer(self._model, *size)
         except Exception as error:  # noqa: BLE001  # PyOpenGL raises by backend; each means no GL
             raise gl.unusable(error) from None
+        return self._renderers[size]
 
     def _addresses(self) -> NDArray[np.intp]:
         joints = self._model.actuator_trnid[[a[0] for a in self._fingers], 0]

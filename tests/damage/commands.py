@@ -131,7 +131,7 @@ CALLS: dict[str, tuple[Call, ...]] = {
     ),
     "demo": (
         Call(
-            "--engine {root}/engines/ort-int8 --headless --seconds 1 --out {out}/d",
+            "--policy {root}/engines/ort-int8 --headless --seconds 1 --out {out}/d",
             _ENGINE,
             0.02,
             writes=True,

@@ -1,4 +1,4 @@
-"""A small untrained engine for the simulator, and the demo as a user starts it."""
+"""The demo as a user starts it. Torch is hidden from it, as on a robot (tests/conftest.py)."""
 
 from __future__ import annotations
 
@@ -12,33 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from actd.demo import engine as demo_engine
-from actd.errors import ActdError
-
 MARK = "ACTD_DEMO_TEST"
-
-
-@pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An exported policy with the simulator's cameras and joints; skips without OpenGL."""
-    pytest.importorskip("torch")
-    folder = tmp_path_factory.mktemp("engine")
-    try:
-        return demo_engine.build(
-            folder,
-            tmp_path_factory.mktemp("scratch"),
-            lambda line: None,
-            engine="ort-fp32",
-            chunk_size=50,
-            dim_model=64,
-            n_heads=4,
-            dim_feedforward=128,
-            n_encoder_layers=1,
-        )
-    except ActdError as error:
-        if "OpenGL" in str(error):
-            pytest.skip(str(error))
-        raise
 
 
 class Demo:
@@ -100,12 +74,12 @@ class Demo:
 
 
 @pytest.fixture
-def demo(tmp_path: Path, engine: Path) -> Iterator[Callable[..., Demo]]:
-    """Starts the demo with the small engine: `demo("--seconds", "5")`."""
+def demo(tmp_path: Path) -> Iterator[Callable[..., Demo]]:
+    """Starts the demo: `demo("--seconds", "5")`."""
     started: list[Demo] = []
 
     def start(*arguments: str) -> Demo:
-        started.append(Demo(tmp_path, "--engine", str(engine), *arguments))
+        started.append(Demo(tmp_path, *arguments))
         return started[-1]
 
     yield start

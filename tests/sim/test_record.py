@@ -9,54 +9,54 @@ import numpy as np
 import pytest
 
 from actd.errors import ActdError
-from actd.sim.record import SHEET_COLUMNS, CameraRecording
+from actd.sim.picture import BAND_PX, HEIGHT, WIDTH, compose
+from actd.sim.record import SHEET_COLUMNS, Recording
 
 
-def jpeg(level: int) -> bytes:
-    _, encoded = cv2.imencode(".jpg", np.full((48, 64, 3), level, np.uint8))
-    return encoded.tobytes()
-
-
-def recording(frames: int, keep_s: float = 60) -> CameraRecording:
-    images = CameraRecording(["a", "b"], fps=10, keep_s=keep_s)
+def recording(frames: int, keep_s: float = 60) -> Recording:
+    pictures = Recording(fps=10, keep_s=keep_s)
     for number in range(frames):
-        for camera, level in (("a", 2 * number), ("b", 255 - 2 * number)):
-            images.add(camera, number / 10, jpeg(level))
-    return images
+        pictures.add(np.full((96, 128, 3), 2 * number, np.uint8))
+    return pictures
 
 
-def test_video_has_every_moment_with_the_cameras_side_by_side(tmp_path: Path) -> None:
-    pytest.importorskip("av")
-    file = tmp_path / "run.mp4"
-    recording(30).write_video(file)
+def frames_of(file: Path) -> list[np.ndarray]:
     video = cv2.VideoCapture(str(file))
     frames = []
     while (read := video.read())[0]:
         frames.append(read[1])
+    return frames
+
+
+def test_the_video_has_every_picture(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    file = tmp_path / "run.mp4"
+    recording(30).write_video(file)
+    frames = frames_of(file)
     assert len(frames) == 30
-    assert frames[0].shape == (48, 128, 3)
-    left, right = frames[20][:, :60].mean(), frames[20][:, 68:].mean()
-    assert left == pytest.approx(40, abs=12)
-    assert right == pytest.approx(215, abs=12)
+    assert frames[0].shape == (96, 128, 3)
+    assert frames[20].mean() == pytest.approx(40, abs=12)
 
 
-def test_sheet_shows_moments_from_first_to_last(tmp_path: Path) -> None:
+def test_the_sheet_shows_moments_from_first_to_last(tmp_path: Path) -> None:
     file = tmp_path / "run.png"
     recording(100).write_sheet(file)
     sheet = cv2.imread(str(file))
-    assert sheet.shape == (4 * 48, SHEET_COLUMNS * 64, 3)
-    # Below the label, inside the frame: the first moment top left, the last bottom right.
-    assert sheet[30:44, 4:60].mean() == pytest.approx(0, abs=8)
-    assert sheet[2 * 48 + 30 : 2 * 48 + 44, -60:-4].mean() == pytest.approx(198, abs=8)
+    assert sheet.shape == (2 * 48, SHEET_COLUMNS * 64, 3)
+    assert sheet[:48, :64].mean() == pytest.approx(0, abs=8)
+    assert sheet[-48:, -64:].mean() == pytest.approx(198, abs=8)
 
 
-def test_only_the_newest_time_is_kept() -> None:
-    moments = recording(100, keep_s=2).moments()
-    assert [round(shot.t_s * 10) for shot, _ in moments] == list(range(80, 100))
+def test_only_the_newest_time_is_kept(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    recording(100, keep_s=2).write_video(tmp_path / "run.mp4")
+    frames = frames_of(tmp_path / "run.mp4")
+    assert len(frames) == 20
+    assert frames[0].mean() == pytest.approx(160, abs=12)
 
 
 def test_nothing_recorded_is_said(tmp_path: Path) -> None:
-    with pytest.raises(ActdError, match="delivered no image"):
+    with pytest.raises(ActdError, match="there is no picture"):
         recording(0).write_sheet(tmp_path / "none.png")
 
 
@@ -66,9 +66,14 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         recording(2).write_video(tmp_path / "gone" / "run.mp4")
 
 
-def test_what_came_before_the_beginning_is_forgotten() -> None:
-    kept = recording(10)
-    kept.begin_at(1.0)
-    for camera in ("a", "b"):
-        kept.add(camera, 1.5, jpeg(0))
-    assert [shot.t_s for shot, _ in kept.moments()] == [0.5]
+def test_a_picture_shows_what_the_cameras_see_and_the_state_in_its_colour() -> None:
+    view = np.full((HEIGHT, WIDTH, 3), 60, np.uint8)
+    seen = {name: np.full((96, 128, 3), level, np.uint8) for name, level in (("a", 0), ("b", 250))}
+    armed, fault = (compose(view, seen, mode, "3 of 4") for mode in ("ARMED", "FAULT"))
+    assert (view == 60).all(), "the view itself is not drawn on"
+    assert (armed[-100:, -310:] < 5).mean() > 0.2
+    assert (armed[-100:, -310:] > 245).mean() > 0.2
+    assert (armed[BAND_PX:200] == 60).all()
+    green, red = (image[:BAND_PX, :100].reshape(-1, 3).max(axis=0) for image in (armed, fault))
+    assert green[1] > green[0]
+    assert red[0] > red[1]

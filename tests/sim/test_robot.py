@@ -18,7 +18,9 @@ import zmq
 from actd.link import messages, sockets
 from actd.link.age import boottime_ns, clock_id
 from actd.mode import Mode
-from actd.sim.aloha import CAMERAS, HEIGHT, JOINTS, WIDTH
+from actd.sim.aloha import JOINTS
+from actd.sim.homing import HOMING_S, SETTLE_S
+from actd.sim.scene import BAR
 from tests.ports import HOST, free_ports
 
 pytestmark = pytest.mark.usefixtures("drawing")
@@ -88,7 +90,8 @@ class Peer:
         self.process.send_signal(signal.SIGTERM)
         out, err = self.process.communicate(timeout=60)
         assert self.process.returncode == 0, err
-        return dict(json.loads(out)["done"])
+        *self.scores, done = (json.loads(line) for line in out.splitlines())
+        return dict(done["done"])
 
     def close(self) -> None:
         self.process.kill()
@@ -114,12 +117,24 @@ def test_follows_only_modes_that_move_and_reports_its_run(peer: Peer) -> None:
     assert peer.state()["left_arm_waist"] == pytest.approx(0.4, abs=0.05)
     done = peer.end()
     assert done["moved_rad"] >= 0.35
-    assert all(done["frames"][name] > 0 for name in CAMERAS)
+    assert all(done["frames"][name] > 0 for name in BAR.cameras)
     assert peer.video.stat().st_size > 0
     assert peer.sheet.stat().st_size > 0
 
 
-@pytest.mark.parametrize("camera", CAMERAS)
+def test_released_after_an_attempt_it_goes_home_by_itself(peer: Peer) -> None:
+    start = peer.state()
+    assert peer.drive(start | {"left_arm_waist": 0.6}, Mode.ARMED, 1.5)["left_arm_waist"] > 0.4
+    assert peer.drive(start | {"left_arm_waist": 0.6}, Mode.HOLD, 0.5)["left_arm_waist"] > 0.4
+    end = peer.drive({}, Mode.IDLE, HOMING_S + SETTLE_S + 1.0)
+    assert max(abs(end[name] - start[name]) for name in JOINTS) < 0.03
+    done = peer.end()
+    assert (done["attempts"], done["successes"], done["stage"]) == (1, 0, "home")
+    stages = [message["score"]["stage"] for message in peer.scores]
+    assert stages == ["working", "returning", "home"]
+
+
+@pytest.mark.parametrize("camera", BAR.cameras)
 def test_cameras_are_ordinary_network_cameras(peer: Peer, camera: str) -> None:
     video = cv2.VideoCapture(peer.ready["cameras"][camera], cv2.CAP_FFMPEG)
     try:
@@ -127,7 +142,7 @@ def test_cameras_are_ordinary_network_cameras(peer: Peer, camera: str) -> None:
     finally:
         video.release()
     assert all(ok for ok, _ in images)
-    assert {image.shape for _, image in images} == {(HEIGHT, WIDTH, 3)}
+    assert {image.shape for _, image in images} == {(BAR.height, BAR.width, 3)}
 
 
 def test_an_action_for_another_robot_ends_it_with_one_line(peer: Peer) -> None:
