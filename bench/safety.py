@@ -37,8 +37,9 @@ from actd.policy.spec import Architecture, Feature, PolicySpec
 from actd.resources import resource_dir
 from actd.runtime.settings import control_settings
 from actd.scaffold.presets import preset
-from bench.trained.collect import FPS, demonstration
-from bench.trained.table import Table
+from actd.sim.aloha import AlohaSim
+from actd.sim.scene import BAR
+from examples.aloha.expert import Expert
 
 MOMENTS = 200
 _ROWS = 100
@@ -214,15 +215,16 @@ def following(
 ) -> None:
     """Clean motion of a simulated arm: how often it is taken for one that does not follow."""
     demo = load(resource_dir("configs") / "demo.yaml")
-    settings = settings_of(demo, float(FPS), 400)
+    settings = settings_of(demo, BAR.hz, 400)
     worst: NDArray[np.float64] = np.zeros(len(settings.joints))
     faults = episodes = ticks = 0
     share: list[float] = []
-    with closing(Table(48, 64)) as table:
+    with closing(AlohaSim(BAR)) as sim:
+        expert = Expert(sim, above_noise_rad=0.0)  # which knocks some bars away: no clean motion
         while ticks * settings.period_ns < hours * 3600e9:
-            targets = demonstration(table, np.random.default_rng((9, episodes)))
+            targets = expert.demonstration(np.random.default_rng((9, episodes)))
             episodes += 1
-            for output, distance in _episode(settings, table, targets):
+            for output, distance in _episode(settings, sim, targets):
                 ticks += 1
                 np.maximum(worst, distance, out=worst)
                 share.append(float(np.max(distance / settings.follow_distance)))
@@ -241,16 +243,16 @@ def following(
 
 
 def _episode(
-    settings: ControlSettings, table: Table, targets: NDArray[np.float64]
+    settings: ControlSettings, sim: AlohaSim, targets: NDArray[np.float64]
 ) -> Iterator[tuple[Output, NDArray[np.float64]]]:
     """One demonstration through the controller; every tick with each joint's distance."""
     rows = np.concatenate([targets, np.repeat(targets[-1:], 400, axis=0)])[:400]
     controller = Controller(settings)
     due_ns = 1_000_000_000
     chunk = ActionChunk(1, due_ns, rows.astype(np.float32), 600_000 * _MS)
-    for k in range(int(len(targets) / FPS * 1e9 / settings.period_ns) + 40):
+    for k in range(int(len(targets) / BAR.hz * 1e9 / settings.period_ns) + 40):
         due_ns += settings.period_ns
-        positions = np.array(list(table.state().values()))
+        positions = np.array(list(sim.state().values()))
         output = controller.tick(
             Inputs(
                 due_ns=due_ns,
@@ -266,7 +268,7 @@ def _episode(
         if output.action is None:
             raise SystemExit("not armed: " + "; ".join(a.error for a in output.answers))
         yield output, np.abs(positions - output.action)
-        table.step(dict(zip(settings.joints, output.action.tolist(), strict=True)), 0.02)
+        sim.step(dict(zip(settings.joints, output.action.tolist(), strict=True)), 0.02)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 TESTS = Path(__file__).parent
 _WITH_TORCH = {
-    *("bench", "cli", "damage", "demo", "engine"),
-    *("evaluation", "export", "plugins", "policy", "soak"),
+    *("bench", "cli", "damage", "engine", "evaluation"),
+    *("examples", "export", "plugins", "policy", "soak"),
 }
 """Folders of tests that may use torch. From all others it is hidden, as on a robot."""
 

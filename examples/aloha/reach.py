@@ -1,24 +1,21 @@
-"""The table of the scripted task: the simulator's two arms, and a bar that lies anywhere.
+"""Joint angles that bring a gripper of the simulated ALOHA to a place: inverse kinematics.
 
-Owns where the bar is and where the grippers can go. Joints, units and images are those of
-`actd.sim.aloha`. A place that an arm cannot reach raises UnreachableError: draw another.
+Damped least squares on MuJoCo's Jacobian. Owns a copy of the simulation's state to try angles on,
+so the arms themselves do not move. A place that an arm cannot reach raises UnreachableError: draw
+another.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from actd.arrays import Vector
 from actd.sim.aloha import ARM, AlohaSim
 
-BAR_HALF_M = (0.05, 0.02, 0.02)
-BAR_BODY, BAR_GEOM = "box", "red_box"
 # From the gripper's frame to the point between its fingertips, along the gripper.
 FINGERTIPS_M = 0.115
-REST_S = 0.3
-
 BENT_WRIST_RAD = 0.7
 STEPS, DAMPING, CLOSE_M, CLOSE_RAD = 200, 0.1, 0.002, 0.02
 
@@ -40,39 +37,21 @@ class Place(NamedTuple):
     pitch: float = 0.0
 
 
-class Table(AlohaSim):
-    """The simulator with its cube made a bar, so that an image shows which way it lies."""
+class Reach:
+    """Inverse kinematics of both arms of `sim`."""
 
-    def __init__(self, height: int, width: int) -> None:
-        super().__init__(height, width)
-        bar = self._model.geom(BAR_GEOM).id
-        self._model.geom_size[bar] = BAR_HALF_M
-        self._model.geom_aabb[bar] = (0.0, 0.0, 0.0, *BAR_HALF_M)
-        self._model.geom_rbound[bar] = np.linalg.norm(BAR_HALF_M)
-        self._trial = self._mujoco.MjData(self._model)
+    def __init__(self, sim: AlohaSim) -> None:
+        import mujoco  # by now actd.sim.gl has chosen what it draws with
 
-    def reset(self, x: float, y: float, yaw: float) -> None:
-        """Arms at the start pose, the bar at rest at (x, y), turned by `yaw` radians."""
-        self._mujoco.mj_resetDataKeyframe(self._model, self._data, 0)
-        self._time_s = 0.0
-        address = self._model.jnt_qposadr[self._model.body(BAR_BODY).jntadr[0]]
-        upright = (np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2))
-        self._data.qpos[address : address + 7] = (x, y, BAR_HALF_M[2], *upright)
-        self._mujoco.mj_forward(self._model, self._data)
-        self._aim(self.state())
-        for _ in range(round(REST_S / 0.1)):
-            self.step({}, 0.1)
+        self._mujoco: Any = mujoco
+        self._model = sim.model
+        self._trial = mujoco.MjData(self._model)
 
-    def bar(self) -> Vector:
-        """Where the middle of the bar is: (3,) metres."""
-        position: Vector = self._data.body(BAR_BODY).xpos.copy()
-        return position
-
-    def reach(self, side: str, place: Place) -> dict[str, float]:
+    def angles(self, side: str, place: Place) -> dict[str, float]:
         """Angles of the six arm joints of `side` ("left", "right") at `place`, by name.
 
-        Damped least squares on MuJoCo's Jacobian, from the start pose, so that the same place
-        always has the same answer. Raises UnreachableError.
+        From the start pose, so that the same place always has the same answer. Raises
+        UnreachableError.
         """
         self._mujoco.mj_resetDataKeyframe(self._model, self._trial, 0)
         body = self._model.body(f"vx300s_{side}/gripper_link").id

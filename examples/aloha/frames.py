@@ -23,11 +23,16 @@ class Frames:
     """Every frame of `episodes`. `len()` is how many there are."""
 
     def __init__(self, dataset: Dataset, episodes: Sequence[int], chunk: int) -> None:
-        rows = [frame for episode in episodes for frame in dataset.frames(episode)]
         lengths = [dataset.length(episode) for episode in episodes]
-        self._values = {
-            key: np.stack([row[key] for row in rows]) for key in (STATE, ACTION, *dataset.cameras)
-        }
+        keys = (STATE, ACTION, *dataset.cameras)
+        rows = (frame for episode in episodes for frame in dataset.frames(episode))
+        for number, row in enumerate(rows):
+            if number == 0:  # filled in place: the images would not fit twice
+                self._values = {
+                    key: np.empty((sum(lengths), *row[key].shape), row[key].dtype) for key in keys
+                }
+            for key in keys:
+                self._values[key][number] = row[key]
         # Index of each frame's last frame in its episode.
         self._last = np.repeat(np.cumsum(lengths), lengths) - 1
         self._steps = np.arange(chunk)

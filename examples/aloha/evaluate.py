@@ -1,0 +1,138 @@
+"""Does an engine do the task? `python -m examples.aloha.evaluate ENGINE [ENGINE ...]`.
+
+Every engine drives the simulated arms over the same places, none of which is in the dataset: one
+inference, the first `--rows` of its chunk, the next inference. An attempt counts as in the demo:
+the bar stays lifted, and not too late. Prints the successes with their 95 % Wilson interval, and
+for each engine after the first where it differs from the first. `--blind` shows the first engine
+the images of another place: a policy that looks fails then. A failure is one line on stderr and
+exit code 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from actd.engine.base import Engine, Observation
+from actd.engine.load import load_engine
+from actd.errors import ActdError
+from actd.mode import Mode
+from actd.sim.aloha import JOINTS, AlohaSim
+from actd.sim.referee import Referee
+from actd.sim.scene import BAR
+from examples.aloha.expert import Expert
+
+ATTEMPT_S = 8.0
+ROWS = 25
+"""A state has no velocities: asked every few rows, a policy begins its motion anew each time."""
+SEED = 77  # not that of the dataset
+Z_95 = 1.96
+
+
+def wilson(successes: int, attempts: int) -> tuple[float, float]:
+    """The 95 % Wilson interval of a share of successes."""
+    share, z2 = successes / attempts, Z_95**2
+    middle = share + z2 / (2 * attempts)
+    half = Z_95 * math.sqrt(share * (1 - share) / attempts + z2 / (4 * attempts**2))
+    return (middle - half) / (1 + z2 / attempts), (middle + half) / (1 + z2 / attempts)
+
+
+class Attempts:
+    """Attempts of engines at seeded places, in one simulator, with an inference every `rows`."""
+
+    def __init__(self, sim: AlohaSim, rows: int = ROWS) -> None:
+        self._sim = sim
+        self._rows = rows
+        self._expert = Expert(sim)
+
+    def images(self, number: int) -> Observation:
+        """What the cameras see at place `number` before anything moves."""
+        self._lay(number)
+        return self._look()
+
+    def attempt(self, engine: Engine, number: int, shown: Observation | None = None) -> bool:
+        """Whether `engine` does the task at place `number`; `shown` replaces all images."""
+        self._lay(number)
+        referee = Referee()
+        for row, action in enumerate(self._actions(engine, shown)):
+            self._sim.step(dict(zip(JOINTS, action, strict=True)), 1 / BAR.hz)
+            referee.see(Mode.ARMED, row / BAR.hz, is_done=self._sim.is_done, is_home=False)
+            if referee.score.successes or row / BAR.hz > ATTEMPT_S:
+                break
+        return referee.score.successes > 0
+
+    def _actions(self, engine: Engine, shown: Observation | None) -> Iterator[list[float]]:
+        while True:
+            state = np.array(list(self._sim.state().values()), np.float32)
+            chunk = engine.infer({"observation.state": state, **(shown or self._look())})
+            yield from chunk[: self._rows].tolist()
+
+    def _look(self) -> Observation:
+        return {f"observation.images.{c}": self._sim.render(c).copy() for c in BAR.cameras}
+
+    def _lay(self, number: int) -> None:
+        self._expert.demonstration(np.random.default_rng((SEED, number)))
+
+
+def evaluate(
+    folders: Sequence[Path], places: int, rows: int, *, blind: bool
+) -> dict[str, list[bool]]:
+    """Success of each engine at each place, and of the first one with another place's images."""
+    done: dict[str, list[bool]] = {}
+    with closing(AlohaSim(BAR)) as sim:
+        attempts = Attempts(sim, rows)
+        for folder in folders:
+            with closing(load_engine(folder, threads=1)) as engine:
+                done[str(folder)] = [attempts.attempt(engine, n) for n in range(places)]
+                if blind and folder == folders[0]:
+                    done[f"{folder}, blind"] = [
+                        attempts.attempt(engine, n, attempts.images((n + 1) % places))
+                        for n in range(places)
+                    ]
+    return done
+
+
+def describe(name: str, done: Sequence[bool], first: Sequence[bool]) -> str:
+    """One line for one engine, compared with the first."""
+    successes, places = sum(done), len(done)
+    low, high = wilson(successes, places)
+    lost = sum(a and not b for a, b in zip(first, done, strict=True))
+    gained = sum(b and not a for a, b in zip(first, done, strict=True))
+    against = "" if done is first else f"; against the first {lost} lost, {gained} gained"
+    return (
+        f"{name}: {successes} of {places} ({successes / places:.1%}, 95 % {low:.1%} to "
+        f"{high:.1%}){against}"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m examples.aloha.evaluate", description=__doc__)
+    parser.add_argument("engines", type=Path, nargs="+", help="engine folders")
+    parser.add_argument("--places", type=int, default=200)
+    parser.add_argument("--rows", type=int, default=ROWS, help="rows between inferences")
+    parser.add_argument("--blind", action="store_true", help="also with another place's images")
+    parser.add_argument("--json", type=Path, help="file for the outcome at every place")
+    options = parser.parse_args(argv)
+    try:
+        done = evaluate(options.engines, options.places, options.rows, blind=options.blind)
+        if options.json:
+            options.json.write_text(json.dumps(done) + "\n")
+    except (ActdError, OSError) as error:
+        print(f"examples.aloha.evaluate: {error}", file=sys.stderr)
+        return 1
+    first = next(iter(done.values()))
+    for name, outcomes in done.items():
+        print(describe(name, outcomes, first))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

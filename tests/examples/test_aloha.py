@@ -1,0 +1,245 @@
+"""The example's scripted task, its dataset, and what LeRobot makes of it, in small."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from actd.datasets import Dataset, open_dataset
+from actd.engine.base import Observation, Stages
+from actd.policy.spec import PolicySpec
+from actd.sim.aloha import JOINTS, AlohaSim
+from actd.sim.scene import BAR
+from examples.aloha import collect, evaluate
+from examples.aloha.expert import Expert
+from examples.aloha.reach import FINGERTIPS_M, Place, Reach, UnreachableError
+from tests.engines import policy_spec
+
+ROOT = Path(__file__).resolve().parents[2]
+TOP = "observation.images.cam_high"
+CHUNK = 50
+
+
+@pytest.fixture(scope="module")
+def sim() -> Iterator[AlohaSim]:
+    with AlohaSim(BAR) as arms:
+        yield arms
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("aloha") / "set"
+    assert collect.collect(path, episodes=3) == 0, "a bar was lost"
+    return path
+
+
+@pytest.fixture(scope="module")
+def dataset(folder: Path) -> Dataset:
+    return open_dataset(folder)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize(("yaw", "pitch"), [(0.0, 1.4), (0.4, 1.1), (-0.4, 1.1)])
+def test_the_fingertips_go_where_they_are_sent(
+    sim: AlohaSim, side: str, yaw: float, pitch: float
+) -> None:
+    ahead = -1 if side == "right" else 1
+    place = np.array([0.05 * ahead, 0.55, 0.2])
+    sim.reset(0.0, 0.75, 0.0)
+    angles = Reach(sim).angles(side, Place(*place, yaw, pitch))
+    for _ in range(300):
+        sim.step(angles, 0.01)
+    gripper = sim._data.body(f"vx300s_{side}/gripper_link")
+    direction = gripper.xmat.reshape(3, 3)[:, 0]
+    np.testing.assert_allclose(gripper.xpos + FINGERTIPS_M * direction, place, atol=0.015)
+    level = np.array([np.cos(yaw), np.sin(yaw)]) * ahead * np.cos(pitch)
+    np.testing.assert_allclose(direction, [*level, -np.sin(pitch)], atol=0.06)
+
+
+def test_a_place_out_of_reach_is_refused(sim: AlohaSim) -> None:
+    with pytest.raises(UnreachableError, match="left arm"):
+        Reach(sim).angles("left", Place(1.5, 0.5, 0.2))
+
+
+def test_only_the_images_tell_where_to_go(dataset: Dataset) -> None:
+    first = [next(iter(dataset.frames(episode, [0]))) for episode in dataset.episodes]
+    states = [frame["observation.state"] for frame in first]
+    goals = [dataset.actions(episode)[-1] for episode in dataset.episodes]
+    bars = [np.argwhere(_is_red(frame[TOP])).mean(axis=0) for frame in first]
+    for one, other in ((0, 1), (1, 2), (2, 0)):
+        assert np.abs(states[one] - states[other]).max() < 1e-4
+        assert np.abs(bars[one] - bars[other]).max() > 2, "the bar lies in the same place"
+        assert np.abs(goals[one] - goals[other]).max() > 0.05
+
+
+def test_the_arms_follow_the_recorded_actions(dataset: Dataset) -> None:
+    assert dataset.names("action") == dataset.names("observation.state") == list(JOINTS)
+    assert dataset.cameras == tuple(f"observation.images.{name}" for name in BAR.cameras)
+    arms = [number for number, name in enumerate(JOINTS) if not name.endswith("gripper")]
+    for episode in dataset.episodes:
+        assert 60 <= dataset.length(episode) <= 100
+        behind = dataset.actions(episode)[:-1] - dataset.states(episode)[1:]
+        assert np.abs(behind[:, arms]).max() < 0.3
+
+
+def test_a_recording_that_ended_early_goes_on_as_if_it_had_not(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    for episodes in (1, 2):
+        collect.collect(tmp_path / "again", episodes)
+    again = open_dataset(tmp_path / "again")
+    assert len(again.episodes) == 2
+    for episode in again.episodes:
+        assert np.array_equal(again.actions(episode), dataset.actions(episode))
+
+
+def test_a_bar_that_is_lost_is_not_recorded(
+    sim: AlohaSim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = Expert.demonstration
+    tries = iter([False, True])
+
+    def demonstration(self: Expert, random: np.random.Generator) -> np.ndarray:
+        targets = plan(self, random)
+        return targets if next(tries) else np.repeat(targets[:1], 60, axis=0)
+
+    monkeypatch.setattr(Expert, "demonstration", demonstration)
+    assert collect.collect(tmp_path / "set", episodes=1) == 1
+    assert len(open_dataset(tmp_path / "set").episodes) == 1
+
+
+def test_a_folder_of_other_files_is_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    assert collect.main([str(tmp_path), "--episodes", "1"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_batch_holds_the_actions_from_each_frame_on(dataset: Dataset) -> None:
+    frames_module = pytest.importorskip("examples.aloha.frames")
+    frames = frames_module.Frames(dataset, [0, 2], CHUNK)
+    first, second = dataset.actions(0), dataset.actions(2)
+    assert len(frames) == len(first) + len(second)
+    near_end, start = len(first) - 3, len(first)
+    batch = frames.batch(np.array([0, near_end, start]))
+    assert batch[TOP].shape == (3, 3, BAR.height, BAR.width)
+    assert 0.5 < float(batch[TOP].max()) <= 1
+    actions, padding = batch["action"].numpy(), batch["action_is_pad"].numpy()
+    assert np.array_equal(actions[0], first[:CHUNK])
+    assert np.array_equal(actions[1, :3], first[-3:])
+    assert np.array_equal(actions[1, 3:], np.repeat(first[-1:], CHUNK - 3, axis=0))
+    assert np.array_equal(actions[2], second[:CHUNK])
+    assert padding.sum(axis=1).tolist() == [0, CHUNK - 3, 0]
+    whole = frames.whole(1)
+    assert len(whole) == len(frames) - 2 * (CHUNK - 1)
+    assert not frames.batch(whole)["action_is_pad"].any()
+
+
+@pytest.mark.lerobot
+def test_lerobot_trains_on_it_in_pieces_and_actd_loads_the_result(
+    folder: Path, tmp_path: Path
+) -> None:
+    from actd.policy.checkpoint import load_checkpoint
+
+    python = os.environ.get("ACTD_LEROBOT_PYTHON")
+    if not python:
+        pytest.fail("set ACTD_LEROBOT_PYTHON; scripts/make-lerobot-venv makes one")
+    small = ["--held-out", "1", "--dim-model", "64", "--dim-feedforward", "64"]
+    run = tmp_path / "run"
+    for steps in ("3", "5"):
+        done = subprocess.run(
+            [
+                *(python, "-W", "ignore", "-m", "examples.aloha.train"),
+                *(folder, run, "--steps", steps, *small),
+            ],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "HF_HUB_OFFLINE": "1"},
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert f"step {steps} " in done.stdout
+        assert all(name in done.stdout for name in JOINTS)
+    assert "step 3 of 5" in done.stdout
+    last = run / "checkpoints" / "last"
+    progress = json.loads((last / "training_state" / "training_step.json").read_text())
+    assert [point["step"] for point in progress["curve"]] == [3, 5]
+    assert (run / "training.png").stat().st_size > 1000
+    checkpoint = load_checkpoint(run)
+    assert checkpoint.spec.chunk_size == CHUNK
+    assert checkpoint.spec.trained_hz == BAR.hz
+
+
+class Replayed:
+    """An engine that knows the demonstration and gives it back, chunk by chunk."""
+
+    name = "replayed"
+    stages = Stages()
+
+    def __init__(self, targets: np.ndarray, spec: PolicySpec) -> None:
+        self.spec = spec
+        self._targets = targets
+        self._row = 0
+        self.seen: list[Observation] = []
+
+    def infer(self, observation: Observation) -> np.ndarray:
+        assert observation[TOP].shape == (BAR.height, BAR.width, 3)
+        self.seen.append(observation)
+        rows = np.arange(self._row, self._row + self.spec.chunk_size)
+        self._row += evaluate.ROWS
+        return self._targets[np.minimum(rows, len(self._targets) - 1)].astype(np.float32)
+
+    def close(self) -> None:
+        """Holds nothing."""
+
+
+def test_an_evaluation_tells_who_lifts_the_bar(sim: AlohaSim) -> None:
+    spec = policy_spec(14, dict.fromkeys(BAR.cameras, (BAR.height, BAR.width)), CHUNK)
+    random = np.random.default_rng((evaluate.SEED, 0))
+    targets = Expert(sim).demonstration(random)
+    attempts = evaluate.Attempts(sim)
+    expert = Replayed(targets, spec)
+    assert attempts.attempt(expert, 0)
+    assert not attempts.attempt(Replayed(targets[:1], spec), 0), "arms that stay lift nothing"
+    elsewhere = attempts.images(1)
+    again = Replayed(targets, spec)
+    attempts.attempt(again, 0, elsewhere)
+    assert not np.array_equal(expert.seen[0][TOP], elsewhere[TOP])
+    assert all(np.array_equal(seen[TOP], elsewhere[TOP]) for seen in again.seen)
+
+
+def test_the_interval_is_wilsons() -> None:
+    low, high = evaluate.wilson(186, 200)
+    assert (round(low, 3), round(high, 3)) == (0.886, 0.958)
+    assert evaluate.wilson(20, 20)[1] == pytest.approx(1.0)
+
+
+def test_an_engine_is_held_against_the_first() -> None:
+    first, other = [True, True, False, True], [True, False, True, True]
+    line = evaluate.describe("b", other, first)
+    assert line.startswith("b: 3 of 4 (75.0%, 95 % 30.1% to 95.4%)")
+    assert line.endswith("against the first 1 lost, 1 gained")
+    assert "against" not in evaluate.describe("a", first, first)
+
+
+def test_an_engine_that_is_none_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate.main([str(tmp_path / "nowhere")]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "nowhere" in error
+
+
+def _is_red(image: np.ndarray) -> np.ndarray:
+    red, green, blue = (image[..., channel].astype(int) for channel in range(3))
+    return (red > 120) & (green < 80) & (blue < 80)
