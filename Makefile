@@ -1,5 +1,5 @@
 # The two commands:
-#   make demo   a simulated ALOHA driven by an ACT policy through the real daemon
+#   make demo   a simulated ALOHA lifts a bar again and again: an ACT policy through the real daemon
 #   make test   lint, types, import contracts and the quick tests
 #
 # Each makes .venv and installs what is missing first. Settings:
@@ -11,7 +11,7 @@
 
 SHELL := /bin/sh
 BIN := .venv/bin
-EXTRAS_demo := cpu,demo,export,report
+EXTRAS_demo := cpu,demo,report
 EXTRAS_dev := cpu,demo,export,openvino,record,report,dev
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))

@@ -39,7 +39,10 @@ def test_it_carries_exactly_the_resources(wheel: Path) -> None:
         for path in ((REPO / kind).rglob("*") if kind == "systemd" else (REPO / kind).iterdir())
         if path.is_file()
     }
+    demo = (REPO / "engines" / "demo").rglob("*")
+    on_disk |= {f"actd/_data/{path.relative_to(REPO)}" for path in demo if path.is_file()}
     assert shipped == on_disk
+    assert "actd/_data/engines/demo/all-int8/manifest.json" in shipped
     assert {Path(name).parts[2] for name in shipped} == set(KINDS)
 
 
@@ -100,6 +103,8 @@ def test_a_robot_without_torch_runs_an_engine(
     assert np.load(tmp_path / "actions.npz")["actions"].shape == (50, 14)
     run(actd, "init", small_engine, "--out", "actd.yaml", "--robot", "aloha", cwd=tmp_path)
     run(actd, "run", "--dry-run", "actd.yaml", cwd=tmp_path)
+    demo = next((tmp_path / "robot/lib").rglob("_data/engines/demo/all-int8"))
+    run(actd, "infer", demo, "--obs", "obs.npz", "--out", "demo.npz", cwd=tmp_path)
     torch = run(python, "-I", "-c", "import importlib.util as u; print(u.find_spec('torch'))",
                 cwd=tmp_path)  # fmt: skip
     assert torch.strip() == "None"
