@@ -17,7 +17,7 @@ from actd.errors import EngineError
 
 # Runtime -> the module whose `load(folder, manifest, threads, spin)` returns an Engine and whose
 # `missing(runtime)` lists what this computer lacks for it, each with its remedy.
-_RUNTIMES = {
+RUNTIMES = {
     "torch": "actd.engine.torch_runtime",
     "ort": "actd.engine.ort",
     "openvino": "actd.engine.openvino",
@@ -33,9 +33,9 @@ _UNJUDGED = ("torch", "ort", "openvino")
 
 def missing(runtime: str) -> list[str]:
     """What this computer lacks to run engines of `runtime`, each with its remedy."""
-    if runtime not in _RUNTIMES:
+    if runtime not in RUNTIMES:
         return [f"runtime {runtime!r} is unknown; build the engine again with actd export"]
-    problems: list[str] = import_module(_RUNTIMES[runtime]).missing(runtime)
+    problems: list[str] = import_module(RUNTIMES[runtime]).missing(runtime)
     return problems
 
 
@@ -53,7 +53,7 @@ def load_engine(
     manifest = read_manifest(folder)
     check_files(folder, manifest)
     check_host(folder, manifest)
-    if manifest.runtime not in _RUNTIMES:
+    if manifest.runtime not in RUNTIMES:
         raise EngineError(
             f"{folder}: runtime: {manifest.runtime!r} is unknown; rebuild with: {manifest.rebuild}"
         )
@@ -67,7 +67,7 @@ def open_engine(
     folder: Path, manifest: Manifest, *, threads: int | None = None, spin: bool = False
 ) -> Engine:
     """Load the model in `folder` as `manifest` says, unverified. Raises EngineError."""
-    module = import_module(_RUNTIMES[manifest.runtime])
+    module = import_module(RUNTIMES[manifest.runtime])
     engine: Engine = module.load(folder, manifest, threads, spin)
     return engine
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from actd.engine.candidate import TORCH, Candidate, needs_export
-from actd.engine.load import missing
+from actd.engine.load import RUNTIMES, missing
 from actd.engine.manifest import MANIFEST, read_manifest
 from actd.engine.recipe import load_recipe, recipe_names
 from actd.errors import ActdError, EngineError, UsageError
@@ -264,10 +264,7 @@ def _reject_unlisted(name: str, engines: Sequence[str]) -> Candidate:
 
 def _reject_name(name: str, default: str) -> NoReturn:
     """Raise EngineError: what a runtime of this name lacks, else `default`."""
-    try:
-        problems = missing(name)
-    except KeyError:
-        problems = []
+    problems = missing(name) if name in RUNTIMES else []
     raise EngineError(f"{name}: {'; '.join(problems) or default}")
 
 

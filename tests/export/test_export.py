@@ -111,7 +111,8 @@ def test_new_engine_replaces_the_old_whole(checkpoint: Path, tmp_path: Path) -> 
     (old / "manifest.json").write_text("{}")
     (old / "stale.bin").write_text("x")
     export_checkpoint(checkpoint, tmp_path, ["ort-fp32"])
-    files = ["manifest.json", "model.onnx", "parity.html", "parity.json", "reference.npz"]
+    files = ["config.json", "manifest.json", "model.onnx", "parity.html", "parity.json"]
+    files += ["policy_postprocessor.json", "policy_preprocessor.json", "reference.npz"]
     assert sorted(p.name for p in old.iterdir()) == files
     assert [p.name for p in tmp_path.iterdir()] == ["ort-fp32"]
 
