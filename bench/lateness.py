@@ -18,6 +18,8 @@ Window = tuple[int, int]
 """One turn: from and to, on the monotonic clock in ns."""
 
 MOMENTS = ("wake", "sent", "arrival")
+# Of turns, for an interval.
+_DRAWS = 10_000
 
 _QUANTILES = {"p50_us": 50.0, "p99_us": 99.0, "p999_us": 99.9, "max_us": 100.0}
 
@@ -106,17 +108,24 @@ def chunk_row(loop: str, hz: float, turns: Sequence[Turn]) -> dict[str, Any]:
     return found | {"n": len(infer_ms)}
 
 
-def slower(turns: Sequence[Turn], reference: Sequence[Turn]) -> float:
-    """By what share a loop's chunk takes longer: the median over turns of the ratio of medians.
+def slower(turns: Sequence[Turn], reference: Sequence[Turn]) -> tuple[float, float, float]:
+    """By what share a loop's chunk takes longer: the median over turns of the ratio of medians,
+    and its 95 % interval by drawing turns again.
 
     Within a turn, so that a slow moment of the computer counts for both. NaN without any.
     """
-    ratios = [
-        np.median(turn.chunks["infer_ns"]) / np.median(other.chunks["infer_ns"])
-        for turn, other in zip(turns, reference, strict=True)
-        if len(turn.chunks) and len(other.chunks)
-    ]
-    return float(np.median(ratios)) - 1 if ratios else float("nan")
+    ratios = np.array(
+        [
+            np.median(turn.chunks["infer_ns"]) / np.median(other.chunks["infer_ns"])
+            for turn, other in zip(turns, reference, strict=True)
+            if len(turn.chunks) and len(other.chunks)
+        ]
+    )
+    if not ratios.size:
+        return (float("nan"),) * 3
+    drawn = np.random.default_rng(0).choice(ratios, (_DRAWS, ratios.size))
+    low, high = np.percentile(np.median(drawn, axis=1), (2.5, 97.5))
+    return float(np.median(ratios)) - 1, float(low) - 1, float(high) - 1
 
 
 def inside(records: NDArray[Any], window: Window, field: str = "wake_ns") -> NDArray[Any]:
@@ -165,7 +174,8 @@ def figures(
 
     `sent_p999_over_us` and `sent_p50_over_us`: how much later than the bare loop's its actions
     are sent. `ratio`: LeRobot's p99.9 over its own. `infer_over`, `infer_over_bare`: how much
-    longer its chunk takes than the engine's alone, and beside the bare loop.
+    longer its chunk takes than the engine's alone, and beside the bare loop; `_low` to `_high` is
+    their 95 % interval.
     """
     own = rows["actd"]
     ticks = np.concatenate([turn.ticks for turn in turns["actd"]])
@@ -185,5 +195,6 @@ def figures(
         found["ratio"] = rows["lerobot-sleep"]["sent"]["p999_us"] / own["sent"]["p999_us"]
     for name, loop in (("infer_over", "engine"), ("infer_over_bare", "bare")):
         if any(len(turn.chunks) for turn in turns.get(loop, ())):
-            found[name] = slower(turns["actd"], turns[loop])
+            share, low, high = slower(turns["actd"], turns[loop])
+            found |= {name: share, f"{name}_low": low, f"{name}_high": high}
     return {f"actd.{hz:g}.{name}": float(value) for name, value in found.items()}

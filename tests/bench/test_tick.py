@@ -88,11 +88,18 @@ def test_a_chunk_is_compared_within_its_turn() -> None:
     # In the second turn the computer was half as fast, for both.
     own = [turn(ticks([], []), [52.0, 52.0, 70.0]), turn(ticks([], []), [104.0])]
     alone = [turn(ticks([], []), [50.0, 50.0]), turn(ticks([], []), [100.0])]
-    assert slower(own, alone) == pytest.approx(0.04)
-    assert np.isnan(slower(own, [turn(ticks([], []))] * 2))
+    assert slower(own, alone) == pytest.approx((0.04, 0.04, 0.04))
+    assert np.isnan(slower(own, [turn(ticks([], []))] * 2)).all()
     found = chunk_row("actd", 100.0, own)
     assert (found["n"], found["infer_p50_ms"], found["chunks_per_s"]) == (4, 61.0, 2.0)
     assert chunk_row("actd", 100.0, [turn(ticks([], []))])["n"] == 0
+
+
+def test_turns_that_differ_give_an_interval() -> None:
+    own = [turn(ticks([], []), [50.0 + k]) for k in range(9)]
+    share, low, high = slower(own, [turn(ticks([], []), [50.0])] * 9)
+    assert share == pytest.approx(0.08)
+    assert 0.0 <= low < share < high <= 0.16
 
 
 def test_actd_is_held_against_the_bare_loop() -> None:
