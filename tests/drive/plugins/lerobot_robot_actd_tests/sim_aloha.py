@@ -10,6 +10,7 @@ from lerobot.robots.robot import Robot
 
 from actd.link.age import boottime_ns
 from actd.sim.aloha import JOINTS, AlohaSim
+from actd.sim.scene import BAR
 
 _STEP_S = 0.01
 
@@ -48,7 +49,7 @@ class SimAloha(Robot):
         return True
 
     def connect(self, calibrate=True):
-        self._sim = AlohaSim()
+        self._sim = AlohaSim(BAR)
         threading.Thread(target=self._live, daemon=True).start()
 
     def calibrate(self):
