@@ -219,7 +219,10 @@ def _entries_v30(
             data = info["data_path"].format(
                 chunk_index=row["data/chunk_index"], file_index=row["data/file_index"]
             )
-            yield row["episode_index"], _Entry(row["length"], root / data, tracks)
+            index, length = row["episode_index"], row["length"]
+            if index is None or length is None:
+                raise LookupError("an episode_index or a length")
+            yield int(index), _Entry(int(length), root / data, tracks)
 
 
 def _entries_v21(

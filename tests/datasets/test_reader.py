@@ -205,6 +205,19 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     assert len(list(dataset.frames(0))) == 3
 
 
+@pytest.mark.parametrize("column", ["episode_index", "length"])
+def test_an_episode_without_its_number_or_length_is_named(column: str, tmp_path: Path) -> None:
+    """With two episodes the number without a value could not be sorted."""
+    root = tmp_path / "set"
+    write(root, [20, 13])
+    file = min(root.glob("meta/episodes/*/*.parquet"))
+    table = pq.read_table(file)
+    values = pa.array([None, *table[column].to_pylist()[1:]], table.schema.field(column).type)
+    pq.write_table(table.set_column(table.schema.get_field_index(column), column, values), file)
+    with pytest.raises(RecordingError, match="lacks an episode_index or a length"):
+        open_dataset(root)
+
+
 def test_a_video_that_ends_early_is_noticed(tmp_path: Path) -> None:
     write(tmp_path / "set", [3, 8])
     videos = tmp_path / f"set/videos/{TOP}/chunk-000"
