@@ -79,7 +79,8 @@ def config_show(config: ConfigArgument = DEFAULT_CONFIG, as_json: AsJson = False
         return
     from ruamel.yaml import YAML
 
-    YAML(typ="safe").dump(settings, sys.stdout)
+    # In the file's order: that of the joints is the action vector's.
+    YAML().dump(settings, sys.stdout)
 
 
 @config_app.command("schema")
