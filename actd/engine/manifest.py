@@ -52,6 +52,15 @@ class SourceCheckpoint(_Model):
     identity: str = ""
     overrides: dict[str, Any] = {}
 
+    @property
+    def reference(self) -> str:
+        """What loads it: its path where it is here, else its revision on the hub.
+
+        The path of another computer, which is no name on the hub, stays one.
+        """
+        here = Path(self.path).absolute()
+        return self.revision if self.revision and not here.exists() else str(here)
+
 
 class BuildInfo(_Model):
     """Versions, computer and time of the build."""

@@ -70,7 +70,7 @@ def eval_candidates(
     source = checkpoint
     if source is None and manifests:
         built_from = manifests[0].source
-        source = built_from.path
+        source = built_from.reference
         if not (overrides and overrides.options()):
             overrides = Overrides.again(built_from.overrides)
     if source is None:
@@ -255,7 +255,9 @@ def _torch(source: CheckpointSource | None, threads: int | None) -> Candidate:
 
 def _source_of(engine_folders: Mapping[str, Path]) -> CheckpointSource | None:
     sources = (read_manifest(folder).source for folder in engine_folders.values())
-    return next((CheckpointSource(s.path, Overrides.again(s.overrides)) for s in sources), None)
+    return next(
+        (CheckpointSource(s.reference, Overrides.again(s.overrides)) for s in sources), None
+    )
 
 
 def _reject_unlisted(name: str, engines: Sequence[str]) -> Candidate:
