@@ -88,7 +88,9 @@ def infer(
 @app.command()
 @with_overrides
 def init(
-    checkpoint: CheckpointArgument,
+    source: Annotated[
+        str, typer.Argument(help="Engine folder; or checkpoint: folder, run, .ckpt or hub id.")
+    ],
     out: Annotated[Path, typer.Option(help="Deployment file to write.")] = DEFAULT_CONFIG,
     engine: Annotated[
         OptionalPath, typer.Option(help="Engine folder the file should name.")
@@ -119,7 +121,7 @@ def init(
     from actd.scaffold import write_config
 
     for line in write_config(
-        checkpoint,
+        source,
         out,
         engine=engine,
         robot=robot,

@@ -106,11 +106,11 @@ def _robot(known: Knowledge, asked: str | None) -> tuple[str | None, tuple[str, 
         problem = f"{name} has {len(found.joints)} joints, the policy commands {count}"
         if asked is not None:
             raise UsageError(f"--robot: {problem}; leave --robot out")
-        return None, (f"recorded on a {told}: not taken for {name}: {problem}",)
+        return None, (f"recorded on {told}: not taken for {name}: {problem}",)
     if asked is None:
-        return name, (f"recorded on a {told}: taken for {name}; --robot is another",)
+        return name, (f"recorded on {told}: taken for {name}; --robot is another",)
     if recorded not in (None, asked):
-        return name, (f"recorded on a {told}, and taken for {asked}",)
+        return name, (f"recorded on {told}, and taken for {asked}",)
     return name, ()
 
 

@@ -16,6 +16,7 @@ from actd.demonstrations import Motion
 from actd.engine.manifest import MANIFEST, read_manifest
 from actd.errors import ActdError, RecordingError, UsageError
 from actd.policy.dataset_folder import dataset_folder, local_folder
+from actd.policy.files import CONFIG
 from actd.policy.overrides import Overrides
 from actd.policy.spec import PolicySpec, Training
 
@@ -35,10 +36,15 @@ class Knowledge:
 def learn(source: str | Path, dataset: str | None, overrides: Overrides | None) -> Knowledge:
     """What the checkpoint or engine folder `source` and a dataset say."""
     folder = Path(source)
-    if (folder / MANIFEST).is_file():
+    if (folder / MANIFEST).is_file() or _holds_engines(folder):
         manifest = read_manifest(folder)
         known = Knowledge(manifest.spec, manifest.training, manifest.warnings, manifest.motion)
         place = None
+        if given := overrides.options() if overrides else ():
+            raise UsageError(
+                f"{source}: an engine, whose checkpoint is known: {' '.join(given)} would change "
+                "nothing; leave it out, or export the checkpoint again with it"
+            )
     else:
         known, place = _from_checkpoint(source, overrides)
     if dataset is not None:
@@ -50,6 +56,12 @@ def learn(source: str | Path, dataset: str | None, overrides: Overrides | None) 
     if place is not None:
         return _with_dataset(known, place, name or str(place), required=False)
     return replace(known, notes=(_missing(name),))
+
+
+def _holds_engines(folder: Path) -> bool:
+    """Whether it is no checkpoint but has engines inside, which the error names."""
+    is_checkpoint = (folder / CONFIG).is_file()
+    return not is_checkpoint and any(folder.glob(f"*/{MANIFEST}"))
 
 
 def _from_checkpoint(

@@ -18,7 +18,7 @@ and what their drivers have surprised people with. It takes the one that the dat
 (`robot_type`), or the one that `--robot` names:
 
 ```
-actd init engines/cup --robot so101
+actd init engines/cup/ort-int8 --robot so101
 ```
 
 Limits come from the demonstrations where those are known ([init.md](init.md)); those below are what

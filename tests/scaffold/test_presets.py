@@ -132,6 +132,6 @@ def test_a_robot_that_the_policy_cannot_be_of(small_engine: Path, tmp_path: Path
     data["training"]["robot_type"] = "so101_follower"
     (engine / MANIFEST).write_text(json.dumps(data))
     said = list(write_config(engine, out))
-    note = "note: recorded on a so101_follower: not taken for so101: so101 has 6 joints, the policy"
+    note = "note: recorded on so101_follower: not taken for so101: so101 has 6 joints, the policy"
     assert any(line.startswith(note) for line in said)
     assert "joint_13" in out.read_text()

@@ -10,7 +10,8 @@ import pytest
 
 from actd.config import Config, check_policy, load, warnings
 from actd.engine.manifest import MANIFEST, read_manifest
-from actd.errors import ConfigError, UsageError
+from actd.errors import ConfigError, EngineError, UsageError
+from actd.policy.overrides import Overrides
 from actd.scaffold import write_config
 
 
@@ -271,10 +272,10 @@ def test_what_is_known_of_the_policy_is_said_again(small_engine: Path, tmp_path:
 
     alone = said(None)
     assert "warning: wrist never moved" in alone
-    assert "note: recorded on a aloha_v2: taken for aloha; --robot is another" in alone
+    assert "note: recorded on aloha_v2: taken for aloha; --robot is another" in alone
     assert any("robot.joints.left_waist: trained -98..99, allowed" in line for line in alone)
     assert any(line.startswith("units: degrees (positions reach 99: deg") for line in alone)
-    other = "note: recorded on a aloha_v2, and taken for"
+    other = "note: recorded on aloha_v2, and taken for"
     assert not any(line.startswith(other) for line in said("aloha"))
 
 
@@ -285,3 +286,16 @@ def test_a_message_names_the_file_that_was_asked_for(
     with pytest.raises(ConfigError) as caught:
         init(small_engine, tmp_path / "actd.yaml")
     assert str(caught.value).startswith(f"{tmp_path / 'actd.yaml'}:")
+
+
+def test_a_folder_of_engines_names_them(small_engine: Path, tmp_path: Path) -> None:
+    (tmp_path / "engines").mkdir()
+    engine_like(small_engine, tmp_path / "engines" / "ort-fp32")
+    with pytest.raises(EngineError, match=r"engines inside: ort-fp32; give one of them"):
+        init(tmp_path / "engines", tmp_path / "actd.yaml")
+    assert not (tmp_path / "actd.yaml").exists()
+
+
+def test_what_an_engine_would_not_heed_is_refused(small_engine: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"--fps 3 would change nothing; leave it out"):
+        list(write_config(small_engine, tmp_path / "a.yaml", overrides=Overrides(fps=3.0)))
