@@ -24,6 +24,9 @@ from actd.cli.shared import (
 )
 from actd.errors import ActdError, RecordingError, UsageError
 
+# Of motion: with less, what fits it is no limit for a task.
+_ENOUGH_NS = 10_000_000_000
+
 if TYPE_CHECKING:
     from actd.client import Operator
     from actd.replay.decisions import Progress
@@ -50,7 +53,10 @@ def record(
     host: HostOption = "127.0.0.1",
     as_json: AsJson = False,
 ) -> None:
-    """Record what the policy sees and does as one episode of a LeRobotDataset."""
+    """Record what the policy sees and does as one episode of a LeRobotDataset.
+
+    The episode begins with the first armed tick.
+    """
     from actd.cli.status import as_sent, recording_in_words
 
     if not stop and (out is None or not task):
@@ -221,6 +227,13 @@ def _replay_limits(source: Path, is_dataset: bool, config: Path | None, as_json:
         typer.echo(json.dumps(found.to_dict()))
     else:
         show(limits_table(found))
+        if found.ticks * settings.period_ns < _ENOUGH_NS:
+            typer.echo(
+                "note: too little motion for limits of a whole task; use a longer recording, or "
+                "the dataset of the training",
+                err=True,
+            )
+            return
         typer.echo(f"next: set robot.joints, then actd config check {config or DEFAULT_CONFIG}")
 
 

@@ -63,7 +63,7 @@ def change_tables(change: Change) -> Group:
 def limits_table(report: LimitReport) -> Table:
     """Per joint how often each limit fires, the largest values, and suggested limits."""
     table = Table(
-        title=f"{report.source}: {report.ticks} ticks in {report.stretches} stretches",
+        title=f"{report.source}: {report.ticks} ticks; stretches of motion: {report.stretches}",
         caption=f"suggested: {MARGIN:g} x {PERCENTILE:g}th percentile, and the range + 5 %",
         title_justify="left",
         caption_justify="left",

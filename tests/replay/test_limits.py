@@ -163,6 +163,8 @@ def test_the_command_on_a_dataset(dataset: Dataset, tmp_path: Path) -> None:
     shown = CliRunner().invoke(app, arguments, env={"COLUMNS": "100"})
     assert shown.exit_code == 0, shown.output
     assert "velocity" in shown.output
+    assert "too little motion for limits of a whole task" in shown.output
+    assert "next:" not in shown.output
     data = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).stdout)
     assert data["joints"]["a"]["fired"]["velocity"] > 0.3
     with pytest.raises(UsageError, match="--config"):
