@@ -276,7 +276,9 @@ class Controller:
         if rejected is None and event in _BEGIN:
             problems = self._problems(event, inputs, sample)
             if event is Event.PARK and pose is None:
-                problems.append("there is no pose park; `actd pose save park` makes one")
+                problems.append(
+                    "there is no pose park; `actd pose save park` and start the daemon again"
+                )
             rejected = SEPARATOR.join(problems) or None
         if rejected is None and event in _FROM_REST and not self.at_rest:
             rejected = "the arm is still ramping to rest; try again"

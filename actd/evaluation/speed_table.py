@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from actd.evaluation import speed_cells
 from actd.evaluation.speed import BenchReport
@@ -21,7 +21,7 @@ def tables(report: BenchReport) -> RenderableType:
         parts += [_table(speed_cells.COST, [speed_cells.cost(row) for row in measured]), ""]
     if any(row.timing and row.timing.cadence for row in measured):
         parts += [_table(speed_cells.CADENCE, [speed_cells.cadence(row) for row in measured]), ""]
-    parts += [escape(f"{row.engine} {row.status}") for row in report.rows if row.state != "ok"]
+    parts += [Text(f"{row.engine} {row.status}") for row in report.rows if row.state != "ok"]
     return Group(*parts, report.method)
 
 
@@ -30,5 +30,5 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     for name in header:
         table.add_column(name, justify="left" if name == "engine" else "right", overflow="fold")
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*map(Text, row))
     return table

@@ -103,7 +103,7 @@ def _snapshot(reference: Reference) -> Path:
             return snapshot(cache, revision)
         raise CheckpointError(
             f"{reference}: no such folder, nor a cached Hugging Face repository; "
-            "to download it; pip install 'actd[export]'"
+            "to download it, pip install 'actd[export]'"
         ) from None
     start = f"{reference.folder}/" if reference.folder else ""
     wanted = [f"{start}{within}{name}" for within in _WITHIN for name in PATTERNS]

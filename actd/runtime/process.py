@@ -27,6 +27,8 @@ log = logging.getLogger("actd")
 _RESTARTS_MAX = 5
 _RESTARTS_WINDOW_NS = 60_000_000_000
 _RESTART_PAUSE_S = 0.5
+# States in which a process cannot do its work.
+_BAD = ("failed", "refused", "refusing")
 
 
 class ChildProcess:
@@ -139,7 +141,8 @@ class ChildProcess:
             before = describe(self.condition)
             self.condition = {**self.condition, "why": "", **condition}
             if describe(self.condition) != before:
-                log.info("%s: %s", self.name, describe(self.condition))
+                level = logging.WARNING if self.condition["state"] in _BAD else logging.INFO
+                log.log(level, "%s: %s", self.name, describe(self.condition))
             if "realtime" in condition:
                 log.info("%s: %s", self.name, in_words(condition["realtime"]))
             self.ever.add(str(condition.get("state")))

@@ -123,8 +123,8 @@ def run_info(flight: Flight) -> RunInfo:
                 raise ValueError(f"dtypes.{stream}: other fields")
     except ValueError as error:
         raise RecordingError(
-            f"{flight.folder / RUN_FILE}: {error}: damaged, or recorded by another version of "
-            "actd, which can read it"
+            f"{flight.folder / RUN_FILE}: damaged, or recorded by another version of actd "
+            f"({error}); give another run, or read it with that version"
         ) from None
     _check_records(flight, len(info.events))
     return info

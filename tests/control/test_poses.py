@@ -105,7 +105,7 @@ def test_without_a_pose_there_is_nowhere_to_park() -> None:
     arm = rig(park=None)
     output = arm.tick(Event.PARK)
     assert output.mode is Mode.IDLE
-    assert "there is no pose park; `actd pose save park`" in output.answers[0].error
+    assert "there is no pose park; `actd pose save park` and start" in output.answers[0].error
 
 
 @pytest.mark.parametrize("event", [Event.PARK, Event.APPROACH])

@@ -35,8 +35,8 @@ NOT_LOCKED = Problem(
     "unlimited' | sudo tee -a /etc/security/limits.d/actd.conf, and log in again",
 )
 _PUNCTUAL = (
-    f"give the tick the rights that the check `realtime` misses; then {TUNE}, and end other "
-    "programs that compute (top)"
+    "end other programs that compute (top), mend what the checks above say of this computer "
+    f"({TUNE} sets what may be set), then ask again with --seconds 60"
 )
 LATE = Problem(
     "failure",
