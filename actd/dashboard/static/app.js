@@ -172,7 +172,7 @@ function showCamera(name, camera) {
   let tile = tiles.get(name);
   if (!tile) {
     const figure = element("figure"), box = element("div", "", {class: "picture"});
-    const image = element("img", "", {alt: `camera ${name}`}), old = element("div", "", {class: "old-text"});
+    const image = element("img", "", {alt: `camera ${name}`, hidden: ""}), old = element("div", "", {class: "old-text"});
     const caption = element("figcaption"), title = element("b", name), text = element("span");
     box.append(image, old);
     caption.append(title, text);
@@ -192,6 +192,7 @@ async function fetchPicture(name, tile) {
   const age = Number(answer.headers.get("X-Age-Ms")), before = tile.url;
   tile.url = URL.createObjectURL(await answer.blob());
   tile.image.src = tile.url;
+  tile.image.hidden = false;
   tile.at = performance.now() - age;
   if (before) URL.revokeObjectURL(before);
 }
