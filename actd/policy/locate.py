@@ -41,6 +41,16 @@ def locate(given: str | Path, format: str = "auto") -> Place:
     Where there is no such folder, `given` may name a model of the hub (see read_reference).
     `format` lerobot or original looks for that kind alone. Raises CheckpointError.
     """
+    try:
+        return _locate(given, format)
+    except PermissionError as error:
+        raise CheckpointError(
+            f"{error.filename or given}: you may not look there; give it read permission, or copy "
+            "the checkpoint to a folder of yours"
+        ) from None
+
+
+def _locate(given: str | Path, format: str) -> Place:
     path = Path(given)
     if not path.exists() and (reference := read_reference(str(given))) is not None:
         # a mistyped path of this computer is nobody else's business

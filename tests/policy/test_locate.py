@@ -259,3 +259,16 @@ def test_no_network_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == 1
     (line,) = done.stderr.strip().splitlines()
     assert "lab/act_cup: no such folder" in line
+
+
+def test_a_folder_that_one_may_not_enter_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may enter every folder, so the kernel's refusal is put in its place."""
+
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    with pytest.raises(CheckpointError, match=r"locked: you may not look there; give it read"):
+        locate(tmp_path / "locked")
