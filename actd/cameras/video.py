@@ -107,7 +107,11 @@ class VideoSource:
         """Opening again is the one rewind that every codec and image sequence can do."""
         self.close()
         path = Path(self._config.path)
-        if "%" not in path.name and not path.is_file():
+        try:
+            is_there = "%" in path.name or path.is_file()
+        except OSError:  # longer than a name can be, or in a folder that is not ours
+            is_there = False
+        if not is_there:
             raise CameraError(
                 f"{self._label}: no such file; correct index_or_path (it is looked for from "
                 f"{Path.cwd()})"

@@ -24,6 +24,9 @@ ACTION_KEY = "action"
 BACKBONES = ("resnet18", "resnet34", "resnet50")
 ACTIVATIONS = ("relu", "gelu")
 
+# A layer of more cannot be counted, let alone held.
+_WIDEST = 1 << 16
+
 # Keys that LeRobot writes and inference has no use for.
 _TRAINING_KEYS = frozenset(
     [
@@ -72,9 +75,9 @@ class _ActModel(BaseModel):
     vision_backbone: str = "resnet18"
     replace_final_stride_with_dilation: bool | int = False
     pre_norm: bool = False
-    dim_model: int = Field(default=512, ge=4)
-    n_heads: int = Field(default=8, ge=1)
-    dim_feedforward: int = Field(default=3200, ge=1)
+    dim_model: int = Field(default=512, ge=4, le=_WIDEST)
+    n_heads: int = Field(default=8, ge=1, le=_WIDEST)
+    dim_feedforward: int = Field(default=3200, ge=1, le=_WIDEST)
     feedforward_activation: str = "relu"
     n_encoder_layers: int = Field(default=4, ge=1)
     n_decoder_layers: int = Field(default=1, ge=1)

@@ -140,9 +140,11 @@ def test_another_size_is_refused_with_the_one_found(write_video: WriteVideo) -> 
         camera.open()
 
 
-def test_a_missing_file_says_so(tmp_path: Path) -> None:
-    camera = camera_of(str(tmp_path / "none.mp4"))
-    with pytest.raises(CameraError, match=r"none.mp4\): no such file; correct index_or_path"):
+@pytest.mark.parametrize("name", ["none", "x" * 300])
+def test_a_missing_file_says_so(name: str, tmp_path: Path) -> None:
+    """Also one that no folder can hold."""
+    camera = camera_of(str(tmp_path / f"{name}.mp4"))
+    with pytest.raises(CameraError, match=rf"{name}.mp4\): no such file; correct index_or_path"):
         camera.open()
 
 

@@ -48,6 +48,7 @@ def step(file: str, index: int, **values: Any) -> Callable[[Path], None]:
 
 
 BAD_CONFIGS = {
+    "no width": (config(dim_feedforward=1 << 32), ("dim_feedforward", "4294967296", "65536")),
     "an engine": (config(type="actd"), ("type", "an engine", "the checkpoint")),
     "other policy": (config(type="diffusion"), ("type", "'diffusion'", "act")),
     "two observations": (config(n_obs_steps=2), ("n_obs_steps", "2")),

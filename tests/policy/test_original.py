@@ -154,6 +154,7 @@ BAD = {
     "no qpos": (statistics(qpos_std=None), ("dataset_stats.pkl", "qpos_std", "missing")),
     "nan": (statistics(action_mean=np.full(14, np.nan)), ("action_mean", "not finite")),
     "size": (statistics(action_std=np.ones(7)), ("action_std", "7 values", "need 14")),
+    "no float": (statistics(qpos_std=[10**400]), ("qpos_std", "not numbers")),
     "zero": (statistics(qpos_std=np.zeros(14)), ("qpos_std", "zero")),
     "program": (statistics(qpos_std=_Runs()), ("dataset_stats.pkl", "system")),
     "program in weights": (weights({"model.a": _Runs()}), ("policy_best.ckpt", "weights alone")),

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from actd.demonstrations import STATISTICS
 from actd.errors import UsageError
@@ -238,7 +239,7 @@ def _statistics(file: Path, spec: PolicySpec, colour: str) -> dict[str, Statisti
     statistics: dict[str, Statistics] = {}
     for prefix, feature in (("qpos_", spec.inputs[0]), ("action_", spec.action)):
         every = {
-            key.removeprefix(prefix): np.asarray(array, np.float32).reshape(-1)
+            key.removeprefix(prefix): _vector(file, key, array)
             for key, array in arrays.items()
             if key.removeprefix(prefix) in STATISTICS
         }
@@ -265,3 +266,10 @@ def _notes(file: Path, spec: PolicySpec, overrides: Overrides) -> tuple[str, ...
 
 
 FORMAT = CheckpointFormat("original", "the original ACT", _detect, _read, ORIGINAL_OPTIONS)
+
+
+def _vector(file: Path, key: str, values: Any) -> NDArray[np.float32]:
+    try:
+        return np.asarray(values, np.float32).reshape(-1)
+    except (OverflowError, TypeError, ValueError):
+        raise refusal(file, key, "not numbers of 32 bits", "copy it again") from None
