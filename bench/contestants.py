@@ -23,7 +23,7 @@ from actd.client import Operator
 from actd.config.process import ProcessConfig
 from actd.errors import LinkError
 from actd.flightlog.reader import Flight, read_flight
-from actd.link.sockets import Ports
+from actd.link.sockets import Ports, free_ports
 from actd.mode import Mode
 from actd.runtime.cores import Asked, Share, share
 from actd.runtime.realtime import Wish, fifo_can_be_had
@@ -87,7 +87,7 @@ class Contestant:
     def __init__(self, name: str, setting: Setting, stack: ExitStack) -> None:
         self.name = name
         self.setting = setting
-        self.ports = stage.free_ports()
+        self.ports = free_ports()
         self.rings: dict[str, Ring] = {}
         self._stack = stack
         self._processes: list[stage.Process] = []

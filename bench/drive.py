@@ -26,6 +26,7 @@ import typer
 from actd.client import Operator, realtime
 from actd.drive.cycle_times import CycleTimes
 from actd.errors import LinkError
+from actd.link.sockets import free_ports
 from actd.runtime.clock import now_ns, sleep_until_ns
 from actd.runtime.schedule import Schedule, period_of
 from bench import harness, stage
@@ -104,7 +105,7 @@ def bench(  # noqa: PLR0917
 def _measure(
     setting: Setting, seconds: float, wish: str, stack: ExitStack
 ) -> dict[str, dict[str, Any]]:
-    ports = stage.free_ports()
+    ports = free_ports()
     config = write_config(setting, ports)
 
     def start(name: str, *command: str) -> stage.Process:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,7 +24,6 @@ import actd
 from actd.engine.cache import cache_root
 from actd.engine.manifest import Manifest
 from actd.host import end_with_parent
-from actd.link.sockets import Ports
 from actd.resources import resource_dir
 
 CAMERAS = {"top": (480, 640), "wrist": (480, 640)}
@@ -71,18 +69,6 @@ def videos(folder: Path) -> dict[str, str]:
         writer.release()
         found[name] = str(path)
     return found
-
-
-def free_ports() -> Ports:
-    """Four ports that nobody uses."""
-    with_ports = [socket.socket() for _ in range(4)]
-    try:
-        for each in with_ports:
-            each.bind(("127.0.0.1", 0))
-        return Ports(*(each.getsockname()[1] for each in with_ports))
-    finally:
-        for each in with_ports:
-            each.close()
 
 
 class Process:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -10,7 +11,7 @@ import typer
 
 from actd.cli.app import app
 from actd.cli.checkpoint import with_overrides
-from actd.cli.shared import AsJson, OptionalPath, names, show
+from actd.cli.shared import DEFAULT_CONFIG, AsJson, OptionalPath, names, show
 from actd.errors import ActdError, UsageError
 from actd.policy.overrides import Overrides
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 # typer reads annotations at run time, on 3.10 too, hence Optional.
 OptionalText = Optional[str]  # noqa: UP045
+
+_UNITS_S = {"h": 3600, "m": 60, "s": 1}
+_CERTIFIED_S = (20, 86400)
 
 
 @app.command()
@@ -50,11 +54,22 @@ def bench(
     report: Annotated[
         OptionalPath, typer.Option(help="Write a page with latency histograms to this .html.")
     ] = None,
+    certify: Annotated[
+        OptionalText,
+        typer.Option(
+            metavar="TIME",
+            help="Not engines: is every control tick of a deployment on time? Runs its daemon for "
+            "so long (1h, 10m, 90s), half of it on a busy computer; ENGINE is then an actd.yaml. "
+            "The arm is simulated, and yours is not moved.",
+        ),
+    ] = None,
     as_json: AsJson = False,
     *,
     overrides: Overrides,
 ) -> None:
     """Time engines side by side and show their error against torch."""
+    if certify is not None:
+        raise typer.Exit(_certify(certify, folders or [], report, as_json=as_json))
     if overrides.options() and checkpoint is None:
         raise UsageError(f"{overrides.options()[0]}: describes a checkpoint; give --checkpoint too")
     _check_rate(rate)
@@ -81,6 +96,44 @@ def bench(
     if not as_json:
         typer.echo("next: actd init ENGINE, then actd run actd.yaml")
     raise typer.Exit(found.exit_code)
+
+
+def _certify(time: str, files: list[Path], page: Path | None, *, as_json: bool) -> int:
+    """Measure, show and write a certificate; the exit code."""
+    seconds = _seconds(time)
+    if len(files) > 1:
+        raise UsageError(f"--certify: takes one deployment file, {len(files)} are given")
+    from actd.config import load
+
+    config = load((files or [DEFAULT_CONFIG])[0].resolve())
+    _check_page(page)
+    from actd.doctor import certificate_table
+    from actd.doctor.certify import certify
+
+    certificate = certify(config, seconds, lambda line: typer.echo(line, err=True))
+    if as_json:
+        from actd.report.record import plain
+
+        typer.echo(json.dumps(plain(certificate.to_dict()), allow_nan=False))
+    else:
+        show(certificate_table.table(certificate))
+        typer.echo(certificate_table.verdict(certificate))
+    if page is not None:
+        from actd.doctor.certificate_page import certificate_page
+        from actd.report.page import PAGE_FILE
+
+        PAGE_FILE.write(certificate_page(certificate), page)
+        typer.echo(f"page: {page}", err=True)
+    return 0 if certificate.passed else 1
+
+
+def _seconds(text: str) -> float:
+    """A length of time such as 1h, 10m, 90s. Raises UsageError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([hms])", text.strip())
+    seconds = float(match[1]) * _UNITS_S[match[2]] if match else 0.0
+    if not _CERTIFIED_S[0] <= seconds <= _CERTIFIED_S[1]:
+        raise UsageError(f"--certify: found {text!r}; give a time from 20s to 24h, such as 1h")
+    return seconds
 
 
 def _check_rate(rate: float | None) -> None:

@@ -7,6 +7,9 @@ is parsed.
 
 from __future__ import annotations
 
+import random
+import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +19,7 @@ from actd.errors import LinkError
 from actd.link.messages import MAX_BYTES
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_UNUSED = range(20_000, 30_000)
 _STATES_MAX = 64
 _KEEPALIVE = {
     zmq.TCP_KEEPALIVE: 1,
@@ -33,6 +37,22 @@ class Ports:
     actions: int = 9872
     status: int = 9873
     control: int = 9874
+
+
+def free_ports() -> Ports:
+    """Ports of loopback that nothing listens on, for a daemon beside the one of the robot.
+
+    None of which the kernel gives to anyone by itself: an arm that waits for its daemon could
+    otherwise connect to itself.
+    """
+    free: list[int] = []
+    for port in random.sample(_UNUSED, len(_UNUSED)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((LOOPBACK[0], port))
+            free.append(port)
+        if len(free) == 4:
+            break
+    return Ports(*free)
 
 
 def endpoint(host: str, port: int) -> str:
