@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -170,8 +171,8 @@ class Peer(Contestant):
 class Bare(Contestant):
     """The bare loop, beside the engine alone."""
 
-    def __init__(self, setting: Setting, stack: ExitStack) -> None:
-        super().__init__("bare", setting, stack)
+    def __init__(self, name: str, setting: Setting, stack: ExitStack) -> None:
+        super().__init__(name, setting, stack)
         self.start_own("bare", "loop", {"ticks": TICK})
         self.start_own("bare", "engine", {"chunks": CHUNK} if setting.infer else {})
         self.start_own("arm", "arm", {"arrivals": ARRIVAL})
@@ -180,19 +181,25 @@ class Bare(Contestant):
 class Engine(Contestant):
     """The engine alone. It does not tick."""
 
-    def __init__(self, setting: Setting, stack: ExitStack) -> None:
-        super().__init__("engine", setting, stack)
+    def __init__(self, name: str, setting: Setting, stack: ExitStack) -> None:
+        super().__init__(name, setting, stack)
         self.start_own("bare", "engine", {"chunks": CHUNK})
 
 
 class Daemon(Contestant):
     """`actd run`, with its flight recorder on."""
 
-    def __init__(self, setting: Setting, stack: ExitStack) -> None:
-        super().__init__("actd", setting, stack)
+    extra = ""
+    """A line more of its actd.yaml."""
+
+    def __init__(self, name: str, setting: Setting, stack: ExitStack) -> None:
+        super().__init__(name, setting, stack)
         self.realtime: dict[str, Any] = {}
         self._operator = stack.enter_context(Operator(ports=self.ports, timeout_s=2.0))
-        self._daemon = self.start("daemon", ["actd", "run", str(write_config(setting, self.ports))])
+        self._flights = setting.scratch / f"flights-{name}"
+        self.config = setting.scratch / f"{name}.yaml"
+        write_config(setting, self.ports, self.config, self._flights, self.extra)
+        self._daemon = self.start("daemon", ["actd", "run", str(self.config)])
         self._tick_pid = 0
         self.start_own("arm", "arm", {"arrivals": ARRIVAL})
 
@@ -226,18 +233,64 @@ class Daemon(Contestant):
 
     def flight(self) -> Flight:
         """Everything that was recorded so far."""
-        return read_flight(self.setting.scratch / "flights")
+        return read_flight(self._flights)
+
+
+class Watched(Daemon):
+    """The same with everybody looking: the dashboard in browsers, a scraper, a terminal, and the
+    dataset recorder on.
+    """
+
+    def __init__(self, name: str, setting: Setting, stack: ExitStack) -> None:
+        self._page_port = free_ports().state
+        super().__init__(name, setting, stack)
+        self._episode: stage.Process | None = None
+        address = f"http://127.0.0.1:{self._page_port}/"
+        top = ["top", "--config", str(self.config)]
+        self.start("lookers", ["bench.lookers", address, str(setting.scratch / "browsers"), *top])
+
+    def works(self) -> bool:
+        """Whether it is armed and recording."""
+        if not super().works():
+            return False
+        if self._episode is None or not self._episode.running:
+            out = self.setting.scratch / "recorded"
+            command = ["-m", "actd", "record", "--out", str(out), "--task", "bench"]
+            config = ["--config", str(self.config)]
+            log = self.setting.scratch / "record.log"
+            self._episode = stage.Process([sys.executable, *command, *config], log)
+            self._stack.callback(self._episode.end)
+        return True
+
+    def pause(self) -> None:
+        """Let the others have the computer; an episode ends where the arm is left alone."""
+        super().pause()
+        if self._episode is not None:
+            self._episode.pause()
+
+    def resume(self) -> None:
+        """Go on, in an episode of its own."""
+        if self._episode is not None:
+            self._episode.end()
+        super().resume()
+
+    @property
+    def extra(self) -> str:
+        """The dashboard's section of actd.yaml."""
+        return f"dashboard: {{enabled: true, port: {self._page_port}}}"
 
 
 def maker(name: str) -> Callable[[Setting, ExitStack], Contestant]:
     """How the contestant of this name is made."""
-    own: dict[str, Callable[[Setting, ExitStack], Contestant]]
-    own = {"actd": Daemon, "bare": Bare, "engine": Engine}
-    return own.get(name) or (lambda setting, stack: Peer(name, setting, stack))
+    kinds: Mapping[str, Callable[[str, Setting, ExitStack], Contestant]]
+    kinds = {"actd": Daemon, "watched": Watched, "bare": Bare, "engine": Engine}
+    return partial(kinds.get(name, Peer), name)
 
 
-def write_config(setting: Setting, ports: Ports) -> Path:
-    """Write the deployment of one run; its path."""
+def write_config(
+    setting: Setting, ports: Ports, path: Path, flights: Path, extra: str = ""
+) -> None:
+    """Write the deployment of one run to `path`; `extra` is a line more."""
     # Wide: an untrained policy commands anything.
     limits = "{position: [-100, 100], velocity: 3, acceleration: 30}"
     camera = "{{type: opencv, index_or_path: '{}', width: 640, height: 480, fps: 30}}"
@@ -254,10 +307,9 @@ def write_config(setting: Setting, ports: Ports) -> Path:
         # The bench is about time; a slow computer's old chunks are to be followed all the same.
         "staleness: {chunk_ms: 10000}",
         f"process: {{realtime: '{setting.realtime}'}}",
-        f"flight: {{folder: {setting.scratch / 'flights'}}}",
+        f"flight: {{folder: {flights}}}",
+        extra,
         "link:",
         *(f"  {name}_port: {port}" for name, port in asdict(ports).items()),
     ]
-    path = setting.scratch / "actd.yaml"
     path.write_text("\n".join(lines) + "\n")
-    return path

@@ -106,7 +106,8 @@ def _measure(
     setting: Setting, seconds: float, wish: str, stack: ExitStack
 ) -> dict[str, dict[str, Any]]:
     ports = free_ports()
-    config = write_config(setting, ports)
+    config = setting.scratch / "actd.yaml"
+    write_config(setting, ports, config, setting.scratch / "flights")
 
     def start(name: str, *command: str) -> stage.Process:
         process = stage.Process([sys.executable, *command], setting.scratch / f"{name}.log")

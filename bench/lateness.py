@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -167,15 +168,25 @@ def later_us(turns: Sequence[Turn], reference: Sequence[Turn]) -> float:
     return float(np.median(later)) if later else float("nan")
 
 
+def spread_us(turns: Sequence[Turn]) -> float:
+    """How much a loop's p99.9 of what it sends differs from one of its turns to another: the
+    median over pairs of turns. NaN with fewer than two.
+    """
+    tails = [percentiles(late_us(turn)["sent"])["p999_us"] for turn in turns if len(turn.ticks)]
+    pairs = [abs(one - other) for one, other in combinations(tails, 2)]
+    return float(np.median(pairs)) if pairs else float("nan")
+
+
 def figures(
     hz: float, turns: Mapping[str, Sequence[Turn]], rows: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, float]:
     """What bars may be about, of actd at one rate; `rows` by loop.
 
     `sent_p999_over_us` and `sent_p50_over_us`: how much later than the bare loop's its actions
-    are sent. `ratio`: LeRobot's p99.9 over its own. `infer_over`, `infer_over_bare`: how much
-    longer its chunk takes than the engine's alone, and beside the bare loop; `_low` to `_high` is
-    their 95 % interval.
+    are sent. `watched_over_us`: how much later its p99.9 is while it is looked at; the bare loop's
+    own differs by `bare_spread_us` between turns. `ratio`: LeRobot's p99.9 over its own.
+    `infer_over`, `infer_over_bare`: how much longer its chunk takes than the engine's alone, and
+    beside the bare loop; `_low` to `_high` is their 95 % interval.
     """
     own = rows["actd"]
     ticks = np.concatenate([turn.ticks for turn in turns["actd"]])
@@ -193,6 +204,13 @@ def figures(
         found["sent_p50_over_us"] = own["sent"]["p50_us"] - rows["bare"]["sent"]["p50_us"]
     if "lerobot-sleep" in rows:
         found["ratio"] = rows["lerobot-sleep"]["sent"]["p999_us"] / own["sent"]["p999_us"]
+    if "watched" in rows:
+        found |= {
+            "watched_over_us": later_us(turns["watched"], turns["actd"]),
+            "watched_missed": rows["watched"]["missed"],
+        }
+        if "bare" in rows:
+            found["bare_spread_us"] = spread_us(turns["bare"])
     for name, loop in (("infer_over", "engine"), ("infer_over_bare", "bare")):
         if any(len(turn.chunks) for turn in turns.get(loop, ())):
             share, low, high = slower(turns["actd"], turns[loop])

@@ -92,6 +92,11 @@ class Process:
         """Of the process itself."""
         return self._process.pid
 
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
+
     def find(self, words: str) -> int:
         """The process, of all that it has started, with these words in its command line."""
         asked = words.encode().replace(b" ", b"\0")

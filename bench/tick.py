@@ -6,6 +6,8 @@ that what disturbs the computer disturbs them all:
 
 actd, bare     the daemon, and a loop that does the same on the wire and decides nothing, beside
                the same inference (bench.bare)
+watched        the daemon with three browsers on its dashboard, /metrics scraped every second,
+               `actd top` and the dataset recorder: looking must cost nothing
 engine         that inference alone, with the cameras: what a daemon adds to a chunk's time
 lerobot-sleep, lerobot-thread, uvloop      what people write (bench.peers)
 
@@ -39,8 +41,9 @@ from bench.contestants import Contestant, Daemon, Setting, maker
 from bench.lateness import MOMENTS, Turn, chunk_row, figures, frame_over_ms, row
 from bench.peers import LOOPS
 
-OTHERS = ("bare", "engine", *LOOPS)
-INFERRING = ("actd", "bare", "engine")
+OTHERS = ("bare", "engine", "watched", *LOOPS)
+USUAL = tuple(name for name in OTHERS if name != "watched")
+INFERRING = ("actd", "bare", "engine", "watched")
 """Those whose inference is a process of its own and is timed."""
 TURN_S = 10.0
 SETTLE_S = 1.5
@@ -63,7 +66,7 @@ def bench(  # noqa: PLR0917
     load: Annotated[
         Literal["inference", "none"], typer.Option(help="What runs beside the loops.")
     ] = "inference",
-    loops: Annotated[str, typer.Option(help="Loops beside actd, by comma.")] = ",".join(OTHERS),
+    loops: Annotated[str, typer.Option(help="Loops beside actd, by comma.")] = ",".join(USUAL),
     engine: Annotated[str, typer.Option(help="Recipe of the engine.")] = stage.ENGINE,
     realtime: Annotated[
         Literal["off", "prefer"], typer.Option(help="Of actd's tick, and of bare.")
