@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -24,6 +23,7 @@ from actd.engine.base import Engine, Observation
 from actd.engine.load import load_engine
 from actd.errors import ActdError
 from actd.mode import Mode
+from actd.proportions import wilson
 from actd.sim.aloha import JOINTS, AlohaSim
 from actd.sim.referee import Referee
 from actd.sim.scene import BAR
@@ -33,15 +33,6 @@ ATTEMPT_S = 8.0
 ROWS = 25
 """A state has no velocities: asked every few rows, a policy begins its motion anew each time."""
 SEED = 77  # not that of the dataset
-Z_95 = 1.96
-
-
-def wilson(successes: int, attempts: int) -> tuple[float, float]:
-    """The 95 % Wilson interval of a share of successes."""
-    share, z2 = successes / attempts, Z_95**2
-    middle = share + z2 / (2 * attempts)
-    half = Z_95 * math.sqrt(share * (1 - share) / attempts + z2 / (4 * attempts**2))
-    return (middle - half) / (1 + z2 / attempts), (middle + half) / (1 + z2 / attempts)
 
 
 class Attempts:

@@ -217,12 +217,6 @@ def test_an_evaluation_tells_who_lifts_the_bar(sim: AlohaSim) -> None:
     assert all(np.array_equal(seen[TOP], elsewhere[TOP]) for seen in again.seen)
 
 
-def test_the_interval_is_wilsons() -> None:
-    low, high = evaluate.wilson(186, 200)
-    assert (round(low, 3), round(high, 3)) == (0.886, 0.958)
-    assert evaluate.wilson(20, 20)[1] == pytest.approx(1.0)
-
-
 def test_an_engine_is_held_against_the_first() -> None:
     first, other = [True, True, False, True], [True, False, True, True]
     line = evaluate.describe("b", other, first)

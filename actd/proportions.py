@@ -1,0 +1,26 @@
+"""How sure a share of successes is, and whether two of them differ. Pure."""
+
+from __future__ import annotations
+
+import math
+
+Z_95 = 1.96
+
+
+def wilson(successes: int, attempts: int) -> tuple[float, float]:
+    """The 95 % Wilson interval of a share of successes; `attempts` is at least 1."""
+    share, z2 = successes / attempts, Z_95**2
+    middle = share + z2 / (2 * attempts)
+    half = Z_95 * math.sqrt(share * (1 - share) / attempts + z2 / (4 * attempts**2))
+    return (middle - half) / (1 + z2 / attempts), (middle + half) / (1 + z2 / attempts)
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """The exact two-sided p-value of McNemar's test.
+
+    Of the pairs in which one of two succeeded, how many were the first's and how many the second's.
+    1 where there is no such pair: nothing speaks for a difference.
+    """
+    pairs, fewer = only_first + only_second, min(only_first, only_second)
+    tail = sum(math.comb(pairs, k) for k in range(fewer + 1))
+    return min(1.0, 2 * tail / (1 << pairs))
