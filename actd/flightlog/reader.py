@@ -71,7 +71,7 @@ def default_flights() -> Path:
 def read_flight(folder: Path) -> Flight:
     """Read the recording in `folder`; in a folder of runs, the newest."""
     run = _run_folder(folder)
-    settings = _read_settings(run / RUN_FILE)
+    settings = read_settings(run)
     ticks, chunks = (_read_stream(run, stream, settings) for stream in STREAMS)
     gaps = (*_gaps("ticks", ticks), *_gaps("chunks", chunks))
     return Flight(run, settings, ticks, chunks, gaps)
@@ -110,7 +110,9 @@ def _run_folder(folder: Path) -> Path:
     return runs[-1]
 
 
-def _read_settings(path: Path) -> dict[str, Any]:
+def read_settings(run: Path) -> dict[str, Any]:
+    """The run.json of a run. Raises RecordingError."""
+    path = run / RUN_FILE
     try:
         settings = read_json(path)
         schema = settings["schema"]

@@ -4,7 +4,7 @@ Owns one run's folder. The segments of a killed writer are sealed and continued 
 writer of the same run. A full disk or a missing folder is an OSError from `append`, which the
 caller may retry with the same record. The oldest segments are removed first, those of earlier
 runs and then this run's, never one that is being written; another running daemon's recording
-is left alone.
+is left alone, and so are scored episodes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
+from actd.flightlog.episodes import EPISODES_FILE
 from actd.flightlog.format import Segment, file_dtype, repair
 from actd.flightlog.reader import RUN_FILE, STREAMS, SegmentFile, segment_files, segment_path
 from actd.redaction import redacted
@@ -103,7 +104,8 @@ class FlightLogWriter:
 def prune(flights: Path, current: Path, writing: Set[Path], max_bytes: int) -> None:
     """Remove the oldest segments until all runs together are no larger than `max_bytes`.
 
-    Segments in `writing` stay. A run that lost its last segment goes with its run.json.
+    Segments in `writing` stay. A run that lost its last segment goes with its run.json, unless it
+    has scored episodes, which are few bytes.
     Raises OSError.
     """
     runs = sorted(path.parent for path in flights.glob(f"*/{RUN_FILE}"))
@@ -119,7 +121,7 @@ def prune(flights: Path, current: Path, writing: Set[Path], max_bytes: int) -> N
             if total > max_bytes and file.path not in writing:
                 total -= file.path.stat().st_size
                 file.path.unlink()
-        if run != current and not segment_files(run):
+        if run != current and not segment_files(run) and not (run / EPISODES_FILE).exists():
             _remove_run(run)
 
 

@@ -9,6 +9,7 @@ state     tick        inference, dataset recorder
 fault     supervisor  tick: a process died, motion ends
 notice    tick        supervisor: why the mode is what it is, which messages were refused
 tick      tick        supervisor (statistics), flight recorder, dataset recorder
+episode   supervisor  flight recorder, dataset recorder: episodes begin, end and are scored
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from actd.runtime.shm import Ring
 from actd.runtime.wakeup import WakeUp
 
 NOTICE_BYTES = 1000
+PLACE_BYTES = 32
 EVENTS: tuple[Event | None, ...] = (None, *Event)
 """What an event's number in a tick record means."""
 EVENTS_PER_TICK = 4
@@ -123,6 +125,19 @@ FAULT = np.dtype([("t_ns", "<i8")])
 NOTICE = np.dtype([("t_ns", "<i8"), ("rejected", "<i8"), ("text", f"S{NOTICE_BYTES}")])
 """`rejected`: how many of the robot's messages, by now; 0: `text` is about the mode."""
 
+EPISODE = np.dtype(
+    [
+        ("episode", "<i8"),
+        ("kind", "u1"),
+        ("mode", "u1"),
+        ("tick", "<i8"),
+        ("t_ns", "<i8"),
+        ("unix_s", "<f8"),
+        ("place", f"S{PLACE_BYTES}"),
+    ]
+)
+"""One `actd.flightlog.episodes.EpisodeEvent`, `kind` an index into its KINDS."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shapes:
@@ -147,6 +162,7 @@ class Channels:
     faults: Ring
     notices: Ring
     ticks: Ring
+    episodes: Ring
 
     @property
     def fds(self) -> dict[str, int]:
@@ -159,6 +175,7 @@ class Channels:
             "fault": self.faults.fd,
             "notice": self.notices.fd,
             "tick": self.ticks.fd,
+            "episode": self.episodes.fd,
         }
         return fixed | {f"frame:{name}": ring.fd for name, ring in self.frames.items()}
 
@@ -183,4 +200,5 @@ def open_channels(shapes: Shapes, fds: Mapping[str, int] | None = None) -> Chann
         faults=ring("fault", FAULT, 16),
         notices=ring("notice", NOTICE, 64),
         ticks=ring("tick", tick_dtype(shapes.action_dim, len(shapes.cameras)), 4096),
+        episodes=ring("episode", EPISODE, 256),
     )

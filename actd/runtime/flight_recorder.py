@@ -1,6 +1,6 @@
-"""The flight recorder: every tick and every chunk onto the disk, while the daemon runs.
+"""The flight recorder: every tick, chunk and scored episode onto the disk, while the daemon runs.
 
-Reads the tick and chunk rings, writes one run's folder (actd.flightlog.writer). It is never
+Reads their rings, writes one run's folder (actd.flightlog.writer). It is never
 in the path of a command: when it is slow, killed or out of disk, ticks go on, and what the
 rings no longer hold is a gap that readers see. A restarted recorder goes on after the last
 record on disk. Asked to end, it stays until the tick process has fallen silent.
@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from actd.errors import RecordingError
+from actd.flightlog.episodes import KINDS, EpisodeEvent, EpisodeLog
 from actd.flightlog.writer import FlightLogWriter
+from actd.mode import Mode
 from actd.runtime import process_entry
 from actd.runtime.channels import open_channels
 from actd.runtime.clock import now_ns
@@ -49,15 +51,19 @@ def run(settings: FlightRecorderSettings) -> None:
     channels = open_channels(settings.shapes, settings.fds)
     log = FlightLogWriter(settings.run, settings.run_info, settings.max_bytes)
     rings = {"ticks": channels.ticks, "chunks": channels.chunks}
-    Recorder(log, rings, settings.period_ns).run()
+    Recorder(log, rings, channels.episodes, settings.period_ns).run()
 
 
 class Recorder:
     """Carries records from the rings to the log."""
 
-    def __init__(self, log: FlightLogWriter, rings: Mapping[str, Ring], period_ns: int) -> None:
+    def __init__(
+        self, log: FlightLogWriter, rings: Mapping[str, Ring], episodes: Ring, period_ns: int
+    ) -> None:
         self._log = log
         self._rings = rings
+        self._episodes = episodes
+        self._episode_log = EpisodeLog(log.run)
         self._silence_ns = max(_SILENCE_NS_MIN, _SILENCE_PERIODS * period_ns)
         self._asked_to_end = False
         self._condition: dict[str, Any] = {}
@@ -88,6 +94,8 @@ class Recorder:
             self._log.begin()
             for stream, ring in self._rings.items():
                 self._drain(stream, ring)
+            if self._episodes.newest > self._episode_log.last:
+                self._drain_episodes()
         except (OSError, RecordingError) as error:
             self._report(state="failed", why=self._in_words(error))
             return False
@@ -99,6 +107,22 @@ class Recorder:
             missing = number - self._log.last[stream] - 1
             self._log.append(stream, number, record.tobytes())
             self._lost += missing
+
+    def _drain_episodes(self) -> None:
+        self._episode_log.begin()
+        for number, record in self._episodes.since(self._episode_log.last):
+            self._episode_log.append(
+                EpisodeEvent(
+                    number=number,
+                    episode=int(record["episode"]),
+                    kind=KINDS[record["kind"]],
+                    tick=int(record["tick"]),
+                    t_ns=int(record["t_ns"]),
+                    unix_s=float(record["unix_s"]),
+                    mode=Mode(int(record["mode"])).name,
+                    place=bytes(record["place"]).decode(),
+                )
+            )
 
     def _report(self, **condition: Any) -> None:
         """Tell a change, a growing loss at most once a second."""
