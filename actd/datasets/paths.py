@@ -45,6 +45,14 @@ INDEX_FEATURES: dict[str, dict[str, Any]] = {
 }
 """What every row carries besides the robot's own features."""
 
+SUCCESS, DONE, REWARD = "next.success", "next.done", "next.reward"
+SCORE_FEATURES: dict[str, dict[str, Any]] = {
+    REWARD: {"dtype": "float32", "shape": [1], "names": None},
+    DONE: {"dtype": "bool", "shape": [1], "names": None},
+    SUCCESS: {"dtype": "bool", "shape": [1], "names": None},
+}
+"""What a row of a scored episode carries besides, as LeRobot's own datasets do."""
+
 
 def library(module: str) -> Any:
     """Import an optional module. RecordingError says how to install it."""

@@ -17,12 +17,14 @@ class Form:
     """What every row of a dataset holds.
 
     `vectors`: feature key -> names of its elements; `cameras`: feature key -> (height, width).
+    `scored`: every episode is a success or a failure.
     """
 
     fps: int
     vectors: Mapping[str, tuple[str, ...]]
     cameras: Mapping[str, tuple[int, int]]
     robot_type: str | None = None
+    scored: bool = False
 
     def features(self) -> dict[str, dict[str, Any]]:
         """The features as the info file describes them, rows' own indices included."""
@@ -38,7 +40,8 @@ class Form:
             }
             for key, (height, width) in self.cameras.items()
         }
-        return {**vectors, **videos, **paths.INDEX_FEATURES}
+        scores = paths.SCORE_FEATURES if self.scored else {}
+        return {**vectors, **videos, **scores, **paths.INDEX_FEATURES}
 
 
 def new_info(form: Form) -> dict[str, Any]:

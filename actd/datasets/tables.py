@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.datasets.paths import INDEX_FEATURES, library
+from actd.datasets.paths import (
+    DONE,
+    INDEX_FEATURES,
+    REWARD,
+    SCORE_FEATURES,
+    SUCCESS,
+    library,
+)
 from actd.errors import RecordingError
 from actd.files import check_file
 
@@ -130,6 +137,13 @@ def index_rows(
         "task_index": np.full_like(frame, task),
     }
     return {key: columns[key].astype(INDEX_FEATURES[key]["dtype"]) for key in INDEX_FEATURES}
+
+
+def score_rows(count: int, *, success: bool) -> dict[str, NDArray[Any]]:
+    """The columns of a scored episode, (count, 1) each: its last row is done, and a success."""
+    last = np.arange(count).reshape(-1, 1) == count - 1
+    columns = {REWARD: last & success, DONE: last, SUCCESS: last & success}
+    return {key: columns[key].astype(SCORE_FEATURES[key]["dtype"]) for key in SCORE_FEATURES}
 
 
 def _pandas_column(name: str | None, field: str, kind: str) -> dict[str, Any]:

@@ -136,12 +136,15 @@ class Episode:
             values.append(np.array(vectors[key], dtype=np.float32))
         self.length += 1
 
-    def save(self) -> int:
-        """Make the episode part of the dataset; returns its number. On an error it is lost."""
+    def save(self, *, success: bool = False) -> int:
+        """Make the episode part of the dataset; returns its number. On an error it is lost.
+
+        `success` is kept where the dataset's form is scored.
+        """
         try:
             for video in self._videos.values():
                 video.close()
-            self._describe()
+            self._describe(success)
             self._stage.commit()
         except BaseException:
             self.discard()
@@ -155,7 +158,7 @@ class Episode:
             video.abandon()
         self._stage.discard()
 
-    def _describe(self) -> None:
+    def _describe(self, success: bool) -> None:
         """Write everything but the videos into the stage."""
         writer, path = self._writer, self._stage.path
         tasks = [*writer.tasks, *([] if self._task in writer.tasks else [self._task])]
@@ -163,6 +166,8 @@ class Episode:
         rows |= tables.index_rows(
             self.index, self._first, self.length, writer.form.fps, tasks.index(self._task)
         )
+        if writer.form.scored:
+            rows |= tables.score_rows(self.length, success=success)
         stats: dict[str, Stats] = {key: vector_stats(values) for key, values in rows.items()}
         stats |= {key: images.result() for key, images in self._images.items()}
         overall = {

@@ -3,6 +3,7 @@
 python lerobot_side.py read FOLDER OUT.npz     load FOLDER, write what was found
 python lerobot_side.py write FOLDER OUT.npz    record FOLDER, write what went in
 python lerobot_side.py append FOLDER           add an episode to FOLDER
+python lerobot_side.py scores FOLDER OUT.npz   load FOLDER, write what its episodes were scored
 """
 
 import sys
@@ -92,6 +93,16 @@ def append(folder):
     fill(load(folder), [6], 9)
 
 
+def scores(folder, out):
+    dataset = load(folder)
+    items = [dataset[row] for row in range(len(dataset))]
+    keys = ("next.reward", "next.done", "next.success", "episode_index")
+    found = {key: np.stack([item[key].numpy() for item in items]) for key in keys}
+    for key in keys:
+        found |= {f"{key}/{name}": value for name, value in dataset.meta.stats[key].items()}
+    np.savez(out, **found)
+
+
 if __name__ == "__main__":
     command, *paths = sys.argv[1:]
-    {"read": read, "write": write, "append": append}[command](*map(Path, paths))
+    {"read": read, "write": write, "append": append, "scores": scores}[command](*map(Path, paths))

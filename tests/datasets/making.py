@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +73,13 @@ def write(folder: Path, lengths: list[int], task: str = "wave", first_seed: int 
             for vectors, images in rows(length, seed):
                 episode.add(vectors, images)
             episode.save()
+
+
+def write_scored(folder: Path, episodes: Sequence[tuple[int, bool]]) -> None:
+    """Add scored episodes: of each the length, and whether it was a success."""
+    with DatasetWriter(folder, replace(FORM, scored=True)) as writer:
+        for seed, (length, success) in enumerate(episodes):
+            episode = writer.begin("wave")
+            for vectors, images in rows(length, seed):
+                episode.add(vectors, images)
+            episode.save(success=success)

@@ -15,7 +15,7 @@ import pytest
 
 from actd.datasets import DatasetWriter, open_dataset
 from actd.datasets.stats import vector_stats
-from tests.datasets.making import FORM, NAMES, TOP, WRIST, rows, write
+from tests.datasets.making import FORM, NAMES, TOP, WRIST, rows, write, write_scored
 
 pytestmark = pytest.mark.lerobot
 
@@ -142,3 +142,21 @@ def test_both_may_add_to_one_dataset(python: str, tmp_path: Path) -> None:
     for name, value in vector_stats(actions).items():
         if not name.startswith("q"):
             assert np.allclose(found[f"stored/action/{name}"], value, atol=1e-5), name
+
+
+def test_lerobot_loads_our_scores(python: str, tmp_path: Path) -> None:
+    """A success and a failure, and statistics of both."""
+    folder = tmp_path / "set"
+    write_scored(folder, [(5, True), (4, False)])
+    lerobot(python, tmp_path, "scores", folder, tmp_path / "found.npz")
+    found = np.load(tmp_path / "found.npz")
+    done, success = np.zeros((2, 9), bool)
+    done[[4, 8]] = success[4] = True
+    assert found["episode_index"].tolist() == [0] * 5 + [1] * 4
+    for key, values in (("next.done", done), ("next.success", success)):
+        assert found[key].dtype == bool
+        assert np.array_equal(found[key].ravel(), values)
+        assert found[f"{key}/mean"] == pytest.approx(values.mean())
+        assert (found[f"{key}/min"], found[f"{key}/max"]) == (0, 1)
+    assert found["next.reward"].dtype == np.float32
+    assert np.array_equal(found["next.reward"].ravel(), success)

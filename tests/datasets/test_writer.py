@@ -15,7 +15,7 @@ import pytest
 from actd.datasets import DatasetWriter, Form, open_dataset
 from actd.datasets.stats import ImageStats, combine, vector_stats
 from actd.errors import RecordingError
-from tests.datasets.making import FORM, NAMES, TOP, WRIST, rows, write
+from tests.datasets.making import FORM, NAMES, TOP, WRIST, rows, write, write_scored
 
 
 def test_episodes_come_back_as_they_were_written(tmp_path: Path) -> None:
@@ -40,6 +40,24 @@ def test_episodes_come_back_as_they_were_written(tmp_path: Path) -> None:
             for key in (TOP, WRIST):
                 difference = frame[key].astype(int) - written[row][1][key]
                 assert np.abs(difference).max() <= 6, (episode, row, key)
+
+
+def test_a_score_is_on_the_last_row(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    write_scored(folder, [(5, True), (3, False)])
+    write_scored(folder, [(1, True)])
+    dataset = open_dataset(folder)
+    for episode, (length, success) in enumerate([(5, True), (3, False), (1, True)]):
+        last = np.eye(1, length, length - 1).T
+        columns = dataset.columns(episode, ["next.done", "next.success", "next.reward"])
+        assert np.array_equal(columns["next.done"], last)
+        assert np.array_equal(columns["next.success"], success * last)
+        assert np.array_equal(columns["next.reward"], success * last)
+    with pytest.raises(RecordingError, match=r"features\.next\.reward: only the dataset has it"):
+        write(folder, [4])
+    write(tmp_path / "plain", [4])
+    with pytest.raises(RecordingError, match=r"features\.next\.reward: only this recording has"):
+        write_scored(tmp_path / "plain", [(4, True)])
 
 
 def test_single_rows_are_found_in_any_order(tmp_path: Path) -> None:
