@@ -91,14 +91,22 @@ class Operator:
     def record(self, path: str, task: str, **options: Any) -> dict[str, Any]:
         """Begin an episode of the LeRobotDataset in `path`, absolute and the daemon's.
 
-        options: `fps` (default: the policy's rate) and `seconds` (default: until
-        `stop_recording`). The answer's `recording` is as in `status`.
+        options: `fps` (default: the policy's rate), `seconds` (default: until
+        `stop_recording`), and `scored`: each episode that `episode` starts becomes one of the
+        dataset's, until `stop_recording`. The answer's `recording` is as in `status`.
         """
         return self.request("record", do="start", path=path, task=task, **options)
 
     def stop_recording(self) -> dict[str, Any]:
         """End the episode. It is saved a moment later: `status` says when."""
         return self.request("record", do="stop")
+
+    def episode(self, do: str, place: str = "") -> dict[str, Any]:
+        """Open an episode (`start`), or score the open one: `success`, `failure`, `discard`.
+
+        The answer's `episodes` is as in `status`: `open`, `last`, counts, `rate`, `interval`.
+        """
+        return self.request("episode", do=do, **({"place": place} if place else {}))
 
     def request(self, command: str, **fields: Any) -> dict[str, Any]:
         """Send one command and return the answer. Raises LinkError on refusal or silence.

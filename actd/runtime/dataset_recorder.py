@@ -30,6 +30,7 @@ from actd.runtime import process_entry
 from actd.runtime.channels import open_channels
 from actd.runtime.clock import now_ns, sleep_until_ns
 from actd.runtime.dataset_rows import Row, Sampler
+from actd.runtime.episodes import DRIVEN_MODES
 
 # A tick is written down a little after it is due, and one that is late later still.
 _SETTLE_NS = 2_000_000
@@ -60,11 +61,11 @@ def run(settings: DatasetRecorderSettings) -> None:
     channels = open_channels(settings.shapes, settings.fds)
     try:
         with DatasetWriter(settings.path, settings.form) as writer:
-            _tell(state="waiting", why="nothing is commanded yet: arm", notes=writer.notes)
+            tell(state="waiting", why="nothing is commanded yet: arm", notes=writer.notes)
             sampler = Sampler(channels, settings.cameras, settings.period_ns)
             Recorder(writer, sampler, settings.task, settings.frames_max, end).run()
     except OSError as error:
-        raise RecordingError(_in_words(settings.path, error)) from None
+        raise RecordingError(in_words(settings.path, error)) from None
 
 
 class End:
@@ -101,13 +102,13 @@ class Recorder:
         """Wait for motion, record it, save it."""
         start_ns = self._wait()
         if start_ns is None:
-            _tell(state="empty", why="nothing was recorded: the daemon was never armed")
+            tell(state="empty", why="nothing was recorded: the daemon was never armed")
             return
         episode = self._writer.begin(self._task)
         encoder = EpisodeEncoder(episode)
         try:
             why = self._sample(start_ns, encoder)
-            _tell(state="saving", why=why, **self._counts)
+            tell(state="saving", why=why, **self._counts)
             encoder.finish()
         except BaseException:
             encoder.abort()
@@ -115,10 +116,10 @@ class Recorder:
             raise
         if not self._counts["frames"]:
             episode.discard()
-            _tell(state="empty", why=f"nothing was recorded: {why}")
+            tell(state="empty", why=f"nothing was recorded: {why}")
             return
         episode.save()
-        _tell(state="saved", why=why, episode=episode.index, **self._counts)
+        tell(state="saved", why=why, episode=episode.index, **self._counts)
 
     def _wait(self) -> int | None:
         """When the first armed tick was due; None when asked to end before."""
@@ -139,7 +140,7 @@ class Recorder:
                 time.sleep(_WAIT_S)
             if now_ns() - reported_ns > _REPORT_NS:
                 reported_ns = now_ns()
-                _tell(state="recording", backlog=encoder.backlog, **self._counts)
+                tell(state="recording", backlog=encoder.backlog, **self._counts)
             tick = self._sampler.tick(t_ns)
             why = self._reason_to_end(tick, t_ns)
             if why or tick is None:
@@ -157,9 +158,17 @@ class Recorder:
             return "asked to end"
         if frames == self._frames_max:
             return "as long as asked for"
+        return self._cut_off(tick, t_ns) or _motion_ended(tick)
+
+    def _cut_off(self, tick: Any, t_ns: int) -> str:
+        """Why there can be no more rows, "" where there can."""
         if shutil.disk_usage(self._writer.root).free < _DISK_RESERVE_BYTES:
             return f"the disk is nearly full: less than {_DISK_RESERVE_BYTES >> 20} MB are free"
-        return _motion_ended(tick, t_ns)
+        if tick is None:
+            return f"the recorder stood still for {(now_ns() - t_ns) / 1e9:.1f} s"
+        if t_ns - int(tick["due_ns"]) > _SILENCE_NS:
+            return "the tick process fell silent"
+        return ""
 
 
 class EpisodeEncoder:
@@ -203,23 +212,19 @@ class EpisodeEncoder:
                     self._error = error
 
 
-def _motion_ended(tick: Any, t_ns: int) -> str:
-    if tick is None:
-        return f"the recorder stood still for {(now_ns() - t_ns) / 1e9:.1f} s"
-    if t_ns - int(tick["due_ns"]) > _SILENCE_NS:
-        return "the tick process fell silent"
-    if tick["mode"] not in (Mode.ARMED, Mode.HOLD):
+def _motion_ended(tick: Any) -> str:
+    if tick["mode"] not in DRIVEN_MODES:
         return f"the daemon went to {Mode(int(tick['mode'])).name}"
     return ""
 
 
-def _tell(**condition: Any) -> None:
+def tell(**condition: Any) -> None:
     """Report to the supervisor, if there still is one: an episode is saved without it too."""
     with contextlib.suppress(BrokenPipeError):
         process_entry.report(**condition)
 
 
-def _in_words(path: Path, error: OSError) -> str:
+def in_words(path: Path, error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return (
             f"{path}: disk full: this episode was dropped, the finished ones are whole; "

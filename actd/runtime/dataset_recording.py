@@ -20,20 +20,29 @@ from actd.runtime import settings
 from actd.runtime.channels import Channels, Shapes
 from actd.runtime.cores import Share
 from actd.runtime.dataset_recorder import DatasetRecorderSettings
+from actd.runtime.episodes import Episodes
 from actd.runtime.process import ChildProcess
+from actd.runtime.scored_recorder import ScoredRecorderSettings
 
 _SAVE_S = 10.0
 _LONGEST_S = 1_000_000
-_SHOWN = ("state", "why", "notes", "frames", "late", "repeated", "backlog", "episode")
+_SHOWN = ("state", "why", "notes", "frames", "late", "repeated", "backlog", "episode", "episodes")
 
 
 class Recording:
     """The recordings of one daemon, one after the other."""
 
-    def __init__(
-        self, config: Config, manifest: Manifest, shapes: Shapes, channels: Channels, share: Share
+    def __init__(  # noqa: PLR0917
+        self,
+        config: Config,
+        manifest: Manifest,
+        shapes: Shapes,
+        channels: Channels,
+        share: Share,
+        episodes: Episodes,
     ) -> None:
         spec = manifest.spec
+        self._episodes = episodes
         self._rate_hz = config.control.rate_hz
         self._policy_hz = config.policy_hz(spec.trained_hz)
         self._shapes, self._fds = shapes, channels.fds
@@ -69,8 +78,24 @@ class Recording:
         # Until it is gone it holds the dataset, and the next recording must wait.
         return shown | ({"state": "saving"} if self._is_running() and _is_over(shown) else {})
 
+    @property
+    def scored_failure(self) -> str:
+        """Why scored episodes, of which a dataset was to be made, are not in it; "": they are."""
+        recording = self.status()
+        failed = recording["state"] == "failed" and recording.get("scored")
+        return str(recording.get("why")) if failed else ""
+
+    def check_ready_for_episode(self) -> None:
+        """Raise RecordingError where the next scored episode would begin before its recorder."""
+        recording = self.status()
+        if self._is_running() and recording.get("scored") and recording["state"] != "waiting":
+            raise RecordingError(
+                f"the recording to {recording['path']} is {recording['state']}; try again in a "
+                "moment"
+            )
+
     async def end(self) -> None:
-        """End a recording that is going on; its episode is saved."""
+        """End a recording that is going on; its episode is saved, unless it waits for a score."""
         if self._child is not None:
             await self._child.end(_SAVE_S)
 
@@ -82,15 +107,20 @@ class Recording:
         fps = self._fps(request.get("fps"))
         frames_max = _frames(request.get("seconds"), fps)
         path, task = _folder(request), _text(request, "task")
-        self._asked = {"path": str(path), "task": task, "fps": fps}
+        scored = request.get("scored") is True
+        if scored:
+            self._episodes.check_none_open()
+            if frames_max is not None:
+                raise RecordingError("seconds: an episode ends with its score; leave it out")
+        self._asked = {"path": str(path), "task": task, "fps": fps, "scored": scored}
         sizes = {key: self._shapes.cameras[name] for name, key in self._cameras.items()}
-        told = DatasetRecorderSettings(
+        told = (ScoredRecorderSettings if scored else DatasetRecorderSettings)(
             shapes=self._shapes,
             fds=self._fds,
             placement=self._placement,
             path=path,
             task=task,
-            form=Form(fps, self._vectors, sizes),
+            form=Form(fps, self._vectors, sizes, scored=scored),
             frames_max=frames_max,
             cameras=self._cameras,
             period_ns=round(1e9 / self._rate_hz),
@@ -101,6 +131,8 @@ class Recording:
     def _stop(self, _: Mapping[str, Any]) -> None:
         if self._child is None or not self._is_running():
             raise RecordingError("nothing is being recorded")
+        if self._asked["scored"]:
+            self._episodes.check_none_open()
         # Saving takes a moment, and this socket is the one that STOP comes through.
         self._ending = asyncio.create_task(self._child.end(_SAVE_S))
 

@@ -10,9 +10,11 @@ import os
 import platform
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -105,15 +107,22 @@ def new_run(
     )
 
 
-def run_info(flight: Flight) -> RunInfo:
-    """What a recording's run.json says. Raises RecordingError where that, or a tick, is damaged."""
-    try:
-        info = decode(RunInfo, flight.settings)
-        shapes = (len(info.control.joints), len(info.cameras))
+def described_run(settings: Mapping[str, Any], run: Path) -> RunInfo:
+    """What the run.json in the folder `run` says. Raises RecordingError where it is damaged."""
+    with _as_recorded(run):
+        info = decode(RunInfo, settings)
         if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", info.name):
             raise ValueError(f"name: {info.name!r:.60}")
         if not 0 <= info.started_unix_s < 1e11:
             raise ValueError(f"started_unix_s: {info.started_unix_s}")
+    return info
+
+
+def run_info(flight: Flight) -> RunInfo:
+    """What a recording's run.json says. Raises RecordingError where that, or a tick, is damaged."""
+    info = described_run(flight.settings, flight.folder)
+    with _as_recorded(flight.folder):
+        shapes = (len(info.control.joints), len(info.cameras))
         dtypes = {
             "ticks": (flight.ticks.dtype, tick_dtype(*shapes)),
             "chunks": (flight.chunks.dtype, chunk_dtype(info.control.chunk.chunk_size, shapes[0])),
@@ -121,13 +130,20 @@ def run_info(flight: Flight) -> RunInfo:
         for stream, (recorded, dtype) in dtypes.items():
             if not _fields(dtype) <= _fields(recorded):
                 raise ValueError(f"dtypes.{stream}: other fields")
-    except ValueError as error:
-        raise RecordingError(
-            f"{flight.folder / RUN_FILE}: damaged, or recorded by another version of actd "
-            f"({error}); give another run, or read it with that version"
-        ) from None
     _check_records(flight, len(info.events))
     return info
+
+
+@contextmanager
+def _as_recorded(run: Path) -> Iterator[None]:
+    """Around the use of a run.json: one that is not as we write it is a RecordingError."""
+    try:
+        yield
+    except ValueError as error:
+        raise RecordingError(
+            f"{run / RUN_FILE}: damaged, or recorded by another version of actd "
+            f"({error}); give another run, or read it with that version"
+        ) from None
 
 
 def _fields(dtype: np.dtype[np.void]) -> set[tuple[str, np.dtype[Any]]]:

@@ -13,6 +13,7 @@ import asyncio
 import logging
 import secrets
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from actd.runtime import realtime, settings
 from actd.runtime.channels import open_channels
 from actd.runtime.clock import now_ns
 from actd.runtime.dataset_recording import Recording
+from actd.runtime.episode_orders import EpisodeOrders
+from actd.runtime.episodes import Episodes
 from actd.runtime.notify import Notifier
 from actd.runtime.processes import make_processes, shapes_of
 from actd.runtime.status_server import StatusServer
@@ -71,8 +74,14 @@ class Supervisor:
         log.info("supervisor: %s", realtime.in_words(settled))
         boot = secrets.token_hex(8)
         self._processes = make_processes(config, manifest, shapes, self._channels, share, boot=boot)
-        self._telemetry = Telemetry(config, manifest, self._channels, self._processes, settled)
-        self._recording = Recording(config, manifest, shapes, self._channels, share)
+        episodes = Episodes()
+        self._recording = Recording(config, manifest, shapes, self._channels, share, episodes)
+        self._episodes = EpisodeOrders(
+            episodes, self._channels, self._processes.flight, self._recording
+        )
+        self._telemetry = Telemetry(
+            config, manifest, self._channels, self._processes, settled, entered=self._episodes.enter
+        )
         self._server = StatusServer(
             {
                 "hello": lambda _: self._telemetry.hello(),
@@ -81,6 +90,7 @@ class Supervisor:
                 "clear": lambda _: self._clear(),
                 "changes": lambda _: self._changes(),
                 "record": self._recording.answer,
+                "episode": self._episode,
             },
             {"robot": config.robot.name, "boot": boot},
         )
@@ -114,6 +124,7 @@ class Supervisor:
         finally:
             self._notifier.stopping()
             log.info("stopping: ramping to rest")
+            self._episodes.end()
             for child in self._processes.others:
                 child.may_end()
             await self._processes.tick.end(_TICK_END_S)
@@ -150,7 +161,14 @@ class Supervisor:
             raise ActdError(f"the engine could not be started: {why}")
 
     def _status(self) -> dict[str, Any]:
-        return self._telemetry.status() | {"recording": self._recording.status()}
+        return self._telemetry.status() | {
+            "recording": self._recording.status(),
+            "episodes": self._episodes.status(),
+        }
+
+    def _episode(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        self._telemetry.drain()  # whatever the policy did before this order comes first
+        return self._episodes.answer(request)
 
     def _clear(self) -> dict[str, Any]:
         self._telemetry.clear()

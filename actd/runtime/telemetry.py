@@ -7,6 +7,7 @@ say in words goes to the log from here.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,10 @@ _WORKING = {"running", "waiting", "skewed", "refusing"}
 
 
 class Telemetry:
-    """Live statistics of one daemon. `ready` is set by the supervisor."""
+    """Live statistics of one daemon. `ready` is set by the supervisor.
+
+    `entered` is called with every new mode, the number of its first tick and when that was due.
+    """
 
     def __init__(
         self,
@@ -45,8 +49,11 @@ class Telemetry:
         channels: Channels,
         processes: Processes,
         settled: Outcome,
+        *,
+        entered: Callable[[Mode, int, int], None],
     ) -> None:
         self._settled = settled
+        self._entered = entered
         self._config = config
         self._manifest = manifest
         self._channels = channels
@@ -78,6 +85,7 @@ class Telemetry:
             if mode is not self._mode:
                 log.info("mode %s", mode.name)
                 self._mode = mode
+                self._entered(mode, number, int(record["due_ns"]))
         for number, record in self._channels.chunks.since(self._seen["chunk"]):
             self._seen["chunk"] = number
             self._cadence.chunk(record)

@@ -1,0 +1,145 @@
+"""Scored episodes: when one is open, what the policy did in it, and how an operator scored it.
+
+An episode is open from `start` to its score. Nobody but an operator scores: one whose motion ends
+in FAULT, STOP or IDLE stays open, with that as its end, and one that is open when the daemon ends
+has no score. Pure: times come from outside, events are returned.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+from actd.errors import RecordingError
+from actd.flightlog.episodes import SCORES, Episode, EpisodeEvent, Kind, episodes_of
+from actd.mode import Mode
+from actd.proportions import wilson
+from actd.runtime.channels import PLACE_BYTES
+
+DRIVEN_MODES = (Mode.ARMED, Mode.HOLD)
+"""In which motion goes on, or may: HOLD bridges a short gap."""
+_PLACE = re.compile(rf"[A-Za-z0-9_.-]{{0,{PLACE_BYTES}}}")
+
+
+class Moment(NamedTuple):
+    """The newest tick's number, a time of its clock, and the same for people."""
+
+    tick: int
+    t_ns: int
+    unix_s: float
+
+
+class Episodes:
+    """The episodes of one run."""
+
+    def __init__(self) -> None:
+        self._events: list[EpisodeEvent] = []
+        self._mode = Mode.IDLE
+
+    @property
+    def open(self) -> Episode | None:
+        """The episode that waits for its score."""
+        newest = self._all[-1:]
+        return newest[0] if newest and not newest[0].score else None
+
+    @property
+    def _all(self) -> tuple[Episode, ...]:
+        return episodes_of(self._events)
+
+    def enter(self, mode: Mode, moment: Moment) -> tuple[EpisodeEvent, ...]:
+        """The daemon went to `mode`."""
+        self._mode = mode
+        episode = self.open
+        if episode is None:
+            return ()
+        if episode.driven_ns is None:
+            return (self._event("driven", moment),) if mode is Mode.ARMED else ()
+        if episode.end_ns is None and mode not in DRIVEN_MODES:
+            return (self._event("halted", moment),)
+        return ()
+
+    def start(self, place: object, moment: Moment) -> tuple[EpisodeEvent, ...]:
+        """Open the next episode. Raises RecordingError."""
+        self.check_none_open()
+        if not isinstance(place, str) or not _PLACE.fullmatch(place):
+            raise RecordingError(
+                f"place: found {place!r:.60}, expected at most {PLACE_BYTES} letters, digits, "
+                "'.', '_' or '-', such as --place 7"
+            )
+        events = (self._event("start", moment, place),)
+        return events + self.enter(self._mode, moment)
+
+    def check_none_open(self) -> None:
+        """Raise RecordingError where an episode waits for its score."""
+        if self.open is not None:
+            raise RecordingError(
+                f"{self._open_in_words()} is open; score it first: "
+                "`actd episode success`, `failure` or `discard`"
+            )
+
+    def score(self, kind: Kind, moment: Moment) -> tuple[EpisodeEvent, ...]:
+        """Score the open episode: one of SCORES. Raises RecordingError."""
+        episode = self.open
+        if episode is None:
+            raise RecordingError("no episode is open; begin one with `actd episode start`")
+        if kind != "discard" and episode.driven_ns is None:
+            raise RecordingError(
+                f"{self._open_in_words()}: the policy has not driven in it yet; arm first, or "
+                "`actd episode discard`"
+            )
+        return (self._event(kind, moment),)
+
+    def status(self, now_ns: int) -> dict[str, Any]:
+        """What is open and how the run stands, as `actd status` gives it."""
+        episodes = self._all
+        counts: dict[str, int] = {kind: sum(e.score == kind for e in episodes) for kind in SCORES}
+        attempts = counts["success"] + counts["failure"]
+        scored = [episode for episode in episodes if episode.score]
+        return {
+            "open": None if self.open is None else _open(self.open, now_ns),
+            "last": None if not scored else _scored(scored[-1]),
+            **counts,
+            "rate": counts["success"] / attempts if attempts else None,
+            "interval": list(wilson(counts["success"], attempts)) if attempts else None,
+        }
+
+    def _open_in_words(self) -> str:
+        episode = self.open
+        assert episode is not None
+        return f"episode {episode.number}" + (f" at place {episode.place}" * bool(episode.place))
+
+    def _event(self, kind: Kind, moment: Moment, place: str = "") -> EpisodeEvent:
+        newest = self._events[-1] if self._events else None
+        number = newest.episode if newest else 0
+        event = EpisodeEvent(
+            number=len(self._events) + 1,
+            episode=number + (kind == "start"),
+            kind=kind,
+            tick=moment.tick,
+            t_ns=moment.t_ns,
+            unix_s=moment.unix_s,
+            mode=self._mode.name,
+            place=place if kind == "start" or newest is None else newest.place,
+        )
+        self._events.append(event)
+        return event
+
+
+def _open(episode: Episode, now_ns: int) -> dict[str, Any]:
+    until_ns = now_ns if episode.end_ns is None else episode.end_ns
+    driven_ns = episode.driven_ns
+    return {
+        "episode": episode.number,
+        "place": episode.place,
+        "halted": episode.mode,
+        "seconds": None if driven_ns is None else (until_ns - driven_ns) / 1e9,
+    }
+
+
+def _scored(episode: Episode) -> dict[str, Any]:
+    return {
+        "episode": episode.number,
+        "place": episode.place,
+        "score": episode.score,
+        "seconds": episode.seconds,
+    }
