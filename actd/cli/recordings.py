@@ -22,7 +22,7 @@ from actd.cli.shared import (
     operator,
     show,
 )
-from actd.errors import ActdError, RecordingError, UsageError
+from actd.errors import ActdError, LinkError, RecordingError, UsageError
 
 # Of motion: with less, what fits it is no limit for a task.
 _ENOUGH_NS = 10_000_000_000
@@ -46,6 +46,14 @@ def record(
         Optional[int],  # noqa: UP045
         typer.Option(min=1, help="Rows per second; default: the policy's rate."),
     ] = None,
+    scored: Annotated[
+        bool,
+        typer.Option(
+            "--scored",
+            help="Every episode of `actd episode start` becomes one of the dataset, with its "
+            "score, until Ctrl-C.",
+        ),
+    ] = False,
     stop: Annotated[
         bool, typer.Option("--stop", help="End the recording that is going on.")
     ] = False,
@@ -61,11 +69,13 @@ def record(
 
     if not stop and (out is None or not task):
         raise UsageError("record: give --out DIR and --task 'what the robot does', or --stop")
+    if scored and seconds is not None:
+        raise UsageError("--seconds: with --scored an episode ends with its score; leave it out")
     with operator(config, host) as daemon:
         if stop:
             daemon.stop_recording()
         else:
-            options = {"seconds": seconds, "fps": fps}
+            options = {"seconds": seconds, "fps": fps, "scored": scored or None}
             given = {name: value for name, value in options.items() if value is not None}
             daemon.record(str(Path(out or "").absolute()), task, **given)
         recording = _until_saved(daemon)
@@ -77,7 +87,9 @@ def record(
         if recording["state"] != "saved":
             raise RecordingError(str(recording.get("why")))
         if not as_json:
-            typer.echo(f"episode {recording['episode']}: {recording_in_words(recording)}")
+            count = recording.get("episodes")
+            which = f"episode {recording['episode']}" if count is None else f"{count} episodes"
+            typer.echo(f"{which}: {recording_in_words(recording)}")
             typer.echo(f"next: actd eval {recording['path']} --engine ENGINE_A,ENGINE_B")
 
 
@@ -101,26 +113,82 @@ def _until_saved(daemon: Operator) -> dict[str, Any]:
                 if asked_to_end:
                     raise
                 asked_to_end = True
-                daemon.stop_recording()
+                try:
+                    daemon.stop_recording()
+                except LinkError as error:
+                    raise LinkError(f"{error}; the recording goes on: actd record --stop") from None
 
 
 @app.command()
 def report(
-    run: Annotated[
-        OptionalPath, typer.Argument(help="A flight recording; default: the newest.")
+    runs: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Argument(
+            help="A flight recording; default: the newest. With --episodes any number of them, or "
+            "folders of them; default: all.",
+        ),
     ] = None,
-    out: Annotated[OptionalPath, typer.Option(help="HTML file; default: ./RUN.html")] = None,
+    episodes: Annotated[
+        bool,
+        typer.Option("--episodes", help="Compare scored episodes, per engine and chunk mode."),
+    ] = False,
+    out: Annotated[
+        OptionalPath, typer.Option(help="HTML file; default: ./RUN.html, with --episodes none.")
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Make a page of a run: lateness, joints, chunks, modes, limits and faults."""
+    """Make a page of a run: lateness, joints, chunks, modes, limits and faults.
+
+    With --episodes a table of how often each engine succeeds, and whether engines differ.
+    """
+    from actd.flightlog.reader import default_flights
+
+    places = runs or [default_flights()]
+    if episodes:
+        _report_episodes(places, out, as_json)
+        return
+    if as_json:
+        raise UsageError("--json: is for --episodes; a page's figures are those of the recording")
+    if len(places) > 1:
+        raise UsageError(f"{places[1]}: one run makes a page; with --episodes there may be several")
+    _report_run(places[0], out)
+
+
+def _report_episodes(places: list[Path], out: Path | None, as_json: bool) -> None:
+    from actd.replay.episode_tables import terminal_tables
+    from actd.replay.episodes import read_scores
+
+    scores = read_scores(places)
+    if out is not None:
+        with _report_extra():
+            from actd.replay.episode_page import episodes_page
+            from actd.report.page import PAGE_FILE
+        PAGE_FILE.write(episodes_page(scores), out)
+    if as_json:
+        typer.echo(json.dumps(scores.to_dict()))
+        return
+    show(terminal_tables(scores))
+    if out is not None:
+        typer.echo(f"wrote {out}")
+
+
+@contextmanager
+def _report_extra() -> Iterator[None]:
+    """Around an import that needs the extra `report`."""
     try:
-        from actd.replay.page import flight_page
-        from actd.report.page import PAGE_FILE
+        yield
     except ModuleNotFoundError as error:
         raise ActdError(f"report needs {error.name}; pip install 'actd[report]'") from None
-    from actd.flightlog.reader import default_flights, read_flight
+
+
+def _report_run(run: Path, out: Path | None) -> None:
+    with _report_extra():
+        from actd.replay.page import flight_page
+        from actd.report.page import PAGE_FILE
+    from actd.flightlog.reader import read_flight
     from actd.runtime.run_info import run_info
 
-    flight = read_flight(run or default_flights())
+    flight = read_flight(run)
     target = out or Path(f"{run_info(flight).name}.html")
     PAGE_FILE.write(flight_page(flight), target)
     typer.echo(f"wrote {target}")

@@ -87,6 +87,9 @@ def _rows(status: Mapping[str, Any]) -> list[tuple[str, str]]:
     recording = status.get("recording", {"state": "off"})
     if recording["state"] != "off":
         rows.append(("recording", recording_in_words(recording)))
+    episodes = status.get("episodes")
+    if episodes and (episodes["open"] or episodes["last"]):
+        rows.append(("episodes", episodes_in_words(episodes)))
     if control["flags"]:
         rows.append(
             ("limits", ", ".join(f"{key} {value}" for key, value in control["flags"].items()))
@@ -111,6 +114,39 @@ def _damaged(camera: Mapping[str, Any]) -> str:
 
 def _age(age_ms: float | None) -> str:
     return "nothing yet" if age_ms is None else f"{age_ms:.0f} ms old"
+
+
+def episodes_in_words(episodes: Mapping[str, Any]) -> str:
+    """Scored episodes in one line. Takes `episodes` of a status answer."""
+    opened, last = episodes["open"], episodes["last"]
+    if opened is not None:
+        drove = "waits for arm" if opened["seconds"] is None else f"{opened['seconds']:.1f} s"
+        halted = f", ended by {opened['halted']}: score it" if opened["halted"] else ""
+        head = f"{_episode(opened)} is open: {drove}{halted}"
+    elif last is not None:
+        after = "" if last["seconds"] is None else f" after {last['seconds']:.1f} s"
+        head = f"{_episode(last)}: {last['score']}{after}"
+    else:
+        head = "none is open"
+    return f"{head}; {rate_in_words(episodes)}"
+
+
+def rate_in_words(episodes: Mapping[str, Any]) -> str:
+    """How many of this run's episodes succeeded, and how sure that is."""
+    done, attempts = episodes["success"], episodes["success"] + episodes["failure"]
+    if not attempts:
+        return "no scored episode yet"
+    low, high = episodes["interval"]
+    return (
+        f"{done} of {attempts} succeeded ({done / attempts:.0%}, 95 % {low:.0%} to {high:.0%}), "
+        f"{episodes['discard']} discarded"
+    )
+
+
+def _episode(episode: Mapping[str, Any]) -> str:
+    return f"episode {episode['episode']}" + (
+        f" at place {episode['place']}" * bool(episode["place"])
+    )
 
 
 def recording_in_words(recording: Mapping[str, Any]) -> str:

@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 from actd.codec import encode
 from actd.control.limits import Flag
 from actd.errors import RecordingError
+from actd.flightlog.episodes import EpisodeEvent, episodes_of, read_events
 from actd.flightlog.reader import Flight
 from actd.mode import Mode
+from actd.replay.episode_page import episodes_section
+from actd.replay.episodes import read_scores
 from actd.replay.motion_charts import HEADER, CommandedMotion
-from actd.replay.timeline import FLAG_WORDS, moments
+from actd.replay.timeline import FLAG_WORDS, Moment, moments
 from actd.report import formatting, plots
 from actd.report.page import Figure, PageSection, Table, page
 from actd.report.plots import Clock, Line
@@ -36,6 +39,11 @@ def flight_page(flight: Flight) -> str:
     return _Page(flight).html()
 
 
+def _moment(event: EpisodeEvent) -> Moment:
+    place = f" at place {event.place}" if event.place else ""
+    return Moment(event.t_ns, f"episode {event.episode}{place}: {event.kind}")
+
+
 class _Page:
     """The flight, and what several sections need."""
 
@@ -44,6 +52,8 @@ class _Page:
         self.control = self.info.control
         self.ticks, self.chunks = flight.ticks, flight.chunks
         self.gaps = flight.gaps
+        self.folder = flight.folder
+        self.events = read_events(flight.folder)
         self.joints = self.control.joints
         self.period_ns = self.control.period_ns
         self.start_ns = int(self.ticks["due_ns"][0])
@@ -59,6 +69,7 @@ class _Page:
         sections = [
             self.summary(),
             self.course(),
+            *self.episodes(),
             self.joint_section(),
             self.timing(),
             *self.chunk_section(),
@@ -130,6 +141,7 @@ class _Page:
         rows["slots missed"] = np.diff(self.ticks["missed"], prepend=self.ticks["missed"][0]) > 0
         chart = plots.timeline(self.clock, {name: on for name, on in rows.items() if on.any()})
         entries = moments(self.ticks, self.info.events)
+        entries = sorted([*entries, *map(_moment, self.events)], key=lambda entry: entry.due_ns)
         table = [(f"{(m.due_ns - self.start_ns) / 1e9:.2f} s", m.text) for m in entries]
         title = ""
         if len(table) > _MOST_MOMENTS:
@@ -141,6 +153,11 @@ class _Page:
                 Table(table[:_MOST_MOMENTS], title=title, numeric=False),
             ],
         )
+
+    def episodes(self) -> Iterator[PageSection]:
+        episodes = episodes_of(self.events)
+        if episodes:
+            yield episodes_section(read_scores([self.folder]), episodes)
 
     def joint_section(self) -> PageSection:
         action, positions = self.ticks["action"], self.ticks["positions"]
