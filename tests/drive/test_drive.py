@@ -285,6 +285,16 @@ def test_enter_arms_with_every_reason_and_enter_holds(daemon: Daemon, tmp_path: 
         os.write(terminal, b"\n")
         hears("HOLD")
         assert mode(daemon) == "HOLD"
+        for typed, answer in (
+            (b"s\n", "no episode is open; begin one with `actd episode start`"),
+            (b"e 7\n", "episode 1: start"),
+            (b"f\n", "the policy has not driven in it yet"),
+            (b"d\n", "episode 1: discard"),
+            (b"x\n", "x: unknown. e [PLACE] starts an episode"),
+        ):
+            os.write(terminal, typed)
+            hears(answer)
+        assert mode(daemon) == "HOLD", "what scores moves nothing"
         process.send_signal(signal.SIGINT)
         hears("left: ")
         assert process.wait(10) == 0
