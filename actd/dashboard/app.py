@@ -24,7 +24,10 @@ HEADER = "X-Actd"
 """What every order has, and no page of another origin can send unasked."""
 
 _ALWAYS = ("hold", "stop")
-_OPERATORS = ("arm", "reset")
+_OPERATORS = ("arm", "reset", "episode")
+_SCORES = ("episode",)
+"""What moves nothing, so that a page which may not arm may order it too."""
+_EPISODE = ("do", "place")
 _STATIC = {
     "": ("index.html", "text/html"),
     "app.js": ("app.js", "text/javascript"),
@@ -164,10 +167,11 @@ class _Page:
         return web.json_response({"ok": True})
 
     async def order(self, request: web.Request) -> web.Response:
-        """hold and stop from everyone; arm and reset from whoever has the lease."""
+        """hold and stop from everyone; arm, reset and episode from whoever has the lease."""
         try:
             body = json.loads(await request.read())
             command, page = str(body["command"]), str(body["page"])[:_LONGEST_ID]
+            fields = {key: str(body[key]) for key in _EPISODE if key in body}
         except (ValueError, KeyError, TypeError):
             return _refused(400, "an order is a JSON map with command and page")
         if command == "take":
@@ -177,7 +181,7 @@ class _Page:
         if objection is not None:
             return _refused(*objection)
         try:
-            answer = await self._view.order(command)
+            answer = await self._view.order(command, fields if command in _SCORES else {})
         except LinkError as error:
             refusal = str(error).removeprefix(f"{command} refused: ")
             return web.json_response({"ok": False, "errors": refusal.split(SEPARATOR)}, status=409)
@@ -190,7 +194,7 @@ class _Page:
         if command not in _OPERATORS:
             known = ", ".join((*_ALWAYS, *_OPERATORS, "take"))
             return 400, f"{command!r:.40}: unknown; known are {known}"
-        if not self._may_arm:
+        if not self._may_arm and command not in _SCORES:
             return 403, f"{command}: not from this page; use `actd {command}`, or set dashboard.arm"
         if self._lease.holder(page, self._now_ns()) != "you":
             return 409, f"{command}: another page operates, or none; take control first"

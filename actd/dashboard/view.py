@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 
@@ -30,5 +31,8 @@ class View(Protocol):
     async def status(self) -> dict[str, Any]:
         """As `actd status --json`. Raises LinkError where the daemon does not answer."""
 
-    async def order(self, command: str) -> dict[str, Any]:
-        """Arm, hold, stop or reset. Raises LinkError with the reasons of a refusal."""
+    async def order(self, command: str, fields: Mapping[str, str]) -> dict[str, Any]:
+        """Arm, hold, stop or reset; episode, with `fields` do and place.
+
+        Raises LinkError with the reasons of a refusal.
+        """

@@ -10,9 +10,10 @@ from actd.replay.episodes import Scores
 from actd.report.page import PageSection, Table, page
 
 _NOTE = (
-    "Interval: Wilson's. Time: median (least to most), from the first armed tick to the score or "
-    "the end of motion. p: McNemar's exact test, two-sided, on episodes at the same places: how "
-    "often chance alone would part two equal engines this much."
+    "Interval: Wilson's. Time: of successes, median (least to most), from the first armed tick to "
+    "the score or the end of motion. Left out: discarded, or without a score. p: McNemar's exact "
+    "test, two-sided, on episodes at the same places: how often chance alone would part two equal "
+    "engines this much."
 )
 _EPISODE_HEADER = ("", "place", "score", "driven, s", "ended by", "tick of its start")
 

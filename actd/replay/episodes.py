@@ -106,8 +106,9 @@ class Scores:
         alike = [score.condition for score in self.scores]
         same_name = [c for c in alike if (c.engine, c.mode) == (condition.engine, condition.mode)]
         digests = {c.digest for c in same_name if c.robot == condition.robot}
-        words = f"{condition.engine}, {condition.mode}"
-        return f"{words} ({condition.digest})" if len(digests) > 1 else words
+        robot = f"{condition.robot}: " if len({c.robot for c in alike}) > 1 else ""
+        digest = f" ({condition.digest})" if len(digests) > 1 else ""
+        return f"{robot}{condition.engine}, {condition.mode}{digest}"
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON data."""

@@ -216,16 +216,18 @@ class RingView:
                 self._status_ns = now_ns()
         return self._status
 
-    async def order(self, command: str) -> dict[str, Any]:
+    async def order(self, command: str, fields: Mapping[str, str]) -> dict[str, Any]:
         """See `View.order`. It has a connection of its own: a stop never waits for another."""
-        return await asyncio.to_thread(self._order, command)
+        answer = await asyncio.to_thread(self._order, command, fields)
+        self._status_ns = -_STATUS_NS  # it may be another one now
+        return answer
 
-    def _order(self, command: str) -> dict[str, Any]:
+    def _order(self, command: str, fields: Mapping[str, str]) -> dict[str, Any]:
         settings = self._settings
         with Operator(
             settings.host, settings.ports, timeout_s=_TIMEOUT_S, robot=settings.robot
         ) as operator:
-            return operator.request(command)
+            return operator.request(command, **fields)
 
     def close(self) -> None:
         """Close the connection to the daemon."""

@@ -64,7 +64,7 @@ class Episodes:
         if not isinstance(place, str) or not _PLACE.fullmatch(place):
             raise RecordingError(
                 f"place: found {place!r:.60}, expected at most {PLACE_BYTES} letters, digits, "
-                "'.', '_' or '-', such as --place 7"
+                "'.', '_' or '-', such as 7"
             )
         events = (self._event("start", moment, place),)
         return events + self.enter(self._mode, moment)

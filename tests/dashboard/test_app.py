@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import pytest
@@ -86,8 +86,8 @@ class Watched:
             raise LinkError("no actd answers")
         return STATUS
 
-    async def order(self, command: str) -> dict[str, Any]:
-        self.orders.append(command)
+    async def order(self, command: str, fields: Mapping[str, str]) -> dict[str, Any]:
+        self.orders.append(" ".join((command, *fields.values())))
         if self.refusal:
             raise LinkError(self.refusal)
         return {"warnings": ["joint_0 is where the training never was"] if command == "arm" else []}
@@ -103,8 +103,10 @@ def served(work: Callable[[Client, Watched], Awaitable[None]], *, may_arm: bool 
     asyncio.run(main())
 
 
-async def order(client: Client, command: str, page: str = "a", **headers: str) -> tuple[int, Any]:
-    body = {"command": command, "page": page}
+async def order(
+    client: Client, command: str, page: str = "a", fields: Any = None, **headers: str
+) -> tuple[int, Any]:
+    body = {"command": command, "page": page, **(fields or {})}
     async with client.post("/order", json=body, headers={HEADER: "1", **headers}) as answer:
         return answer.status, await answer.json()
 
@@ -166,6 +168,22 @@ def test_everyone_holds_and_stops_and_one_page_arms() -> None:
                 assert (await found.json())["operator"] == seen
 
     served(work)
+
+
+@pytest.mark.parametrize("may_arm", [True, False])
+def test_one_page_scores_whether_it_may_arm_or_not(may_arm: bool) -> None:
+    start = {"do": "start", "place": "7"}
+
+    async def work(client: Client, view: Watched) -> None:
+        assert (await order(client, "episode", fields=start))[0] == 409
+        await order(client, "take")
+        assert (await order(client, "episode", fields=start))[0] == 200
+        assert (await order(client, "episode", "b", fields={"do": "success"}))[0] == 409
+        assert (await order(client, "episode", fields={"do": "success"}))[0] == 200
+        assert (await order(client, "hold", fields=start))[0] == 200
+        assert view.orders == ["episode start 7", "episode success", "hold"]
+
+    served(work, may_arm=may_arm)
 
 
 def test_reasons_come_one_by_one() -> None:

@@ -134,8 +134,8 @@ def test_the_command_says_it_as_a_table_as_json_and_as_a_page(tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     low, high = wilson(2, 3)
     assert "2 of 3 (67%)" in done.stdout
-    assert f"{low:.1%} to {high:.1%}" in done.stdout
-    assert "5.0 (4.0 to 6.0)" in done.stdout
+    assert f"{100 * low:.1f}–{100 * high:.1f} %" in done.stdout
+    assert "5.0 (4.0–6.0)" in done.stdout
     assert "ort-fp32, temporal 0.01 / ort-int8, temporal 0.01" in done.stdout
     text = page.read_text()
     assert "2 of 3 (67%)" in text

@@ -193,12 +193,21 @@ def test_in_a_browser_hold_is_clicked_and_a_dead_daemon_is_seen(site: Site, tmp_
     async def operate(arm: Arm) -> None:
         async with opened(site.address, tmp_path / "profile") as tab:
             await tab.until("document.getElementById('mode').textContent === 'IDLE'", "IDLE")
+            await tab.value("document.getElementById('place').value = '7'")
+            await tab.value("document.getElementById('episode-start').click()")
+            await tab.until("document.getElementById('episode-start').hidden", "an open episode")
             await tab.value("document.getElementById('arm').click()")
             await tab.until("document.getElementById('mode').textContent === 'ARMED'", "ARMED")
             await tab.until(
                 "document.getElementById('operator').textContent === 'you operate'", "its lease"
             )
             assert mode_on_the_wire(arm) is Mode.ARMED
+            episode = "document.getElementById('episode').textContent"
+            await tab.until(f"/^Episode 1 at place 7 is open: [0-9.]+ s/.test({episode})", "it")
+            await tab.value("document.getElementById('episode-success').click()")
+            await tab.until(f"/^Episode 1 at place 7: success/.test({episode})", "its score")
+            rate = await tab.value("document.getElementById('rate').textContent")
+            assert rate.startswith("1 of 1 succeeded: 100 %")
             await tab.until(
                 "[...document.querySelectorAll('#cameras img')].length === 2 && "
                 "[...document.querySelectorAll('#cameras img')].every(i => i.naturalWidth === 128)",

@@ -32,13 +32,13 @@ function element(tag, text = "", attributes = {}) {
 
 // Orders -------------------------------------------------------------------------------------
 
-async function order(command) {
+async function order(command, fields = {}) {
   showRefusal("", []);
   let answer;
   try {
     const response = await fetch("order", {
       method: "POST", headers: {"X-Actd": "1", "Content-Type": "application/json"},
-      body: JSON.stringify({command, page}), signal: AbortSignal.timeout(4000),
+      body: JSON.stringify({command, page, ...fields}), signal: AbortSignal.timeout(4000),
     });
     answer = await response.json();
   } catch (error) {
@@ -46,6 +46,7 @@ async function order(command) {
   }
   if (!answer.ok) showRefusal(`${command} refused`, answer.errors);
   else if ((answer.warnings || []).length) showRefusal(`${command}: obeyed, but`, answer.warnings);
+  return answer.ok;
 }
 
 function showRefusal(title, reasons) {
@@ -54,13 +55,18 @@ function showRefusal(title, reasons) {
   byId("refusal-list").replaceChildren(...reasons.map(reason => element("li", reason)));
 }
 
-async function orderAsOperator(command) {
+async function orderAsOperator(command, fields = {}) {
   if (live && live.operator === "nobody") await order("take");
-  await order(command);
+  return order(command, fields);
 }
 
 for (const command of ["hold", "stop", "take"]) byId(command).onclick = () => order(command);
 for (const command of ["arm", "reset"]) byId(command).onclick = () => orderAsOperator(command);
+
+for (const act of ["start", "success", "failure", "discard"]) byId("episode-" + act).onclick = async () => {
+  const fields = act === "start" ? {do: act, place: byId("place").value.trim()} : {do: act};
+  if (await orderAsOperator("episode", fields)) await showStatus();
+};
 
 // One key: the first press holds, the next one stops.
 addEventListener("keydown", event => {
@@ -86,7 +92,7 @@ async function showLive() {
   byId("reason").textContent = live.reason;
   const roles = {you: "you operate", another: "another page operates; you watch", nobody: "nobody operates"};
   byId("operator").textContent = roles[live.operator];
-  byId("take").hidden = live.operator !== "another" || !live.may_arm;
+  byId("take").hidden = live.operator !== "another";
   byId("arm").hidden = byId("reset").hidden = !live.may_arm || live.operator === "another";
   for (const joint of live.joints) showJoint(joint);
   for (const [name, camera] of Object.entries(live.cameras)) showCamera(name, camera);
@@ -272,6 +278,7 @@ function rows(table, list) {
 async function showStatus() {
   status = await get("status.json");
   const {control, inference} = status;
+  showEpisodes(status.episodes);
   rows("facts", [
     ["engine", `${inference.engine}: ${inference.state}`],
     ["inference", `${inference.ms.p50.toFixed(1)} ms median, ${inference.ms.p99.toFixed(1)} p99, ${inference.rate_hz.toFixed(1)} a second`],
@@ -284,6 +291,23 @@ async function showStatus() {
     ["flight recorder", status.flight],
     ["up", `${(status.uptime_s / 60).toFixed(0)} min`],
   ]);
+}
+
+function showEpisodes(episodes) {
+  const {open, last} = episodes, attempts = episodes.success + episodes.failure;
+  const named = each => `Episode ${each.episode}` + (each.place ? ` at place ${each.place}` : "");
+  const drove = each => each.seconds === null ? "" : ` after ${each.seconds.toFixed(1)} s`;
+  const percent = share => `${(100 * share).toFixed(0)} %`;
+  byId("episode").textContent =
+    open && open.halted ? `${named(open)} was ended by ${open.halted}${drove(open)}: score it.` :
+    open ? `${named(open)} is open` + (open.seconds === null ? " and waits for Arm." : `: ${open.seconds.toFixed(1)} s.`) :
+    last ? `${named(last)}: ${last.score}${drove(last)}.` : "";
+  byId("rate").textContent = !attempts ? "no scored episode yet" :
+    `${episodes.success} of ${attempts} succeeded: ${percent(episodes.rate)}, 95 % interval ` +
+    `${percent(episodes.interval[0])} to ${percent(episodes.interval[1])}; ${episodes.discard} discarded`;
+  const watches = live !== null && live.operator === "another";
+  for (const act of ["success", "failure", "discard"]) byId("episode-" + act).hidden = !open || watches;
+  byId("episode-start").hidden = byId("place-label").hidden = open !== null || watches;
 }
 
 async function showConfig() {
