@@ -144,9 +144,8 @@ def rate_in_words(episodes: Mapping[str, Any]) -> str:
 
 
 def _episode(episode: Mapping[str, Any]) -> str:
-    return f"episode {episode['episode']}" + (
-        f" at place {episode['place']}" * bool(episode["place"])
-    )
+    place = f" at place {episode['place']}" if episode["place"] else ""
+    return f"episode {episode['episode']}{place}"
 
 
 def recording_in_words(recording: Mapping[str, Any]) -> str:

@@ -67,7 +67,8 @@ class Episode:
         """How long the policy drove; None where it has not, or still does."""
         if self.driven_ns is None or self.end_ns is None:
             return None
-        return (self.end_ns - self.driven_ns) / 1e9
+        # An order's time may be a little after that of the tick that ends what it began.
+        return max(0, self.end_ns - self.driven_ns) / 1e9
 
 
 def episodes_of(events: Iterable[EpisodeEvent]) -> tuple[Episode, ...]:
@@ -76,12 +77,15 @@ def episodes_of(events: Iterable[EpisodeEvent]) -> tuple[Episode, ...]:
     for event in events:
         kind = "score" if event.kind in SCORES else event.kind
         of_episode.setdefault(event.episode, {}).setdefault(kind, event)
-    return tuple([_episode(parts) for parts in of_episode.values() if "start" in parts])
+    return tuple([_episode(**parts) for parts in of_episode.values() if "start" in parts])
 
 
-def _episode(parts: dict[str, EpisodeEvent]) -> Episode:
-    start, driven, halted, score = map(parts.get, ("start", "driven", "halted", "score"))
-    assert start is not None
+def _episode(
+    start: EpisodeEvent,
+    driven: EpisodeEvent | None = None,
+    halted: EpisodeEvent | None = None,
+    score: EpisodeEvent | None = None,
+) -> Episode:
     end = halted or score
     return Episode(
         number=start.episode,

@@ -33,18 +33,15 @@ class Episodes:
     """The episodes of one run."""
 
     def __init__(self) -> None:
-        self._events: list[EpisodeEvent] = []
+        self._scored: list[Episode] = []
+        self._events: list[EpisodeEvent] = []  # of the open episode
+        self._number = 0  # of the newest event
         self._mode = Mode.IDLE
 
     @property
     def open(self) -> Episode | None:
         """The episode that waits for its score."""
-        newest = self._all[-1:]
-        return newest[0] if newest and not newest[0].score else None
-
-    @property
-    def _all(self) -> tuple[Episode, ...]:
-        return episodes_of(self._events)
+        return episodes_of(self._events)[0] if self._events else None
 
     def enter(self, mode: Mode, moment: Moment) -> tuple[EpisodeEvent, ...]:
         """The daemon went to `mode`."""
@@ -53,9 +50,9 @@ class Episodes:
         if episode is None:
             return ()
         if episode.driven_ns is None:
-            return (self._event("driven", moment),) if mode is Mode.ARMED else ()
+            return (self._event("driven", moment, episode.place),) if mode is Mode.ARMED else ()
         if episode.end_ns is None and mode not in DRIVEN_MODES:
-            return (self._event("halted", moment),)
+            return (self._event("halted", moment, episode.place),)
         return ()
 
     def start(self, place: object, moment: Moment) -> tuple[EpisodeEvent, ...]:
@@ -71,9 +68,10 @@ class Episodes:
 
     def check_none_open(self) -> None:
         """Raise RecordingError where an episode waits for its score."""
-        if self.open is not None:
+        episode = self.open
+        if episode is not None:
             raise RecordingError(
-                f"{self._open_in_words()} is open; score it first: "
+                f"{_in_words(episode)} is open; score it first: "
                 "`actd episode success`, `failure` or `discard`"
             )
 
@@ -84,45 +82,45 @@ class Episodes:
             raise RecordingError("no episode is open; begin one with `actd episode start`")
         if kind != "discard" and episode.driven_ns is None:
             raise RecordingError(
-                f"{self._open_in_words()}: the policy has not driven in it yet; arm first, or "
+                f"{_in_words(episode)}: the policy has not driven in it yet; arm first, or "
                 "`actd episode discard`"
             )
-        return (self._event(kind, moment),)
+        event = self._event(kind, moment, episode.place)
+        self._scored += episodes_of(self._events)
+        self._events = []
+        return (event,)
 
     def status(self, now_ns: int) -> dict[str, Any]:
         """What is open and how the run stands, as `actd status` gives it."""
-        episodes = self._all
-        counts: dict[str, int] = {kind: sum(e.score == kind for e in episodes) for kind in SCORES}
+        opened, scored = self.open, self._scored
+        counts: dict[str, int] = {kind: sum(e.score == kind for e in scored) for kind in SCORES}
         attempts = counts["success"] + counts["failure"]
-        scored = [episode for episode in episodes if episode.score]
         return {
-            "open": None if self.open is None else _open(self.open, now_ns),
-            "last": None if not scored else _scored(scored[-1]),
+            "open": None if opened is None else _open(opened, now_ns),
+            "last": None if not scored else _last(scored[-1]),
             **counts,
             "rate": counts["success"] / attempts if attempts else None,
             "interval": list(wilson(counts["success"], attempts)) if attempts else None,
         }
 
-    def _open_in_words(self) -> str:
-        episode = self.open
-        assert episode is not None
-        return f"episode {episode.number}" + (f" at place {episode.place}" * bool(episode.place))
-
-    def _event(self, kind: Kind, moment: Moment, place: str = "") -> EpisodeEvent:
-        newest = self._events[-1] if self._events else None
-        number = newest.episode if newest else 0
+    def _event(self, kind: Kind, moment: Moment, place: str) -> EpisodeEvent:
+        self._number += 1
         event = EpisodeEvent(
-            number=len(self._events) + 1,
-            episode=number + (kind == "start"),
+            number=self._number,
+            episode=len(self._scored) + 1,
             kind=kind,
             tick=moment.tick,
             t_ns=moment.t_ns,
             unix_s=moment.unix_s,
             mode=self._mode.name,
-            place=place if kind == "start" or newest is None else newest.place,
+            place=place,
         )
         self._events.append(event)
         return event
+
+
+def _in_words(episode: Episode) -> str:
+    return f"episode {episode.number}" + (f" at place {episode.place}" if episode.place else "")
 
 
 def _open(episode: Episode, now_ns: int) -> dict[str, Any]:
@@ -132,11 +130,11 @@ def _open(episode: Episode, now_ns: int) -> dict[str, Any]:
         "episode": episode.number,
         "place": episode.place,
         "halted": episode.mode,
-        "seconds": None if driven_ns is None else (until_ns - driven_ns) / 1e9,
+        "seconds": None if driven_ns is None else max(0, until_ns - driven_ns) / 1e9,
     }
 
 
-def _scored(episode: Episode) -> dict[str, Any]:
+def _last(episode: Episode) -> dict[str, Any]:
     return {
         "episode": episode.number,
         "place": episode.place,
