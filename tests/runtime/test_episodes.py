@@ -25,7 +25,7 @@ from actd.mode import Mode
 from actd.replay.decisions import verify
 from tests.background import repeated
 from tests.runtime.conftest import Arm, Daemon, start, wait_until, write_config
-from tests.runtime.test_record import recording, wait_for
+from tests.runtime.test_record import actd_record, recording, wait_for
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def actd(daemon: Daemon, *words: str) -> subprocess.CompletedProcess[str]:
 def test_scores_are_in_the_recording_and_the_dataset(scored: Daemon, tmp_path: Path) -> None:
     folder = tmp_path / "scored"
     with driving(scored) as (operator, _):
-        operator.record(str(folder), "wave", scored=True)
+        session = actd_record(scored, "--out", str(folder), "--task", "wave", "--scored")
         wait_for(operator, "waiting")
         for place, score in (("7", "success"), ("8", "discard"), ("8", "failure")):
             assert order(operator, "start", place)["open"]["place"] == place
@@ -106,8 +106,10 @@ def test_scores_are_in_the_recording_and_the_dataset(scored: Daemon, tmp_path: P
         status = operator.status()["episodes"]
         counts = (status["success"], status["failure"], status["discard"], status["rate"])
         assert counts == (1, 1, 1, 0.5)
-        operator.stop_recording()
-        assert wait_for(operator, "saved")["episodes"] == 2
+        session.send_signal(signal.SIGINT)
+        said, errors = session.communicate(timeout=60)
+        assert session.returncode == 0, errors
+        assert said.startswith(f"2 episodes: saved: asked to end ({folder})\nnext: actd eval ")
         code, output = scored.end()
     assert code == 0, output
 
