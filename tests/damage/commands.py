@@ -35,6 +35,7 @@ _ENGINE = ("engines/ort-int8/*.json", "engines/ort-int8/*")
 _CHECKPOINT = ("checkpoint/*.json", "checkpoint/p*", "checkpoint/*", "dataset/meta/info.json")
 _DATASET = ("dataset/meta/*.json", "dataset/meta/**/*", "dataset/data/**/*", "dataset/videos/**/*")
 _FLIGHT = ("flights/*/run.json", "flights/*/run.json", "flights/*/*")
+_EPISODES = ("flights/*/run.json", "flights/*/episodes.jsonl")
 _FILE = ("actd.yaml",)
 
 CALLS: dict[str, tuple[Call, ...]] = {
@@ -78,7 +79,15 @@ CALLS: dict[str, tuple[Call, ...]] = {
         Call("{root}/flights --limits", _FLIGHT, 3),
         Call("{root}/dataset --limits -c {root}/actd.yaml", (*_DATASET, *_FILE), 4),
     ),
-    "report": (Call("{root}/flights --out {out}/r.html", _FLIGHT, 0.2),),
+    "report": (
+        Call("{root}/flights --out {out}/r.html", _FLIGHT, 0.2),
+        Call("{root}/flights --episodes", _EPISODES, 3),
+        Call("{root}/flights --episodes --json --out {out}/e.html", _EPISODES, 1),
+    ),
+    "episode start": (Call(f"--place 7 {_TALK}", _FILE, 1),),
+    "episode success": (Call(_TALK, _FILE, 0.5), Call(f"--json {_TALK}", _FILE, 0.5)),
+    "episode failure": (Call(_TALK, _FILE, 0.5),),
+    "episode discard": (Call(_TALK, _FILE, 0.5),),
     "measure latency": (
         Call("{root}/flights", _FLIGHT, 4),
         Call("{root}/flights --json --joint waist", _FLIGHT, 2),

@@ -68,6 +68,15 @@ STATUS = {
     "state_rejected": {"count": 1, "newest": "lacks waist"},
     "flight": "running",
     "processes": {"tick": _GRANTED, "supervisor": _GRANTED},
+    "episodes": {
+        "open": {"episode": 3, "place": "7", "halted": "FAULT", "seconds": 2.5},
+        "last": {"episode": 2, "place": "", "score": "success", "seconds": 4.0},
+        "success": 1,
+        "failure": 1,
+        "discard": 0,
+        "rate": 0.5,
+        "interval": [0.1, 0.9],
+    },
     "recording": {
         "state": "saved",
         "frames": 9,

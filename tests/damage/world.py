@@ -10,8 +10,10 @@ import numpy as np
 
 from actd.control.state import Event
 from actd.datasets import DatasetWriter, Form
+from actd.flightlog.episodes import EpisodeEvent, EpisodeLog
 from tests import golden, layouts
 from tests.report import flights
+from tests.runs import START_NS
 
 JOINTS = ("waist", "elbow", "gripper")
 IMAGE = "observation.images.top"
@@ -104,4 +106,7 @@ def _write_recordings(root: Path) -> None:
 def _write_flight(root: Path) -> None:
     """A run of another policy, with four joints."""
     flight = flights.fly(3.0, commands={50: Event.ARM, 130: Event.HOLD}, silent=[(1.6, 1.7)])
-    flights.record(flight, root / "flights")
+    run = flights.record(flight, root / "flights")
+    log = EpisodeLog(run)
+    for number, kind in enumerate(("start", "driven", "success"), 1):
+        log.append(EpisodeEvent(number, 1, kind, 50, START_NS, 1e9, "ARMED", "7"))
