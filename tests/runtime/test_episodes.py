@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from actd.client import Operator
@@ -190,6 +191,44 @@ def test_an_order_out_of_place_is_refused_in_one_line(scored: Daemon, tmp_path: 
     assert not (tmp_path / "set").exists()
 
 
+def lose_the_flight_recorder_and_its_disk(daemon: Daemon, operator: Operator) -> None:
+    """What was written stays, whoever dies; what cannot be written waits."""
+    events = flight_of(daemon).folder / EPISODES_FILE
+    daemon.child("flight_recorder").kill()
+
+    def opens() -> bool:
+        try:
+            return bool(order(operator, "start", "8"))
+        except LinkError:  # until it is back
+            return False
+
+    wait_until(opens, "an episode to be opened", 20)
+    wait_until(lambda: len(events.read_text().splitlines()) == 5, "the newest event on disk")
+    before = events.read_text()
+    events.unlink()
+    events.mkdir()  # as good as a full disk
+    order(operator, "discard")
+    failed = "failed: "
+    wait_until(lambda: operator.status()["flight"].startswith(failed), "the recorder to say so")
+    [warning] = operator.episode("status")["warnings"]
+    assert warning.startswith("the score is not on disk yet: ")
+    with pytest.raises(LinkError, match="nothing would keep the score: the flight recorder: "):
+        operator.episode("start")
+    events.rmdir()
+    wait_until(lambda: operator.status()["flight"].startswith("recording"), "it to go on")
+    assert events.read_text().startswith(before)
+
+
+def lose_the_dataset_recorder(daemon: Daemon, operator: Operator) -> None:
+    """Scoring goes on, and says so."""
+    processes = psutil.Process(daemon.process.pid).children()
+    next(p for p in processes if "actd.runtime.scored_recorder" in p.cmdline()).kill()
+    wait_for(operator, "failed")
+    order(operator, "start", "8")
+    [warning] = operator.episode("discard")["warnings"]
+    assert warning.startswith("not in the dataset: killed by signal 9")
+
+
 def test_whatever_ends_the_motion_an_operator_scores(scored: Daemon, tmp_path: Path) -> None:
     folder = tmp_path / "scored"
     with driving(scored) as (operator, _):
@@ -208,35 +247,26 @@ def test_whatever_ends_the_motion_an_operator_scores(scored: Daemon, tmp_path: P
         assert last["seconds"] == opened["seconds"], "the time ends with the motion"
         wait_for(operator, "waiting")
 
-        # What was written stays, whoever dies; what cannot be written waits.
-        events = flight_of(scored).folder / EPISODES_FILE
-        scored.child("flight_recorder").kill()
-        order(operator, "start", "8")
-        wait_until(lambda: len(events.read_text().splitlines()) == 5, "the newest event on disk")
-        before = events.read_text()
-        events.unlink()
-        events.mkdir()  # as good as a full disk
-        order(operator, "discard")
-        failed = "failed: "
-        wait_until(lambda: operator.status()["flight"].startswith(failed), "the recorder to say so")
-        [warning] = operator.episode("status")["warnings"]
-        assert warning.startswith("the score is not on disk yet: ")
-        with pytest.raises(LinkError, match="nothing would keep the score: the flight recorder: "):
-            operator.episode("start")
-        events.rmdir()
-        wait_until(lambda: operator.status()["flight"].startswith("recording"), "it to go on")
-        assert events.read_text().startswith(before)
+        lose_the_flight_recorder_and_its_disk(scored, operator)
+        lose_the_dataset_recorder(scored, operator)
 
         # The next one is open when the daemon ends.
+        operator.record(str(folder), "wave", scored=True)
+        wait_for(operator, "waiting")
         order(operator, "start", "9")
         arm_now(operator)
         drive_for(operator, 0.3)
         wait_until(lambda: recording(operator)["frames"] > 0, "rows")
         code, output = scored.end(signal.SIGTERM)
     assert code == 0, output
-    assert "episode 3 was open: it has no score and does not count" in output
+    assert "episode 4 was open: it has no score and does not count" in output
     episodes = episodes_of(read_events(flight_of(scored).folder))
-    assert [(e.place, e.score) for e in episodes] == [("", "failure"), ("8", "discard"), ("9", "")]
+    assert [(e.place, e.score) for e in episodes] == [
+        ("", "failure"),
+        ("8", "discard"),
+        ("8", "discard"),
+        ("9", ""),
+    ]
     dataset = open_dataset(folder)
     assert dataset.episodes == [0]
     assert not dataset.vectors(0, "next.success").any()

@@ -79,7 +79,8 @@ def test_who_was_not_started_by_its_supervisor_ends_at_once() -> None:
 
 def test_the_tick_process_and_the_recorders_do_without_pydantic() -> None:
     program = (
-        "import sys; from actd.runtime import control_loop, dataset_recorder, flight_recorder; "
+        "import sys; from actd.runtime import control_loop, dataset_recorder, flight_recorder\n"
+        "from actd.runtime import scored_recorder\n"
         "print('pydantic' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
