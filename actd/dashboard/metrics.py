@@ -61,6 +61,9 @@ class _Status(Collector):
             "actd_underruns", "Ticks with nothing to follow.", control["underruns"]
         )
         yield GaugeMetricFamily("actd_tick_rate_hertz", "Ticks a second.", control["rate_hz"])
+        yield GaugeMetricFamily(
+            "actd_tick_target_hertz", "The configured rate of ticks.", control["target_hz"]
+        )
         for name, text, found, unit in (
             ("actd_tick_lateness_seconds", "Wake-up minus due time.", "lateness_us", 1e6),
             ("actd_tick_work_seconds", "Wake-up to action sent.", "work_us", 1e6),

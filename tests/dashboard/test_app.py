@@ -25,6 +25,7 @@ STATUS: dict[str, Any] = {
         "missed": 2,
         "underruns": 1,
         "rate_hz": 50.0,
+        "target_hz": 50.0,
         "lateness_us": PERCENTILES,
         "work_us": PERCENTILES,
         "chunk_age_ms": PERCENTILES,
