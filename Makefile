@@ -12,7 +12,7 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 EXTRAS_demo := cpu,demo,report
-EXTRAS_dev := cpu,demo,export,openvino,record,report,dev
+EXTRAS_dev := cpu,demo,export,foxglove,openvino,record,report,top,dev
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 

@@ -1,8 +1,9 @@
-"""What was recorded: record, replay, report."""
+"""What was recorded: record, replay, report, mcap."""
 
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -193,6 +194,29 @@ def _report_run(run: Path, out: Path | None) -> None:
     PAGE_FILE.write(flight_page(flight), target)
     typer.echo(f"wrote {target}")
     typer.echo(f"next: actd replay {flight.folder}")
+
+
+@app.command()
+def mcap(
+    run: Annotated[
+        OptionalPath, typer.Argument(help="A flight recording; default: the newest.")
+    ] = None,
+    out: Annotated[OptionalPath, typer.Option(help="A new file; default: ./RUN.mcap")] = None,
+) -> None:
+    """Write a run as MCAP, for Foxglove, Rerun and others: commands, states, timing, events."""
+    try:
+        from actd.replay.mcap import write_mcap
+    except ModuleNotFoundError as error:
+        raise ActdError(f"mcap needs {error.name}; pip install 'actd[foxglove]'") from None
+    from actd.flightlog.reader import default_flights, read_flight
+    from actd.runtime.run_info import run_info
+
+    flight = read_flight(run or default_flights())
+    target = out or Path(f"{run_info(flight).name}.mcap")
+    with _progress("ticks") as progress:
+        write_mcap(flight, target, progress)
+    typer.echo(f"wrote {target}")
+    typer.echo("next: open it in Foxglove, or: rerun " + shlex.quote(str(target)))
 
 
 @app.command()

@@ -1,0 +1,109 @@
+"""Foxglove: an MCAP file, or a server that its app connects to.
+
+Numbers have the JSON schema that LeRobot uses, so one layout shows both programs' data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import foxglove
+from foxglove.channels import CompressedImageChannel, LogChannel
+from foxglove.messages import CompressedImage, Log, LogLevel, Timestamp
+
+from actd.errors import LinkError
+from actd.mode import Mode
+from actd.viewers.sink import EVENTS, picture_topic
+
+_SCALARS = {
+    "type": "object",
+    "title": "lerobot.Scalars",
+    "properties": {
+        "scalars": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"label": {"type": "string"}, "value": {"type": "number"}},
+            },
+        }
+    },
+}
+_LEVELS = {Mode.HOLD: LogLevel.Warning, Mode.STOP: LogLevel.Warning, Mode.FAULT: LogLevel.Error}
+
+
+class _Channels:
+    """`Sink` without an end: whatever has been opened on its `context` gets the messages."""
+
+    def __init__(self) -> None:
+        self.context = foxglove.Context()
+        self._numbers: dict[str, foxglove.Channel] = {}
+        self._pictures: dict[str, CompressedImageChannel] = {}
+        self._events = LogChannel(f"/{EVENTS}", context=self.context)
+
+    def numbers(self, topic: str, values: Mapping[str, float], t_ns: int) -> None:
+        """See `Sink.numbers`."""
+        channel = self._numbers.get(topic)
+        if channel is None:
+            channel = foxglove.Channel(f"/{topic}", schema=_SCALARS, context=self.context)
+            self._numbers[topic] = channel
+        scalars = [{"label": name, "value": value} for name, value in values.items()]
+        channel.log({"scalars": scalars}, log_time=t_ns)
+
+    def event(self, mode: Mode, text: str, t_ns: int) -> None:
+        """See `Sink.event`."""
+        level = _LEVELS.get(mode, LogLevel.Info)
+        log = Log(timestamp=_stamp(t_ns), level=level, name=mode.name, message=text)
+        self._events.log(log, log_time=t_ns)
+
+    def picture(self, camera: str, jpeg: bytes, t_ns: int) -> None:
+        """See `Sink.picture`."""
+        channel = self._pictures.get(camera)
+        if channel is None:
+            channel = CompressedImageChannel(f"/{picture_topic(camera)}", context=self.context)
+            self._pictures[camera] = channel
+        image = CompressedImage(timestamp=_stamp(t_ns), frame_id=camera, data=jpeg, format="jpeg")
+        channel.log(image, log_time=t_ns)
+
+
+class McapFile(_Channels):
+    """`Sink` that writes an MCAP file; `about` is kept in it. Raises OSError."""
+
+    def __init__(self, path: Path, about: Mapping[str, str]) -> None:
+        super().__init__()
+        self._writer = foxglove.open_mcap(path, context=self.context)
+        self._writer.write_metadata("actd", dict(about))
+
+    def attach(self, name: str, data: bytes, t_ns: int) -> None:
+        """Put a JSON file into the file."""
+        self._writer.attach(
+            log_time=t_ns, create_time=t_ns, name=name, media_type="application/json", data=data
+        )
+
+    def close(self) -> None:
+        """See `Sink.close`."""
+        self._writer.close()
+
+
+class Server(_Channels):
+    """`Sink` that Foxglove's app connects to, on this computer. Raises LinkError."""
+
+    def __init__(self, robot: str, host: str, port: int) -> None:
+        super().__init__()
+        try:
+            self._server = foxglove.start_server(
+                name=robot, host=host, port=port, context=self.context
+            )
+        except RuntimeError as error:
+            raise LinkError(
+                f"{host}:{port}: cannot listen here: {error}; choose another --port"
+            ) from None
+        self.address = f"ws://{host}:{self._server.port}"
+
+    def close(self) -> None:
+        """See `Sink.close`."""
+        self._server.stop()
+
+
+def _stamp(t_ns: int) -> Timestamp:
+    return Timestamp(sec=t_ns // 1_000_000_000, nsec=t_ns % 1_000_000_000)
