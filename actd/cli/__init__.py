@@ -21,6 +21,7 @@ from actd.cli import (
     poses,
     recordings,
     service,
+    watch,
 )
 from actd.cli.app import CarriedError, app
 
@@ -40,6 +41,7 @@ __all__ = [
     "poses",
     "recordings",
     "service",
+    "watch",
 ]
 
 

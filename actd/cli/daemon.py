@@ -135,8 +135,9 @@ def status(
     ] = Since.clear,
 ) -> None:
     """Show what the daemon is doing."""
-    from actd.cli.status import as_sent, render
+    from actd.cli.status import render
     from actd.client import Operator
+    from actd.link.request import as_sent
 
     found = link(config, trusting=True)
     with Operator(host, found.ports) as daemon:
@@ -219,7 +220,7 @@ def reset(config: ConfigOption = None, host: HostOption = "127.0.0.1") -> None:
 
 
 def _command(name: str, config: Path | None, host: str, *, trusting: bool = False) -> None:
-    from actd.cli.status import as_sent
+    from actd.link.request import as_sent
 
     with operator(config, host, trusting=trusting) as daemon:
         answer = getattr(daemon, name)()

@@ -61,7 +61,8 @@ def discard(
 def _order(
     do: str, config: ConfigOption, host: HostOption, as_json: AsJson, place: str = ""
 ) -> None:
-    from actd.cli.status import as_sent, episodes_in_words
+    from actd.cli.status import episodes_in_words
+    from actd.link.request import as_sent
 
     with operator(config, host) as daemon:
         answer = daemon.episode(do, place)

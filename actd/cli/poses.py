@@ -31,9 +31,9 @@ def pose_save(
     host: HostOption = "127.0.0.1",
 ) -> None:
     """Write where the daemon's arm is now into the deployment file, as start or park."""
-    from actd.cli.status import as_sent
     from actd.config import load
     from actd.config.pose_file import check_name, measured_pose, save_pose
+    from actd.link.request import as_sent
 
     path = config or DEFAULT_CONFIG
     check_name(name)
@@ -51,7 +51,7 @@ def pose_save(
 
 def move(command: str, arrives: Mode, config: Path | None, host: str) -> None:
     """Order a move and wait for its end, which is `arrives` where it went well; Ctrl-C holds."""
-    from actd.cli.status import as_sent
+    from actd.link.request import as_sent
 
     with operator(config, host) as daemon, as_sent():
         try:

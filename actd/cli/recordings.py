@@ -66,7 +66,8 @@ def record(
 
     The episode begins with the first armed tick.
     """
-    from actd.cli.status import as_sent, recording_in_words
+    from actd.cli.status import recording_in_words
+    from actd.link.request import as_sent
 
     if not stop and (out is None or not task):
         raise UsageError("record: give --out DIR and --task 'what the robot does', or --stop")
@@ -98,7 +99,8 @@ def _until_saved(daemon: Operator) -> dict[str, Any]:
     """Show the recording as it goes on, end it at Ctrl-C, return how it ended."""
     from rich.console import Console
 
-    from actd.cli.status import as_sent, recording_in_words
+    from actd.cli.status import recording_in_words
+    from actd.link.request import as_sent
 
     asked_to_end = False
     with Console(stderr=True).status("recording") as line:

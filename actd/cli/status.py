@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 from rich.table import Table
 
-from actd.errors import LinkError
-
-
-@contextmanager
-def as_sent() -> Iterator[None]:
-    """Around the use of a daemon's answer: one that is not as we know it is a LinkError."""
-    try:
-        yield
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        found = " ".join(f"{type(error).__name__}: {error}".split())[:120]
-        raise LinkError(
-            f"the daemon's answer is none that this actd knows ({found}); install the same version "
-            "on both ends"
-        ) from None
+from actd.link.request import as_sent
 
 
 def render(status: Mapping[str, Any]) -> Table:

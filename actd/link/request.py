@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import zmq
@@ -41,3 +43,16 @@ def request(
     if not answer.get("ok"):
         raise LinkError(f"{command} refused: {answer.get('error', 'no reason given')}")
     return answer
+
+
+@contextmanager
+def as_sent() -> Iterator[None]:
+    """Around the use of a daemon's answer: one that is not as we know it is a LinkError."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        found = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+        raise LinkError(
+            f"the daemon's answer is none that this actd knows ({found}); install the same version "
+            "on both ends"
+        ) from None

@@ -21,6 +21,7 @@ from actd.link.messages import MAX_BYTES
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _UNUSED = range(20_000, 30_000)
 _STATES_MAX = 64
+_EVERY_MAX = 4096
 _KEEPALIVE = {
     zmq.TCP_KEEPALIVE: 1,
     zmq.TCP_KEEPALIVE_IDLE: 1,
@@ -73,6 +74,18 @@ def newest(context: zmq.Context[Any], address: str) -> zmq.Socket[bytes]:
     socket = context.socket(zmq.SUB)
     _common(socket)
     socket.setsockopt(zmq.CONFLATE, 1)
+    socket.setsockopt(zmq.SUBSCRIBE, b"")
+    return _connect(socket, address)
+
+
+def every(context: zmq.Context[Any], address: str) -> zmq.Socket[bytes]:
+    """A connected SUB that keeps every message of a single-part stream, for who draws it.
+
+    A receiver that is too slow loses the newest ones once its queue is full.
+    """
+    socket = context.socket(zmq.SUB)
+    _common(socket)
+    socket.setsockopt(zmq.RCVHWM, _EVERY_MAX)
     socket.setsockopt(zmq.SUBSCRIBE, b"")
     return _connect(socket, address)
 

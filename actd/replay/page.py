@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actd.codec import encode
+from actd.control.flag_words import FLAG_WORDS
 from actd.control.limits import Flag
 from actd.errors import RecordingError
 from actd.flightlog.episodes import EpisodeEvent, episodes_of, read_events
@@ -22,7 +23,7 @@ from actd.mode import Mode
 from actd.replay.episode_page import episodes_section
 from actd.replay.episodes import read_scores
 from actd.replay.motion_charts import HEADER, CommandedMotion
-from actd.replay.timeline import FLAG_WORDS, Moment, moments
+from actd.replay.timeline import Moment, moments
 from actd.report import formatting, plots
 from actd.report.page import Figure, PageSection, Table, page
 from actd.report.plots import Clock, Line

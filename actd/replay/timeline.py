@@ -15,22 +15,6 @@ from actd.control.limits import Flag
 from actd.control.state import Event
 from actd.mode import Mode
 
-FLAG_WORDS: Mapping[Flag, str] = {
-    Flag.POSITION: "position limit",
-    Flag.VELOCITY: "velocity limit",
-    Flag.ACCELERATION: "acceleration limit",
-    Flag.NON_FINITE: "not finite",
-    Flag.EASING: "easing in",
-    Flag.UNDERRUN: "waiting for chunks",
-    Flag.STATE_STALE: "robot state stale",
-    Flag.CAMERA_STALE: "camera stale",
-    Flag.CAMERA_FROZEN: "camera frozen",
-    Flag.CONTROLLER_LOST: "controller lost",
-    Flag.SLOWED: "chunk slowed",
-    Flag.FOLLOWING: "arm does not follow",
-    Flag.SILENCE: "after a silence",
-}
-
 # Why motion may stop by itself, most specific first.
 _CAUSES: Mapping[Flag, str] = {
     Flag.NON_FINITE: "the policy gave a number that is not finite",

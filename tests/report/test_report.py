@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from actd.control.flag_words import FLAG_WORDS
 from actd.control.limits import Flag
 from actd.control.state import Event
 from actd.errors import RecordingError
@@ -20,7 +21,7 @@ from actd.flightlog.reader import Flight
 from actd.mode import Mode
 from actd.replay.motion_charts import CommandedMotion
 from actd.replay.page import flight_page
-from actd.replay.timeline import FLAG_WORDS, moments
+from actd.replay.timeline import moments
 from actd.report import formatting
 from actd.report.page import PageSection, Table, page
 from actd.runtime.channels import EVENTS, tick_dtype
