@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -205,7 +204,7 @@ def mcap(
     ] = None,
     out: Annotated[OptionalPath, typer.Option(help="A new file; default: ./RUN.mcap")] = None,
 ) -> None:
-    """Write a run as MCAP, for Foxglove, Rerun and others: commands, states, timing, events."""
+    """Write a run as MCAP, for Foxglove: commands, positions, timing, events."""
     try:
         from actd.replay.mcap import write_mcap
     except ModuleNotFoundError as error:
@@ -218,7 +217,7 @@ def mcap(
     with _progress("ticks") as progress:
         write_mcap(flight, target, progress)
     typer.echo(f"wrote {target}")
-    typer.echo("next: open it in Foxglove, or: rerun " + shlex.quote(str(target)))
+    typer.echo(f"next: open it in Foxglove, or: actd report {flight.folder}")
 
 
 @app.command()

@@ -1,15 +1,31 @@
-"""Looking on while the daemon works: top."""
+"""Looking on while the daemon works: top, stream."""
 
 from __future__ import annotations
 
 import os
 import sys
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from actd.cli.app import app
 from actd.cli.shared import ConfigOption, HostOption, link
 from actd.errors import ActdError, UsageError
+
+if TYPE_CHECKING:
+    from actd.viewers.sink import Sink
+
+
+class Viewer(str, Enum):
+    """Values of --to."""
+
+    foxglove = "foxglove"
+    rerun = "rerun"
+
+
+_PORTS = {Viewer.foxglove: 8765, Viewer.rerun: 9876}
+"""Where each of them is by its own default."""
 
 
 @app.command()
@@ -31,3 +47,48 @@ def top(config: ConfigOption = None, host: HostOption = "127.0.0.1") -> None:
         screen = Top(watch)
         screen.run()
     raise typer.Exit(screen.return_code or 0)
+
+
+@app.command()
+def stream(
+    to: Annotated[Viewer, typer.Option(help="Who shows it.")] = Viewer.foxglove,
+    fps: Annotated[
+        float, typer.Option(min=0, max=60, help="Pictures a second of each camera; 0: none.")
+    ] = 10,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The viewer's port; 0: its usual one.")
+    ] = 0,
+    dashboard: Annotated[
+        str, typer.Option(help="The daemon's page, for measured positions and pictures.")
+    ] = "http://127.0.0.1:9875",
+    config: ConfigOption = None,
+    host: HostOption = "127.0.0.1",
+) -> None:
+    """Show the running daemon's data live in Foxglove or Rerun; it only listens."""
+    import asyncio
+
+    found = link(config)
+    sink = _sink(to, found.robot or "actd", port or _PORTS[to])
+    from actd.viewers.live import Source, stream
+
+    source = Source(host, found.ports, found.robot, dashboard.rstrip("/"), fps)
+    try:
+        asyncio.run(stream(source, sink, lambda text: typer.echo(text, err=True)))
+    finally:
+        sink.close()
+
+
+def _sink(viewer: Viewer, robot: str, port: int) -> Sink:
+    """The viewer, ready; prints where it is."""
+    try:
+        if viewer is Viewer.rerun:
+            from actd.viewers.rerun import Recording
+
+            typer.echo(f"stream: to the Rerun viewer at 127.0.0.1:{port}; Ctrl-C ends")
+            return Recording(robot, port)
+        from actd.viewers.foxglove import Server
+    except ModuleNotFoundError as error:
+        raise ActdError(f"stream needs {error.name}; pip install 'actd[{viewer.value}]'") from None
+    server = Server(robot, "127.0.0.1", port)
+    typer.echo(f"stream: open {server.address} in Foxglove; Ctrl-C ends")
+    return server
