@@ -18,7 +18,7 @@ from actd.mode import Mode
 from actd.replay.timeline import moments
 from actd.runtime.run_info import RunInfo, run_info
 from actd.viewers.foxglove import McapFile
-from actd.viewers.sink import ACTION, AGES, STATE, TICK, Sink
+from actd.viewers.sink import ACTION, AGES, STATE, TICK
 
 _BLOCK = 5000
 Progress = Callable[[int, int], object]
@@ -40,7 +40,6 @@ def write_mcap(flight: Flight, path: Path, progress: Progress) -> None:
         raise UsageError(f"{path}: exists; remove it, or give another --out")
     draft = path.with_name(f"{path.name}.partial")
     try:
-        draft.unlink(missing_ok=True)
         file = McapFile(draft, about)
         try:
             file.attach(
@@ -58,7 +57,7 @@ def write_mcap(flight: Flight, path: Path, progress: Progress) -> None:
         draft.unlink(missing_ok=True)
 
 
-def _write(flight: Flight, info: RunInfo, sink: Sink, progress: Progress) -> None:
+def _write(flight: Flight, info: RunInfo, file: McapFile, progress: Progress) -> None:
     joints, cameras = info.control.joints, tuple(info.cameras)
     infer_ms = dict(
         zip(
@@ -73,7 +72,7 @@ def _write(flight: Flight, info: RunInfo, sink: Sink, progress: Progress) -> Non
         for tick in _rows(flight.ticks[begin : begin + _BLOCK]):
             t_ns = _unix_ns(info, tick["sent_ns"])
             if tick["due_ns"] in happened:
-                sink.event(Mode(tick["mode"]), happened[tick["due_ns"]], t_ns)
+                file.event(Mode(tick["mode"]), happened[tick["due_ns"]], t_ns)
             for topic, values in (
                 (ACTION, zip(joints, tick["action"], strict=True)),
                 (STATE, zip(joints, tick["positions"], strict=True)),
@@ -82,7 +81,8 @@ def _write(flight: Flight, info: RunInfo, sink: Sink, progress: Progress) -> Non
             ):
                 known = {name: value for name, value in values if math.isfinite(value)}
                 if known:
-                    sink.numbers(topic, known, t_ns)
+                    file.numbers(topic, known, t_ns)
+        file.check()
         progress(min(begin + _BLOCK, total), total)
 
 

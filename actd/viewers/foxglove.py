@@ -5,7 +5,9 @@ Numbers have the JSON schema that LeRobot uses, so one layout shows both program
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import foxglove
@@ -66,12 +68,43 @@ class _Channels:
         channel.log(image, log_time=t_ns)
 
 
+class _File:
+    """A file that remembers why it could not be written, which the library does not say."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+        self.error: OSError | None = None
+
+    def write(self, data: bytes | bytearray) -> int:
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.error = self.error or error
+            raise
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def flush(self) -> None:
+        try:
+            self._file.flush()
+        except OSError as error:
+            self.error = self.error or error
+            raise
+
+    def close(self) -> None:
+        self._file.close()
+
+
 class McapFile(_Channels):
-    """`Sink` that writes an MCAP file; `about` is kept in it. Raises OSError."""
+    """`Sink` that writes an MCAP file, anew; `about` is kept in it. Raises OSError."""
 
     def __init__(self, path: Path, about: Mapping[str, str]) -> None:
         super().__init__()
-        self._writer = foxglove.open_mcap(path, context=self.context)
+        # It would complain of every message after the one that `check` and `close` tell of.
+        logging.getLogger("foxglove").setLevel(logging.CRITICAL)
+        self._file = _File(path)
+        self._writer = foxglove.open_mcap(self._file, context=self.context)
         self._writer.write_metadata("actd", dict(about))
 
     def attach(self, name: str, data: bytes, t_ns: int) -> None:
@@ -80,9 +113,21 @@ class McapFile(_Channels):
             log_time=t_ns, create_time=t_ns, name=name, media_type="application/json", data=data
         )
 
+    def check(self) -> None:
+        """Raise OSError where something could not be written."""
+        if self._file.error is not None:
+            raise self._file.error
+
     def close(self) -> None:
         """See `Sink.close`."""
-        self._writer.close()
+        try:
+            self._writer.close()
+            self._file.flush()
+        except RuntimeError as error:
+            raise self._file.error or OSError(str(error)) from None
+        finally:
+            with suppress(OSError):
+                self._file.close()
 
 
 class Server(_Channels):

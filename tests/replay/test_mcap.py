@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -154,6 +157,21 @@ def test_the_command_names_its_file(flight: Flight, tmp_path: Path, monkeypatch:
     assert done.exit_code == 0, done.output
     assert "wrote invented.mcap" in done.output
     assert (tmp_path / "invented.mcap").read_bytes().startswith(b"\x89MCAP0\r\n")
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(flight: Flight, tmp_path: Path) -> None:
+    """A limit on the size of files fails as a full disk does: in the middle of a write."""
+    target = tmp_path / "x.mcap"
+    done = subprocess.run(
+        [sys.executable, "-m", "actd", "mcap", str(flight.folder), "--out", str(target)],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == (f"{target}: cannot be written: File too large; choose another --out\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_in_the_making_of_one_tick(tmp_path: Path) -> None:
