@@ -27,10 +27,9 @@ def mode_of(view: View) -> str:
 def head(view: View) -> str:
     """Which robot it is, its mode and why; what is missing, and what to do."""
     if view.action is None or view.lost:
-        robot = view.action.robot if view.action else "?"
         since = "" if view.silent_ns is None else f" for {view.silent_ns / 1e9:.0f} s"
-        trouble = view.trouble or "waiting for the first action"
-        return f"{robot}  ?  NO LINK{since}; {trouble}; {START}"
+        trouble = (view.trouble or "waiting for the first action").removesuffix(f"; {START}")
+        return f"{view.robot}  ?  NO LINK{since}; {trouble}; {START}"
     action = view.action
     first = f"{action.robot}  {action.mode.name}"
     return "  ".join(filter(None, (first, action.reason, view.trouble)))
@@ -56,7 +55,7 @@ def _condition(view: View) -> Iterator[Row]:
     yield "missed", f"{control['missed']} slots, {control['underruns']} underruns"
     if view.late_us:
         spark = _spark(view.late_us, 1e6 / control["target_hz"])
-        yield f"late, {SECONDS} s", f"{spark} max {max(view.late_us):.0f} us"
+        yield f"late, {SECONDS} s", f"{spark} {max(view.late_us):.0f} us"
     yield "engine", f"{inference['engine']}: {inference['state']}; {inference['rate_hz']:.1f} Hz"
     if action is not None and action.age_ms >= 0:
         yield "chunk", f"{action.chunk}, {action.age_ms:.0f} ms old, {action.n} blended"
@@ -67,7 +66,7 @@ def _condition(view: View) -> Iterator[Row]:
 
 def timing(view: View) -> Table:
     """Percentiles since the statistics were last cleared, and the budget of the ticks."""
-    table = Table(expand=True, box=None, header_style="bold")
+    table = Table(expand=True, box=None, header_style="bold", show_header=view.status is not None)
     table.add_column("", ratio=1)
     for name in _PERCENTILES.values():
         table.add_column(name, justify="right")
@@ -95,13 +94,14 @@ def _spark(late_us: tuple[float, ...], period_us: float) -> str:
 
 def cameras(view: View) -> Table:
     """Each camera's condition, rate and age."""
-    table = Table(expand=True, box=None, header_style="bold")
+    rows = (view.status or {}).get("cameras", {})
+    table = Table(expand=True, box=None, header_style="bold", show_header=bool(rows))
     table.add_column("camera", ratio=2)
     table.add_column("fps", justify="right")
     table.add_column("age", justify="right")
     table.add_column("lost", justify="right")
     table.add_column("", ratio=3)
-    for name, camera in (view.status or {}).get("cameras", {}).items():
+    for name, camera in rows.items():
         asked = camera.get("fps_asked")
         table.add_row(
             Text(name),
@@ -115,13 +115,14 @@ def cameras(view: View) -> Table:
 
 def joints(view: View) -> Table:
     """Commanded and measured positions, and the following error."""
-    table = Table(expand=True, box=None, header_style="bold")
+    commands = view.commanded
+    measured: Mapping[str, float] = (view.status or {}).get("positions", {})
+    names = dict.fromkeys((*commands, *measured))
+    table = Table(expand=True, box=None, header_style="bold", show_header=bool(names))
     table.add_column("joint", ratio=1)
     for name in ("command", "measured", "error"):
         table.add_column(name, justify="right")
-    commands = view.commanded
-    measured: Mapping[str, float] = (view.status or {}).get("positions", {})
-    for name in dict.fromkeys((*commands, *measured)):
+    for name in names:
         command, position = commands.get(name), measured.get(name)
         error = None if command is None or position is None else command - position
         table.add_row(Text(name), _number(command), _number(position), _number(error))

@@ -42,12 +42,13 @@ class Event:
 class View:
     """What is known at one moment.
 
-    `silent_ns`: since the newest action, None before the first; `late_us`: the latest tick of each
-    of the last seconds, oldest first; `status`: the newest answer, None while there is none, and
-    `commanded` the command at that time; `trouble`: why something is missing, "": nothing is.
-    `events`: newest first.
+    `robot`: its name, "?" where none was given nor heard; `silent_ns`: since the newest action,
+    None before the first; `late_us`: the latest tick of each of the last seconds, oldest first;
+    `status`: the newest answer, None while there is none, and `commanded` the command at that
+    time; `trouble`: why something is missing, "": nothing is. `events`: newest first.
     """
 
+    robot: str
     action: Action | None
     silent_ns: int | None
     late_us: tuple[float, ...]
@@ -96,6 +97,7 @@ class Watch:
         """What is known now."""
         action = self._action
         return View(
+            robot=(action.robot if action else self._robot) or "?",
             action=action,
             silent_ns=None if action is None else time.monotonic_ns() - self._heard_ns,
             late_us=tuple(self._late_us),
