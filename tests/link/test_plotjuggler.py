@@ -1,8 +1,9 @@
 """PlotJuggler's ZeroMQ subscriber reads the actions, and its shipped layout names what they hold.
 
-What PlotJuggler 3.17 does with a message is done here in the same way: a message of one part has no
-topic and so no prefix, a map is flattened with slashes, and what is no number is left out. Its
-decoder is another one than ours, and so is the one here: msgpack's in pure Python.
+PlotJuggler 3.17 itself shows it (docs/viewers.md). What it does with a message is done here too: a
+message of one part has no topic and so no prefix, a map is flattened with slashes, and what is no
+number is left out. Its decoder is another one than ours, and so is the one here: msgpack's in pure
+Python.
 """
 
 from __future__ import annotations
