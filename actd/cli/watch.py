@@ -12,6 +12,7 @@ import typer
 from actd.cli.app import app
 from actd.cli.shared import ConfigOption, HostOption, link
 from actd.errors import ActdError, UsageError
+from actd.redaction import redact
 
 if TYPE_CHECKING:
     from actd.viewers.sink import Sink
@@ -73,7 +74,7 @@ def stream(
 
     source = Source(host, found.ports, found.robot, dashboard.rstrip("/"), fps)
     try:
-        asyncio.run(stream(source, sink, lambda text: typer.echo(text, err=True)))
+        asyncio.run(stream(source, sink, lambda text: typer.echo(redact(text), err=True)))
     finally:
         sink.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.table import Table
 from rich.text import Text
 from textual import work
 from textual.app import App, ComposeResult
@@ -25,6 +26,7 @@ _PARTS = {
     "joints": text.joints,
     "events": text.events,
 }
+_COLUMNS = (("condition", "timing", "cameras"), ("joints", "events"))
 
 
 class Top(App[None]):
@@ -44,15 +46,19 @@ class Top(App[None]):
     def __init__(self, watch: Watch) -> None:
         super().__init__()
         self._watch = watch
+        # Held rather than looked up: while the screen is taken down they are no longer found.
+        self._head = Static(id="head", markup=False)
+        self._body = VerticalScroll(id="body")
+        self._parts = {name: Static(id=name) for name in _PARTS}
 
     def compose(self) -> ComposeResult:
         """The head always on screen, the rest scrolls."""
-        yield Static(id="head", markup=False)
-        with VerticalScroll(id="body"):
-            for column in (("condition", "timing", "cameras"), ("joints", "events")):
+        yield self._head
+        with self._body:
+            for column in _COLUMNS:
                 with Vertical():
                     for name in column:
-                        yield Static(id=name)
+                        yield self._parts[name]
         yield Footer()
 
     def on_mount(self) -> None:
@@ -63,16 +69,17 @@ class Top(App[None]):
 
     def _look(self) -> None:
         view = self._watch.view()
-        head = self.query_one("#head", Static)
-        head.update(text.head(view))
-        head.set_classes(text.STYLES[text.mode_of(view)])
-        self.query_one("#body").set_class(view.lost, "lost")
-        for name, table in _PARTS.items():
+        self._head.update(text.head(view))
+        self._head.set_classes(text.STYLES[text.mode_of(view)])
+        self._body.set_class(view.lost, "lost")
+        for name, part in self._parts.items():
+            content: Table | Text
             try:
                 with as_sent():
-                    self.query_one(f"#{name}", Static).update(table(view))
+                    content = _PARTS[name](view)
             except LinkError as error:
-                self.query_one(f"#{name}", Static).update(Text(str(error)))
+                content = Text(str(error))
+            part.update(content)
 
     @work(thread=True)
     def action_order(self, command: str) -> None:

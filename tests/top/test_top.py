@@ -146,6 +146,15 @@ def test_a_narrow_terminal_has_the_head_and_the_rest_below(
     on_screen(ports, work, size=size)
 
 
+def test_it_goes_on_looking_while_the_screen_is_taken_down(ports: Ports) -> None:
+    async def work(app: Top, _: Pilot[None]) -> None:
+        app.set_interval(0.001, app._look)
+        await asyncio.sleep(0.1)
+
+    for _ in range(3):
+        on_screen(ports, work, size=(120, 40))
+
+
 IDLE_ACTION = Action(
     robot=ROBOT,
     boot="boot-1",
