@@ -1,4 +1,4 @@
-"""LeRobot's ACTPolicy as a contestant: a process that infers when it is its turn.
+"""LeRobot's policies in a process of their own, which answers line by line.
 
 ACTD_LEROBOT_PYTHON names an interpreter with LeRobot (scripts/make-lerobot-venv makes one). A
 process that ends is a RuntimeError with its last words.
@@ -18,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 VARIABLE = "ACTD_LEROBOT_PYTHON"
+ROOT = Path(__file__).resolve().parents[1]
 _LOOP = Path(__file__).with_name("lerobot_loop.py")
+_PLUGIN = ROOT / "plugins" / "lerobot_policy_actd"
 
 
 def interpreter() -> str | None:
@@ -26,7 +28,65 @@ def interpreter() -> str | None:
     return os.environ.get(VARIABLE) or None
 
 
-class LeRobot:
+class Peer:
+    """A Python program under LeRobot's interpreter. It can import actd and its LeRobot plugin."""
+
+    def __init__(self, python: str, program: Path, job: Mapping[str, Any], scratch: Path) -> None:
+        """`program` is given `job` as JSON, and says one line when it is ready."""
+        self._log = (scratch / f"{program.stem}.log").open("w+")
+        self._process = subprocess.Popen(
+            [python, str(program), json.dumps(job)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            env=os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": f"{ROOT}:{_PLUGIN}"},
+        )
+        try:
+            self._answer()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Peer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def ask(self, line: str = "") -> Any:
+        """Say a line; the answer, from JSON."""
+        self.tell(line)
+        return json.loads(self._answer())
+
+    def tell(self, line: str) -> None:
+        """Say a line that has no answer."""
+        if self._process.stdin is None:
+            raise RuntimeError("LeRobot's process has no standard input")
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.communicate()
+        self._log.close()
+
+    def _answer(self) -> str:
+        line = self._process.stdout.readline() if self._process.stdout else ""
+        if not line:
+            self._log.seek(0)
+            words = self._log.read().strip().splitlines()
+            raise RuntimeError(f"LeRobot ended: {words[-1] if words else 'without a word'}")
+        return line
+
+
+class LeRobot(Peer):
     """One policy. `spent_ns` has a row (preparing, predicting, finishing) for every call."""
 
     def __init__(
@@ -49,32 +109,8 @@ class LeRobot:
             "threads": threads,
             "device": device,
         }
-        self._log = (scratch / "lerobot.log").open("w+")
-        self._process = subprocess.Popen(
-            [python, str(_LOOP), json.dumps(job)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            text=True,
-            env=os.environ | {"HF_HUB_OFFLINE": "1"},
-        )
         self.spent_ns: list[tuple[int, int, int]] = []
-        try:
-            self._answer()
-        except BaseException:
-            self.close()
-            raise
-
-    def __enter__(self) -> LeRobot:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+        super().__init__(python, _LOOP, job, scratch)
 
     @property
     def actions(self) -> NDArray[np.float32]:
@@ -84,23 +120,5 @@ class LeRobot:
 
     def __call__(self) -> None:
         """Infer once."""
-        if self._process.stdin is None:
-            raise RuntimeError("LeRobot's process has no standard input")
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-        prepare, predict, finish = json.loads(self._answer())
+        prepare, predict, finish = self.ask()
         self.spent_ns.append((prepare, predict, finish))
-
-    def close(self) -> None:
-        """End the process."""
-        self._process.kill()
-        self._process.communicate()
-        self._log.close()
-
-    def _answer(self) -> str:
-        line = self._process.stdout.readline() if self._process.stdout else ""
-        if not line:
-            self._log.seek(0)
-            words = self._log.read().strip().splitlines()
-            raise RuntimeError(f"LeRobot ended: {words[-1] if words else 'without a word'}")
-        return line

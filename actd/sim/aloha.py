@@ -110,6 +110,12 @@ class AlohaSim:
         self._data.qvel[speed : speed + 6] = 0.0
         self._mujoco.mj_forward(self._model, self._data)
 
+    def place(self) -> tuple[float, float, float]:
+        """Where the object is, as `lay` takes it."""
+        joint = int(self._model.joint(OBJECT_JOINT).qposadr[0])
+        x, y, _, cosine, _, _, sine = self._data.qpos[joint : joint + 7].tolist()
+        return x, y, 2.0 * float(np.arctan2(sine, cosine))
+
     def reset(self, x: float, y: float, yaw: float) -> None:
         """Arms at rest in the start pose, the object laid at (x, y, yaw)."""
         self._mujoco.mj_resetDataKeyframe(self._model, self._data, 0)

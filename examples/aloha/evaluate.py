@@ -18,6 +18,7 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from actd.engine.base import Engine, Observation
 from actd.engine.load import load_engine
@@ -35,22 +36,53 @@ ROWS = 25
 SEED = 77  # not that of the dataset
 
 
+def mcnemar(lost: int, gained: int) -> float:
+    """The exact two-sided p of a difference between two outcomes at the same places.
+
+    `lost` places were done by the first alone, `gained` by the second alone. Binomial: without a
+    difference each of them is as likely to be the one as the other.
+    """
+    differing = lost + gained
+    tail = sum(math.comb(differing, k) for k in range(min(lost, gained) + 1)) / 2**differing
+    return min(1.0, 2 * tail)
+
+
+class Places:
+    """Seeded places for the object in `sim`, none of them in the dataset, and what is seen there."""
+
+    def __init__(self, sim: AlohaSim) -> None:
+        self._sim = sim
+        self._expert = Expert(sim)
+
+    def lay(self, number: int) -> None:
+        """Arms at rest in the start pose, the object at place `number`."""
+        self._expert.demonstration(np.random.default_rng((SEED, number)))
+
+    def look(self) -> Observation:
+        """What the cameras see now."""
+        return {f"observation.images.{c}": self._sim.render(c).copy() for c in BAR.cameras}
+
+    def state(self) -> NDArray[np.float32]:
+        """Measured positions (14,), in JOINTS order."""
+        return np.array(list(self._sim.state().values()), np.float32)
+
+
 class Attempts:
     """Attempts of engines at seeded places, in one simulator, with an inference every `rows`."""
 
     def __init__(self, sim: AlohaSim, rows: int = ROWS) -> None:
         self._sim = sim
         self._rows = rows
-        self._expert = Expert(sim)
+        self._places = Places(sim)
 
     def images(self, number: int) -> Observation:
         """What the cameras see at place `number` before anything moves."""
-        self._lay(number)
-        return self._look()
+        self._places.lay(number)
+        return self._places.look()
 
     def attempt(self, engine: Engine, number: int, shown: Observation | None = None) -> bool:
         """Whether `engine` does the task at place `number`; `shown` replaces all images."""
-        self._lay(number)
+        self._places.lay(number)
         referee = Referee()
         for row, action in enumerate(self._actions(engine, shown)):
             self._sim.step(dict(zip(JOINTS, action, strict=True)), 1 / BAR.hz)
@@ -61,15 +93,9 @@ class Attempts:
 
     def _actions(self, engine: Engine, shown: Observation | None) -> Iterator[list[float]]:
         while True:
-            state = np.array(list(self._sim.state().values()), np.float32)
-            chunk = engine.infer({"observation.state": state, **(shown or self._look())})
+            images = shown or self._places.look()
+            chunk = engine.infer({"observation.state": self._places.state(), **images})
             yield from chunk[: self._rows].tolist()
-
-    def _look(self) -> Observation:
-        return {f"observation.images.{c}": self._sim.render(c).copy() for c in BAR.cameras}
-
-    def _lay(self, number: int) -> None:
-        self._expert.demonstration(np.random.default_rng((SEED, number)))
 
 
 def evaluate(
@@ -96,10 +122,10 @@ def describe(name: str, done: Sequence[bool], first: Sequence[bool]) -> str:
     low, high = wilson(successes, places)
     lost = sum(a and not b for a, b in zip(first, done, strict=True))
     gained = sum(b and not a for a, b in zip(first, done, strict=True))
-    against = "" if done is first else f"; against the first {lost} lost, {gained} gained"
+    against = f"; against the first {lost} lost, {gained} gained (p {mcnemar(lost, gained):.3g})"
     return (
         f"{name}: {successes} of {places} ({successes / places:.1%}, 95 % {low:.1%} to "
-        f"{high:.1%}){against}"
+        f"{high:.1%}){'' if done is first else against}"
     )
 
 

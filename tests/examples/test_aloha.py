@@ -221,7 +221,7 @@ def test_an_engine_is_held_against_the_first() -> None:
     first, other = [True, True, False, True], [True, False, True, True]
     line = evaluate.describe("b", other, first)
     assert line.startswith("b: 3 of 4 (75.0%, 95 % 30.1% to 95.4%)")
-    assert line.endswith("against the first 1 lost, 1 gained")
+    assert line.endswith("against the first 1 lost, 1 gained (p 1)")
     assert "against" not in evaluate.describe("a", first, first)
 
 

@@ -1,0 +1,141 @@
+"""What precision, engine, chunk mode and latency do to a trained policy's success.
+
+`python -m bench.closed_loop` plays the demo's policy in simulated time: every way to read chunks, at
+latencies of 0 to 400 ms, as trained and with the bar moved meanwhile. `--engines FOLDER` compares the
+engines of one policy place by place. With ACTD_LEROBOT_PYTHON, LeRobot's own loops play the same
+engine. What is in `--out` is not run again, and Ctrl-C keeps what is done.
+`--page` writes the tables and pictures of docs/proof.md from the results in the repository.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from actd.engine.manifest import MANIFEST, read_manifest
+from actd.errors import ActdError
+from actd.host import machine
+from actd.sim.aloha import AlohaSim
+from actd.sim.scene import BAR
+from bench import harness
+from bench.closed_loop import page, realtime
+from bench.closed_loop.cells import Task, plan
+from bench.closed_loop.contestants import Contestants
+from bench.closed_loop.lockstep import Stage
+from bench.closed_loop.results import Results, read_all
+from bench.lerobot_peer import VARIABLE, interpreter
+
+RESULTS = harness.RESULTS / "closed_loop"
+SAVE_EVERY = 10
+
+
+def main(
+    engines: Annotated[
+        Path, typer.Option(help="Folder of engine folders, all of one policy.")
+    ] = Path("engines/demo"),
+    places: Annotated[int, typer.Option(min=1, help="Where engines are compared.")] = 200,
+    survey: Annotated[int, typer.Option(min=1, help="Places of every other cell.")] = 60,
+    only: Annotated[str, typer.Option(help="Only cells with these words in their name.")] = "",
+    threads: Annotated[int, typer.Option(min=1, help="Of an engine.")] = 1,
+    in_real_time: Annotated[
+        bool, typer.Option("--realtime", help="The real daemon against LeRobot's loop instead.")
+    ] = False,
+    seconds: Annotated[float, typer.Option(min=10, help="--realtime: how long each plays.")] = 300,
+    load: Annotated[int, typer.Option(min=0, help="--realtime: busy processes beside.")] = 2,
+    write_page: Annotated[bool, typer.Option("--page", help="Write docs/proof.md.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder of the results.")] = None,
+) -> None:
+    """Play the cells that are not there yet, and hold them against the bars."""
+    try:
+        if write_page:
+            page.write(RESULTS)
+            raise typer.Exit(0)
+        found = _engines(engines)
+        options = harness.Options(rounds=1, as_json=as_json)
+        folder = out or RESULTS / "demo"
+        if in_real_time:
+            raise typer.Exit(realtime.bench(found, seconds, load, folder, options))
+        policy = _policy(found)
+        tasks = plan(
+            list(found), has_lerobot=interpreter() is not None, places=places, survey=survey
+        )
+        tasks = [task for task in tasks if only in task.cell.name]
+        results = Results(folder, policy, machine())
+        is_whole = _play(tasks, found, results, threads)
+    except (ActdError, RuntimeError, OSError) as error:
+        typer.echo(f"bench.closed_loop: {error}", err=True)
+        raise typer.Exit(1) from None
+    if not is_whole:
+        typer.echo(f"interrupted; what is done is in {folder}", err=True)
+        raise typer.Exit(130)
+    metrics = page.metrics(list(read_all(folder)))
+    options = harness.Options(rounds=1, as_json=as_json, out=folder / "bars" / "closed_loop.json")
+    raise typer.Exit(harness.report("closed_loop", metrics, options))
+
+
+def _engines(folder: Path) -> dict[str, Path]:
+    found = {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{MANIFEST}"))}
+    if not found:
+        raise ActdError(f"--engines {folder}: no engine folder in it; write some with: actd export")
+    return found
+
+
+def _policy(engines: dict[str, Path]) -> str:
+    identities = {read_manifest(path).source.identity: name for name, path in engines.items()}
+    if len(identities) > 1:
+        names = " and ".join(identities.values())
+        raise ActdError(f"--engines: {names} are of different policies; give one policy's")
+    return next(iter(identities))
+
+
+def _play(tasks: list[Task], engines: dict[str, Path], results: Results, threads: int) -> bool:
+    """Whether every cell is whole now."""
+    python = interpreter()
+    if python is None:
+        typer.echo(f"without LeRobot's loops: {VARIABLE} names no interpreter", err=True)
+    with ExitStack() as stack:
+        stack.callback(sys.stderr.flush)
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-loop-")))
+        stage = Stage(stack.enter_context(closing(AlohaSim(BAR))))
+        try:
+            for number, task in enumerate(tasks, 1):
+                with ExitStack() as own:
+                    contestants = Contestants(engines, python, threads, own, scratch)
+                    _play_cell(task, contestants, stage, results, f"{number}/{len(tasks)}")
+        except KeyboardInterrupt:
+            return False
+    return True
+
+
+def _play_cell(
+    task: Task, contestants: Contestants, stage: Stage, results: Results, where: str
+) -> None:
+    cell, result = task.cell, results.of(task.cell)
+    first = len(result.attempts)
+    if first >= task.places:
+        return
+    driver = contestants.driver(cell)
+    start_s = time.monotonic()
+    try:
+        for place in range(first, task.places):
+            result.attempts.append(stage.attempt(driver, place, cell.shift_cm))
+            if len(result.attempts) % SAVE_EVERY == 0:
+                results.write(result)
+    finally:
+        results.write(result)
+    done = sum(attempt.seconds is not None for attempt in result.attempts)
+    each_s = (time.monotonic() - start_s) / (task.places - first)
+    typer.echo(
+        f"{where} {cell.name}: {done} of {len(result.attempts)}, {each_s:.2f} s each", err=True
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,108 @@
+"""What is measured: cells of contestant, engine and latency, and the tables they stand in.
+
+Pure. A cell is played at the places 0, 1, 2, ... of `examples.aloha.evaluate`, so that two cells are
+compared place by place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from actd.control.chunks import ACT_COEFF
+
+Loop = Literal["temporal", "queue", "latest", "select_action", "ensembler"]
+LEROBOT: tuple[Loop, ...] = ("select_action", "ensembler")
+"""LeRobot's synchronous loop, without and with its temporal ensembler."""
+DELAYS_MS = (100, 400, 0, 200, 50)
+"""In the order in which they are played: what is dearest to play comes last."""
+COEFFS = (-0.1, 0.1)
+CHUNK = 50
+ROWS = (CHUNK, CHUNK // 2, CHUNK // 5)
+SHIFT_CM = 4
+DEFAULT_ENGINE = "all-int8"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One contestant at one latency.
+
+    coeff: of `temporal` and `ensembler`. rows: played of a chunk, of `queue` and `select_action`.
+    delay_ms: from an observation to its chunk. shift_cm: how far the bar is moved one second after
+    the start, towards the middle of the table.
+    """
+
+    loop: Loop
+    engine: str
+    delay_ms: int
+    coeff: float | None = None
+    rows: int | None = None
+    shift_cm: int = 0
+
+    @property
+    def contestant(self) -> str:
+        """Whose loop, and how it reads chunks."""
+        who = "LeRobot" if self.loop in LEROBOT else "actd"
+        how = f"{self.coeff:g}" if self.coeff is not None else f"{self.rows}" if self.rows else ""
+        return f"{who} {self.loop} {how}".strip()
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        shift = f"_shift{self.shift_cm}" if self.shift_cm else ""
+        return f"{self.engine}_{self.contestant.replace(' ', '-')}_{self.delay_ms}ms{shift}"
+
+
+class Task(NamedTuple):
+    """A cell, and at how many places it is played."""
+
+    cell: Cell
+    places: int
+
+
+def modes(engine: str, delay_ms: int, shift_cm: int) -> Iterator[Cell]:
+    """Every way to read chunks with one engine."""
+    yield Cell("temporal", engine, delay_ms, coeff=ACT_COEFF, shift_cm=shift_cm)
+    for rows in ROWS:
+        yield Cell("queue", engine, delay_ms, rows=rows, shift_cm=shift_cm)
+    yield Cell("latest", engine, delay_ms, shift_cm=shift_cm)
+
+
+def lerobot(engine: str, delay_ms: int, shift_cm: int) -> Iterator[Cell]:
+    """LeRobot's own loops."""
+    for rows in ROWS:
+        yield Cell("select_action", engine, delay_ms, rows=rows, shift_cm=shift_cm)
+    yield Cell("ensembler", engine, delay_ms, coeff=ACT_COEFF, shift_cm=shift_cm)
+
+
+def coefficients(engine: str, delay_ms: int, shift_cm: int) -> Iterator[Cell]:
+    """Temporal ensembling with other coefficients than ACT's."""
+    for coeff in COEFFS:
+        yield Cell("temporal", engine, delay_ms, coeff=coeff, shift_cm=shift_cm)
+
+
+def precisions(engines: Sequence[str]) -> Iterator[Cell]:
+    """Every engine at the same places: where the task is as trained, and where the bar is moved."""
+    for engine in engines:
+        yield Cell("temporal", engine, 100, coeff=ACT_COEFF)
+        yield Cell("queue", engine, 100, rows=CHUNK // 2, shift_cm=SHIFT_CM)
+
+
+def plan(engines: Sequence[str], *, has_lerobot: bool, places: int, survey: int) -> list[Task]:
+    """Every cell that can be played with these engines, once, at its number of places.
+
+    The engines are compared at `places`, where there are several, and all else at `survey`.
+    """
+    main = DEFAULT_ENGINE if DEFAULT_ENGINE in engines else engines[0]
+    claims = list(precisions(engines)) if len(engines) > 1 else []
+    others: list[Cell] = []
+    for delay_ms in DELAYS_MS:
+        for shift_cm in (SHIFT_CM, 0):
+            others += modes(main, delay_ms, shift_cm)
+            others += lerobot(main, delay_ms, shift_cm) if has_lerobot else ()
+    for delay_ms in DELAYS_MS[:2]:
+        for shift_cm in (SHIFT_CM, 0):
+            others += coefficients(main, delay_ms, shift_cm)
+    tasks = [Task(cell, places) for cell in claims]
+    return tasks + [Task(cell, survey) for cell in others if cell not in claims]
