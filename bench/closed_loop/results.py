@@ -16,7 +16,7 @@ from actd.errors import ActdError
 from bench.closed_loop.cells import Cell
 from bench.closed_loop.lockstep import Attempt
 
-_KEPT = ("cpu", "cores", "kernel", "python", "versions", "commit", "date")
+_KEPT = ("cpu", "cpu_flags", "cores", "kernel", "python", "versions", "git", "utc")
 
 
 @dataclass(slots=True)
