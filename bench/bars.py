@@ -65,6 +65,12 @@ BARS: Mapping[str, Mapping[str, Bar]] = {
         "first_armed_s": Bar("<=", 15, "s", "a newcomer gives up waiting"),
         "success_share": Bar(">=", 0.8, "", "on time, but the task is not done"),
     },
+    "closed_loop": {
+        "int8.points_lost": Bar("<=", 3, "of 100", "8 bits cost the task what they bring in time"),
+    },
+    "closed_loop-realtime": {
+        "actd.share_over_lerobot": Bar(">=", 0, "", "a loop that stands still would do better"),
+    },
     "tick": _TICK,
     "gpu": {
         "best.p50_ms": Bar("<=", 1, "ms", "the GPU could do more than we get of it"),

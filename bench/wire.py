@@ -50,6 +50,38 @@ def ring(job: Mapping[str, Any], name: str, dtype: np.dtype[Any]) -> Ring:
     return Ring(dtype, SLOTS, fd=job["fds"][name])
 
 
+def pack(
+    seq: int,
+    mode: Mode,
+    values: Mapping[str, float],
+    *,
+    ttl_ms: float = TTL_MS,
+    late_us: float = 0.0,
+) -> bytes:
+    """One actions message, of as many bytes as actd's: it says of itself that it is at rest."""
+    return messages.pack_action(
+        messages.Action(
+            robot=ROBOT,
+            boot=_IDENTITY,
+            clock=clock_id(),
+            seq=seq,
+            t=unix_s(),
+            t_boot_ns=boottime_ns(),
+            ttl_ms=ttl_ms,
+            mode=mode,
+            action=dict(values),
+            rest=dict(values),
+            rest_ms=0.0,
+            chunk=seq,
+            age_ms=0.0,
+            n=1,
+            infer_ms=0.0,
+            late_us=late_us,
+            flags=0,
+        )
+    )
+
+
 class Wire:
     """Both sockets of one loop, and the record of its ticks."""
 
@@ -76,24 +108,6 @@ class Wire:
         """Send one action and write the tick down."""
         self._seq += 1
         values = dict(zip(self._joints, row.tolist(), strict=True))
-        action = messages.Action(
-            robot=ROBOT,
-            boot=_IDENTITY,
-            clock=clock_id(),
-            seq=self._seq,
-            t=unix_s(),
-            t_boot_ns=boottime_ns(),
-            ttl_ms=TTL_MS,
-            mode=Mode.ARMED,
-            action=values,
-            rest=values,
-            rest_ms=0.0,
-            chunk=self._seq,
-            age_ms=0.0,
-            n=1,
-            infer_ms=0.0,
-            late_us=late_ns / 1e3,
-            flags=0,
-        )
-        self._actions.send(messages.pack_action(action), zmq.DONTWAIT)
+        packed = pack(self._seq, Mode.ARMED, values, late_us=late_ns / 1e3)
+        self._actions.send(packed, zmq.DONTWAIT)
         self._ticks.write_flat(self._seq, wake_ns, late_ns, now_ns(), missed)

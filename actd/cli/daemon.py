@@ -74,6 +74,10 @@ def demo(
     mode: Annotated[Optional[ChunkModeOption], typer.Option(help="Chunk mode.")] = None,  # noqa: UP045
     realtime: Annotated[Realtime, typer.Option(help="Real-time measures.")] = Realtime.prefer,
     out: Annotated[Path, typer.Option(help="Where the recording goes.")] = Path("outputs/demo"),
+    seed: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=0, help="Of the places of the object; default: others every time."),
+    ] = None,
 ) -> None:
     """Watch a simulated ALOHA do a task, driven by an ACT policy through the real daemon."""
     from actd.demo import run_demo
@@ -86,6 +90,7 @@ def demo(
         mode=mode.value if mode else None,
         realtime=realtime.value,
         out=out,
+        seed=seed,
     )
     raise typer.Exit(code)
 

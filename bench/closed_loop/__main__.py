@@ -1,15 +1,15 @@
 """What precision, engine, chunk mode and latency do to a trained policy's success.
 
-`python -m bench.closed_loop` plays the demo's policy in simulated time: every way to read chunks, at
-latencies of 0 to 400 ms, as trained and with the bar moved meanwhile. `--engines FOLDER` compares the
-engines of one policy place by place. With ACTD_LEROBOT_PYTHON, LeRobot's own loops play the same
-engine. What is in `--out` is not run again, and Ctrl-C keeps what is done.
+`python -m bench.closed_loop` plays the demo's policy in simulated time: every way to read chunks,
+at latencies of 0 to 400 ms, as trained and with the bar moved meanwhile. `--engines FOLDER`
+compares the engines of one policy place by place. With ACTD_LEROBOT_PYTHON, LeRobot's own loops
+play the same engine. What is in `--out` is not run again, and Ctrl-C keeps what is done.
+`--realtime` lets the real daemon and LeRobot's loops play beside busy cores.
 `--page` writes the tables and pictures of docs/proof.md from the results in the repository.
 """
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from contextlib import ExitStack, closing
@@ -18,24 +18,27 @@ from typing import Annotated
 
 import typer
 
+from actd.demo.interrupts import Interrupts
 from actd.engine.manifest import MANIFEST, read_manifest
 from actd.errors import ActdError
 from actd.host import machine
 from actd.sim.aloha import AlohaSim
 from actd.sim.scene import BAR
 from bench import harness
+from bench.bars import Bar
 from bench.closed_loop import page, realtime
-from bench.closed_loop.cells import Task, plan
+from bench.closed_loop.cells import Task, main_of, plan
 from bench.closed_loop.contestants import Contestants
 from bench.closed_loop.lockstep import Stage
+from bench.closed_loop.outcome import metrics
 from bench.closed_loop.results import Results, read_all
 from bench.lerobot_peer import VARIABLE, interpreter
 
 RESULTS = harness.RESULTS / "closed_loop"
-SAVE_EVERY = 10
 
 
 def main(
+    *,
     engines: Annotated[
         Path, typer.Option(help="Folder of engine folders, all of one policy.")
     ] = Path("engines/demo"),
@@ -53,38 +56,40 @@ def main(
     out: Annotated[Path | None, typer.Option(help="Folder of the results.")] = None,
 ) -> None:
     """Play the cells that are not there yet, and hold them against the bars."""
+    folder = out or RESULTS / "demo"
     try:
-        if write_page:
-            page.write(RESULTS)
-            raise typer.Exit(0)
-        found = _engines(engines)
-        options = harness.Options(rounds=1, as_json=as_json)
-        folder = out or RESULTS / "demo"
-        if in_real_time:
-            raise typer.Exit(realtime.bench(found, seconds, load, folder, options))
-        policy = _policy(found)
-        tasks = plan(
-            list(found), has_lerobot=interpreter() is not None, places=places, survey=survey
-        )
-        tasks = [task for task in tasks if only in task.cell.name]
-        results = Results(folder, policy, machine())
-        is_whole = _play(tasks, found, results, threads)
+        with Interrupts():
+            if write_page:
+                page.write(RESULTS)
+                return
+            folders = _engines(engines)
+            if in_real_time:
+                main_engine = folders[main_of(list(folders))]
+                file = folder / "bars" / "realtime.json"
+                status = realtime.bench(main_engine, seconds, load, file, as_json=as_json)
+                raise typer.Exit(status)
+            has_lerobot = interpreter() is not None
+            tasks = plan(list(folders), has_lerobot=has_lerobot, places=places, survey=survey)
+            tasks = [task for task in tasks if only in task.cell.name]
+            _play(tasks, folders, Results(folder, _policy(folders), machine()), threads)
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; what is done is in {folder}", err=True)
+        raise typer.Exit(130) from None
     except (ActdError, RuntimeError, OSError) as error:
         typer.echo(f"bench.closed_loop: {error}", err=True)
         raise typer.Exit(1) from None
-    if not is_whole:
-        typer.echo(f"interrupted; what is done is in {folder}", err=True)
-        raise typer.Exit(130)
-    metrics = page.metrics(list(read_all(folder)))
     options = harness.Options(rounds=1, as_json=as_json, out=folder / "bars" / "closed_loop.json")
-    raise typer.Exit(harness.report("closed_loop", metrics, options))
+    # With one engine there is nothing to compare.
+    bars: dict[str, Bar] | None = None if len(folders) > 1 else {}
+    shares = metrics(read_all(folder))
+    raise typer.Exit(harness.report("closed_loop", shares, options, bars=bars))
 
 
 def _engines(folder: Path) -> dict[str, Path]:
-    found = {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{MANIFEST}"))}
-    if not found:
+    engines = {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{MANIFEST}"))}
+    if not engines:
         raise ActdError(f"--engines {folder}: no engine folder in it; write some with: actd export")
-    return found
+    return engines
 
 
 def _policy(engines: dict[str, Path]) -> str:
@@ -95,23 +100,18 @@ def _policy(engines: dict[str, Path]) -> str:
     return next(iter(identities))
 
 
-def _play(tasks: list[Task], engines: dict[str, Path], results: Results, threads: int) -> bool:
-    """Whether every cell is whole now."""
+def _play(tasks: list[Task], engines: dict[str, Path], results: Results, threads: int) -> None:
+    """Play what is missing in every cell."""
     python = interpreter()
     if python is None:
         typer.echo(f"without LeRobot's loops: {VARIABLE} names no interpreter", err=True)
     with ExitStack() as stack:
-        stack.callback(sys.stderr.flush)
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-loop-")))
         stage = Stage(stack.enter_context(closing(AlohaSim(BAR))))
-        try:
-            for number, task in enumerate(tasks, 1):
-                with ExitStack() as own:
-                    contestants = Contestants(engines, python, threads, own, scratch)
-                    _play_cell(task, contestants, stage, results, f"{number}/{len(tasks)}")
-        except KeyboardInterrupt:
-            return False
-    return True
+        for number, task in enumerate(tasks, 1):
+            with ExitStack() as own:
+                contestants = Contestants(engines, python, threads, own, scratch)
+                _play_cell(task, contestants, stage, results, f"{number}/{len(tasks)}")
 
 
 def _play_cell(
@@ -123,12 +123,8 @@ def _play_cell(
         return
     driver = contestants.driver(cell)
     start_s = time.monotonic()
-    try:
-        for place in range(first, task.places):
-            result.attempts.append(stage.attempt(driver, place, cell.shift_cm))
-            if len(result.attempts) % SAVE_EVERY == 0:
-                results.write(result)
-    finally:
+    for place in range(first, task.places):
+        result.attempts.append(stage.attempt(driver, place, cell.shift_cm))
         results.write(result)
     done = sum(attempt.seconds is not None for attempt in result.attempts)
     each_s = (time.monotonic() - start_s) / (task.places - first)

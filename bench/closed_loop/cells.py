@@ -1,7 +1,7 @@
 """What is measured: cells of contestant, engine and latency, and the tables they stand in.
 
-Pure. A cell is played at the places 0, 1, 2, ... of `examples.aloha.evaluate`, so that two cells are
-compared place by place.
+Pure. A cell is played at the places 0, 1, 2, ... of `examples.aloha.evaluate`, so that two cells
+are compared place by place.
 """
 
 from __future__ import annotations
@@ -89,12 +89,17 @@ def precisions(engines: Sequence[str]) -> Iterator[Cell]:
         yield Cell("queue", engine, 100, rows=CHUNK // 2, shift_cm=SHIFT_CM)
 
 
+def main_of(engines: Sequence[str]) -> str:
+    """The engine that plays where engines are not compared."""
+    return DEFAULT_ENGINE if DEFAULT_ENGINE in engines else engines[0]
+
+
 def plan(engines: Sequence[str], *, has_lerobot: bool, places: int, survey: int) -> list[Task]:
     """Every cell that can be played with these engines, once, at its number of places.
 
     The engines are compared at `places`, where there are several, and all else at `survey`.
     """
-    main = DEFAULT_ENGINE if DEFAULT_ENGINE in engines else engines[0]
+    main = main_of(engines)
     claims = list(precisions(engines)) if len(engines) > 1 else []
     others: list[Cell] = []
     for delay_ms in DELAYS_MS:

@@ -1,10 +1,10 @@
-"""LeRobot's policies behind their own `select_action`: `lerobot_policy.py JOB`, under its interpreter.
+"""LeRobot's policies behind their own `select_action`: `lerobot_policy.py JOB`.
 
-JOB is JSON: `policy` is a checkpoint, or an engine of actd's, which LeRobot plays through its
-plugin; `rows` (n_action_steps) or `coeff` (of the temporal ensembler) say how; `threads`. Lines on
-standard input ask, JSON lines answer: "reset"; "look FILE" takes an observation (.npz by feature
-name); "select" is answered with the action and whether the next one will take an inference. An
-exception ends it, with its traceback on stderr.
+Runs under LeRobot's interpreter. JOB is JSON: `policy` is a checkpoint, or an engine of actd's,
+which LeRobot plays through its plugin; `rows` (n_action_steps) or `coeff` (of the temporal
+ensembler) say how; `threads`. Lines on standard input ask, JSON lines answer: "reset"; "look FILE"
+takes an observation (.npz by feature name); "select" is answered with the action and whether the
+next one will take an inference. An exception ends it, with its traceback on stderr.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Policy:
     @property
     def is_due(self) -> bool:
         """Whether the next action takes an inference; an ensembler's always does."""
-        return self._calls % self._rows == 0
+        return self._calls % int(self._rows) == 0
 
     def select_action(self, observation: dict[str, np.ndarray]) -> np.ndarray:
         """The next action (joints,), in physical units."""
@@ -67,7 +67,7 @@ class Policy:
             task="",
         )
         self._calls += 1
-        return action.squeeze(0).numpy()
+        return np.asarray(action.squeeze(0))
 
 
 def main(job: dict[str, Any]) -> None:

@@ -48,7 +48,7 @@ def mcnemar(lost: int, gained: int) -> float:
 
 
 class Places:
-    """Seeded places for the object in `sim`, none of them in the dataset, and what is seen there."""
+    """Seeded places for the object in `sim`, none of them in the dataset; what is seen there."""
 
     def __init__(self, sim: AlohaSim) -> None:
         self._sim = sim

@@ -1,0 +1,211 @@
+"""The tables and the picture of docs/proof.md, from the results in the repository."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from actd.control.chunks import ACT_COEFF
+from actd.errors import ActdError
+from bench.closed_loop.cells import LEROBOT, SHIFT_CM, Cell
+from bench.closed_loop.outcome import Outcome, difference, outcome, reference_of
+from bench.closed_loop.results import Result, read_all
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE, PICTURE = DOCS / "proof.md", DOCS / "images" / "closed-loop.png"
+LINES = {
+    "actd temporal 0.01": ("tab:blue", "-"),
+    "actd queue 50": ("tab:green", "--"),
+    "actd queue 25": ("tab:green", "-"),
+    "actd latest": ("tab:purple", "-"),
+    "LeRobot select_action 50": ("tab:red", "--"),
+    "LeRobot select_action 25": ("tab:red", "-"),
+    "LeRobot ensembler 0.01": ("tab:orange", "-"),
+}
+"""What is drawn, and how."""
+SHIFTS = {0: "as trained", SHIFT_CM: f"bar moved by {SHIFT_CM} cm after 1 s"}
+
+Outcomes = Mapping[Cell, Outcome]
+
+
+def write(folder: Path) -> None:
+    """Fill in the page and draw its picture from `folder`, a subfolder per policy."""
+    demo = [result for result in read_all(folder / "demo") if result.attempts]
+    trained = [result for result in read_all(folder / "trained") if result.attempts]
+    if not demo:
+        raise ActdError(
+            f"{folder / 'demo'}: no results; play some with: python -m bench.closed_loop"
+        )
+    outcomes = {result.cell: outcome(result) for result in demo}
+    blocks = {
+        "success": "\n\n".join(_successes(outcomes, shift_cm) for shift_cm in SHIFTS),
+        "motion": _motion(outcomes),
+        "engines": _engines(trained),
+        "realtime": _realtime(folder / "demo" / "bars" / "realtime.json"),
+        "where": _where(demo),
+    }
+    text = PAGE.read_text()
+    for name, block in blocks.items():
+        text = filled(text, name, block)
+    PAGE.write_text(text)
+    draw(outcomes, PICTURE)
+
+
+def filled(text: str, name: str, block: str) -> str:
+    """`text` with `block` between the marks of this name. Raises ActdError without them."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, mark, rest = text.partition(begin)
+    _, mark_too, after = rest.partition(end)
+    if not mark or not mark_too:
+        raise ActdError(f"{PAGE}: no {begin} ... {end}; put both where the table belongs")
+    return f"{before}{begin}\n{block}\n{end}{after}"
+
+
+def _successes(outcomes: Outcomes, shift_cm: int) -> str:
+    """Contestants by latency."""
+    cells = [cell for cell in outcomes if cell.shift_cm == shift_cm]
+    delays = sorted({cell.delay_ms for cell in cells})
+    by = {(cell.contestant, cell.delay_ms): outcomes[cell] for cell in cells}
+    rows = [
+        [name, *(_share(by.get((name, delay_ms))) for delay_ms in delays)]
+        for name in _contestants(cells)
+    ]
+    title = f"Successes, {SHIFTS[shift_cm]}"
+    return table([title, *(f"{delay_ms} ms" for delay_ms in delays)], rows)
+
+
+def _motion(outcomes: Outcomes) -> str:
+    """How the arm moved, where nothing disturbs it."""
+    rows = []
+    for name in _contestants(outcomes):
+        own = {
+            c.delay_ms: o for c, o in outcomes.items() if c.contestant == name and not c.shift_cm
+        }
+        if {100, 400} <= own.keys():
+            rows.append([name, *(cell for delay in (100, 400) for cell in _moves(own[delay]))])
+    heads = [f"{what}, {delay} ms" for delay in (100, 400) for what in ("time", "step", "jerk")]
+    return table(["", *heads], rows)
+
+
+def _moves(of: Outcome) -> tuple[str, str, str]:
+    seconds = "" if of.seconds is None else f"{of.seconds:.1f} s"
+    return seconds, f"{of.step_rad:.3f} rad", f"{of.jerk:.0f}"
+
+
+def _engines(results: Sequence[Result]) -> str:
+    """Engines of one policy, each beside the one in float32."""
+    rows = []
+    for result in results:
+        reference = reference_of(result, results)
+        if reference is None:
+            continue
+        cell, of = result.cell, difference(result, reference)
+        against = "" if reference is result else f"{of.lost} lost, {of.gained} gained, p {of.p:.2g}"
+        where = f"{cell.contestant}, {cell.delay_ms} ms, {SHIFTS[cell.shift_cm]}"
+        rows.append((where, cell.engine, _share(outcome(result)), against))
+    if not rows:
+        return "*Not measured yet: no float32 engine has been played.*"
+    rows.sort()
+    heads = ["", "engine", "successes", "against float32, same places"]
+    return table(heads, rows)
+
+
+def _realtime(file: Path) -> str:
+    if not file.is_file():
+        return "*Not measured yet.*"
+    result = json.loads(file.read_text())
+    figures: Mapping[str, float] = result["metrics"]
+    rows = [
+        [
+            "actd, the demo's daemon" if name == "actd" else f"LeRobot {name}",
+            f"{figures[f'{name}.successes']:.0f} of {figures[f'{name}.attempts']:.0f}",
+            f"{100 * figures[f'{name}.low']:.0f} to {100 * figures[f'{name}.high']:.0f} %",
+            f"{figures[f'{name}.infer_p50_ms']:.0f} ms",
+            f"{figures[f'{name}.skipped_cycles']:.0f}",
+        ]
+        for name in result["turns"]
+    ]
+    heads = ["", "done", "95 %", "inference p50", "cycles the simulator lost"]
+    machine = result["machine"]
+    return (
+        f"{table(heads, rows)}\n\n{machine['cpu']}, {machine['cores']} cores, {result['busy']} "
+        f"busy processes beside, load average {machine['load_1min']}, {machine['utc'][:10]}."
+    )
+
+
+def _where(results: Sequence[Result]) -> str:
+    machines: list[Mapping[str, Any]] = [result.machine for result in results]
+    commits = ", ".join(sorted({str(machine.get("git"))[:7] for machine in machines}))
+    newest = max(machines, key=lambda machine: str(machine.get("utc")))
+    versions = newest["versions"]
+    return (
+        f"{len(results)} cells, {sum(len(result.attempts) for result in results)} attempts; "
+        f"{newest['cpu']}, Python {newest['python']}, onnxruntime {versions['onnxruntime']}, one "
+        f"thread; commit {commits}, {str(newest.get('utc'))[:10]}."
+    )
+
+
+def _contestants(cells: Iterable[Cell]) -> list[str]:
+    """actd's first, each kind of loop together, ACT's coefficient and the most rows first."""
+    firsts = {cell.contestant: cell for cell in cells}
+    return sorted(firsts, key=lambda name: _order(firsts[name]))
+
+
+def _order(cell: Cell) -> tuple[bool, str, int, float]:
+    is_acts = cell.coeff is None or cell.coeff == ACT_COEFF
+    return cell.loop in LEROBOT, cell.loop, -(cell.rows or 0), 0.0 if is_acts else cell.coeff or 9.0
+
+
+def _share(of: Outcome | None) -> str:
+    if of is None:
+        return ""
+    share = f"{100 * of.successes / of.places:.0f} %"
+    return f"**{share}** ({100 * of.low:.0f} to {100 * of.high:.0f}, n = {of.places})"
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(line)} |".replace("|  |", "| |") for line in lines)
+
+
+def draw(outcomes: Outcomes, file: Path) -> None:
+    """Success by latency, as trained and with the bar moved, as a PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.5, 4), layout="constrained")
+    for number, (axes, shift_cm) in enumerate(
+        zip(figure.subplots(1, 2, sharey=True), SHIFTS, strict=True)
+    ):
+        for place, (name, (colour, style)) in enumerate(LINES.items()):
+            points = sorted(
+                (cell.delay_ms, of)
+                for cell, of in outcomes.items()
+                if (cell.contestant, cell.shift_cm) == (name, shift_cm)
+            )
+            if not points:
+                continue
+            shares = [100 * of.successes / of.places for _, of in points]
+            low = [share - 100 * of.low for share, (_, of) in zip(shares, points, strict=True)]
+            high = [100 * of.high - share for share, (_, of) in zip(shares, points, strict=True)]
+            axes.errorbar(
+                [delay_ms + 3 * (place - 3) for delay_ms, _ in points],  # side by side
+                shares,
+                yerr=[[max(0.0, each) for each in low], [max(0.0, each) for each in high]],
+                label=name,
+                color=colour,
+                linestyle=style,
+                marker="o",
+                markersize=4,
+                linewidth=1.5,
+                elinewidth=0.8,
+                capsize=2,
+            )
+        axes.set(title=SHIFTS[shift_cm], xlabel="from observation to chunk (ms)", ylim=(-3, 103))
+        axes.grid(visible=True, alpha=0.3)
+        if number == 0:
+            axes.set_ylabel("successes (%), 95 % Wilson")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    figure.savefig(file, dpi=110)

@@ -1,0 +1,228 @@
+"""The closed-loop bench: when things happen in it, what it counts, and that it goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actd.errors import ActdError
+from actd.sim.aloha import AlohaSim
+from actd.sim.scene import BAR
+from bench.closed_loop import page, realtime
+from bench.closed_loop.cells import DELAYS_MS, SHIFT_CM, Cell, plan
+from bench.closed_loop.contestants import Contestants
+from bench.closed_loop.lockstep import (
+    MS,
+    ROW_NS,
+    Attempt,
+    Stage,
+    iteration,
+    largest_step,
+    next_inference_ns,
+    rms_jerk,
+)
+from bench.closed_loop.outcome import difference, metrics, outcome
+from bench.closed_loop.realtime import Turn
+from bench.closed_loop.results import Result, Results, read_all
+from bench.lerobot_peer import VARIABLE
+from examples.aloha.evaluate import mcnemar
+
+ROOT = Path(__file__).parents[2]
+DEMO = {"all-int8": ROOT / "engines" / "demo" / "all-int8"}
+QUEUE = Cell("queue", "all-int8", 100, rows=25)
+MACHINE = {"cpu": "one", "cores": 2, "gpu": "not of interest"}
+
+
+def attempts(*seconds: float | None) -> list[Attempt]:
+    return [Attempt(place, s, 0.1, 10.0, 5) for place, s in enumerate(seconds)]
+
+
+def result(engine: str, *seconds: float | None) -> Result:
+    return Result(Cell("queue", engine, 100, rows=25), "p", MACHINE, attempts(*seconds))
+
+
+def test_lerobots_loop_waits_for_its_policy_and_the_daemon_does_not_hurry() -> None:
+    assert iteration(0, 0) == (0, ROW_NS)
+    assert iteration(80 * MS, 30 * MS) == (110 * MS, 120 * MS)
+    assert iteration(80 * MS, 100 * MS) == (180 * MS, 180 * MS)
+    assert next_inference_ns(0, 0) == ROW_NS
+    assert next_inference_ns(40 * MS, 100 * MS) == 140 * MS
+
+
+@given(st.lists(st.sampled_from(DELAYS_MS), min_size=1, max_size=50))
+def test_an_action_is_never_sent_before_the_one_before(spent_ms: list[int]) -> None:
+    start_ns = sent_ns = 0
+    for spent in spent_ms:
+        this = iteration(start_ns, spent * MS)
+        assert sent_ns <= this.sent_ns <= this.next_ns
+        assert this.next_ns - start_ns == max(spent * MS, ROW_NS)
+        sent_ns, start_ns = this.sent_ns, this.next_ns
+
+
+def test_mcnemars_p_is_the_exact_one() -> None:
+    assert mcnemar(0, 0) == 1.0
+    assert mcnemar(5, 5) == 1.0
+    assert mcnemar(0, 6) == pytest.approx(2 / 2**6)
+    assert mcnemar(10, 2) == mcnemar(2, 10) == pytest.approx(2 * 79 / 2**12)
+
+
+@given(st.integers(0, 300), st.integers(0, 300))
+def test_a_p_is_a_probability(lost: int, gained: int) -> None:
+    assert 0.0 < mcnemar(lost, gained) <= 1.0
+
+
+def test_motion_is_counted_without_grippers() -> None:
+    positions = np.zeros((10, 14))
+    positions[5:, 6] = 1.0  # a gripper
+    assert (largest_step(positions), rms_jerk(positions)) == (0.0, 0.0)
+    positions[5:, 0] = 0.5
+    assert largest_step(positions) == 0.5
+    steady = np.tile(np.arange(10.0)[:, None] ** 2, 14)  # constant acceleration has no jerk
+    assert rms_jerk(steady) == pytest.approx(0.0)
+    cubic = np.tile(np.arange(10.0)[:, None] ** 3, 14)
+    assert rms_jerk(cubic) == pytest.approx(6 / 0.02**3)
+
+
+def test_every_cell_is_planned_once_and_engines_at_most_places() -> None:
+    tasks = plan(["all-int8", "ort-fp32"], has_lerobot=True, places=200, survey=60)
+    names = [task.cell.name for task in tasks]
+    assert len(set(names)) == len(names) == len({task.cell for task in tasks})
+    claims = [task.cell for task in tasks if task.places == 200]
+    assert {cell.engine for cell in claims} == {"all-int8", "ort-fp32"}
+    assert {cell.shift_cm for cell in claims} == {0, SHIFT_CM}
+    alone = plan(["mine"], has_lerobot=False, places=200, survey=60)
+    assert all(task.places == 60 and task.cell.engine == "mine" for task in alone)
+    assert not any(task.cell.contestant.startswith("LeRobot") for task in alone)
+
+
+def test_cells_are_compared_at_the_places_that_both_have_played() -> None:
+    exact, rough = result("ort-fp32", 3.0, 3.0, 3.0, None), result("all-int8", 4.0, None, 3.0)
+    of = difference(rough, exact)
+    assert (of.places, of.lost, of.gained, of.p) == (3, 1, 0, 1.0)
+    assert of.points_lost == pytest.approx(100 / 3)
+    assert outcome(rough).seconds == 3.5
+    assert metrics([exact, rough])["int8.points_lost"] == pytest.approx(100 / 3)
+    assert "int8.points_lost" not in metrics([rough])
+
+
+def test_in_real_time_actd_is_held_against_the_better_of_lerobots_loops() -> None:
+    turns = {
+        "actd": [Turn(10, 9, 5.0, 0), Turn(10, 9, 7.0, 1)],
+        "select_action": [Turn(20, 10, 50.0, 0)],
+        "ensembler": [Turn(20, 16, 50.0, 0)],
+    }
+    figures = realtime.metrics(turns)
+    assert figures["actd.share_over_lerobot"] == pytest.approx(0.1)
+    assert figures["actd.infer_p50_ms"] == 6.0
+
+
+def test_a_result_is_read_as_it_was_written_and_belongs_to_its_policy(tmp_path: Path) -> None:
+    results = Results(tmp_path / "new", "mine", MACHINE)
+    assert results.of(QUEUE).attempts == []
+    results.write(Result(QUEUE, "mine", MACHINE, attempts(3.0, None)))
+    assert results.of(QUEUE).attempts == attempts(3.0, None)
+    (written,) = read_all(tmp_path / "new")
+    assert (written.cell, written.policy, written.machine) == (
+        QUEUE,
+        "mine",
+        {"cpu": "one", "cores": 2},
+    )
+    with pytest.raises(
+        ActdError, match=r"100ms\.json is of policy mine, not of other; give another"
+    ):
+        Results(tmp_path / "new", "other", MACHINE).of(QUEUE)
+    (tmp_path / "new" / f"{QUEUE.name}.json").write_text("{}")
+    with pytest.raises(ActdError, match="no result of this bench"):
+        results.of(QUEUE)
+
+
+def test_a_table_goes_between_its_marks() -> None:
+    text = "a\n<!-- x: begin -->\nold\n<!-- x: end -->\nb"
+    assert page.filled(text, "x", "new") == "a\n<!-- x: begin -->\nnew\n<!-- x: end -->\nb"
+    with pytest.raises(ActdError, match="no <!-- y: begin -->"):
+        page.filled(text, "y", "new")
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with AlohaSim(BAR) as sim:
+        yield Stage(sim)
+
+
+def test_the_shipped_policy_lifts_the_bar_and_the_same_attempt_ends_the_same(
+    stage: Stage, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        driver = Contestants(DEMO, None, 1, stack, tmp_path).driver(QUEUE)
+        first = stage.attempt(driver, 0)
+        assert first.seconds is not None
+        assert 2.0 < first.seconds < 6.0
+        # From 0 s on, one every 100 ms.
+        assert first.inferences == int(first.seconds / 0.1) + 1
+        assert stage.attempt(driver, 0) == first
+        moved = stage.attempt(driver, 0, SHIFT_CM)
+        assert moved != first
+
+
+def test_what_is_there_is_not_played_again(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bench.closed_loop", "--survey", "1", "--json"]
+    command += ["--only", "queue-50_400ms", "--out", str(tmp_path)]
+    environment = {key: value for key, value in os.environ.items() if key != VARIABLE}
+
+    def run() -> tuple[dict[str, float], str]:
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        )
+        return json.loads(done.stdout)["metrics"], done.stderr
+
+    shares, said = run()
+    assert set(shares) == {f"all-int8_actd-queue-50_400ms{end}" for end in ("", "_shift4")}
+    assert "1 of 1" in said
+    again, said = run()
+    assert again == shares
+    assert "of 1" not in said
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--engines", "nowhere"), "--engines nowhere: no engine folder in it"),
+        (("--realtime",), f"{VARIABLE}: not set; give an interpreter with LeRobot"),
+    ],
+)
+def test_what_cannot_be_played_is_one_line(options: tuple[str, ...], words: str) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != VARIABLE}
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.closed_loop", *options],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"bench.closed_loop: {words}")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.lerobot
+@pytest.mark.parametrize(
+    "cell",
+    [
+        Cell("select_action", "all-int8", 100, rows=50),
+        Cell("ensembler", "all-int8", 0, coeff=0.01),
+    ],
+)
+def test_lerobots_loop_lifts_it_too(stage: Stage, tmp_path: Path, cell: Cell) -> None:
+    with ExitStack() as stack:
+        driver = Contestants(DEMO, os.environ[VARIABLE], 1, stack, tmp_path).driver(cell)
+        attempt = stage.attempt(driver, 0)
+    assert attempt.seconds is not None
+    rows = attempt.seconds * BAR.hz
+    assert attempt.inferences == int(rows if cell.loop == "ensembler" else rows / 50) + 1
