@@ -168,14 +168,18 @@ class RecordLoop:
         self.inferences = 0
 
     def targets(self, now_ns: int, positions: Vector, look: Look) -> Vector | None:
+        self._send(now_ns)
         if now_ns >= self._iteration.next_ns:
             infers = self._policy.is_due
             self.inferences += infers
             self._action = self._policy.select_action(look() if infers else None)
             self._iteration = iteration(now_ns, self._delay_ns if infers else 0)
+            self._send(now_ns)
+        return self._targets
+
+    def _send(self, now_ns: int) -> None:
         if now_ns >= self._iteration.sent_ns:
             self._targets = self._action
-        return self._targets
 
 
 class Iteration(NamedTuple):

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actd.engine.base import Observation
 from actd.errors import ActdError
 from actd.sim.aloha import AlohaSim
 from actd.sim.scene import BAR
@@ -25,6 +26,7 @@ from bench.closed_loop.lockstep import (
     MS,
     ROW_NS,
     Attempt,
+    RecordLoop,
     Stage,
     iteration,
     largest_step,
@@ -209,6 +211,46 @@ def test_what_cannot_be_played_is_one_line(options: tuple[str, ...], words: str)
     assert done.returncode == 1
     assert done.stderr.startswith(f"bench.closed_loop: {words}")
     assert done.stderr.count("\n") == 1
+
+
+class Counting:
+    """A policy whose actions are 1, 2, 3, ..., with an inference for every `rows`-th."""
+
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
+        self.reset()
+
+    def reset(self) -> None:
+        self._count = 0
+
+    @property
+    def is_due(self) -> bool:
+        return self._count % self._rows == 0
+
+    def select_action(self, observation: Observation | None) -> np.ndarray:
+        assert (observation is not None) == self.is_due
+        self._count += 1
+        return np.array([float(self._count)])
+
+
+@pytest.mark.parametrize(
+    ("rows", "delay_ms", "sent"),
+    [
+        (50, 0, [1] * 4 + [2] * 4 + [3] * 4 + [4] * 4),
+        # It stands still for a whole inference, and the row after it is late already.
+        (50, 100, [0] * 10 + [2] * 4 + [3] * 2),
+        (2, 50, [0] * 5 + [2] * 9 + [4] * 2),
+        # One row each time, whatever it takes.
+        (1, 50, [0] * 5 + [1] * 5 + [2] * 5 + [3]),
+    ],
+)
+def test_lerobots_loop_sends_every_action_and_stands_still_meanwhile(
+    rows: int, delay_ms: int, sent: list[int]
+) -> None:
+    loop = RecordLoop(Counting(rows), delay_ms)
+    loop.begin()
+    told = [loop.targets(10 * k * MS, np.zeros(1), dict) for k in range(16)]
+    assert [0 if targets is None else targets[0] for targets in told] == sent
 
 
 @pytest.mark.lerobot
