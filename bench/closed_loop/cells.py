@@ -105,9 +105,7 @@ def plan(engines: Sequence[str], *, has_lerobot: bool, places: int, survey: int)
     for delay_ms in DELAYS_MS:
         for shift_cm in (SHIFT_CM, 0):
             others += modes(main, delay_ms, shift_cm)
-            others += lerobot(main, delay_ms, shift_cm) if has_lerobot else ()
-    for delay_ms in DELAYS_MS[:2]:
-        for shift_cm in (SHIFT_CM, 0):
             others += coefficients(main, delay_ms, shift_cm)
+            others += lerobot(main, delay_ms, shift_cm) if has_lerobot else ()
     tasks = [Task(cell, places) for cell in claims]
     return tasks + [Task(cell, survey) for cell in others if cell not in claims]
