@@ -17,7 +17,7 @@ LEROBOT: tuple[Loop, ...] = ("select_action", "ensembler")
 """LeRobot's synchronous loop, without and with its temporal ensembler."""
 DELAYS_MS = (100, 400, 0, 200, 50)
 """In the order in which they are played: what is dearest to play comes last."""
-COEFFS = (-0.1, 0.1)
+COEFFS = (-0.3, -0.1, -0.03, 0.1)
 CHUNK = 50
 ROWS = (CHUNK, CHUNK // 2, CHUNK // 5)
 SHIFT_CM = 4

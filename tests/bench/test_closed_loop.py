@@ -195,6 +195,22 @@ def test_what_is_there_is_not_played_again(tmp_path: Path) -> None:
     assert "of 1" not in said
 
 
+def test_engines_are_compared_place_by_place_and_the_bar_is_held(tmp_path: Path) -> None:
+    for name in ("ort-fp32", "all-int8"):
+        (tmp_path / "engines").mkdir(exist_ok=True)
+        (tmp_path / "engines" / name).symlink_to(DEMO["all-int8"])
+    command = [sys.executable, "-m", "bench.closed_loop", "--places", "1", "--json"]
+    command += ["--engines", str(tmp_path / "engines"), "--out", str(tmp_path / "out")]
+    command += ["--only", "queue-25_100ms_shift4"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    result = json.loads(done.stdout)
+    # One engine under two names.
+    assert result["metrics"]["int8.points_lost"] == 0.0
+    assert [verdict["passed"] for verdict in result["verdicts"]] == [True]
+    ours, theirs = (outcome(one) for one in read_all(tmp_path / "out"))
+    assert ours == theirs
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
