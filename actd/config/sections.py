@@ -45,7 +45,9 @@ class ControlConfig(Section):
         None, description="How chunks are read; default: as the checkpoint was configured."
     )
     temporal_coeff: float | None = Field(
-        None, description="temporal: > 0 favours the oldest prediction (ACT used 0.01)."
+        None,
+        description="temporal: > 0 favours the oldest prediction (ACT used 0.01), < 0 the newest; "
+        "default: the checkpoint's, else -0.1.",
     )
     n_action_steps: int | None = Field(
         None, ge=1, description="queue: rows used of each chunk; default: the checkpoint's."

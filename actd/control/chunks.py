@@ -33,8 +33,8 @@ from actd.arrays import Vector
 from actd.control.interpolation import Interpolation, Interpolator
 
 ChunkMode = Literal["temporal", "queue", "latest"]
-ACT_COEFF = 0.01
-"""The ensembling coefficient of the original ACT, for a policy that was given none."""
+DEFAULT_COEFF = -0.1
+"""Of a policy that was given none (docs/decisions/0027); the original ACT used 0.01."""
 
 # Due times are whole nanoseconds and policy periods need not be: a row that is due within
 # this fraction of a period counts as due.
@@ -54,7 +54,7 @@ class ChunkSettings:
     chunk_size: int
     action_dim: int
     n_action_steps: int
-    temporal_coeff: float = ACT_COEFF
+    temporal_coeff: float = DEFAULT_COEFF
     crossfade_ns: int = 200_000_000
     interpolation: tuple[Interpolation, ...] = ()
     latency_ns: tuple[int, ...] = ()

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.control.chunks import ACT_COEFF, ensemble_weights, fade
+from actd.control.chunks import DEFAULT_COEFF, ensemble_weights, fade
 
 
 def ensemble(
     chunks: NDArray[np.float32],
-    coeff: float = ACT_COEFF,
+    coeff: float = DEFAULT_COEFF,
     *,
     made_at: Sequence[int] | NDArray[np.int64] | None = None,
     ticks: int | None = None,

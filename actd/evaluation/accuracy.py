@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actd.arrays import Vector
-from actd.control.chunks import ACT_COEFF
+from actd.control.chunks import DEFAULT_COEFF
 from actd.control.ensembling import ensemble
 from actd.datasets.paths import ACTION
 from actd.datasets.reader import Dataset
@@ -176,7 +176,7 @@ def measure(
     """The figures of all candidates over these episodes."""
     std, std_from = _std(candidates.all_candidates[0], runs)
     coeff = candidates.all_candidates[0].spec.temporal_ensemble_coeff
-    coeff = ACT_COEFF if coeff is None else coeff
+    coeff = DEFAULT_COEFF if coeff is None else coeff
     executed = {c.name: _executed(runs, c.name, coeff) for c in candidates.all_candidates}
     longest = max(range(len(runs)), key=lambda place: len(runs[place].actions))
     scores = []

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.control.chunks import ACT_COEFF
+from actd.control.chunks import DEFAULT_COEFF
 from actd.control.ensembling import ensemble
 from actd.engine.base import Observation
 from actd.engine.load import missing, open_engine
@@ -79,7 +79,7 @@ def _ensembled(actual: NDArray[np.float32], manifest: Manifest, job: Job) -> Par
     if not job.validation_frames.runs:
         return None
     coeff = manifest.spec.temporal_ensemble_coeff
-    coeff = ACT_COEFF if coeff is None else coeff
+    coeff = DEFAULT_COEFF if coeff is None else coeff
 
     def actions(chunks: NDArray[np.float32]) -> NDArray[np.float32]:
         runs = [ensemble(chunks[start:stop], coeff) for start, stop in job.validation_frames.runs]

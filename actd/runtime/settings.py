@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from actd.arrays import Vector
-from actd.control.chunks import ACT_COEFF, ChunkMode, ChunkSettings, describe
+from actd.control.chunks import DEFAULT_COEFF, ChunkMode, ChunkSettings, describe
 from actd.control.interpolation import Interpolation
 from actd.control.limits import Limits
 from actd.control.settings import ControlSettings
@@ -81,7 +81,7 @@ def control_settings(config: Config, spec: PolicySpec) -> ControlSettings:
         settings.chunk,
         mode=chunk_mode(config, spec),
         n_action_steps=control.n_action_steps or spec.n_action_steps,
-        temporal_coeff=ACT_COEFF if coeff is None else coeff,
+        temporal_coeff=DEFAULT_COEFF if coeff is None else coeff,
         crossfade_ns=round(control.crossfade_ms * 1e6),
         latency_ns=tuple(round(joint.actuation_latency_ms * 1e6) for joint in config.joints),
     )

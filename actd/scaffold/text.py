@@ -134,7 +134,7 @@ def _control_lines(spec: PolicySpec, deployment: Deployment) -> Iterator[str]:
     if playback.interpolation != "linear":
         yield f"  interpolation: {playback.interpolation}  # between rows"
     if coeff is None:
-        yield "  mode: queue           # as trained; or temporal (ensemble), latest (cross-fade)"
+        yield "  mode: queue           # as trained; or temporal (ensemble: smoother), latest"
         yield f"  n_action_steps: {spec.n_action_steps}   # of the chunk's {spec.chunk_size} rows"
     else:
         yield "  mode: temporal        # as trained; or queue, latest (cross-fade)"

@@ -10,14 +10,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from actd.control.chunks import ACT_COEFF
+from actd.control.chunks import DEFAULT_COEFF
 
 Loop = Literal["temporal", "queue", "latest", "select_action", "ensembler"]
 LEROBOT: tuple[Loop, ...] = ("select_action", "ensembler")
 """LeRobot's synchronous loop, without and with its temporal ensembler."""
 DELAYS_MS = (100, 400, 0, 200, 50)
 """In the order in which they are played: what is dearest to play comes last."""
-COEFFS = (-0.3, -0.1, -0.03, 0.1)
+COEFFS = (-0.3, DEFAULT_COEFF, -0.03, 0.1)
+ACT_COEFF = 0.01
+"""The ensembling coefficient of the original ACT, and LeRobot's."""
 CHUNK = 50
 ROWS = (CHUNK, CHUNK // 2, CHUNK // 5)
 SHIFT_CM = 4
@@ -77,7 +79,7 @@ def lerobot(engine: str, delay_ms: int, shift_cm: int) -> Iterator[Cell]:
 
 
 def coefficients(engine: str, delay_ms: int, shift_cm: int) -> Iterator[Cell]:
-    """Temporal ensembling with other coefficients than ACT's."""
+    """Temporal ensembling with other coefficients than ACT's, the default among them."""
     for coeff in COEFFS:
         yield Cell("temporal", engine, delay_ms, coeff=coeff, shift_cm=shift_cm)
 
@@ -85,8 +87,8 @@ def coefficients(engine: str, delay_ms: int, shift_cm: int) -> Iterator[Cell]:
 def precisions(engines: Sequence[str]) -> Iterator[Cell]:
     """Every engine at the same places: where the task is as trained, and where the bar is moved."""
     for engine in engines:
-        yield Cell("temporal", engine, 100, coeff=ACT_COEFF)
-        yield Cell("queue", engine, 100, rows=CHUNK // 2, shift_cm=SHIFT_CM)
+        for shift_cm in (0, SHIFT_CM):
+            yield Cell("temporal", engine, 100, coeff=DEFAULT_COEFF, shift_cm=shift_cm)
 
 
 def main_of(engines: Sequence[str]) -> str:

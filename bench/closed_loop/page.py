@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from actd.control.chunks import ACT_COEFF
 from actd.errors import ActdError
-from bench.closed_loop.cells import LEROBOT, SHIFT_CM, Cell
+from bench.closed_loop.cells import ACT_COEFF, LEROBOT, SHIFT_CM, Cell
 from bench.closed_loop.outcome import Outcome, difference, outcome, reference_of
 from bench.closed_loop.results import Result, read_all
 

@@ -21,7 +21,6 @@ from typing import Any
 
 import typer
 
-from actd.control.chunks import ACT_COEFF
 from actd.demo import deployment
 from actd.demo.attempts import Attempts
 from actd.demo.processes import DemoProcess
@@ -30,6 +29,7 @@ from actd.errors import ActdError
 from actd.sim.aloha import JOINTS
 from actd.sim.scene import BAR
 from bench import harness
+from bench.closed_loop.cells import ACT_COEFF
 from bench.lerobot_peer import VARIABLE, Peer, interpreter
 from examples.aloha.evaluate import wilson
 
