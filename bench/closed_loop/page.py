@@ -15,7 +15,8 @@ from bench.closed_loop.results import Result, read_all
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE, PICTURE = DOCS / "proof.md", DOCS / "images" / "closed-loop.png"
 LINES = {
-    "actd temporal 0.01": ("tab:blue", "-"),
+    "actd temporal -0.1": ("tab:blue", "-"),
+    "actd temporal 0.01": ("tab:blue", "--"),
     "actd queue 50": ("tab:green", "--"),
     "actd queue 25": ("tab:green", "-"),
     "actd latest": ("tab:purple", "-"),
@@ -24,6 +25,16 @@ LINES = {
     "LeRobot ensembler 0.01": ("tab:orange", "-"),
 }
 """What is drawn, and how."""
+PAIRS = (
+    ("actd temporal 0.01", "actd temporal -0.1"),
+    ("actd queue 50", "actd queue 25"),
+    ("actd queue 25", "actd temporal -0.1"),
+    ("LeRobot select_action 50", "actd queue 50"),
+    ("LeRobot select_action 25", "actd queue 25"),
+    ("LeRobot select_action 50", "actd temporal -0.1"),
+    ("LeRobot ensembler 0.01", "actd temporal -0.1"),
+)
+"""What is compared place by place: the first is the reference."""
 SHIFTS = {0: "as trained", SHIFT_CM: f"bar moved by {SHIFT_CM} cm after 1 s"}
 
 Outcomes = Mapping[Cell, Outcome]
@@ -40,6 +51,7 @@ def write(folder: Path) -> None:
     outcomes = {result.cell: outcome(result) for result in demo}
     blocks = {
         "success": "\n\n".join(_successes(outcomes, shift_cm) for shift_cm in SHIFTS),
+        "pairs": _pairs(demo),
         "motion": _motion(outcomes),
         "engines": _engines(trained),
         "realtime": _realtime(folder / "demo" / "bars" / "realtime.json"),
@@ -75,6 +87,29 @@ def _successes(outcomes: Outcomes, shift_cm: int) -> str:
     return table([title, *(f"{delay_ms} ms" for delay_ms in delays)], rows)
 
 
+def _pairs(results: Sequence[Result]) -> str:
+    """Contestants against others where the bar is moved, by latency."""
+    moved = {
+        (result.cell.contestant, result.cell.delay_ms): result
+        for result in results
+        if result.cell.shift_cm
+    }
+    delays = sorted({delay_ms for _, delay_ms in moved})
+    rows = []
+    for before, after in PAIRS:
+        row = [f"{after}, against {before}"]
+        for delay_ms in delays:
+            result, reference = moved.get((after, delay_ms)), moved.get((before, delay_ms))
+            row.append(_against(result, reference) if result and reference else "")
+        rows.append(row)
+    return table(["Bar moved, same places", *(f"{each} ms" for each in delays)], rows)
+
+
+def _against(result: Result, reference: Result) -> str:
+    of = difference(result, reference)
+    return f"{of.gained} gained, {of.lost} lost of {of.places}, p {of.p:.2g}"
+
+
 def _motion(outcomes: Outcomes) -> str:
     """How the arm moved, where nothing disturbs it."""
     rows = []
@@ -100,8 +135,8 @@ def _engines(results: Sequence[Result]) -> str:
         reference = reference_of(result, results)
         if reference is None:
             continue
-        cell, of = result.cell, difference(result, reference)
-        against = "" if reference is result else f"{of.lost} lost, {of.gained} gained, p {of.p:.2g}"
+        cell = result.cell
+        against = "" if reference is result else _against(result, reference)
         where = f"{cell.contestant}, {cell.delay_ms} ms, {SHIFTS[cell.shift_cm]}"
         rows.append((where, cell.engine, _share(outcome(result)), against))
     if not rows:
@@ -161,7 +196,7 @@ def _share(of: Outcome | None) -> str:
     if of is None:
         return ""
     share = f"{100 * of.successes / of.places:.0f} %"
-    return f"**{share}** ({100 * of.low:.0f} to {100 * of.high:.0f}, n = {of.places})"
+    return f"**{share}** ({100 * max(0.0, of.low):.0f} to {100 * of.high:.0f}, n = {of.places})"
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

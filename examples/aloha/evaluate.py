@@ -43,8 +43,8 @@ def mcnemar(lost: int, gained: int) -> float:
     difference each of them is as likely to be the one as the other.
     """
     differing = lost + gained
-    tail = sum(math.comb(differing, k) for k in range(min(lost, gained) + 1)) / 2**differing
-    return min(1.0, 2 * tail)
+    tail = sum(math.comb(differing, k) for k in range(min(lost, gained) + 1))
+    return min(1.0, tail / 2 ** (differing - 1)) if differing else 1.0
 
 
 class Places:
