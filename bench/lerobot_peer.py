@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from actd.errors import ActdError
+
 VARIABLE = "ACTD_LEROBOT_PYTHON"
 ROOT = Path(__file__).resolve().parents[1]
 _LOOP = Path(__file__).with_name("lerobot_loop.py")
@@ -24,8 +26,11 @@ _PLUGIN = ROOT / "plugins" / "lerobot_policy_actd"
 
 
 def interpreter() -> str | None:
-    """LeRobot's interpreter, None where there is none."""
-    return os.environ.get(VARIABLE) or None
+    """LeRobot's interpreter, None where none is named. Raises ActdError where it is not there."""
+    python = os.environ.get(VARIABLE) or None
+    if python is not None and not Path(python).is_file():
+        raise ActdError(f"{VARIABLE}: {python}: no such file; scripts/make-lerobot-venv makes one")
+    return python
 
 
 class Peer:

@@ -70,7 +70,10 @@ def main(
                 raise typer.Exit(status)
             has_lerobot = interpreter() is not None
             tasks = plan(list(folders), has_lerobot=has_lerobot, places=places, survey=survey)
+            names = [task.cell.name for task in tasks]
             tasks = [task for task in tasks if only in task.cell.name]
+            if not tasks:
+                raise ActdError(f"--only {only}: no such cell; they are {', '.join(names)}")
             _play(tasks, folders, Results(folder, _policy(folders), machine()), threads)
     except KeyboardInterrupt:
         typer.echo(f"interrupted; what is done is in {folder}", err=True)

@@ -33,6 +33,11 @@ class Results:
     """The results of one policy in a folder."""
 
     def __init__(self, folder: Path, policy: str, machine: Mapping[str, Any]) -> None:
+        """Raises ActdError where nothing can be written there."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ActdError(f"--out {folder}: cannot be created: {error.strerror}") from None
         self._folder = folder
         self._policy = policy
         self._machine = {key: machine[key] for key in _KEPT if key in machine}
@@ -52,7 +57,6 @@ class Results:
 
     def write(self, result: Result) -> None:
         """Replace a cell's file, whole."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         attempts = [json.dumps(asdict(attempt)) for attempt in result.attempts]
         head = {"policy": self._policy, "machine": self._machine, "cell": asdict(result.cell)}
         text = json.dumps(head, indent=1)[:-2] + ',\n "attempts": [\n  '

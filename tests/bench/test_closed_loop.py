@@ -215,6 +215,8 @@ def test_engines_are_compared_place_by_place_and_the_bar_is_held(tmp_path: Path)
     ("options", "words"),
     [
         (("--engines", "nowhere"), "--engines nowhere: no engine folder in it"),
+        (("--only", "nothing"), "--only nothing: no such cell; they are all-int8_actd-temporal"),
+        (("--out", "/proc/here"), "--out /proc/here: cannot be created: "),
         (("--realtime",), f"{VARIABLE}: not set; give an interpreter with LeRobot"),
     ],
 )
