@@ -67,25 +67,31 @@ def main(
                 main_engine = folders[main_of(list(folders))]
                 file = folder / "bars" / "realtime.json"
                 status = realtime.bench(main_engine, seconds, load, file, as_json=as_json)
-                raise typer.Exit(status)
-            has_lerobot = interpreter() is not None
-            tasks = plan(list(folders), has_lerobot=has_lerobot, places=places, survey=survey)
-            names = [task.cell.name for task in tasks]
-            tasks = [task for task in tasks if only in task.cell.name]
-            if not tasks:
-                raise ActdError(f"--only {only}: no such cell; they are {', '.join(names)}")
-            _play(tasks, folders, Results(folder, _policy(folders), machine()), threads)
+            else:
+                tasks = _tasks(list(folders), places, survey, only)
+                _play(tasks, folders, Results(folder, _policy(folders), machine()), threads)
+                options = harness.Options(1, as_json, folder / "bars" / "closed_loop.json")
+                # With one engine there is nothing to compare.
+                bars: dict[str, Bar] | None = None if len(folders) > 1 else {}
+                shares = metrics(read_all(folder))
+                status = harness.report("closed_loop", shares, options, bars=bars)
     except KeyboardInterrupt:
         typer.echo(f"interrupted; what is done is in {folder}", err=True)
         raise typer.Exit(130) from None
     except (ActdError, RuntimeError, OSError) as error:
         typer.echo(f"bench.closed_loop: {error}", err=True)
         raise typer.Exit(1) from None
-    options = harness.Options(rounds=1, as_json=as_json, out=folder / "bars" / "closed_loop.json")
-    # With one engine there is nothing to compare.
-    bars: dict[str, Bar] | None = None if len(folders) > 1 else {}
-    shares = metrics(read_all(folder))
-    raise typer.Exit(harness.report("closed_loop", shares, options, bars=bars))
+    raise typer.Exit(status)
+
+
+def _tasks(engines: list[str], places: int, survey: int, only: str) -> list[Task]:
+    has_lerobot = interpreter() is not None
+    tasks = plan(engines, has_lerobot=has_lerobot, places=places, survey=survey)
+    chosen = [task for task in tasks if only in task.cell.name]
+    if not chosen:
+        names = ", ".join(task.cell.name for task in tasks)
+        raise ActdError(f"--only {only}: no such cell; they are {names}")
+    return chosen
 
 
 def _engines(folder: Path) -> dict[str, Path]:

@@ -286,3 +286,16 @@ def test_lerobots_loop_lifts_it_too(stage: Stage, tmp_path: Path, cell: Cell) ->
     assert attempt.seconds is not None
     rows = attempt.seconds * BAR.hz
     assert attempt.inferences == int(rows if cell.loop == "ensembler" else rows / 50) + 1
+
+
+@pytest.mark.lerobot
+@pytest.mark.slow
+def test_everyone_plays_in_real_time(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bench.closed_loop", "--realtime", "--seconds", "20"]
+    command += ["--load", "1", "--json", "--out", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    result = json.loads(done.stdout)
+    assert done.returncode == (0 if result["verdicts"][0]["passed"] else 1)
+    for name in ("actd", "select_action", "ensembler"):
+        assert [turn["attempts"] > 0 for turn in result["turns"][name]] == [True, True]
+        assert result["metrics"][f"{name}.infer_p50_ms"] > 0
