@@ -201,7 +201,7 @@ def test_engines_are_compared_place_by_place_and_the_bar_is_held(tmp_path: Path)
         (tmp_path / "engines" / name).symlink_to(DEMO["all-int8"])
     command = [sys.executable, "-m", "bench.closed_loop", "--places", "1", "--json"]
     command += ["--engines", str(tmp_path / "engines"), "--out", str(tmp_path / "out")]
-    command += ["--only", "queue-25_100ms_shift4"]
+    command += ["--only", "temporal--0.1_100ms_shift4"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     result = json.loads(done.stdout)
     # One engine under two names.
