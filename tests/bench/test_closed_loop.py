@@ -290,12 +290,14 @@ def test_lerobots_loop_lifts_it_too(stage: Stage, tmp_path: Path, cell: Cell) ->
 
 @pytest.mark.lerobot
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_everyone_plays_in_real_time(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "bench.closed_loop", "--realtime", "--seconds", "20"]
+    command = [sys.executable, "-m", "bench.closed_loop", "--realtime", "--seconds", "60"]
     command += ["--load", "1", "--json", "--out", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     result = json.loads(done.stdout)
     assert done.returncode == (0 if result["verdicts"][0]["passed"] else 1)
     for name in ("actd", "select_action", "ensembler"):
-        assert [turn["attempts"] > 0 for turn in result["turns"][name]] == [True, True]
+        assert len(result["turns"][name]) == 2
+        assert result["metrics"][f"{name}.attempts"] > 0
         assert result["metrics"][f"{name}.infer_p50_ms"] > 0
