@@ -201,10 +201,9 @@ def _share(of: Outcome | None) -> str:
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table in Markdown."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(
-        f"|{'|'.join(f' {cell} ' if cell else ' ' for cell in line)}|" for line in lines
-    )
+    lines = [[f" {cell} " if cell else " " for cell in row] for row in (heads, *rows)]
+    lines.insert(1, ["---"] * len(heads))
+    return "\n".join(f"|{'|'.join(line)}|" for line in lines)
 
 
 def draw(outcomes: Outcomes, file: Path) -> None:
