@@ -2,6 +2,8 @@
 #   make demo   a simulated ALOHA lifts a bar again and again: an ACT policy through the real daemon
 #   make test   lint, types, import contracts and the quick tests
 #
+# And one to read: make docs, the site of docs/ in outputs/site.
+#
 # Each makes .venv and installs what is missing first. Settings:
 #   PYTHON=python3.12   the interpreter to build .venv with
 #   TORCH_INDEX=URL     a package index to take torch from as well. On Linux the default index
@@ -12,11 +14,11 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 EXTRAS_demo := cpu,demo,report
-EXTRAS_dev := cpu,demo,export,foxglove,openvino,record,report,top,dev
+EXTRAS_dev := cpu,demo,docs,export,foxglove,openvino,record,report,top,dev
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: demo test test-all check clean deps deps-all
+.PHONY: demo docs test test-all check clean deps deps-all
 
 demo: deps .venv/installed-demo
 	$(BIN)/actd demo $(DEMO)
@@ -49,6 +51,9 @@ check: .venv/installed-dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: .venv/installed-dev
+	$(BIN)/mkdocs build --strict
 
 deps:
 	@scripts/system-deps

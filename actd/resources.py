@@ -1,4 +1,5 @@
-"""Finds the files that ship with actd: engine recipes, robots, configurations, systemd units.
+"""Finds the files that ship with actd: engine recipes, robots, configurations, systemd
+units, documentation.
 
 An installed actd has them inside the package (`actd/_data/<kind>`); a source
 checkout has them at its top level. Raises ActdError when neither is there.
@@ -11,7 +12,7 @@ from typing import Literal
 
 from actd.errors import ActdError
 
-Kind = Literal["engines", "robots", "configs", "systemd"]
+Kind = Literal["configs", "docs", "engines", "robots", "systemd"]
 
 _PACKAGE = Path(__file__).resolve().parent
 

@@ -51,9 +51,15 @@ class CameraConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     type: str = Field("opencv", description="which code reads the camera")
-    width: Pixels | None = None
-    height: Pixels | None = None
-    fps: float | None = Field(default=None, gt=0, le=1000, description="frames per second")
+    width: Pixels | None = Field(
+        default=None, description="of the image after rotation; default: what the source gives"
+    )
+    height: Pixels | None = Field(
+        default=None, description="of the image after rotation; default: what the source gives"
+    )
+    fps: float | None = Field(
+        default=None, gt=0, le=1000, description="frames per second; default: what the source gives"
+    )
     rotation: Literal[0, 90, 180, 270, -90] = Field(
         default=0, description="clockwise degrees that stand the image upright"
     )
@@ -203,8 +209,8 @@ class RealSenseConfig(CameraConfig):
     color_format: Literal["rgb8", "bgr8"] = Field(
         default="rgb8", description="LeRobot's choice; either gives the same images here"
     )
-    use_rgb: bool = True
-    use_depth: bool = False
+    use_rgb: bool = Field(default=True, description="LeRobot's key; only true works here")
+    use_depth: bool = Field(default=False, description="LeRobot's key; only false works here")
     exposure: float | None = Field(default=None, gt=0, description="in us; default: automatic")
     gain: float | None = Field(default=None, ge=0, description="default: automatic")
     white_balance: float | None = Field(default=None, gt=0, description="in K; default: automatic")
@@ -235,7 +241,7 @@ class ZmqConfig(CameraConfig):
         repr=False,  # what is no address may hold a password
         description="its host name or address",
     )
-    port: int = Field(default=5555, ge=1, le=65535)
+    port: int = Field(default=5555, ge=1, le=65535, description="the server's port")
     camera_name: str | None = Field(
         default=None, description="which of the server's cameras; default: the only one it has"
     )

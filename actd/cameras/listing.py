@@ -100,7 +100,7 @@ def hints(listing: Listing) -> Iterator[str]:
     ):
         yield f"a RealSense is read best by its own library: {INSTALL}"
     if any(camera.config is None for camera in listing.cameras):
-        yield "an OAK is read by a plugin of your own: docs/cameras.md"
+        yield "an OAK is read by a plugin of your own: see `actd docs cameras`"
 
 
 def _of_v4l2(

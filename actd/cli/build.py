@@ -105,7 +105,7 @@ def init(
     robot: Annotated[
         OptionalText,
         typer.Option(
-            help="Which robot it is (so101, aloha, ...: docs/robots.md); default: the one that "
+            help="Which robot it is (so101, aloha, ...: actd docs robots); default: the one that "
             "the dataset was recorded on."
         ),
     ] = None,

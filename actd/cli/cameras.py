@@ -77,7 +77,7 @@ def cameras(
 def _nothing(listing: Listing) -> str:
     return (
         f"cameras: none found; looked for {', '.join(listing.searched)}; plug one in, or see "
-        "docs/cameras.md for network cameras"
+        "`actd docs cameras` for network cameras"
     )
 
 

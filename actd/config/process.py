@@ -30,6 +30,7 @@ def _usable(cores: list[int]) -> list[int]:
 
 CoreList = Annotated[list[int], AfterValidator(_usable)]
 _CORES = "CPU numbers; default: automatic, and `actd status` shows who runs where."
+_NICE = "Niceness: the higher, the longer it waits for others."
 
 
 class TickProcessConfig(Section):
@@ -45,7 +46,7 @@ class InferenceProcessConfig(Section):
     cores: CoreList | None = Field(None, description=_CORES)
     # Niceness, not just order: from Linux 6.6 a process of little weight is one that the
     # unprivileged tick almost never has to wait for.
-    nice: int = Field(15, ge=0, le=19)
+    nice: int = Field(15, ge=0, le=19, description=_NICE)
     threads: int | None = Field(None, ge=1, description="Default: one per core of its own.")
 
 
@@ -53,7 +54,7 @@ class OtherProcessConfig(Section):
     """The camera processes, the recorders, or the supervisor."""
 
     cores: CoreList | None = Field(None, description=_CORES)
-    nice: int = Field(0, ge=0, le=19)
+    nice: int = Field(0, ge=0, le=19, description=_NICE)
 
 
 class ProcessConfig(Section):

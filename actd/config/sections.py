@@ -129,7 +129,7 @@ class PosesConfig(Section):
 class FlightConfig(Section):
     """The flight recorder: every tick and chunk, on disk, bounded in size."""
 
-    enabled: bool = True
+    enabled: bool = Field(True, description="Whether anything is recorded.")
     folder: Path | None = Field(
         None, description="Default: $STATE_DIRECTORY/flights, else ~/.local/state/actd/flights."
     )
@@ -139,8 +139,8 @@ class FlightConfig(Section):
 class DashboardConfig(Section):
     """The operator's page: http://127.0.0.1:9875, on this computer only."""
 
-    enabled: bool = False
-    port: Port = 9875
+    enabled: bool = Field(False, description="Whether there is one.")
+    port: Port = Field(9875, description="Its port.")
     arm: bool = Field(
         True, description="Whether the page may arm and reset; it may always hold and stop."
     )
@@ -149,11 +149,11 @@ class DashboardConfig(Section):
 class LinkConfig(Section):
     """Where the daemon listens."""
 
-    host: str = "127.0.0.1"
-    state_port: Port = Ports.state
-    actions_port: Port = Ports.actions
-    status_port: Port = Ports.status
-    control_port: Port = Ports.control
+    host: str = Field("127.0.0.1", description="An address of this computer's loopback only.")
+    state_port: Port = Field(Ports.state, description="Where the robot sends its measured state.")
+    actions_port: Port = Field(Ports.actions, description="Where the robot hears what to do.")
+    status_port: Port = Field(Ports.status, description="Where anyone asks how the daemon is.")
+    control_port: Port = Field(Ports.control, description="Where operators arm, hold and stop.")
     ttl_ms: Positive = Field(100.0, description="How long the robot may use one action.")
 
     @model_validator(mode="after")

@@ -53,7 +53,7 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 def parse(arguments: Sequence[str]) -> Options:
     """Raises UsageError; `--help` prints and raises SystemExit."""
     robot, ours = _split(arguments)
-    found = _parser().parse_args(ours)
+    found = flag_parser().parse_args(ours)
     if found.place and robot:
         raise UsageError(f"drive: both {found.place} and {robot[0]}; give one of them")
     if not found.place and not robot:
@@ -118,7 +118,8 @@ def _ports(text: str) -> Ports:
     return Ports(*numbers)
 
 
-def _parser() -> argparse.ArgumentParser:
+def flag_parser() -> argparse.ArgumentParser:
+    """What reads the flags that are ours, and what `--help` prints."""
     parser = _Parser(
         prog="actd drive",
         usage=_USAGE,

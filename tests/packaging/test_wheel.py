@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 REPO = Path(__file__).parents[2]
-KINDS = ("engines", "robots", "configs", "systemd")
+KINDS = ("engines", "robots", "configs", "systemd", "docs")
 
 
 def run(*command: str | Path, cwd: Path) -> str:
@@ -37,7 +37,7 @@ def test_it_carries_exactly_the_resources(wheel: Path) -> None:
         f"actd/_data/{path.relative_to(REPO)}"
         for kind in KINDS
         for path in ((REPO / kind).rglob("*") if kind == "systemd" else (REPO / kind).iterdir())
-        if path.is_file()
+        if path.is_file() and (kind != "docs" or path.suffix == ".md")
     }
     demo = (REPO / "engines" / "demo").rglob("*")
     on_disk |= {f"actd/_data/{path.relative_to(REPO)}" for path in demo if path.is_file()}
@@ -86,7 +86,7 @@ def test_a_robot_without_torch_runs_an_engine(
         f"print(*sorted(p.name for p in r({kind!r}).iterdir()))\n" for kind in KINDS
     )
     listed = run(python, "-I", "-c", code, cwd=tmp_path)
-    for name in ("ort-int8.yaml", "aloha.yaml", "demo.yaml", "actd.service.in"):
+    for name in ("ort-int8.yaml", "aloha.yaml", "demo.yaml", "actd.service.in", "cameras.md"):
         assert name in listed
 
     actd = tmp_path / "robot/bin/actd"
