@@ -15,6 +15,15 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def brief(error: BaseException, most: int = 200) -> str:
+    """As `one_line`, and where that is long only its first sentences, whole."""
+    text = one_line(error)
+    if len(text) <= most:
+        return text
+    end = max(text.rfind(stop, 0, most) for stop in (". ", "; ", "! ", "? "))
+    return text[:end] if end > 0 else f"{text[:most].rpartition(' ')[0]} ..."
+
+
 class ActdError(Exception):
     """Something failed that the user can mend. The message names file, key, found, and remedy."""
 

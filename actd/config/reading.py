@@ -68,6 +68,8 @@ def explain(path: Path, data: Any, item: Any) -> str:
         return _line(
             path, _position(data, keys), [*keys, item["loc"][-1]], _missing(data, item["loc"])
         )
+    elif item["type"] == "path_type":
+        message = f"expected a path, found {item['input']!r:.40}"
     elif _repeatable(data, keys) and isinstance(item.get("input"), (str, int, float, bool)):
         message = f"{message[0].lower()}{message[1:]}, found {item['input']!r}"
     return _line(path, _position(data, keys), keys, message)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -32,6 +33,7 @@ from actd.link.sockets import Ports
 _PRIORITY = 10
 _CONFIG = Path("actd.yaml")
 _ALONE_MS = 500
+_SLOW_S = 2.0
 
 
 def main() -> None:
@@ -59,11 +61,12 @@ def drive(arguments: Sequence[str]) -> None:
 
 
 def _drive(chosen: Options, ending: Ending, say: Say) -> dict[str, Any]:
+    own = own_arm.load_arm(chosen.arm) if chosen.arm else None
     name, ports = _link(chosen, say)
     with Operator(chosen.host, ports, robot=name) as operator:
         hello = operator.hello()
         robot = str(hello.get("robot", ""))
-        arm = _arm(chosen, say)  # LeRobot takes its time
+        arm = own or _lerobot_arm(chosen, say)
         _check_alone(operator)
 
         def agree(joints: Joints, hello: Mapping[str, Any]) -> None:
@@ -81,13 +84,13 @@ def _drive(chosen: Options, ending: Ending, say: Say) -> dict[str, Any]:
             Robot(robot, chosen.host, ports, realtime_priority=priority) as link,
             own_operator() as orders,
         ):
-            joints = _joints(arm)
+            joints = _joints(arm, say)
             agree(joints, hello)
             with _as_sent():
                 settings = _settings(hello, chosen)
             say(f"{robot}: driven at {1e9 / settings.period_ns:g} Hz; Ctrl-C leaves")
             if chosen.ask_to_arm:
-                prompt.start(own_operator, say)
+                prompt.start(own_operator, say, "approach" if chosen.from_here else "arm")
             if priority is not None:
                 _be_punctual(priority, say)
             loop = BusLoop(arm, link, settings, say, lambda: agree(joints, operator.hello()))
@@ -124,20 +127,32 @@ def _run(loop: BusLoop, operator: Operator, ending: Ending, say: Say, *, park: b
             say(f"speeds to 0: {words(error)}; stop the robot by hand")
 
 
-def _arm(chosen: Options, say: Say) -> Arm:
-    if chosen.arm:
-        return own_arm.load_arm(chosen.arm)
-    robot, notes = lerobot_arm.make_arm(chosen.robot, keep_torque=chosen.torque == "keep")
+def _lerobot_arm(chosen: Options, say: Say) -> Arm:
+    with _said_when_slow("LeRobot is being loaded", say):
+        robot, notes = lerobot_arm.make_arm(chosen.robot, keep_torque=chosen.torque == "keep")
     for note in notes:
         say(note)
     return robot
 
 
 @contextmanager
+def _said_when_slow(what: str, say: Say) -> Iterator[None]:
+    """Around what may take long, or for ever where a driver blocks: says so, once."""
+    timer = threading.Timer(_SLOW_S, say, (f"{what}; waiting",))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+@contextmanager
 def _connected(arm: Arm, ending: Ending, say: Say) -> Iterator[None]:
     try:
         try:
-            arm.connect()
+            with _said_when_slow("connect: the driver has not returned yet", say):
+                arm.connect()
         except ActdError:
             raise
         except Exception as error:  # noqa: BLE001  a driver may raise anything
@@ -151,14 +166,18 @@ def _connected(arm: Arm, ending: Ending, say: Say) -> Iterator[None]:
             say(f"close: {words(error)}")
 
 
-def _joints(arm: Arm) -> Joints:
+def _joints(arm: Arm, say: Say) -> Joints:
     """What a connected arm says of its joints: a class of one's own, by what it measures."""
     if isinstance(arm, lerobot_arm.LeRobotArm):
         return arm.joints
     try:
-        return Joints(measured=tuple(map(str, arm.read())))
+        with _said_when_slow("read: the driver has not returned yet", say):
+            reading: object = arm.read()
     except Exception as error:  # noqa: BLE001  a driver may raise anything
         raise ArmError(f"read: {words(error)}; return {{joint: value}}") from None
+    if not isinstance(reading, Mapping):
+        raise ArmError(f"read: returned a {type(reading).__name__}; return {{joint: value}}")
+    return Joints(measured=tuple(map(str, reading)))
 
 
 def _settings(hello: Mapping[str, Any], chosen: Options) -> LoopSettings:

@@ -30,6 +30,7 @@ class Options:
     ports: Ports | None
     host: str
     ask_to_arm: bool
+    from_here: bool
     at_end: Literal["hold", "park"]
     torque: Literal["keep", "release"]
     any_order: bool
@@ -61,6 +62,8 @@ def parse(arguments: Sequence[str]) -> Options:
             "drive: no robot; give LeRobot's flags, --robot.type=so101_follower "
             "--robot.port=/dev/ttyACM0, or a class of your own, my_arm.py:MyArm"
         )
+    if found.from_here and not found.arm:
+        raise UsageError("--from-here: says how --arm arms; give both")
     if found.place and found.torque == "release":
         raise UsageError("--torque=release: is for LeRobot's robots; release it in close()")
     if found.config and found.ports:
@@ -77,6 +80,7 @@ def parse(arguments: Sequence[str]) -> Options:
         ports=found.ports,
         host=found.host,
         ask_to_arm=found.arm,
+        from_here=found.from_here,
         at_end=found.at_end,
         torque=found.torque,
         any_order=found.any_order,
@@ -133,6 +137,12 @@ def flag_parser() -> argparse.ArgumentParser:
         "--arm",
         action="store_true",
         help="ask at the terminal: Enter arms, with every reason that prevents it, and Enter holds",
+    )
+    add(
+        "--from-here",
+        action="store_true",
+        help="with --arm: Enter first moves the arm to where the policy starts, as "
+        "actd arm --from-here",
     )
     add(
         "--at-end",

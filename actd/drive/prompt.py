@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from actd.client import Operator
 from actd.drive.bus_loop import Say
@@ -27,18 +27,23 @@ def check_terminal() -> None:
         raise UsageError("--arm: asks at a terminal, and this is none; arm with: actd arm")
 
 
-def start(connect: Callable[[], Operator], say: Say) -> None:
-    """Ask until the terminal closes, in a thread that ends with the process."""
-    threading.Thread(target=_ask, args=(connect, say), daemon=True, name="prompt").start()
+def start(
+    connect: Callable[[], Operator], say: Say, arming: Literal["arm", "approach"] = "arm"
+) -> None:
+    """Ask until the terminal closes, in a thread that ends with the process.
+
+    arming: the order that Enter gives to an arm that stands.
+    """
+    threading.Thread(target=_ask, args=(connect, say, arming), daemon=True, name="prompt").start()
 
 
-def _ask(connect: Callable[[], Operator], say: Say) -> None:
+def _ask(connect: Callable[[], Operator], say: Say, arming: str) -> None:
     operator = connect()
     say(_ASK)
     say(_SCORES)
     while line := sys.stdin.readline():
         try:
-            answer = _obey(operator, line.split(), say)
+            answer = _obey(operator, line.split(), arming, say)
         except LinkError as error:
             for reason in str(error).split(SEPARATOR):
                 say(f"  {reason}")
@@ -48,7 +53,7 @@ def _ask(connect: Callable[[], Operator], say: Say) -> None:
             say(f"warning: {warning}")
 
 
-def _obey(operator: Operator, words: Sequence[str], say: Say) -> dict[str, Any]:
+def _obey(operator: Operator, words: Sequence[str], arming: str, say: Say) -> dict[str, Any]:
     """Order what was typed; the daemon's answer. Raises LinkError."""
     do = _EPISODE.get(words[0]) if words else None
     if do is not None and (len(words) == 1 or do == "start"):
@@ -59,7 +64,7 @@ def _obey(operator: Operator, words: Sequence[str], say: Say) -> dict[str, Any]:
     if words and standing:
         say(f"{words[0]}: unknown. {_SCORES}")
         return {}
-    return operator.request("arm" if standing else "hold")
+    return operator.request(arming if standing else "hold")
 
 
 def _said(do: str, episodes: Mapping[str, Any]) -> str:

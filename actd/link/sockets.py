@@ -139,11 +139,23 @@ def _bind(socket: zmq.Socket[bytes], address: str) -> zmq.Socket[bytes]:
         socket.close()
         if error.errno == zmq.EADDRINUSE:
             raise LinkError(
-                f"{address}: port in use, probably by another actd (a daemon, a measurement, a "
-                "demo); stop it, or choose other ports under `link:`"
+                f"{address}: port in use{_by(address)}; stop it, or choose other ports under "
+                "`link:`"
             ) from None
         raise LinkError(f"{address}: cannot listen here: {error.strerror}") from None
     return socket
+
+
+def _by(address: str) -> str:
+    """Who listens there, as far as we may see."""
+    from actd.holders import listener
+
+    host, _, port = address.removeprefix("tcp://").rpartition(":")
+    try:
+        _, holder = listener(int(port), "127.0.0.1" if host == "localhost" else host.strip("[]"))
+    except (OSError, ValueError):
+        holder = None
+    return f" by {holder}" if holder else ", probably by another user's actd"
 
 
 def _connect(socket: zmq.Socket[bytes], address: str) -> zmq.Socket[bytes]:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from actd.errors import CheckpointError, UsageError
+from actd.errors import CheckpointError, UsageError, brief
 from actd.policy.hub import cached_repository, home, hub_cache, snapshot
 from actd.policy.reference import read_dataset_reference
 
@@ -82,10 +82,9 @@ def _download(name: str, revision: str | None) -> Path:
             name, repo_type="dataset", revision=revision, allow_patterns=list(_NUMBERS)
         )
     except (HfHubHTTPError, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
         raise UsageError(
             f"--dataset: {name}: not on this computer, and the Hugging Face hub gives none "
-            f"({type(error).__name__}: {reason}); check the name, the network and `hf auth login`"
+            f"({type(error).__name__}: {brief(error)}); check the name, the network and `hf auth login`"
         ) from None
     if not (Path(folder) / INFO).is_file():
         raise UsageError(f"--dataset: {name}: has no {INFO} on the hub; give a LeRobotDataset")

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from actd.errors import CheckpointError
+from actd.errors import CheckpointError, brief
 from actd.policy.files import CONFIG, TRAIN_CONFIG, WEIGHTS
 from actd.policy.reference import Reference
 
@@ -110,10 +110,9 @@ def _snapshot(reference: Reference) -> Path:
     try:
         return Path(snapshot_download(reference.repo, revision=revision, allow_patterns=wanted))
     except (HfHubHTTPError, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
         raise CheckpointError(
             f"{reference}: no such folder, and the Hugging Face hub gives none "
-            f"({type(error).__name__}: {reason}); check the name, the network and `hf auth login`"
+            f"({type(error).__name__}: {brief(error)}); check the name, the network and `hf auth login`"
         ) from None
 
 

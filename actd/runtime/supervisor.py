@@ -23,7 +23,7 @@ import zmq.asyncio
 from actd.config import Config, changed_keys, load
 from actd.config.checks import LONGEST_STOP_S
 from actd.engine.manifest import Manifest, read_manifest
-from actd.errors import ActdError
+from actd.errors import ActdError, LinkError
 from actd.link import sockets
 from actd.runtime import realtime, settings
 from actd.runtime.channels import open_channels
@@ -104,10 +104,9 @@ class Supervisor:
             if signal.getsignal(number) is not signal.SIG_IGN:  # as under `nohup`
                 loop.add_signal_handler(number, self._finish, None)
         context = zmq.asyncio.Context()
+        requests = self._listen(context)
         tasks: list[asyncio.Task[Any]] = []
         try:
-            host, ports = self._config.link.host, self._config.link.ports
-            requests = sockets.request_server(context, sockets.endpoint(host, ports.status))
             work = (
                 self._watch_tick(),
                 self._watch_inference(),
@@ -137,6 +136,15 @@ class Supervisor:
             await asyncio.gather(*tasks, return_exceptions=True)
             context.destroy(linger=0)
             log.info("stopped")
+
+    def _listen(self, context: zmq.asyncio.Context) -> zmq.Socket[bytes]:
+        """Raises LinkError where another daemon has the port, before anything is started."""
+        link = self._config.link
+        try:
+            return sockets.request_server(context, sockets.endpoint(link.host, link.ports.status))
+        except LinkError:
+            context.destroy(linger=0)
+            raise
 
     def _finish(self, error: BaseException | None) -> None:
         if self._over.done():

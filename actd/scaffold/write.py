@@ -58,8 +58,11 @@ def write_config(
     lines = list(
         deployment_lines(spec, known.motion, deployment, matches, source=str(source), engine=named)
     )
+    is_new = not out.parent.exists()
     config = _write(lines, out)
     yield f"{out}: written for {spec.action_dim} joints and {len(spec.cameras)} cameras"
+    if is_new:
+        yield f"note: {out.parent}: a new folder"
     for warning in dict.fromkeys((*known.warnings, *fit_warnings(config, spec))):
         yield f"warning: {warning}"
     for note in (*known.notes, *deployment.notes):

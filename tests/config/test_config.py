@@ -72,6 +72,7 @@ def test_every_mistake_comes_at_once_with_its_place(tmp_path: Path) -> None:
         ("a: 1\na: 2\n", "not YAML"),
         ("engine: \tx\n  y: 1", "not YAML"),
         ("engine: e\n", "actd.yaml:1:1 robot: missing"),
+        ("engine: 3\n", "actd.yaml:1:1 engine: expected a path, found 3"),
         (GOOD + "link: {host: 0.0.0.0}\n", "link: host: '0.0.0.0' is reachable"),
         (GOOD + "link: {state_port: 9872}\n", "link: the four ports must differ"),
         (GOOD + "link: {state_port: 99999}\n", "link.state_port"),

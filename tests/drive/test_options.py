@@ -17,6 +17,7 @@ def test_an_arm_of_ones_own_and_the_question_do_not_mix() -> None:
     assert parse(["my_arm.py:MyArm"]).ask_to_arm is False
     assert parse(["my_arm.py:MyArm", "--arm"]).ask_to_arm is True
     assert parse(["--arm", "my_arm.py:MyArm"]).arm == "my_arm.py:MyArm"
+    assert parse(["my_arm.py:MyArm", "--arm", "--from-here"]).from_here is True
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,7 @@ def test_an_arm_of_ones_own_and_the_question_do_not_mix() -> None:
         ("--robot.type --arm", "--robot.type: without a value"),
         ("a.py:A --speed=3", "drive: unrecognized arguments: --speed=3; see actd drive --help"),
         ("a.py:A --torque=off", "drive: argument --torque: invalid choice: 'off'"),
+        ("a.py:A --from-here", "--from-here: says how --arm arms; give both"),
         ("a.py:A --patience=0", "0: give 0.5 to 3600 seconds"),
         ("a.py:A --patience=nan", "nan: give 0.5 to 3600 seconds"),
         ("a.py:A --patience=soon", "argument --patience: invalid"),

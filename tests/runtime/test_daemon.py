@@ -147,7 +147,8 @@ def test_a_second_daemon_on_the_same_ports_says_so(daemon: Daemon) -> None:
     second = start(daemon.config, daemon.ports)
     code, output = second.finish()
     assert code == 1
-    assert "port in use, probably by another actd" in output
+    assert f"port in use by {sys.executable} -m actd run" in output
+    assert "stopping" not in output, "it has started nothing"
     assert "Traceback" not in output
     with daemon.operator() as operator:
         assert operator.status()["ready"]

@@ -299,3 +299,10 @@ def test_a_folder_of_engines_names_them(small_engine: Path, tmp_path: Path) -> N
 def test_what_an_engine_would_not_heed_is_refused(small_engine: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"--fps 3 would change nothing; leave it out"):
         list(write_config(small_engine, tmp_path / "a.yaml", overrides=Overrides(fps=3.0)))
+
+
+def test_a_folder_that_it_makes_is_named(small_engine: Path, tmp_path: Path) -> None:
+    out = tmp_path / "robts" / "actd.yaml"
+    assert f"note: {out.parent}: a new folder" in write_config(small_engine, out)
+    again = write_config(small_engine, out, force=True)
+    assert not any(line.endswith("a new folder") for line in again)

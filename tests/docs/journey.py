@@ -1,0 +1,280 @@
+"""The way of docs/from-lerobot-train.md, walked: its commands, taken from the page and executed.
+
+What a person has before it begins is made here: a dataset, a policy that `lerobot-train` itself made
+of it, two cameras (fake V4L2 devices below OpenCV), an SO-101 (a bus of Feetech servos behind a
+serial port, below LeRobot's own driver) and its calibration. The policy has seen two steps of
+training: it is no good, and moves.
+
+Only this differs from the page: the serial port's name, and the ports of the daemon, for others may
+use the usual ones on a computer that tests.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from actd.datasets import DatasetWriter, Form
+from tests.cameras.images import photo, scene
+from tests.docs.lines import ROOT, blocks
+from tests.drive.conftest import JOINTS
+from tests.drive.feetech import FeetechBus
+from tests.fake_v4l2 import FakeV4L2
+from tests.ports import free_ports, link_section
+
+PAGE = ROOT / "docs" / "from-lerobot-train.md"
+CAMERAS = ("front", "wrist")
+SIZE = (96, 128)
+_MODES = ("MJPG 320 240 30",)
+_ROWS, _FPS = 60, 30
+_PATIENCE_S = 400.0
+
+
+def commands() -> list[list[str]]:
+    """The page's commands, in order: of each block that is one, its words."""
+    lines = [line for block in blocks(PAGE.read_text("utf-8")) for line in block.splitlines()]
+    return [shlex.split(line, comments=True) for line in lines if line.startswith("actd ")]
+
+
+@dataclass
+class Took:
+    """Wall-clock seconds of each step, by the command's name."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def by(self, step: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.seconds[step] = time.monotonic() - began
+
+
+class Traveller:
+    """A person at a terminal in `home`, with all that the page presumes."""
+
+    def __init__(self, folder: Path, lerobot_python: str, v4l2: FakeV4L2) -> None:
+        self.home = folder / "home"
+        self.home.mkdir()
+        self._lerobot = lerobot_python
+        self._v4l2 = v4l2
+        self._environment = {
+            **os.environ,
+            "HOME": str(self.home),
+            "HF_HUB_OFFLINE": "1",
+            "PYTHONPATH": str(ROOT),
+            # Threads that wait actively starve each other where many programs share the cores.
+            "OMP_NUM_THREADS": "1",
+        }
+        self._environment.pop("HF_HOME", None)
+        self.took = Took()
+        self.bus = FeetechBus(folder / "arm.log", len(JOINTS))
+        self.arm_log = folder / "arm.log"
+        self._over = threading.Event()
+        self._record(self.home / "sets" / "cup")
+        self._calibrate()
+        self._plug_cameras_in()
+
+    def close(self) -> None:
+        self._over.set()
+        self.bus.close()
+
+    def train(self) -> None:
+        """`lerobot-train`, as briefly as it can."""
+        words = [
+            str(Path(self._lerobot).with_name("lerobot-train")),
+            "--dataset.repo_id=me/cup",
+            f"--dataset.root={self.home / 'sets' / 'cup'}",
+            "--dataset.video_backend=pyav",
+            *("--policy.type=act", "--policy.device=cpu", "--policy.push_to_hub=false"),
+            *("--policy.pretrained_backbone_weights=null", "--policy.n_encoder_layers=1"),
+            *("--policy.chunk_size=20", "--policy.n_action_steps=20", "--policy.dim_model=64"),
+            *(
+                "--policy.n_heads=2",
+                "--policy.dim_feedforward=64",
+                "--output_dir=outputs/train/cup",
+            ),
+            *("--steps=2", "--batch_size=1", "--num_workers=0", "--eval_freq=0", "--save_freq=2"),
+            "--wandb.enable=false",
+        ]
+        environment = {k: v for k, v in self._environment.items() if k != "PYTHONPATH"}
+        with self.took.by("lerobot-train"):
+            done = subprocess.run(
+                words, cwd=self.home, env=environment, capture_output=True, text=True,
+                check=False, timeout=_PATIENCE_S,
+            )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+    def type(self, words: list[str]) -> str:
+        """Run a command of the page to its end; what it printed on stdout."""
+        with self.took.by(words[1]):
+            done = subprocess.run(
+                self._command(words), cwd=self.home, env=self._with_cameras(),
+                capture_output=True, text=True, check=False, timeout=_PATIENCE_S,
+            )  # fmt: skip
+        assert done.returncode == 0, f"{shlex.join(words)}: {done.stderr}"
+        return done.stdout
+
+    def use_free_ports(self) -> None:
+        """The one thing that is changed in what `actd init` wrote."""
+        path = self.home / "actd.yaml"
+        ports = free_ports()
+        text = path.read_text().replace(
+            "dashboard:\n  enabled: true", "dashboard:\n  enabled: false"
+        )
+        path.write_text(f"{text}\n{link_section(ports)}\n")
+
+    @contextmanager
+    def running(self, words: list[str]) -> Iterator[None]:
+        """A command of the page that goes on until Ctrl-C; the body runs once it is ready."""
+        log = self.home / "run.log"
+        with log.open("w") as said:
+            process = subprocess.Popen(
+                self._command(words), cwd=self.home, env=self._with_cameras(),
+                stdout=said, stderr=said,
+            )  # fmt: skip
+        try:
+            with self.took.by(words[1]):
+                _wait(lambda: " ready: " in log.read_text(), process, log.read_text)
+            yield
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 0, log.read_text()
+        finally:
+            process.kill()
+            process.wait()
+
+    @contextmanager
+    def driving(self, words: list[str]) -> Iterator[Terminal]:
+        """`actd drive` at a terminal of its own, in LeRobot's environment."""
+        words = [word.replace("/dev/ttyACM0", self.bus.port) for word in words]
+        terminal = Terminal(self._command(words, self._lerobot), self.home, self._environment)
+        try:
+            with self.took.by(words[1]):
+                terminal.hears("Enter arms")
+            yield terminal
+        finally:
+            terminal.close()
+
+    def moved(self) -> float:
+        """How far the joint that moved most has come from where it began, degrees."""
+        rows = [line.split()[1:] for line in self.arm_log.read_text().splitlines()[:-1]]
+        places = np.array(rows, np.float64)
+        return float(np.abs(places - places[0]).max())
+
+    def _command(self, words: list[str], python: str = sys.executable) -> list[str]:
+        assert words[0] == "actd"
+        return [python, "-m", "actd", *(re.sub(r"^~", str(self.home), word) for word in words[1:])]
+
+    def _with_cameras(self) -> Mapping[str, str]:
+        return {**self._v4l2.environment(), **self._environment}
+
+    def _record(self, folder: Path) -> None:
+        """Two demonstrations: the arm sways, and something white crosses the images with it."""
+        keys = {f"observation.images.{name}": SIZE for name in CAMERAS}
+        form = Form(_FPS, {"observation.state": JOINTS, "action": JOINTS}, keys, "so101_follower")
+        with DatasetWriter(folder, form) as writer:
+            for _ in range(2):
+                episode = writer.begin("pick the cup")
+                for row in range(_ROWS):
+                    phase = row / _FPS
+                    sway = np.array([20, 15, 12, 18, 10, 25]) * np.sin(phase + np.arange(6))
+                    action = (sway + [25, -20, 20, 15, -20, 50]).astype(np.float32)
+                    images = {
+                        key: cv2.resize(
+                            _shown(number, phase), SIZE[::-1], interpolation=cv2.INTER_AREA
+                        )
+                        for number, key in enumerate(keys)
+                    }
+                    episode.add({"observation.state": action - 1, "action": action}, images)
+                episode.save()
+
+    def _calibrate(self) -> None:
+        folder = self.home / ".cache/huggingface/lerobot/calibration/robots/so_follower"
+        folder.mkdir(parents=True)
+        calibration = {
+            name.removesuffix(".pos"): {
+                "id": number, "drive_mode": 0, "homing_offset": 0, "range_min": 0, "range_max": 4095
+            }
+            for number, name in enumerate(JOINTS, 1)
+        }  # fmt: skip
+        (folder / "blue.json").write_text(json.dumps(calibration))
+
+    def _plug_cameras_in(self) -> None:
+        """Two webcams that see what the dataset has seen, and whose noise never repeats."""
+        for number, name in enumerate(CAMERAS):
+            self._v4l2.add(
+                _shown(number, 0), by_id=f"webcam_{name}", port=str(number), modes=_MODES
+            )
+        threading.Thread(target=self._shine, daemon=True).start()
+
+    def _shine(self) -> None:
+        chance = np.random.default_rng(0)
+        while not self._over.wait(1 / 60):
+            for number in range(len(CAMERAS)):
+                image = cv2.resize(_shown(number, 0), (320, 240), interpolation=cv2.INTER_AREA)
+                noisy = image + chance.integers(0, 4, image.shape, np.uint8)
+                file = self._v4l2.root / "drivers" / f"video{number}-MJPG-320x240"
+                new = file.with_suffix(".new")
+                new.write_bytes(cv2.imencode(".jpg", cv2.cvtColor(noisy, cv2.COLOR_RGB2BGR))[1])
+                new.replace(file)
+
+
+class Terminal:
+    """A program at a terminal, as a person sees it and types to it."""
+
+    def __init__(self, words: list[str], folder: Path, environment: Mapping[str, str]) -> None:
+        self._ours, self._theirs = pty.openpty()
+        self.said = ""
+        self.process = subprocess.Popen(
+            words, cwd=folder, env=environment,
+            stdin=self._theirs, stdout=self._theirs, stderr=self._theirs,
+        )  # fmt: skip
+
+    def press(self, key: str) -> None:
+        os.write(self._ours, key.encode())
+
+    def hears(self, text: str, timeout_s: float = _PATIENCE_S) -> None:
+        """Wait until it says that."""
+        deadline = time.monotonic() + timeout_s
+        while text not in self.said:
+            assert time.monotonic() < deadline, self.said
+            if select.select([self._ours], [], [], 0.2)[0]:
+                self.said += os.read(self._ours, 4096).decode(errors="replace")
+            elif self.process.poll() is not None:
+                raise AssertionError(self.said)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._ours)
+        os.close(self._theirs)
+
+
+def _shown(number: int, phase: float) -> np.ndarray:
+    image = photo(scene(number)).copy()
+    left = int(300 + 250 * np.sin(phase))
+    image[200:260, left : left + 40] = 255
+    return image
+
+
+def _wait(condition, process: subprocess.Popen[bytes], said) -> None:  # noqa: ANN001
+    deadline = time.monotonic() + _PATIENCE_S
+    while not condition():
+        assert process.poll() is None, said()
+        assert time.monotonic() < deadline, said()
+        time.sleep(0.1)
