@@ -1,12 +1,13 @@
 """The way of docs/from-lerobot-train.md, walked: its commands, taken from the page and executed.
 
-What a person has before it begins is made here: a dataset, a policy that `lerobot-train` itself made
-of it, two cameras (fake V4L2 devices below OpenCV), an SO-101 (a bus of Feetech servos behind a
-serial port, below LeRobot's own driver) and its calibration. The policy has seen two steps of
+What a person has before it begins is made here: a dataset, a policy that `lerobot-train` itself
+made of it, two cameras (fake V4L2 devices below OpenCV), an SO-101 (a bus of Feetech servos behind
+a serial port, below LeRobot's own driver) and its calibration. The policy has seen two steps of
 training: it is no good, and moves.
 
-Only this differs from the page: the serial port's name, and the ports of the daemon, for others may
-use the usual ones on a computer that tests.
+Only this differs from the page: the serial port's name, and the ports of the daemon, for others
+may use the usual ones on a computer that tests. `python -m tests.docs.journey LEROBOT_PYTHON` writes
+how long each step took into the page.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,15 +37,29 @@ from tests.cameras.images import photo, scene
 from tests.docs.lines import ROOT, blocks
 from tests.drive.conftest import JOINTS
 from tests.drive.feetech import FeetechBus
-from tests.fake_v4l2 import FakeV4L2
+from tests.fake_v4l2 import FakeV4L2, build
 from tests.ports import free_ports, link_section
 
 PAGE = ROOT / "docs" / "from-lerobot-train.md"
 CAMERAS = ("front", "wrist")
 SIZE = (96, 128)
 _MODES = ("MJPG 320 240 30",)
-_ROWS, _FPS = 60, 30
+_ROWS, _FPS = 45, 30
+_CENTER = np.array([25, -20, 20, 15, -20, 50])  # degrees, the gripper in percent
+_SWAY = np.array([20, 15, 12, 18, 10, 25])
 _PATIENCE_S = 400.0
+
+
+_BEGIN, _END = "<!-- times: begin -->", "<!-- times: end -->"
+_UNTIL = {
+    "lerobot-train": "(what comes before)",
+    "export": "the engines are written",
+    "cameras": "match.png is written",
+    "init": "actd.yaml is written",
+    "run": "it says `ready:`",
+    "drive": "it asks for Enter",
+    "Enter": "the arm is where the demonstrations begin, and the policy drives",
+}
 
 
 def commands() -> list[list[str]]:
@@ -192,8 +208,8 @@ class Traveller:
                 episode = writer.begin("pick the cup")
                 for row in range(_ROWS):
                     phase = row / _FPS
-                    sway = np.array([20, 15, 12, 18, 10, 25]) * np.sin(phase + np.arange(6))
-                    action = (sway + [25, -20, 20, 15, -20, 50]).astype(np.float32)
+                    sway = _SWAY * np.sin(phase + np.arange(6))
+                    action = (_CENTER + sway).astype(np.float32)
                     images = {
                         key: cv2.resize(
                             _shown(number, phase), SIZE[::-1], interpolation=cv2.INTER_AREA
@@ -258,6 +274,17 @@ class Terminal:
             elif self.process.poll() is not None:
                 raise AssertionError(self.said)
 
+    def press_until(self, key: str, text: str, *, every_s: float = 15) -> None:
+        """Press it again and again, as a person does where a busy computer was refused."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            self.press(key)
+            try:
+                return self.hears(text, every_s)
+            except AssertionError:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    raise
+
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
@@ -272,9 +299,67 @@ def _shown(number: int, phase: float) -> np.ndarray:
     return image
 
 
-def _wait(condition, process: subprocess.Popen[bytes], said) -> None:  # noqa: ANN001
+def _wait(
+    condition: Callable[[], bool], process: subprocess.Popen[bytes], said: Callable[[], str]
+) -> None:
     deadline = time.monotonic() + _PATIENCE_S
     while not condition():
         assert process.poll() is None, said()
         assert time.monotonic() < deadline, said()
         time.sleep(0.1)
+
+
+def walk(traveller: Traveller) -> None:
+    """From a training to a moving arm and its rest, by the page's commands."""
+    export, cameras, init, run, drive = commands()
+    traveller.train()
+    assert "next: actd bench engines/cup/" in traveller.type(export)
+    seen = traveller.type(cameras)
+    assert "front: " in seen
+    assert "/dev/v4l/by-id/usb-webcam_wrist-video-index0" in seen
+    assert "left to guess: nothing" in traveller.type(init)
+    traveller.use_free_ports()
+    with traveller.running(run), traveller.driving(drive) as terminal:
+        with traveller.took.by("Enter"):
+            terminal.press_until("\n", "ARMED")
+        assert traveller.moved() > 10
+        terminal.process.send_signal(signal.SIGINT)
+        terminal.hears("left: ")
+        assert terminal.process.wait(30) == 0
+
+
+def times(took: Took) -> str:
+    """The table of the page."""
+    when = time.strftime("%Y-%m-%d")
+    load = os.getloadavg()[0]
+    head = (
+        f"By `python -m tests.docs.journey` on {when}: {os.cpu_count()} cores, load average "
+        f"{load:.0f}, each program's mathematics on one thread, a small ACT with {len(CAMERAS)} "
+        f"cameras of {SIZE[0]}x{SIZE[1]}, a simulated arm. Keys are those of the command as it "
+        "stands above, with Enter.\n"
+    )
+    keys = {words[1]: len(shlex.join(words)) + 1 for words in commands()} | {"Enter": 1}
+    rows = ["| step | keys | seconds | until |", "|---|---|---|---|"]
+    for step, seconds in took.seconds.items():
+        typed = keys.get(step, "")
+        rows.append(f"| {step} | {typed} | {seconds:.0f} | {_UNTIL[step]} |")
+    return "\n".join([head, *rows])
+
+
+def main() -> None:
+    """Walk, and write the page."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        traveller = Traveller(folder, sys.argv[1], FakeV4L2(folder / "v4l2", build(folder)))
+        try:
+            walk(traveller)
+        finally:
+            traveller.close()
+        text = PAGE.read_text("utf-8")
+        before, _, rest = text.partition(_BEGIN)
+        after = rest.partition(_END)[2]
+        PAGE.write_text(f"{before}{_BEGIN}\n{times(traveller.took)}\n{_END}{after}", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
-import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.docs.journey import Traveller, commands
+from tests.docs.journey import PAGE, Traveller, commands, walk
 from tests.fake_v4l2 import FakeV4L2
 
 
 def test_the_page_has_five_commands() -> None:
     assert [words[1] for words in commands()] == ["export", "cameras", "init", "run", "drive"]
+
+
+def test_the_page_says_how_long_each_takes() -> None:
+    _, _, table = PAGE.read_text("utf-8").partition("| step | keys | seconds | until |")
+    rows = [line.split("|")[1].strip() for line in table.splitlines()[2:8]]
+    assert rows == ["lerobot-train", *(words[1] for words in commands())]
 
 
 @pytest.fixture
@@ -31,26 +35,4 @@ def traveller(tmp_path: Path, fake_v4l2: FakeV4L2) -> Iterator[Traveller]:
 @pytest.mark.lerobot
 @pytest.mark.timeout(1500)
 def test_its_commands_lead_from_a_training_to_a_moving_arm(traveller: Traveller) -> None:
-    export, cameras, init, run, drive = commands()
-    traveller.train()
-    assert "next: actd bench engines/cup/" in traveller.type(export)
-    seen = traveller.type(cameras)
-    assert "front: " in seen
-    assert "/dev/v4l/by-id/usb-webcam_wrist-video-index0" in seen
-    assert "left to guess: nothing" in traveller.type(init)
-    traveller.use_free_ports()
-    with traveller.running(run), traveller.driving(drive) as terminal:
-        # A busy computer may let the first attempt be refused; a person presses Enter again.
-        deadline = time.monotonic() + 120
-        while "ARMED" not in terminal.said:
-            assert time.monotonic() < deadline, terminal.said
-            terminal.press("\n")
-            try:
-                terminal.hears("ARMED", 15)
-            except AssertionError:
-                continue
-        assert traveller.moved() > 10
-        terminal.process.send_signal(signal.SIGINT)
-        terminal.hears("left: ", 60)
-        assert terminal.process.wait(30) == 0
-    print({step: round(seconds, 1) for step, seconds in traveller.took.seconds.items()})
+    walk(traveller)
