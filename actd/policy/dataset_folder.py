@@ -84,7 +84,8 @@ def _download(name: str, revision: str | None) -> Path:
     except (HfHubHTTPError, OSError, ValueError) as error:
         raise UsageError(
             f"--dataset: {name}: not on this computer, and the Hugging Face hub gives none "
-            f"({type(error).__name__}: {brief(error)}); check the name, the network and `hf auth login`"
+            f"({type(error).__name__}: {brief(error)}); check the name, the network and "
+            "`hf auth login`"
         ) from None
     if not (Path(folder) / INFO).is_file():
         raise UsageError(f"--dataset: {name}: has no {INFO} on the hub; give a LeRobotDataset")

@@ -112,7 +112,8 @@ def _snapshot(reference: Reference) -> Path:
     except (HfHubHTTPError, OSError, ValueError) as error:
         raise CheckpointError(
             f"{reference}: no such folder, and the Hugging Face hub gives none "
-            f"({type(error).__name__}: {brief(error)}); check the name, the network and `hf auth login`"
+            f"({type(error).__name__}: {brief(error)}); check the name, the network and "
+            "`hf auth login`"
         ) from None
 
 

@@ -6,8 +6,8 @@ a serial port, below LeRobot's own driver) and its calibration. The policy has s
 training: it is no good, and moves.
 
 Only this differs from the page: the serial port's name, and the ports of the daemon, for others
-may use the usual ones on a computer that tests. `python -m tests.docs.journey LEROBOT_PYTHON` writes
-how long each step took into the page.
+may use the usual ones on a computer that tests. `python -m tests.docs.journey LEROBOT_PYTHON`
+writes how long each step took into the page.
 """
 
 from __future__ import annotations
