@@ -47,7 +47,7 @@ _MODES = ("MJPG 320 240 30",)
 _ROWS, _FPS = 45, 30
 _CENTER = np.array([25, -20, 20, 15, -20, 50])  # degrees, the gripper in percent
 _SWAY = np.array([20, 15, 12, 18, 10, 25])
-_PATIENCE_S = 400.0
+_PATIENCE_S = 1200.0
 
 
 _BEGIN, _END = "<!-- times: begin -->", "<!-- times: end -->"
