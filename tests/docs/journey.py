@@ -22,7 +22,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -44,9 +43,10 @@ PAGE = ROOT / "docs" / "from-lerobot-train.md"
 CAMERAS = ("front", "wrist")
 SIZE = (96, 128)
 _MODES = ("MJPG 320 240 30",)
-_ROWS, _FPS = 45, 30
+_ROWS, _FPS = 60, 30
 _CENTER = np.array([25, -20, 20, 15, -20, 50])  # degrees, the gripper in percent
 _SWAY = np.array([20, 15, 12, 18, 10, 25])
+_COUNT = 360 / 4095  # what LeRobot makes of a servo's count
 _PATIENCE_S = 1200.0
 
 
@@ -101,13 +101,11 @@ class Traveller:
         self.took = Took()
         self.bus = FeetechBus(folder / "arm.log", len(JOINTS))
         self.arm_log = folder / "arm.log"
-        self._over = threading.Event()
         self._record(self.home / "sets" / "cup")
         self._calibrate()
         self._plug_cameras_in()
 
     def close(self) -> None:
-        self._over.set()
         self.bus.close()
 
     def train(self) -> None:
@@ -204,10 +202,10 @@ class Traveller:
         keys = {f"observation.images.{name}": SIZE for name in CAMERAS}
         form = Form(_FPS, {"observation.state": JOINTS, "action": JOINTS}, keys, "so101_follower")
         with DatasetWriter(folder, form) as writer:
-            for _ in range(2):
+            for shift in (0.0, 0.5):
                 episode = writer.begin("pick the cup")
                 for row in range(_ROWS):
-                    phase = row / _FPS
+                    phase = shift + row / _FPS
                     sway = _SWAY * np.sin(phase + np.arange(6))
                     action = (_CENTER + sway).astype(np.float32)
                     images = {
@@ -216,7 +214,9 @@ class Traveller:
                         )
                         for number, key in enumerate(keys)
                     }
-                    episode.add({"observation.state": action - 1, "action": action}, images)
+                    state = np.rint((action - 1) / _COUNT) * _COUNT
+                    vectors = {"observation.state": state.astype(np.float32), "action": action}
+                    episode.add(vectors, images)
                 episode.save()
 
     def _calibrate(self) -> None:
@@ -231,23 +231,15 @@ class Traveller:
         (folder / "blue.json").write_text(json.dumps(calibration))
 
     def _plug_cameras_in(self) -> None:
-        """Two webcams that see what the dataset has seen, and whose noise never repeats."""
+        """Two webcams that see what the dataset has seen."""
         for number, name in enumerate(CAMERAS):
             self._v4l2.add(
-                _shown(number, 0), by_id=f"webcam_{name}", port=str(number), modes=_MODES
+                _shown(number, 0),
+                by_id=f"webcam_{name}",
+                port=str(number),
+                modes=_MODES,
+                noise=True,
             )
-        threading.Thread(target=self._shine, daemon=True).start()
-
-    def _shine(self) -> None:
-        chance = np.random.default_rng(0)
-        while not self._over.wait(1 / 60):
-            for number in range(len(CAMERAS)):
-                image = cv2.resize(_shown(number, 0), (320, 240), interpolation=cv2.INTER_AREA)
-                noisy = image + chance.integers(0, 4, image.shape, np.uint8)
-                file = self._v4l2.root / "drivers" / f"video{number}-MJPG-320x240"
-                new = file.with_suffix(".new")
-                new.write_bytes(cv2.imencode(".jpg", cv2.cvtColor(noisy, cv2.COLOR_RGB2BGR))[1])
-                new.replace(file)
 
 
 class Terminal:

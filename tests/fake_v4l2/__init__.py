@@ -45,10 +45,12 @@ class FakeV4L2:
         modes: Sequence[str] = MJPG,
         caps: int = CAPTURE,
         state: str = "",
+        noise: bool = False,
     ) -> Path:
         """A camera that shows `image`, RGB, for ever; returns its node.
 
         `state` may be busy or forbidden, or range: all sizes and rates up to the modes'.
+        `noise`: no image is like the one before, as of a sensor.
         """
         name = f"video{self.nodes}"
         self.nodes += 1
@@ -60,7 +62,12 @@ class FakeV4L2:
         for mode in modes:
             fourcc, width, height, _ = mode.split()
             data = _encoded(image, fourcc, int(width), int(height))
-            (self.root / "drivers" / f"{name}-{fourcc}-{width}x{height}").write_bytes(data)
+            file = self.root / "drivers" / f"{name}-{fourcc}-{width}x{height}"
+            file.write_bytes(data)
+            for number in range(2 if noise else 0):
+                brighter = np.clip(image, 0, 250) + np.uint8(2 * number)
+                data = _encoded(brighter, fourcc, int(width), int(height))
+                file.with_name(f"{file.name}.{number}").write_bytes(data)
         self._link("by-path", f"pci-0000:00:14.0-usb-0:{port}:1.0-video-{name}", name)
         if by_id is not None:
             self._link("by-id", f"usb-{by_id}-video-index0", name)

@@ -7,7 +7,7 @@
  *       card NAME | bus PLACE | caps HEX | busy | forbidden | range |
  *       mode FOURCC WIDTH HEIGHT FPS
  *   $FAKE_V4L2_ROOT/drivers/video0-FOURCC-WIDTHxHEIGHT
- *       the bytes of its image in that mode
+ *       the bytes of its image in that mode; where there are two, .0 and .1, in turn
  *
  * Everything above the system calls, OpenCV's V4L2 code included, runs as with a real camera. The
  * buffers lie in the node's own file, so that mmap needs no answer from us.
@@ -166,6 +166,11 @@ static int image_of(struct device *device, char *file, size_t size) {
     snprintf(file, size, "%s/drivers/%s-%c%c%c%c-%ux%u", getenv("FAKE_V4L2_ROOT"), device->name,
              c & 255, c >> 8 & 255, c >> 16 & 255, c >> 24 & 255, device->now.width,
              device->now.height);
+    size_t end = strlen(file);
+    snprintf(file + end, size - end, ".%u", device->sequence % 2);
+    int noisy = syscall(SYS_openat, AT_FDCWD, file, O_RDONLY);
+    if (noisy >= 0) return noisy;
+    file[end] = 0;
     return syscall(SYS_openat, AT_FDCWD, file, O_RDONLY);
 }
 
