@@ -11,7 +11,6 @@ from typer.main import get_command
 
 from actd.cli import app
 from actd.drive import options
-from actd.errors import UsageError
 from tests.docs.lines import ROOT, Line, lines_of, pages
 from tests.docs.write import pages as written_pages
 
@@ -32,28 +31,25 @@ def problem(line: Line) -> str:
         if unknown:
             return f"no command {unknown[0]}"
         command = command.commands[names[0]]
-    if command.name == "drive":
-        return _drive_problem(words, whole=line.whole)
     if not line.whole:
-        known = {name for option in command.params for name in option.opts}
-        known |= {name for option in command.params for name in option.secondary_opts}
-        unknown = [word for word in words if word.startswith("-") and word not in known]
+        known = _flags(command)
+        given = [word.partition("=")[0] for word in words if word.startswith("-")]
+        unknown = [flag for flag in given if flag not in known and "--robot." not in flag]
         return f"no option {unknown[0]}" if unknown else ""
     try:
-        command.make_context(command.name, words)
+        if command.name == "drive":
+            options.parse(words)
+        else:
+            command.make_context(command.name, words)
     except Exception as error:  # noqa: BLE001  typer has several, and moves them about
         return str(error) or type(error).__name__
     return ""
 
 
-def _drive_problem(words: list[str], *, whole: bool) -> str:
-    if not whole and not words:
-        return ""
-    try:
-        options.parse(words)
-    except UsageError as error:
-        return str(error)
-    return ""
+def _flags(command: Any) -> set[str]:
+    if command.name == "drive":
+        return {flag for action in options.flag_parser()._actions for flag in action.option_strings}
+    return {flag for option in command.params for flag in (*option.opts, *option.secondary_opts)}
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
@@ -89,6 +85,8 @@ def test_what_actd_does_not_take_is_noticed(text: str, told: str) -> None:
 
 def test_a_flag_in_a_sentence_is_checked_and_what_it_leaves_out_is_not() -> None:
     assert problem(Line("page", "actd replay --limit", whole=False)) == "no option --limit"
+    assert problem(Line("page", "actd drive --form-here", whole=False)) == "no option --form-here"
+    assert not problem(Line("page", "actd drive --arm --from-here", whole=False))
     assert not problem(Line("page", "actd export CHECKPOINT --engine mine.yaml", whole=False))
     assert not problem(Line("page", "actd config check|show|schema", whole=False))
 
