@@ -44,10 +44,11 @@ CAMERAS = ("front", "wrist")
 SIZE = (96, 128)
 _MODES = ("MJPG 320 240 30",)
 _ROWS, _FPS = 60, 30
-_CENTER = np.array([25, -20, 20, 15, -20, 50])  # degrees, the gripper in percent
+_CENTER = np.array([25, -20, 20, 15, -12, 50])  # degrees, the gripper in percent
 _SWAY = np.array([20, 15, 12, 18, 10, 25])
 _COUNT = 360 / 4095  # what LeRobot makes of a servo's count
 _PATIENCE_S = 1200.0
+_TRIES = 4
 
 
 _BEGIN, _END = "<!-- times: begin -->", "<!-- times: end -->"
@@ -176,9 +177,16 @@ class Traveller:
     def driving(self, words: list[str]) -> Iterator[Terminal]:
         """`actd drive` at a terminal of its own, in LeRobot's environment."""
         words = [word.replace("/dev/ttyACM0", self.bus.port) for word in words]
-        terminal = Terminal(self._command(words, self._lerobot), self.home, self._environment)
+        command = self._command(words, self._lerobot)
+        terminal = Terminal(command, self.home, self._environment)
         try:
             with self.took.by(words[1]):
+                # Servos of Python do not always answer in time on a computer that is busy.
+                for _ in range(_TRIES - 1):
+                    if terminal.hears_or_ends("Enter arms"):
+                        break
+                    terminal.close()
+                    terminal = Terminal(command, self.home, self._environment)
                 terminal.hears("Enter arms")
             yield terminal
         finally:
@@ -205,7 +213,7 @@ class Traveller:
             for shift in (0.0, 0.5):
                 episode = writer.begin("pick the cup")
                 for row in range(_ROWS):
-                    phase = shift + row / _FPS
+                    phase = shift + 3 * row / _FPS
                     sway = _SWAY * np.sin(phase + np.arange(6))
                     action = (_CENTER + sway).astype(np.float32)
                     images = {
@@ -255,6 +263,16 @@ class Terminal:
 
     def press(self, key: str) -> None:
         os.write(self._ours, key.encode())
+
+    def hears_or_ends(self, text: str) -> bool:
+        """Wait until it says that, or ends."""
+        try:
+            self.hears(text)
+        except AssertionError:
+            if self.process.poll() is None:
+                raise
+            return False
+        return True
 
     def hears(self, text: str, timeout_s: float = _PATIENCE_S) -> None:
         """Wait until it says that."""
@@ -330,7 +348,7 @@ def times(took: Took) -> str:
         f"cameras of {SIZE[0]}x{SIZE[1]}, a simulated arm. Keys are those of the command as it "
         "stands above, with Enter.\n"
     )
-    keys = {words[1]: len(shlex.join(words)) + 1 for words in commands()} | {"Enter": 1}
+    keys = {words[1]: len(" ".join(words)) + 1 for words in commands()} | {"Enter": 1}
     rows = ["| step | keys | seconds | until |", "|---|---|---|---|"]
     for step, seconds in took.seconds.items():
         typed = keys.get(step, "")
