@@ -10,7 +10,7 @@ class Mode(IntEnum):
 
     IDLE: nothing is commanded. ARMED: the policy drives. HOLD: the command ramps to
     rest and stays. FAULT: as HOLD, latched until an operator resets. STOP: latched end.
-    MOVING: the daemon itself moves the arm to a pose.
+    MOVING: the daemon itself moves the arm to a pose. TAKEOVER: an operator's leader arm leads.
     """
 
     IDLE = 0
@@ -19,3 +19,4 @@ class Mode(IntEnum):
     FAULT = 3
     STOP = 4
     MOVING = 5
+    TAKEOVER = 6

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from actd.arrays import Vector
 from actd.control.limits import Limits
 from actd.control.staleness import MaxAge, camera_diagnostics, diagnostic, is_stale
+from actd.control.takeover import leader_problem
 from actd.control.tick import Inputs
 from actd.errors import SEPARATOR
 from actd.trained_range import outside, smaller_unit
@@ -102,20 +103,24 @@ class ArmingChecks:
             return [self.rejected or diagnostic("the chunk", status.age_ns, status.limit_ns)]
         return [] if status.action is not None else [self.rejected or _NO_CHUNK]
 
-    def first_command(self, inputs: Inputs, chunk: ChunkStatus, *, moved: bool) -> list[str]:
-        """A sentence for every joint that is too far from where the policy starts; `moved`:
-        although it was moved there.
-        """
+    def first_command(self, inputs: Inputs, chunk: ChunkStatus, remedy: str) -> list[str]:
+        """A sentence for every joint that is too far from where the policy starts."""
         if chunk.action is None or inputs.positions is None:
             return []
-        return self.too_far(
-            "the policy's first command",
-            chunk.action,
-            inputs.positions,
-            "save a pose start where the policy was trained to start"
-            if moved
-            else "`actd arm --from-here` moves it there",
-        )
+        first = "the policy's first command"
+        return self.too_far(first, chunk.action, inputs.positions, remedy)
+
+    def leader(self, inputs: Inputs, limits: MaxAge) -> list[str]:
+        """Why the leader may not begin to lead: a sentence for it, or for every joint of it that is
+        too far from the arm.
+        """
+        leader, positions = inputs.leader, inputs.positions
+        problem = leader_problem(leader, inputs.leader_age_ns, limits.state_ns)
+        if problem:
+            return [inputs.state_problem or problem]
+        if leader is None or positions is None:
+            return []
+        return self.too_far("the leader", leader, positions, "bring the leader to where the arm is")
 
     def standstill(self, positions: Vector | None, command: Vector, *, unmoved: bool) -> list[str]:
         """Why motion may not begin at `command` (action_dim,), the last one, a sentence each;

@@ -22,7 +22,8 @@ from actd.control.limits import Flag, Limits
 from actd.control.move import Move
 from actd.control.settings import ControlSettings
 from actd.control.staleness import is_frozen, is_stale
-from actd.control.state import MOVING, Event, Phase
+from actd.control.state import MOVING, ORDERED, Event, Phase
+from actd.control.takeover import Takeover
 from actd.control.tick import Answer, Inputs, Output
 from actd.control.time_scaling import ScaledClock
 from actd.errors import SEPARATOR
@@ -32,9 +33,17 @@ _TOLERANCE = 0.01
 _ROBOT_STALE = Flag.STATE_STALE | Flag.CONTROLLER_LOST
 _STALE = _ROBOT_STALE | Flag.CAMERA_STALE | Flag.CAMERA_FROZEN
 _PLANNED = (Phase.ARMED, Phase.GAP)
-_DRIVEN = (*_PLANNED, *MOVING)
-_BEGIN = (Event.ARM, Event.PARK, Event.APPROACH)
+_DRIVEN = (*_PLANNED, *ORDERED)
+# These need neither cameras nor chunks.
+_BLIND = (Phase.PARKING, Phase.TAKEOVER)
+_BEGIN = (Event.ARM, Event.PARK, Event.APPROACH, Event.TAKEOVER)
 _FROM_REST = (Event.PARK, Event.APPROACH, Event.RESET)
+# What an operator does about an arm that is not where the policy starts.
+_TO_START = {
+    Phase.APPROACHING: "save a pose start where the policy was trained to start",
+    Phase.TAKEOVER: "lead the arm there, or hold, and `actd arm --from-here` moves it there",
+}
+_TO_START_USUALLY = "`actd arm --from-here` moves it there"
 # Why the daemon itself ends motion.
 _OWN_REASONS = {
     Event.FAULT: "a process of the daemon ended; see its log",
@@ -77,6 +86,7 @@ class Controller:
         self._budget = GapBudget(settings.max_age.fault_after_ns)
         self._engagement = Engagement()
         self._move: Move | None = None
+        self._takeover: Takeover | None = None
         self._usable_ns = 0  # of the newest plan
         self._since_ns = 0  # when the phase was entered
         self._awake_ns = 0  # what was observed before the last silence shows another arm
@@ -108,7 +118,10 @@ class Controller:
             inputs = (
                 inputs if positions is inputs.positions else inputs._replace(positions=positions)
             )
-        flags = self._stream_flags(inputs)
+        if inputs.leader is not None and self._continuous.any:
+            leader = self._continuous.near(inputs.leader, limiter.command)
+            inputs = inputs._replace(leader=leader)
+        flags = self._stream_flags(inputs) | self._look_at_leader(inputs)
         if elapsed_ns > self.settings.ttl_ns:
             flags |= self._stand_still(due_ns, elapsed_ns)
         replaced = last is not None and inputs.source != last.source
@@ -155,7 +168,7 @@ class Controller:
             anchor.release()
         doubted = self._following_error.unmoved and self.phase not in _DRIVEN
         away = bool(flags & Flag.CONTROLLER_LOST) or doubted or replaced
-        away = away and self.phase not in (Phase.IDLE, Phase.ARMED, *MOVING)
+        away = away and self.phase not in (Phase.IDLE, Phase.ARMED, *ORDERED)
         if (away and self.at_rest) or (replaced and anchor.is_elsewhere(positions)):
             # It has stopped by itself, is another program by now, or is not where it says: nothing
             # is commanded until it is back, and then from where the arm is.
@@ -235,6 +248,14 @@ class Controller:
                 flags |= Flag.CAMERA_FROZEN
         return flags
 
+    def _look_at_leader(self, inputs: Inputs) -> int:
+        """Where the leader is; Flag.LEADER_LOST where it may not lead on."""
+        if self.phase is not Phase.TAKEOVER or self._takeover is None:
+            return 0
+        limit_ns = self.settings.max_age.state_ns
+        leads = self._takeover.look(inputs.leader, inputs.leader_age_ns, limit_ns)
+        return 0 if leads else int(Flag.LEADER_LOST)
+
     def _usable(self, due_ns: int, sample: Sample | None, flags: int) -> Sample | None:
         """The sample, unless motion may not go on."""
         if flags & _STALE or is_stale(self._chunk_age_ns(due_ns), self._chunk_limit_ns):
@@ -297,6 +318,11 @@ class Controller:
         if pose is not None and inputs.positions is not None:
             self._anchor.begin(inputs.positions)
             self._move = self._move_to(pose)
+        if event is Event.TAKEOVER and inputs.positions is not None and inputs.leader is not None:
+            self._anchor.begin(inputs.positions)
+            self._eased_from = self._limiter.rest().position
+            settings = self.settings
+            self._takeover = Takeover(settings.joints, inputs.leader, settings.start_distance)
         return Answer(number, "", warnings)
 
     def _pose(self, event: Event, sample: Sample | None) -> Vector | None:
@@ -316,26 +342,33 @@ class Controller:
     def _problems(self, event: Event, inputs: Inputs, sample: Sample | None) -> list[str]:
         """Why motion may not begin in this way, in words; empty when it may."""
         checks, command = self._checks, self._limiter.command
-        parks = event is Event.PARK
-        problems = checks.streams(inputs, self.settings.max_age, cameras=not parks)
+        blind = event in (Event.PARK, Event.TAKEOVER)
+        problems = checks.streams(inputs, self.settings.max_age, cameras=not blind)
         chunk = self._chunk_status(inputs.due_ns, sample)
-        problems += [] if parks else checks.chunk(chunk)
+        problems += [] if blind else checks.chunk(chunk)
         if event is Event.ARM:
-            moved = self.phase is Phase.APPROACHING
-            problems += checks.first_command(inputs, chunk, moved=moved)
-        unmoved = self._following_error.unmoved
-        problems += checks.standstill(inputs.positions, command, unmoved=unmoved)
+            remedy = _TO_START.get(self.phase, _TO_START_USUALLY)
+            problems += checks.first_command(inputs, chunk, remedy)
+        if event is Event.TAKEOVER:
+            problems += checks.leader(inputs, self.settings.max_age)
+        # An arm that is driven lags behind its command, and is compared with it in every tick.
+        if self.phase not in (*_PLANNED, Phase.TAKEOVER):
+            unmoved = self._following_error.unmoved
+            problems += checks.standstill(inputs.positions, command, unmoved=unmoved)
         return problems
 
     def _advance(self, inputs: Inputs, sample: Sample | None, flags: int) -> None:
         due_ns = inputs.due_ns
         if self.phase in _DRIVEN:
-            cameras = self.phase is not Phase.PARKING
-            changed = self._engagement.changed(inputs, cameras=cameras)
+            changed = self._engagement.changed(inputs, cameras=self.phase not in _BLIND)
             if changed:
                 self._enter(Event.FAULT, due_ns, changed)
         if self.phase in MOVING and self._move is not None:
             self._advance_move(inputs, self._move, sample, flags)
+        if self.phase is Phase.TAKEOVER and flags & (_ROBOT_STALE | Flag.LEADER_LOST):
+            lost = "" if self._takeover is None else self._takeover.lost
+            why = SEPARATOR.join(filter(None, (self._gap_reason(inputs), lost)))
+            self._enter(Event.UNDERRUN, due_ns, why)
         if self.phase is Phase.ARMED and sample is None:
             self._budget.begin()
             self._enter(Event.UNDERRUN, due_ns, self._gap_reason(inputs))
@@ -373,11 +406,11 @@ class Controller:
             self._enter(Event.HOLD, due_ns, why)
 
     def _gap_reason(self, inputs: Inputs) -> str:
-        parks = self.phase is Phase.PARKING
+        blind = self.phase in _BLIND
         return self._checks.gap_reason(
             inputs,
             self.settings.max_age,
-            None if parks else self._chunk_status(inputs.due_ns, None),
+            None if blind else self._chunk_status(inputs.due_ns, None),
             frozen=self._following_error.frozen,
         )
 
@@ -396,7 +429,7 @@ class Controller:
         # Where nothing is commanded, STOP commands nothing either.
         self._anchor.renew(allowed=not (self.phase is Phase.IDLE and phase is Phase.STOP))
         self.phase, self._since_ns, self._reason = phase, due_ns, reason
-        if phase is Phase.ARMED:
+        if phase in (Phase.ARMED, Phase.TAKEOVER):
             # What stood still for a moment only is not worth a second.
             whole = self.settings.ease_in_ns
             self._ease_ns = min(whole, gap_ns) if event is Event.RECOVER else whole
@@ -412,6 +445,8 @@ class Controller:
         self._anchor.has_commanded = True
         if self.phase in MOVING and self._move is not None:
             return limiter.step(self._move.step(), self._move.low, self._move.high)
+        if self.phase is Phase.TAKEOVER and self._takeover is not None:
+            return self._command_led(self._eased_share(due_ns), self._takeover.leader)
         if self.phase is not Phase.ARMED or sample is None:
             return limiter.brake(), 0
         share, flags, target = self._eased_share(due_ns), 0, sample.action
@@ -424,6 +459,12 @@ class Controller:
         command, limited = limiter.step(target, low, high)
         self._behind = limiter.motion.target - command
         return command, flags | limited
+
+    def _command_led(self, share: float, leader: Vector) -> tuple[Vector, int]:
+        """The next command to `leader` (action_dim,), and no further: nobody knows where it goes."""
+        target = self._eased_from + share * (leader - self._eased_from)
+        command, limited = self._limiter.step(target, target, target)
+        return command, limited | (Flag.EASING if share < 1.0 else 0)
 
     def _eased_share(self, due_ns: int) -> float:
         """How much of the plan is followed, from 0 when armed to 1, with no step in speed."""

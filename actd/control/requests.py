@@ -13,7 +13,7 @@ from typing import Any
 
 from actd.control.state import Event
 
-_BEGINS_MOTION = (Event.ARM, Event.RESET, Event.PARK, Event.APPROACH)
+_BEGINS_MOTION = (Event.ARM, Event.RESET, Event.PARK, Event.APPROACH, Event.TAKEOVER)
 ORDERS = {event.value: event for event in (*_BEGINS_MOTION, Event.HOLD, Event.STOP)}
 VALID_NS = 1_000_000_000
 """How long after its time stamp an order may arrive."""

@@ -20,13 +20,14 @@ class Phase(Enum):
     GAP = auto()  # holding because chunks or state went stale; may recover
     PARKING = auto()  # moving to the pose `park`, to hold there
     APPROACHING = auto()  # moving to where the policy starts, to be armed there
+    TAKEOVER = auto()  # an operator's leader arm leads
     HOLD = auto()  # holding because an operator said so
     FAULT = auto()
     STOP = auto()
 
 
 class Event(Enum):
-    """What can happen. The first six are an operator's commands."""
+    """What can happen. The first seven are an operator's commands."""
 
     ARM = "arm"
     HOLD = "hold"
@@ -34,6 +35,7 @@ class Event(Enum):
     RESET = "reset"
     PARK = "park"
     APPROACH = "approach"
+    TAKEOVER = "takeover"
     UNDERRUN = "underrun"
     RECOVER = "recover"
     EXPIRE = "expire"
@@ -43,6 +45,10 @@ class Event(Enum):
 
 MOVING = (Phase.PARKING, Phase.APPROACHING)
 """The arm is moved to a pose."""
+ORDERED = (*MOVING, Phase.TAKEOVER)
+"""The arm is driven by what an operator ordered once, and not by the policy."""
+LEADABLE = (Phase.IDLE, Phase.ARMED, Phase.GAP, Phase.HOLD)
+"""From where a leader may take over."""
 
 MODE: dict[Phase, Mode] = {
     Phase.IDLE: Mode.IDLE,
@@ -50,6 +56,7 @@ MODE: dict[Phase, Mode] = {
     Phase.GAP: Mode.HOLD,
     Phase.PARKING: Mode.MOVING,
     Phase.APPROACHING: Mode.MOVING,
+    Phase.TAKEOVER: Mode.TAKEOVER,
     Phase.HOLD: Mode.HOLD,
     Phase.FAULT: Mode.FAULT,
     Phase.STOP: Mode.STOP,
@@ -74,10 +81,13 @@ TRANSITIONS: dict[tuple[Phase, Event], Phase] = {
     (Phase.IDLE, Event.APPROACH): Phase.APPROACHING,
     (Phase.HOLD, Event.APPROACH): Phase.APPROACHING,
     (Phase.APPROACHING, Event.ARRIVE): Phase.ARMED,
-    # A move that was interrupted is not gone on with: the next one is another order.
-    **{(phase, Event.HOLD): Phase.HOLD for phase in MOVING},
-    **{(phase, Event.UNDERRUN): Phase.HOLD for phase in MOVING},
-    **{(phase, Event.FAULT): Phase.FAULT for phase in MOVING},
+    # An operator takes over from a policy that fails at once, and gives back in the same way.
+    **{(phase, Event.TAKEOVER): Phase.TAKEOVER for phase in LEADABLE},
+    (Phase.TAKEOVER, Event.ARM): Phase.ARMED,
+    # What was interrupted is not gone on with: the next move or takeover is another order.
+    **{(phase, Event.HOLD): Phase.HOLD for phase in ORDERED},
+    **{(phase, Event.UNDERRUN): Phase.HOLD for phase in ORDERED},
+    **{(phase, Event.FAULT): Phase.FAULT for phase in ORDERED},
     (Phase.HOLD, Event.RESET): Phase.IDLE,
     (Phase.FAULT, Event.RESET): Phase.IDLE,
     (Phase.STOP, Event.RESET): Phase.IDLE,
@@ -91,12 +101,14 @@ _REMEDY: dict[tuple[Phase, Event], str] = {
     (Phase.IDLE, Event.HOLD): "nothing is commanded in IDLE, so there is nothing to hold",
     (Phase.HOLD, Event.HOLD): "already holding",
     (Phase.IDLE, Event.RESET): "already IDLE",
+    (Phase.TAKEOVER, Event.TAKEOVER): "the leader leads already",
 }
 _REMEDY_IN: dict[Phase, str] = {
     Phase.ARMED: "armed; hold or stop first",
-    Phase.GAP: "waiting for fresh chunks; hold first to take over",
+    Phase.GAP: "waiting for fresh chunks; hold first",
     Phase.PARKING: "moving to the pose park; hold first",
     Phase.APPROACHING: "moving to where the policy starts; hold first",
+    Phase.TAKEOVER: "the leader leads; hold first",
     Phase.FAULT: "FAULT is latched; reset first",
     Phase.STOP: "STOP is latched; reset first",
 }

@@ -18,7 +18,8 @@ class Inputs(NamedTuple):
     how long ago the newest action was sent that the robot has acted upon; `source` counts the
     programs that have sent its state, and `rivals` says that two do so now; `openings` counts how
     often cameras were opened; `suspended_ns` is for how long the clock of `due_ns` has stood
-    still since the last tick. `state_problem` is why messages of the robot were refused, in
+    still since the last tick. `leader` (action_dim,) is where an operator's leader arm is, None
+    where none says it. `state_problem` is why messages of the robot were refused, in
     words, for words.
     """
 
@@ -34,6 +35,8 @@ class Inputs(NamedTuple):
     suspended_ns: int = 0
     chunks: tuple[ActionChunk, ...] = ()
     commands: tuple[tuple[int, Event], ...] = ()
+    leader: Vector | None = None
+    leader_age_ns: int | None = None
     state_problem: str = ""
 
 

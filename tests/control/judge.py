@@ -13,7 +13,7 @@ from actd.control.settings import ControlSettings
 from actd.control.tick import Output
 from actd.mode import Mode
 
-DRIVEN = (Mode.ARMED, Mode.MOVING)
+DRIVEN = (Mode.ARMED, Mode.MOVING, Mode.TAKEOVER)
 
 
 class Judge:

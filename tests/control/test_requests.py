@@ -10,7 +10,7 @@ from actd.control.requests import VALID_NS, rejection
 from actd.control.state import Event
 
 NOW = 10**12
-BEGINS = (Event.ARM, Event.RESET)
+BEGINS = (Event.ARM, Event.RESET, Event.TAKEOVER)
 ENDS = (Event.HOLD, Event.STOP)
 
 

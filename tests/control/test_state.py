@@ -6,18 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actd.control.state import MODE, MOVING, TRANSITIONS, Event, Phase, after, rejection
+from actd.control.state import MODE, MOVING, ORDERED, TRANSITIONS, Event, Phase, after, rejection
 from actd.mode import Mode
 
-OPERATOR = (Event.ARM, Event.HOLD, Event.STOP, Event.RESET, Event.PARK, Event.APPROACH)
-BEGIN = (Event.ARM, Event.PARK, Event.APPROACH)
+OPERATOR = (Event.ARM, Event.HOLD, Event.STOP, Event.RESET, Event.PARK, Event.APPROACH, Event.TAKEOVER)
+BEGIN = (Event.ARM, Event.PARK, Event.APPROACH, Event.TAKEOVER)
 
 
 def test_only_an_operator_arms_a_daemon_that_was_idle_faulted_or_stopped() -> None:
     for (phase, event), to in TRANSITIONS.items():
         if to is Phase.ARMED and phase not in (Phase.GAP, Phase.APPROACHING):
             assert event is Event.ARM
-            assert phase in (Phase.IDLE, Phase.HOLD)
+            assert phase in (Phase.IDLE, Phase.HOLD, Phase.TAKEOVER)
 
 
 def test_only_an_operator_moves_an_arm_that_rests() -> None:
@@ -27,10 +27,26 @@ def test_only_an_operator_moves_an_arm_that_rests() -> None:
             assert phase in (Phase.IDLE, Phase.HOLD)
 
 
+def test_only_an_operator_lets_a_leader_lead() -> None:
+    begins = {event for (_, event), to in TRANSITIONS.items() if to is Phase.TAKEOVER}
+    assert begins == {Event.TAKEOVER}
+    # What is latched or moved is led by nobody before it was held or reset.
+    for phase in (*MOVING, Phase.FAULT, Phase.STOP):
+        assert rejection(phase, Event.TAKEOVER)
+
+
+def test_a_takeover_ends_for_good() -> None:
+    ends = {event: after(Phase.TAKEOVER, event) for event in Event}
+    assert ends[Event.HOLD] is ends[Event.UNDERRUN] is Phase.HOLD
+    assert ends[Event.FAULT] is Phase.FAULT
+    assert ends[Event.RECOVER] is ends[Event.EXPIRE] is Phase.TAKEOVER
+    assert ends[Event.ARM] is Phase.ARMED
+
+
 def test_a_move_ends_where_it_was_to_lead_and_is_never_gone_on_with() -> None:
     assert after(Phase.PARKING, Event.ARRIVE) is Phase.HOLD
     assert after(Phase.APPROACHING, Event.ARRIVE) is Phase.ARMED
-    for phase in MOVING:
+    for phase in set(ORDERED) - {Phase.TAKEOVER}:
         ends = {event: after(phase, event) for event in Event}
         assert ends[Event.HOLD] is ends[Event.UNDERRUN] is Phase.HOLD
         assert ends[Event.FAULT] is Phase.FAULT
