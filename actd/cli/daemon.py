@@ -1,4 +1,4 @@
-"""The daemon and its operators: demo, run, status, echo, arm, park, hold, stop, reset."""
+"""The daemon and its operators: demo, run, status, echo, arm, takeover, park, hold, stop, reset."""
 
 from __future__ import annotations
 
@@ -198,6 +198,12 @@ def arm(
         move("approach", Mode.ARMED, config, host)
     else:
         _command("arm", config, host)
+
+
+@app.command()
+def takeover(config: ConfigOption = None, host: HostOption = "127.0.0.1") -> None:
+    """Let the leader arm of `actd drive --teleop` lead; `actd arm` gives back to the policy."""
+    _command("takeover", config, host)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The operator's side of the link: arm, hold, stop, reset, park, status, hello, ping.
+"""The operator's side of the link: arm, hold, stop, reset, park, takeover, status, hello, ping.
 
 One request, one answer: orders on port 9874, everything else on 9873. A refusal (arming without
 a fresh camera, say) and a daemon that does not answer both raise LinkError with the reason.
@@ -14,7 +14,7 @@ from actd.errors import LinkError
 from actd.link import sockets
 from actd.link.request import START, request
 
-_BEGINS_MOTION = ("arm", "reset", "park", "approach")
+_BEGINS_MOTION = ("arm", "reset", "park", "approach", "takeover")
 _CONTROL = ("ping", "hold", "stop", *_BEGINS_MOTION)
 # After that the daemon refuses the order: who hears of silence hears it when it is void.
 _ORDER_MS = 1500
@@ -71,6 +71,13 @@ class Operator:
         the way that is done and `left_s`. `hold` and `stop` end it at once.
         """
         return self.request("park")
+
+    def takeover(self) -> dict[str, Any]:
+        """Let the leader arm lead whose positions come with the state; `arm` gives back to the policy.
+
+        LinkError names what prevents it, such as joints of the leader that are far from the arm.
+        """
+        return self.request("takeover")
 
     def hold(self) -> dict[str, Any]:
         """Ramp to rest and stay until armed again."""

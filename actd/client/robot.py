@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import zmq
@@ -64,11 +65,14 @@ class Robot:
         *,
         measured_ns: int | None = None,
         acting: bool = True,
+        leader: tuple[Mapping[str, float], int] | None = None,
     ) -> None:
         """Publish the measured pose: joint name -> value in the policy's units. Never blocks.
 
         measured_ns: when it was measured, on CLOCK_BOOTTIME; None: now. acting: whether the arm
-        is made to follow what `receive` and `current` return; without it nobody can arm.
+        is made to follow what `receive` and `current` return; without it nobody can arm. leader:
+        where an operator's leader arm is, joint name -> value in the robot's joints and units, and
+        when it was measured, on CLOCK_BOOTTIME.
         """
         self._state_seq += 1
         boot, seq = self._acted_upon if acting else ("", 0)
@@ -84,6 +88,10 @@ class Robot:
             ack_boot=boot,
             ack_seq=seq,
         )
+        if leader is not None:
+            places, leader_ns = leader
+            places = {name: float(value) for name, value in places.items()}
+            message = replace(message, leader=places, leader_boot_ns=leader_ns)
         self._states.send(messages.pack_state(message), zmq.DONTWAIT)
 
     def receive(self, timeout_s: float = 0.0) -> Action | None:

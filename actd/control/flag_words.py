@@ -20,4 +20,5 @@ FLAG_WORDS: Mapping[Flag, str] = {
     Flag.SLOWED: "chunk slowed",
     Flag.FOLLOWING: "arm does not follow",
     Flag.SILENCE: "after a silence",
+    Flag.LEADER_LOST: "leader lost",
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgpack
@@ -79,7 +79,8 @@ class State:
     which `clock` identifies ("": unknown); `t` is unix seconds, for people and plots.
     `env` is the environment state, in order, for the few policies trained with one.
     `ack_boot` and `ack_seq` are those of the newest action that the sender acted upon; "" and 0:
-    none yet, or it does not act.
+    none yet, or it does not act. `leader` is where an operator's leader arm is, in the robot's joints,
+    {} without one, and `leader_boot_ns` when that was measured, on the clock of `t_boot_ns`.
     """
 
     robot: str
@@ -92,6 +93,8 @@ class State:
     env: tuple[float, ...] = ()
     ack_boot: str = ""
     ack_seq: int = 0
+    leader: dict[str, float] = field(default_factory=dict)
+    leader_boot_ns: int = 0
 
 
 def pack_action(message: Action) -> bytes:
@@ -174,6 +177,8 @@ def pack_state(message: State) -> bytes:
     }
     if message.env:
         body["env"] = list(message.env)
+    if message.leader:
+        body |= {"leader": message.leader, "leader_boot_ns": message.leader_boot_ns}
     return _pack(body)
 
 
@@ -183,6 +188,7 @@ def parse_state(data: bytes) -> State:
     env = body.get("env", [])
     if not isinstance(env, list) or not all(_is_finite(value) for value in env):
         raise LinkError("env: expected a list of finite numbers")
+    led = "leader" in body
     return State(
         robot=_text(body, "robot"),
         source=_identity(body, "source"),
@@ -194,6 +200,8 @@ def parse_state(data: bytes) -> State:
         env=tuple(float(value) for value in env),
         ack_boot=_text(body, "ack_boot"),
         ack_seq=_integer(body, "ack_seq"),
+        leader=_joints(body, "leader") if led else {},
+        leader_boot_ns=_integer(body, "leader_boot_ns") if led else 0,
     )
 
 

@@ -87,6 +87,7 @@ class RecordedRun:
             return None
         fields = self._fields
         positions = fields["positions"][index].copy()
+        leader = fields["leader"][index].astype(np.float64)
         ages = fields["camera_ages_ns"][index].tolist()
         unchanged = fields["camera_unchanged_ns"][index].tolist()
         commands = zip(fields["commands"][index].tolist(), fields["events"][index], strict=True)
@@ -103,6 +104,8 @@ class RecordedRun:
             openings=int(fields["openings"][index]),
             suspended_ns=int(fields["suspended_ns"][index]),
             chunks=chunks,
+            leader=None if np.isnan(leader).any() else leader,
+            leader_age_ns=_age(int(fields["leader_age_ns"][index])),
             commands=tuple([(number, event) for number, event in events if event is not None]),
         )
 

@@ -20,6 +20,7 @@ _CAUSES: Mapping[Flag, str] = {
     Flag.NON_FINITE: "the policy gave a number that is not finite",
     Flag.FOLLOWING: "the arm did not follow its commands",
     Flag.SILENCE: "no command was sent for longer than a command is valid",
+    Flag.LEADER_LOST: "the leader was stale or jumped",
     Flag.CONTROLLER_LOST: "the robot acknowledged no action",
     Flag.STATE_STALE: "the robot's state was stale",
     Flag.CAMERA_FROZEN: "a camera showed the same image for too long",

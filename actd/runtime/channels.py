@@ -81,7 +81,7 @@ def tick_dtype(action_dim: int, cameras: int) -> np.dtype[Any]:
     """One tick, whole: when it was due and ran, everything it saw, what it sent.
 
     `late_ns` is the wake-up minus the slot waited for, which lies before `due_ns` when slots
-    were missed. Ages are -1 where there is none, `missed` counts from the start; `positions` and
+    were missed. `leader` is where an operator's leader arm is, NaN without one. Ages are -1 where there is none, `missed` counts from the start; `positions` and
     `action` are NaN where there is none. `move_share` and `move_left_ns` are how far a move to a
     pose has come, 0 without one. Bit k of `chunks_taken` says that chunk
     `newest_chunk - k` was taken in at this tick. `events` are indices into EVENTS, 0 for none,
@@ -110,10 +110,12 @@ def tick_dtype(action_dim: int, cameras: int) -> np.dtype[Any]:
             ("rivals", "u1"),
             ("openings", "<i8"),
             ("suspended_ns", "<i8"),
+            ("leader_age_ns", "<i8"),
             ("camera_ages_ns", "<i8", (cameras,)),
             ("camera_unchanged_ns", "<i8", (cameras,)),
             ("positions", "<f8", (action_dim,)),
             ("action", "<f8", (action_dim,)),
+            ("leader", "<f4", (action_dim,)),
             ("move_share", "<f8"),
             ("move_left_ns", "<i8"),
         ]

@@ -193,6 +193,8 @@ class Loop:
             suspended_ns=suspended_ns if suspended_ns > _SUSPENDED_NS else 0,
             chunks=self._new_chunks(),
             commands=commands,
+            leader=robot.leader,
+            leader_age_ns=robot.leader_age_ns(now),
             state_problem=robot.problem(now),
         )
 
@@ -259,10 +261,12 @@ class Loop:
             inputs.rivals,
             inputs.openings,
             inputs.suspended_ns,
+            _age(inputs.leader_age_ns),
             *[_age(age_ns) for age_ns in inputs.camera_ages_ns.values()],
             *inputs.camera_unchanged_ns.values(),
             *(self._nothing if inputs.positions is None else inputs.positions.tolist()),
             *(self._nothing if output.action is None else output.action.tolist()),
+            *(self._nothing if inputs.leader is None else inputs.leader.tolist()),
             *(output.move or (0.0, 0)),
         )
 

@@ -25,6 +25,8 @@ from actd.runtime.shm import Ring
 
 # However much peers send, the tick has other things to do.
 _MESSAGES_MAX = 16
+# So much later than the state a leader may have been measured that comes with it.
+_LATER_NS = 100_000_000
 # Whoever sent the state and is silent for this long may be replaced without being a rival.
 _GONE_NS = 500_000_000
 _SENT = 1024  # actions whose time of sending is known
@@ -65,6 +67,9 @@ class RobotIO:
         self.state_ns: int | None = None
         self.source = 0
         """How many programs have sent the state, one after the other."""
+        self.leader: Vector | None = None
+        """Where an operator's leader arm is, (action_dim,)."""
+        self._leader_ns = 0
         self.rejected = 0
         """Messages that did not fit."""
         self.rejection = ""
@@ -92,6 +97,10 @@ class RobotIO:
         """Since the newest state was measured; None: there is none."""
         return None if self.state_ns is None else now - self.state_ns
 
+    def leader_age_ns(self, now: int) -> int | None:
+        """Since the leader's place was measured; None: there is none."""
+        return None if self.leader is None else max(0, now - self._leader_ns)
+
     def controller_age_ns(self, now: int) -> int | None:
         """Since the newest action was sent that the robot has acted upon; None: there is none."""
         return None if self._acknowledged_ns is None else now - self._acknowledged_ns
@@ -115,12 +124,7 @@ class RobotIO:
         state = _values(message.state, settings.state_names)
         if len(message.env) != settings.env_dim:
             raise LinkError(f"env: found {len(message.env)} values, expected {settings.env_dim}")
-        for j, (value, (low, high)) in enumerate(zip(values, self._plausible, strict=True)):
-            if not low <= value <= high:
-                raise LinkError(
-                    f"{self._joints[j]} is {value:.4g}, far outside its limits "
-                    f"{self._limits.lower[j]:.4g} to {self._limits.upper[j]:.4g}; check the units"
-                )
+        self._check_plausible(values)
         age_ns = self._age.of(message.clock, message.t_boot_ns, boot_ns)
         if age_ns is None:
             if message.clock == clock_id():
@@ -139,6 +143,31 @@ class RobotIO:
         except OverflowError:
             raise LinkError("a value is too large for a 32-bit number") from None
         self.positions, self.state_ns = np.array(values), measured_ns
+        if message.leader:
+            self._take_leader(message, measured_ns)
+
+    def _take_leader(self, message: messages.State, measured_ns: int) -> None:
+        """Raises LinkError; the state that it came with stays taken."""
+        later_ns = message.leader_boot_ns - message.t_boot_ns
+        if later_ns > _LATER_NS:
+            raise LinkError(f"leader: measured {later_ns / 1e9:.3g} s after the state it came with")
+        try:
+            values = _values(message.leader, self._joints)
+            self._check_plausible(values)
+        except LinkError as error:
+            raise LinkError(f"leader: {error}") from None
+        # As exact as it is recorded.
+        self.leader = np.array(values, np.float32).astype(np.float64)
+        self._leader_ns = measured_ns + later_ns
+
+    def _check_plausible(self, values: list[float]) -> None:
+        """Raises LinkError for a value that no joint can have."""
+        for j, (value, (low, high)) in enumerate(zip(values, self._plausible, strict=True)):
+            if not low <= value <= high:
+                raise LinkError(
+                    f"{self._joints[j]} is {value:.4g}, far outside its limits "
+                    f"{self._limits.lower[j]:.4g} to {self._limits.upper[j]:.4g}; check the units"
+                )
 
     def _identify(self, source: str, now: int) -> None:
         """Whether it is the program that has sent the state so far. Raises LinkError."""
@@ -149,7 +178,7 @@ class RobotIO:
             self._sender = source
             self.source += 1
             self._age.forget()
-            self.state_ns = self._acknowledged_ns = None
+            self.state_ns = self._acknowledged_ns = self.leader = None
         self._heard_ns = now
 
     def _acknowledge(self, seq: int) -> None:

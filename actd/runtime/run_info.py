@@ -153,6 +153,7 @@ def _fields(dtype: np.dtype[np.void]) -> set[tuple[str, np.dtype[Any]]]:
 def _check_records(flight: Flight, events: int) -> None:
     ticks = flight.ticks
     damaged = _excessive(ticks["positions"]) | _excessive(ticks["action"])
+    damaged |= _excessive(ticks["leader"])
     damaged |= ~np.isin(ticks["mode"], [int(mode) for mode in Mode])
     damaged |= (ticks["events"] >= events).any(axis=1)
     damaged |= np.diff(ticks["number"], prepend=0) < 1

@@ -109,6 +109,20 @@ def test_a_state_survives_the_wire(state: State) -> None:
     assert messages.parse_state(messages.pack_state(state)) == state
 
 
+def test_a_state_may_tell_of_a_leader() -> None:
+    led = replace(STATE, leader={"waist": -0.5}, leader_boot_ns=41)
+    assert messages.parse_state(messages.pack_state(led)) == led
+    body = msgpack.unpackb(messages.pack_state(led))
+    bad: tuple[tuple[str, object], ...] = (
+        ("leader", {"waist": math.nan}),
+        ("leader", 3),
+        ("leader_boot_ns", None),
+    )
+    for key, value in bad:
+        with pytest.raises(LinkError, match=f"^{key}"):
+            messages.parse_state(msgpack.packb(body | {key: value}))
+
+
 @given(st.binary(max_size=300))
 def test_noise_is_refused_in_words(data: bytes) -> None:
     for parse in (messages.parse_action, messages.parse_state):

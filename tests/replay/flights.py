@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from actd.arrays import Vector
 from actd.control.chunks import ActionChunk
 from actd.control.controller import Controller
 from actd.control.settings import ControlSettings
@@ -73,7 +74,13 @@ class Invented:
         self.chance = np.random.default_rng(7)
         self._listened = True
 
-    def tick(self, *events: Event, state_age_ns: int = 1_000_000, skip: int = 0) -> Output:
+    def tick(
+        self,
+        *events: Event,
+        state_age_ns: int = 1_000_000,
+        skip: int = 0,
+        leader: Vector | None = None,
+    ) -> Output:
         """One more tick; `skip` slots are missed before it."""
         self.due_ns += (1 + skip) * PERIOD_NS
         new = self._new_chunks()
@@ -86,6 +93,8 @@ class Invented:
             controller_age_ns=0,
             chunks=new,
             commands=tuple((9, event) for event in events),
+            leader=leader,
+            leader_age_ns=None if leader is None else 2_000_000,
         )
         output = self.controller.tick(inputs)
         self._record(inputs, output)
@@ -122,9 +131,11 @@ class Invented:
                 *(len(self.chunks), len(inputs.chunks), events, commands),
                 *(inputs.state_age_ns, inputs.controller_age_ns, inputs.source, inputs.rivals),
                 *(inputs.openings, inputs.suspended_ns),
+                -1 if inputs.leader_age_ns is None else inputs.leader_age_ns,
                 *([*inputs.camera_ages_ns.values()], [*inputs.camera_unchanged_ns.values()]),
                 nothing if inputs.positions is None else inputs.positions,
                 nothing if output.action is None else output.action,
+                nothing if inputs.leader is None else inputs.leader,
                 *(output.move or (0.0, 0)),
             )
         )
@@ -181,6 +192,28 @@ def moved() -> Invented:
         run.run(ticks)
     run.tick(Event.STOP)
     run.run(20)
+    return run
+
+
+def led() -> Invented:
+    """Armed, taken over by a leader, given back, taken over again until the leader is gone."""
+    run = Invented()
+    run.run(60)
+    run.tick(Event.ARM)
+    run.run(60)
+    for ticks in (80, 40):
+        # As exact as a leader is recorded.
+        places = run.positions + 0.3 * np.sin(np.arange(ticks)[:, None] / 30.0 + [0.0, 0.5])
+        places = places.astype(np.float32).astype(np.float64)
+        run.tick(Event.TAKEOVER, leader=places[0])
+        for place in places:
+            run.tick(leader=place)
+        run.tick(Event.ARM, leader=places[-1])
+        run.run(30)
+        run.tick(Event.TAKEOVER, leader=run.positions.astype(np.float32).astype(np.float64))
+        run.run(30)
+        run.tick(Event.ARM)
+        run.run(40)
     return run
 
 

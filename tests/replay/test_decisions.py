@@ -16,7 +16,7 @@ from actd.errors import RecordingError
 from actd.mode import Mode
 from actd.replay.decisions import verify
 from actd.replay.tables import result_lines
-from tests.replay.flights import PERIOD_NS, Invented, eventful, moved, save, without
+from tests.replay.flights import PERIOD_NS, Invented, eventful, led, moved, save, without
 
 MODES = ["temporal", "queue", "latest"]
 
@@ -25,7 +25,10 @@ MODES = ["temporal", "queue", "latest"]
 def test_every_decision_is_made_again_bit_for_bit(mode: str) -> None:
     run = eventful(mode)
     flight = run.flight
-    assert {Mode(mode) for mode in flight.ticks["mode"]} == set(Mode) - {Mode.MOVING}
+    assert {Mode(mode) for mode in flight.ticks["mode"]} == set(Mode) - {
+        Mode.MOVING,
+        Mode.TAKEOVER,
+    }
     result = verify(flight)
     assert result.equal
     assert result.compared == len(run.ticks)
@@ -47,6 +50,19 @@ def test_so_is_every_step_of_a_move_to_a_pose() -> None:
     assert result.compared == len(flight.ticks)
     flight.ticks["move_left_ns"][np.flatnonzero(modes == Mode.MOVING)[7]] += 1
     assert verify(flight).differing == 1
+
+
+def test_so_is_every_step_after_a_leader() -> None:
+    flight = led().flight
+    modes = flight.ticks["mode"]
+    changes = [Mode(mode) for mode in modes[np.flatnonzero(np.diff(modes, prepend=99))]]
+    turn = [Mode.TAKEOVER, Mode.ARMED, Mode.TAKEOVER, Mode.HOLD, Mode.ARMED]
+    assert changes == [Mode.IDLE, Mode.ARMED, *turn, *turn]
+    result = verify(flight)
+    assert result.equal
+    assert result.compared == len(flight.ticks)
+    flight.ticks["leader"][np.flatnonzero(modes == Mode.TAKEOVER)[40]] += 1e-3
+    assert verify(flight).differing > 0
 
 
 def test_a_chunk_observed_after_the_tick_was_due_is_replayed_too() -> None:

@@ -216,3 +216,65 @@ def test_over_real_sockets_the_newest_of_all_that_came_counts(
         wire.io.read(now_ns(), boottime_ns())
     assert wire.io.state_ns is not None
     wire.context.destroy(linger=0)
+
+
+# --- a leader
+
+
+PLACE = {"waist": -0.25, "elbow": 0.5}
+
+
+def test_a_leader_is_as_old_as_it_says(wire: Wire) -> None:
+    wire.say()
+    assert (wire.io.leader, wire.io.leader_age_ns(wire.now)) == (None, None)
+    wire.wait(20)
+    wire.say(age_ms=10.0, leader=PLACE, leader_boot_ns=wire.boot - 25 * MS)
+    assert wire.io.leader is not None
+    assert wire.io.leader.tolist() == [-0.25, 0.5]
+    assert wire.io.leader_age_ns(wire.now) == 25 * MS
+    wire.wait(50)
+    wire.say()  # without it: what was known of it grows old
+    assert wire.io.leader_age_ns(wire.now) == 75 * MS
+
+
+def test_a_leader_that_is_sent_again_with_its_old_stamp_grows_old(wire: Wire) -> None:
+    stamp = wire.boot
+    for _ in range(5):
+        wire.say(leader=PLACE, leader_boot_ns=stamp)
+        wire.wait(100)
+    assert wire.io.leader_age_ns(wire.now) == 500 * MS
+    assert wire.io.state_age_ns(wire.now) == 100 * MS
+
+
+def test_on_another_clock_a_leader_is_dated_as_its_state_is(wire: Wire) -> None:
+    hour = 3600 * 10**9
+    for _ in range(2):
+        wire.wait(20)
+        stamp = wire.boot - hour
+        wire.say(clock="other", t_boot_ns=stamp, leader=PLACE, leader_boot_ns=stamp - 30 * MS)
+    assert wire.io.state_age_ns(wire.now) == 0
+    assert wire.io.leader_age_ns(wire.now) == 30 * MS
+
+
+@pytest.mark.parametrize(
+    ("leader", "later_ms", "words"),
+    [
+        ({"waist": 0.1}, 0, "leader: elbow missing; they name waist"),
+        ({"waist": 40.0, "elbow": 0.1}, 0, "leader: waist is 40, far outside its limits"),
+        (PLACE, 3600_000, "leader: measured 3.6e+03 s after the state it came with"),
+    ],
+)
+def test_what_is_no_leader_is_refused_and_the_state_is_taken(
+    wire: Wire, leader: dict[str, float], later_ms: int, words: str
+) -> None:
+    wire.say(leader=leader, leader_boot_ns=wire.boot + later_ms * MS)
+    assert wire.io.leader is None
+    assert wire.io.state_age_ns(wire.now) == 0
+    assert words in wire.io.problem(wire.now)
+
+
+def test_another_program_brings_another_leader(wire: Wire) -> None:
+    wire.say(leader=PLACE, leader_boot_ns=wire.boot)
+    wire.wait(600)
+    wire.say(source="arm-2")
+    assert wire.io.leader is None
