@@ -25,6 +25,8 @@ Image = NDArray[np.uint8]
 STATE = "observation.state"
 ENVIRONMENT = "observation.environment_state"
 ACTION = "action"
+INTERVENTION = "intervention"
+"""One bool in every row: whether a human led the arm, as LeRobot's own rollouts name it."""
 
 INFO = "meta/info.json"
 STATS = "meta/stats.json"

@@ -17,7 +17,8 @@ class Form:
     """What every row of a dataset holds.
 
     `vectors`: feature key -> names of its elements; `cameras`: feature key -> (height, width).
-    `scored`: every episode is a success or a failure.
+    `scored`: every episode is a success or a failure. `flags`: keys of features that are one
+    bool; a dataset that is continued may lack those.
     """
 
     fps: int
@@ -25,6 +26,7 @@ class Form:
     cameras: Mapping[str, tuple[int, int]]
     robot_type: str | None = None
     scored: bool = False
+    flags: tuple[str, ...] = ()
 
     def features(self) -> dict[str, dict[str, Any]]:
         """The features as the info file describes them, rows' own indices included."""
@@ -41,7 +43,8 @@ class Form:
             for key, (height, width) in self.cameras.items()
         }
         scores = paths.SCORE_FEATURES if self.scored else {}
-        return {**vectors, **videos, **scores, **paths.INDEX_FEATURES}
+        flags = {key: {"dtype": "bool", "shape": [1], "names": None} for key in self.flags}
+        return {**vectors, **videos, **scores, **flags, **paths.INDEX_FEATURES}
 
 
 def new_info(form: Form) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,11 @@ class DatasetWriter:
         try:
             self.notes = staging.recover(root)
             self.load()
+            self.notes += [
+                f"{key}: the dataset has no such feature, rows are added without it"
+                for key in form.flags
+                if key not in self.form.flags
+            ]
         except BaseException:
             self.close()
             raise
@@ -80,6 +86,8 @@ class DatasetWriter:
             self.info = new_info(self.form)
             return
         self.info = read_info(self.root)
+        known = tuple(key for key in self.form.flags if key in self.info["features"])
+        self.form = replace(self.form, flags=known)
         check_compatible(self.root, self.info, self.form)
         self.tasks = tables.read_tasks(self.root / paths.TASKS)
         self.stats = {
@@ -116,7 +124,9 @@ class Episode:
         self.length = 0
         self._first = int(writer.info["total_frames"])
         self._stage = staging.Stage(writer.root)
-        self._rows: dict[str, list[NDArray[np.float32]]] = {key: [] for key in writer.form.vectors}
+        self._rows: dict[str, list[NDArray[np.float32]]] = {
+            key: [] for key in (*writer.form.vectors, *writer.form.flags)
+        }
         self._videos: dict[str, VideoFile] = {}
         self._images = {key: ImageStats() for key in writer.form.cameras}
         try:
@@ -128,7 +138,7 @@ class Episode:
             raise
 
     def add(self, vectors: Mapping[str, NDArray[Any]], images: Mapping[str, Image]) -> None:
-        """Append one row: every vector (dim,) and every camera's image."""
+        """Append one row: every vector (dim,), every flag (1,) and every camera's image."""
         for key, video in self._videos.items():
             video.add(images[key])
             self._images[key].add(images[key])

@@ -1,8 +1,8 @@
 """The dataset recorder: one episode of a LeRobotDataset, while the daemon runs.
 
 Reads frames, states and ticks (shared memory) at the dataset's fps and writes rows of what
-a tick saw and sent, from the first armed tick until it is asked to end, the daemon no
-longer drives, or the disk is nearly full. It is never in the path of a command. Images
+a tick saw and sent, from the first one that policy or leader drove until it is asked to end, the
+daemon no longer drives, or the disk is nearly full. It is never in the path of a command. Images
 are encoded by a thread of their own; where that cannot keep up, older images come again
 and are counted. Where the disk fails, this episode is lost and every finished one is whole.
 """
@@ -126,7 +126,7 @@ class Recorder:
         while not self._end.asked:
             time.sleep(_WAIT_S)
             tick = self._sampler.tick(now_ns())
-            if tick is not None and tick["mode"] == Mode.ARMED:
+            if tick is not None and tick["mode"] in (Mode.ARMED, Mode.TAKEOVER):
                 return int(tick["due_ns"])
         return None
 

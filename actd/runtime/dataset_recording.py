@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from actd.config import Config
-from actd.datasets.paths import ACTION, ENVIRONMENT, STATE
+from actd.datasets.paths import ACTION, ENVIRONMENT, INTERVENTION, STATE
 from actd.datasets.schema import Form
 from actd.engine.manifest import Manifest
 from actd.errors import RecordingError
@@ -120,7 +120,7 @@ class Recording:
             placement=self._placement,
             path=path,
             task=task,
-            form=Form(fps, self._vectors, sizes, scored=scored),
+            form=Form(fps, self._vectors, sizes, scored=scored, flags=(INTERVENTION,)),
             frames_max=frames_max,
             cameras=self._cameras,
             period_ns=round(1e9 / self._rate_hz),

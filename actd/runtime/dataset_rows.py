@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.datasets.paths import ACTION, ENVIRONMENT, STATE, Image
+from actd.datasets.paths import ACTION, ENVIRONMENT, INTERVENTION, STATE, Image
 from actd.errors import RecordingError
+from actd.mode import Mode
 from actd.runtime.channels import Channels
 from actd.runtime.shm import Record, Ring
 
@@ -61,6 +62,7 @@ class Sampler:
                 STATE: self._state["state"],
                 ENVIRONMENT: self._state["env"],
                 ACTION: tick["action"],
+                INTERVENTION: np.array([tick["mode"] == Mode.TAKEOVER]),
             },
             images={camera.key: camera.image for camera in self._cameras},
             repeated=repeated,

@@ -16,7 +16,7 @@ from actd.mode import Mode
 from actd.proportions import wilson
 from actd.runtime.channels import PLACE_BYTES
 
-DRIVEN_MODES = (Mode.ARMED, Mode.HOLD)
+DRIVEN_MODES = (Mode.ARMED, Mode.TAKEOVER, Mode.HOLD)
 """In which motion goes on, or may: HOLD bridges a short gap."""
 _PLACE = re.compile(rf"[A-Za-z0-9_.-]{{0,{PLACE_BYTES}}}")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pyarrow import parquet
 
 from actd.datasets import DatasetWriter, Form, open_dataset
 from actd.datasets.stats import ImageStats, combine, vector_stats
@@ -80,6 +81,39 @@ def test_odd_sizes_and_single_joints_can_be_recorded(tmp_path: Path) -> None:
     dataset = open_dataset(tmp_path / "set")
     assert dataset.actions(0).tolist() == [[0], [1], [2], [3]]
     assert next(iter(dataset.frames(0)))[TOP].shape == (35, 51, 3)
+
+
+FLAGGED = replace(FORM, cameras={}, flags=("intervention",))
+
+
+def add(writer: DatasetWriter, count: int) -> None:
+    episode = writer.begin("wave")
+    for row, (vectors, images) in enumerate(rows(count, 0)):
+        episode.add({**vectors, "intervention": np.array([row >= 4])}, images)
+    episode.save()
+
+
+def test_a_flag_is_one_bool_a_row(tmp_path: Path) -> None:
+    with DatasetWriter(tmp_path / "set", FLAGGED) as writer:
+        add(writer, 6)
+        add(writer, 5)
+    dataset = open_dataset(tmp_path / "set")
+    assert dataset.vectors(0, "intervention").tolist() == [[0], [0], [0], [0], [1], [1]]
+    feature = json.loads((tmp_path / "set/meta/info.json").read_text())["features"]["intervention"]
+    assert feature == {"dtype": "bool", "shape": [1], "names": None}
+    columns = parquet.read_table(tmp_path / "set/data/chunk-000/file-001.parquet")
+    assert columns["intervention"].to_pylist() == [False] * 4 + [True]
+
+
+def test_a_dataset_without_a_flag_is_continued_without_it(tmp_path: Path) -> None:
+    with DatasetWriter(tmp_path / "set", replace(FLAGGED, flags=())) as writer:
+        add(writer, 3)
+    with DatasetWriter(tmp_path / "set", FLAGGED) as writer:
+        assert writer.notes == [
+            "intervention: the dataset has no such feature, rows are added without it"
+        ]
+        add(writer, 6)
+    assert open_dataset(tmp_path / "set").length(1) == 6
 
 
 @pytest.mark.parametrize(
