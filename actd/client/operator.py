@@ -73,7 +73,7 @@ class Operator:
         return self.request("park")
 
     def takeover(self) -> dict[str, Any]:
-        """Let the leader arm lead whose positions come with the state; `arm` gives back to the policy.
+        """Let the leader arm lead whose place comes with the state; `arm` gives back to the policy.
 
         LinkError names what prevents it, such as joints of the leader that are far from the arm.
         """

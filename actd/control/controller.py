@@ -461,7 +461,7 @@ class Controller:
         return command, flags | limited
 
     def _command_led(self, share: float, leader: Vector) -> tuple[Vector, int]:
-        """The next command to `leader` (action_dim,), and no further: nobody knows where it goes."""
+        """The next command to `leader` (action_dim,), and no further: its way is not known."""
         target = self._eased_from + share * (leader - self._eased_from)
         command, limited = self._limiter.step(target, target, target)
         return command, limited | (Flag.EASING if share < 1.0 else 0)

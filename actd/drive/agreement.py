@@ -30,6 +30,20 @@ def unit_named(text: str) -> str:
     return next((unit for rule, unit in _UNITS.items() if re.search(rule, text.lower())), "")
 
 
+_LEADER_REMEDY = (
+    "connect a leader with the joints of the robot, in its units: those of the training data"
+)
+
+
+def leader_disagreement(hello: Mapping[str, Any], joints: Joints) -> str:
+    """As `disagreement`, for a leader: its places are commands, and sent by name."""
+    rows = _rows(hello["joints"], joints.measured, hello["units"], joints.units, who="leader")
+    if not any(note for _, _, note in rows):
+        return ""
+    table = _table(rows, "the leader")
+    return "\n".join([*table, f"joints: actd and the leader do not agree; {_LEADER_REMEDY}"])
+
+
 def disagreement(hello: Mapping[str, Any], joints: Joints, *, any_order: bool = False) -> str:
     """A table of what differs and what to do about it; "" where the arm fits.
 
@@ -39,14 +53,14 @@ def disagreement(hello: Mapping[str, Any], joints: Joints, *, any_order: bool = 
     actions, state = tuple(hello["joints"]), tuple(hello["state"])
     rows = []
     if joints.commanded is not None:
-        rows = _rows(actions, joints.commanded, hello["units"], joints.units, ordered)
+        rows = _rows(actions, joints.commanded, hello["units"], joints.units, ordered=ordered)
     if joints.commanded is None or (state, joints.measured) != (actions, joints.commanded):
         # A robot may measure more than the policy looks at.
         looked_at = [name for name in joints.measured if name in state]
         others = [name for name in joints.measured if name not in state]
         fitting = set(looked_at) == set(state)
         measured = tuple(looked_at if fitting else [*looked_at, *others])
-        rows += _rows(state, measured, hello["units"], joints.units, ordered)
+        rows += _rows(state, measured, hello["units"], joints.units, ordered=ordered)
     if not any(note for _, _, note in rows):
         return ""
     only_order = {note for _, _, note in rows} <= {"", _ORDER}
@@ -63,7 +77,9 @@ def _rows(
     has: Sequence[str],
     units: str,
     robot_units: Mapping[str, str],
-    ordered: bool,
+    *,
+    ordered: bool = False,
+    who: str = "robot",
 ) -> list[_Row]:
     """(the daemon's name, the robot's, what is wrong), joint by joint."""
     if set(wanted) == set(has) and not ordered:
@@ -72,26 +88,26 @@ def _rows(
     for ours, theirs in zip_longest(wanted, has, fillvalue=""):
         notes = []
         if ours and ours not in has:
-            notes.append(f"the robot has no {ours}")
+            notes.append(f"the {who} has no {ours}")
         if theirs and theirs not in wanted:
             notes.append(f"actd has no {theirs}")
         if not notes and ours != theirs:
             notes.append(_ORDER)
         if ours in has:
-            notes += _unit_note(units, robot_units.get(ours, ""))
+            notes += _unit_note(units, robot_units.get(ours, ""), who)
         rows.append((ours, theirs, ", ".join(notes)))
     return rows
 
 
-def _unit_note(text: str, robot_unit: str) -> list[str]:
+def _unit_note(text: str, robot_unit: str, who: str) -> list[str]:
     unit = unit_named(text)
     # A gripper of 0 to 100 goes with joints in any unit.
     if not unit or robot_unit in ("", PERCENT, unit):
         return []
-    return [f"actd has {unit}, the robot {robot_unit}"]
+    return [f"actd has {unit}, the {who} {robot_unit}"]
 
 
-def _table(rows: Sequence[_Row]) -> list[str]:
-    cells = [("", "actd", "the robot", ""), *((str(n), *row) for n, row in enumerate(rows, 1))]
+def _table(rows: Sequence[_Row], who: str = "the robot") -> list[str]:
+    cells = [("", "actd", who, ""), *((str(n), *row) for n, row in enumerate(rows, 1))]
     widths = [max(len(row[column]) for row in cells) for column in range(4)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]

@@ -12,12 +12,16 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from actd.client import Action, Mode, Robot
 from actd.drive.arm import Arm, words
 from actd.drive.cycle_times import CycleTimes
 from actd.errors import SEPARATOR, ArmError, LinkError
 from actd.link.age import boottime_ns
+
+if TYPE_CHECKING:
+    from actd.drive.leader import LeaderLoop
 
 _REPORT_NS = 60_000_000_000
 _FIRST_REPORT_NS = 3_000_000_000
@@ -56,12 +60,15 @@ class BusLoop:
         settings: LoopSettings,
         say: Say,
         restarted: Callable[[], None],
+        *,
+        leader: LeaderLoop | None = None,
     ) -> None:
         self._arm = arm
         self._link = link
         self._settings = settings
         self._say = say
         self._restarted = restarted
+        self._leader = leader
         self.times = CycleTimes(settings.period_ns)
         self.failures = 0
         """Cycles that a driver's exception or a reading that is no number has cost."""
@@ -84,7 +91,7 @@ class BusLoop:
         now_ns = time.monotonic_ns()
         self.times.begin(now_ns)
         self._hear(action, now_ns)
-        problems = [problem for problem in (self._write(action), self._read()) if problem]
+        problems = [problem for problem in (self._write(action), self._read(action)) if problem]
         self._judge(problems, now_ns)
         self._report(now_ns)
         return action
@@ -151,7 +158,7 @@ class BusLoop:
         self._unwritten = ""
         return ""
 
-    def _read(self) -> str:
+    def _read(self, action: Action | None) -> str:
         """Measure, and tell the daemon. Returns what went wrong, "" where nothing did."""
         started_ns, measured_ns = time.monotonic_ns(), boottime_ns()
         try:
@@ -163,7 +170,10 @@ class BusLoop:
         for name, value in state.items():
             if not math.isfinite(value):
                 return f"read: {name} is {value}"
-        self._link.send_state(state, measured_ns=measured_ns, acting=not self._unwritten)
+        mode = None if action is None else action.mode
+        leader = None if self._leader is None else self._leader.exchange(state, mode)
+        acting = not self._unwritten
+        self._link.send_state(state, measured_ns=measured_ns, acting=acting, leader=leader)
         return ""
 
     def _judge(self, problems: list[str], now_ns: int) -> None:

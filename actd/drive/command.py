@@ -17,11 +17,12 @@ from typing import Any
 
 from actd import program
 from actd.client import Operator, Robot, realtime
-from actd.drive import lerobot_arm, options, own_arm, prompt
-from actd.drive.agreement import disagreement
+from actd.drive import lerobot_arm, lerobot_leader, options, own_arm, prompt
+from actd.drive.agreement import disagreement, leader_disagreement
 from actd.drive.arm import Arm, Joints, words
 from actd.drive.bus_loop import BusLoop, LoopSettings, Say
 from actd.drive.ending import CutShort, Ending
+from actd.drive.leader import LeaderLoop
 from actd.drive.options import Options
 from actd.drive.reporter import Reporter
 from actd.drive.rest import come_to_rest
@@ -67,11 +68,14 @@ def _drive(chosen: Options, ending: Ending, say: Say) -> dict[str, Any]:
         hello = operator.hello()
         robot = str(hello.get("robot", ""))
         arm = own or _lerobot_arm(chosen, say)
+        leader = _leader(chosen, say)
         _check_alone(operator)
 
         def agree(joints: Joints, hello: Mapping[str, Any]) -> None:
             with _as_sent():
                 table = disagreement(hello, joints, any_order=chosen.any_order)
+                if not table and leader is not None and leader.joints is not None:
+                    table = leader_disagreement(hello, leader.joints)
             if table:
                 raise UsageError(table)
 
@@ -80,7 +84,8 @@ def _drive(chosen: Options, ending: Ending, say: Say) -> dict[str, Any]:
         priority = None if chosen.realtime == "off" else _PRIORITY
         own_operator = partial(Operator, chosen.host, ports, robot=robot)
         with (
-            _connected(arm, ending, say),
+            _connected(leader, "leader: ", ending, say),
+            _connected(arm, "", ending, say),
             Robot(robot, chosen.host, ports, realtime_priority=priority) as link,
             own_operator() as orders,
         ):
@@ -89,11 +94,18 @@ def _drive(chosen: Options, ending: Ending, say: Say) -> dict[str, Any]:
             with _as_sent():
                 settings = _settings(hello, chosen)
             say(f"{robot}: driven at {1e9 / settings.period_ns:g} Hz; Ctrl-C leaves")
+            if leader is not None:
+                leader.begin(settings.period_ns)
             if chosen.ask_to_arm:
-                prompt.start(own_operator, say, "approach" if chosen.from_here else "arm")
+                arming = "approach" if chosen.from_here else "arm"
+                prompt.start(own_operator, say, arming, leader=leader is not None)
             if priority is not None:
                 _be_punctual(priority, say)
-            loop = BusLoop(arm, link, settings, say, lambda: agree(joints, operator.hello()))
+
+            def agree_again() -> None:
+                agree(joints, operator.hello())
+
+            loop = BusLoop(arm, link, settings, say, agree_again, leader=leader)
             _run(loop, orders, ending, say, park=chosen.at_end == "park")
     summary = {"robot": robot, "failures": loop.failures, **loop.times.summary()}
     say(f"left: {summary['cycles']} cycles, {loop.failures} failed; {loop.times.line()}")
@@ -135,6 +147,14 @@ def _lerobot_arm(chosen: Options, say: Say) -> Arm:
     return robot
 
 
+def _leader(chosen: Options, say: Say) -> LeaderLoop | None:
+    if not chosen.leader and not chosen.teleop:
+        return None
+    own = own_arm.load_leader(chosen.leader) if chosen.leader else None
+    leader = own or lerobot_leader.make_leader(chosen.teleop)
+    return LeaderLoop(leader, say, follows=chosen.teleop_motors == "follow")
+
+
 @contextmanager
 def _said_when_slow(what: str, say: Say) -> Iterator[None]:
     """Around what may take long, or for ever where a driver blocks: says so, once."""
@@ -148,22 +168,27 @@ def _said_when_slow(what: str, say: Say) -> Iterator[None]:
 
 
 @contextmanager
-def _connected(arm: Arm, ending: Ending, say: Say) -> Iterator[None]:
+def _connected(
+    device: Arm | LeaderLoop | None, which: str, ending: Ending, say: Say
+) -> Iterator[None]:
+    if device is None:
+        yield
+        return
     try:
         try:
-            with _said_when_slow("connect: the driver has not returned yet", say):
-                arm.connect()
+            with _said_when_slow(f"{which}connect: the driver has not returned yet", say):
+                device.connect()
         except ActdError:
             raise
         except Exception as error:  # noqa: BLE001  a driver may raise anything
-            raise ArmError(f"connect: {words(error)}; check power, cable and port") from None
+            raise ArmError(f"{which}connect: {words(error)}; check power, cable and port") from None
         yield
     finally:
         ending.leave()
         try:
-            arm.close()
+            device.close()
         except Exception as error:  # noqa: BLE001  a driver may raise anything
-            say(f"close: {words(error)}")
+            say(f"{which}close: {words(error)}")
 
 
 def _joints(arm: Arm, say: Say) -> Joints:

@@ -1,4 +1,6 @@
-"""The flags of `actd drive`. LeRobot's own, which begin with `--robot.`, go through untouched."""
+"""The flags of `actd drive`. LeRobot's own, which begin with `--robot.` and `--teleop.`, go through
+untouched.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +13,28 @@ from typing import Any, Literal, NoReturn
 from actd.errors import UsageError
 from actd.link.sockets import Ports
 
-_ROBOT = "--robot."
+_ROBOT, _TELEOP = "--robot.", "--teleop."
 _USAGE = """\
 actd drive --robot.type=so101_follower --robot.port=/dev/ttyACM0 --robot.id=blue
-       actd drive my_arm.py:MyArm"""
+       actd drive my_arm.py:MyArm
+       actd drive ... --teleop.type=so101_leader --teleop.port=/dev/ttyACM1 --teleop.id=black"""
 _DESCRIPTION = """\
 Connect a robot to the daemon: any robot of LeRobot, with LeRobot's own --robot. flags and in
-LeRobot's environment, or a class of your own with connect, read, command and close."""
+LeRobot's environment, or a class of your own with connect, read, command and close. A leader arm,
+with LeRobot's own --teleop. flags or --teleop=my_leader.py:MyLeader, takes over when told."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was asked for: either `arm`, the place of a class, or `robot`, LeRobot's flags."""
+    """What was asked for: either `arm`, the place of a class, or `robot`, LeRobot's flags; of a
+    leader likewise `leader` or `teleop`, or neither.
+    """
 
     arm: str
     robot: tuple[str, ...]
+    leader: str
+    teleop: tuple[str, ...]
+    teleop_motors: Literal["follow", "off"]
     config: Path | None
     ports: Ports | None
     host: str
@@ -53,7 +62,8 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
 def parse(arguments: Sequence[str]) -> Options:
     """Raises UsageError; `--help` prints and raises SystemExit."""
-    robot, ours = _split(arguments)
+    robot, ours = _split(arguments, _ROBOT)
+    teleop, ours = _split(ours, _TELEOP)
     found = flag_parser().parse_args(ours)
     if found.place and robot:
         raise UsageError(f"drive: both {found.place} and {robot[0]}; give one of them")
@@ -64,6 +74,10 @@ def parse(arguments: Sequence[str]) -> Options:
         )
     if found.from_here and not found.arm:
         raise UsageError("--from-here: says how --arm arms; give both")
+    if found.teleop and teleop:
+        raise UsageError(f"drive: both --teleop={found.teleop} and {teleop[0]}; give one of them")
+    if found.teleop_motors and not (found.teleop or teleop):
+        raise UsageError("--teleop-motors: of which leader? give --teleop.type, or --teleop")
     if found.place and found.torque == "release":
         raise UsageError("--torque=release: is for LeRobot's robots; release it in close()")
     if found.config and found.ports:
@@ -76,6 +90,9 @@ def parse(arguments: Sequence[str]) -> Options:
     return Options(
         arm=found.place or "",
         robot=tuple(robot),
+        leader=found.teleop or "",
+        teleop=tuple(teleop),
+        teleop_motors=found.teleop_motors or "follow",
         config=found.config,
         ports=found.ports,
         host=found.host,
@@ -90,22 +107,22 @@ def parse(arguments: Sequence[str]) -> Options:
     )
 
 
-def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """LeRobot's flags, each as `--robot.key=value`, and ours."""
-    robot: list[str] = []
-    ours: list[str] = []
+def _split(arguments: Sequence[str], prefix: str) -> tuple[list[str], list[str]]:
+    """LeRobot's flags of one device, each as `--robot.key=value`, and the others."""
+    device: list[str] = []
+    others: list[str] = []
     waiting = list(arguments)
     while waiting:
         word = waiting.pop(0)
-        if not word.startswith(_ROBOT):
-            ours.append(word)
+        if not word.startswith(prefix):
+            others.append(word)
             continue
         if "=" not in word:
             if not waiting or waiting[0].startswith("--"):
                 raise UsageError(f"{word}: without a value; give {word}=VALUE")
             word = f"{word}={waiting.pop(0)}"
-        robot.append(word)
-    return robot, ours
+        device.append(word)
+    return device, others
 
 
 def _seconds(text: str) -> float:
@@ -136,7 +153,19 @@ def flag_parser() -> argparse.ArgumentParser:
     add(
         "--arm",
         action="store_true",
-        help="ask at the terminal: Enter arms, with every reason that prevents it, and Enter holds",
+        help="ask at the terminal: Enter arms, or says every reason that prevents it, and Enter "
+        "holds; t and Enter lets the leader take over, and again gives back",
+    )
+    add(
+        "--teleop",
+        metavar="FILE.py:CLASS",
+        help="a leader of your own, with connect, read and close; LeRobot's by its --teleop. flags",
+    )
+    add(
+        "--teleop-motors",
+        choices=("follow", "off"),
+        help="of a leader that has some: bring it to where the arm is until it leads (default), or "
+        "never move it",
     )
     add(
         "--from-here",

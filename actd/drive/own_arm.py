@@ -1,4 +1,4 @@
-"""An arm of one's own: a class in a file or a module, `my_arm.py:MyArm`.
+"""An arm or a leader of one's own: a class in a file or a module, `my_arm.py:MyArm`.
 
 It is checked member by member before it is used. Raises UsageError.
 """
@@ -9,24 +9,48 @@ import importlib
 import importlib.util
 import inspect
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
 from actd import crash
 from actd.drive.arm import Arm
+from actd.drive.leader import Leader
 from actd.errors import SEPARATOR, UsageError
 
-_MEMBERS = {
+_Members = Mapping[str, tuple[str, str]]
+_READ = ("()", "return what is measured, {joint: value}, in the policy's units")
+_ARM: _Members = {
     "connect": ("()", "open the bus; the arm must not move"),
-    "read": ("()", "return what is measured, {joint: value}, in the policy's units"),
+    "read": _READ,
     "command": ("(targets)", "send {joint: target} to the motors and do not wait"),
     "close": ("()", "close the bus"),
+}
+_LEADER: _Members = {
+    "connect": ("()", "open the bus"),
+    "read": _READ,
+    "close": ("()", "close the bus"),
+}
+# What a leader has besides that motors bring to the arm.
+_MOTORS: _Members = {
+    "follow": ("(targets)", "go to {joint: target}, the motors on, and do not wait"),
+    "release": ("()", "switch the motors off: a hand moves it"),
 }
 
 
 def load_arm(place: str) -> Arm:
     """An instance of the class at `place`: `file.py:Class` or `package.module:Class`."""
+    return cast("Arm", _load_object(place, _ARM))
+
+
+def load_leader(place: str) -> Leader:
+    """The same for a leader."""
+    return cast("Leader", _load_object(place, _LEADER, _MOTORS))
+
+
+def _load_object(place: str, members: _Members, together: _Members | None = None) -> object:
+    """With all of `members`, and all or none of `together`."""
     source, colon, name = place.rpartition(":")
     if not colon or not source or not name.isidentifier():
         raise UsageError(f"{place}: expected a file and a class; give for example my_arm.py:MyArm")
@@ -37,21 +61,21 @@ def load_arm(place: str) -> Arm:
         raise UsageError(
             f"{place}: {source} has no class {name}; it has {', '.join(classes) or 'none'}"
         )
-    problems = list(filter(None, (_problem(kind, member) for member in _MEMBERS)))
+    if together and any(hasattr(kind, member) for member in together):
+        members = {**members, **together}
+    problems = list(filter(None, (_problem(kind, name, *members[name]) for name in members)))
     if problems:
         raise UsageError(f"{place}: {SEPARATOR.join(problems)}")
     try:
-        arm: Arm = cast("type[Arm]", kind)()
+        return kind()
     except Exception as error:  # noqa: BLE001  a constructor may raise anything
         raise UsageError(
             f"{place}: {name}() failed: {crash.words(error)}; it is made without arguments"
         ) from None
-    return arm
 
 
-def _problem(kind: type, member: str) -> str:
+def _problem(kind: type, member: str, arguments: str, purpose: str) -> str:
     """What is wrong with a method, "" where nothing is."""
-    arguments, purpose = _MEMBERS[member]
     method = getattr(kind, member, None)
     if method is None:
         return f"{member}: missing; add {member}{arguments}: {purpose}"

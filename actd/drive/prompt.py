@@ -1,6 +1,7 @@
 """The operator at the terminal of `actd drive --arm`: Enter arms, Enter again holds.
 
-A letter before it scores what the policy does; anything else only holds.
+A letter before it lets the leader take over, or scores what the policy does; anything else only
+holds.
 """
 
 from __future__ import annotations
@@ -8,17 +9,32 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from actd.client import Operator
+from actd.client import Mode, Operator
 from actd.drive.bus_loop import Say
 from actd.drive.rest import STANDING
 from actd.errors import SEPARATOR, LinkError, UsageError
 
 _STANDING = {mode.name for mode in STANDING}
 _ASK = "Enter arms, Enter again holds, Ctrl-C leaves"
+_ASK_LED = "Enter arms, Enter again holds, t Enter takes over or gives back, Ctrl-C leaves"
+_TAKEOVER = ["t"]
 _EPISODE = {"e": "start", "s": "success", "f": "failure", "d": "discard"}
 _SCORES = "e [PLACE] starts an episode; s success, f failure, d discard; each with Enter"
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """`arming`: the order that Enter gives to an arm that stands; `leader`: there is one."""
+
+    arming: str
+    leader: bool
+
+    @property
+    def help(self) -> str:
+        return _ASK_LED if self.leader else _ASK
 
 
 def check_terminal() -> None:
@@ -28,43 +44,50 @@ def check_terminal() -> None:
 
 
 def start(
-    connect: Callable[[], Operator], say: Say, arming: Literal["arm", "approach"] = "arm"
+    connect: Callable[[], Operator],
+    say: Say,
+    arming: Literal["arm", "approach"] = "arm",
+    *,
+    leader: bool = False,
 ) -> None:
     """Ask until the terminal closes, in a thread that ends with the process.
 
-    arming: the order that Enter gives to an arm that stands.
+    arming: the order that Enter gives to an arm that stands. leader: one may take over.
     """
-    threading.Thread(target=_ask, args=(connect, say, arming), daemon=True, name="prompt").start()
+    keys = _Keys(arming, leader)
+    threading.Thread(target=_ask, args=(connect, say, keys), daemon=True, name="prompt").start()
 
 
-def _ask(connect: Callable[[], Operator], say: Say, arming: str) -> None:
+def _ask(connect: Callable[[], Operator], say: Say, keys: _Keys) -> None:
     operator = connect()
-    say(_ASK)
+    say(keys.help)
     say(_SCORES)
     while line := sys.stdin.readline():
         try:
-            answer = _obey(operator, line.split(), arming, say)
+            answer = _obey(operator, line.split(), keys, say)
         except LinkError as error:
             for reason in str(error).split(SEPARATOR):
                 say(f"  {reason}")
-            say(_ASK)
+            say(keys.help)
             continue
         for warning in answer.get("warnings", ()):
             say(f"warning: {warning}")
 
 
-def _obey(operator: Operator, words: Sequence[str], arming: str, say: Say) -> dict[str, Any]:
+def _obey(operator: Operator, words: Sequence[str], keys: _Keys, say: Say) -> dict[str, Any]:
     """Order what was typed; the daemon's answer. Raises LinkError."""
     do = _EPISODE.get(words[0]) if words else None
     if do is not None and (len(words) == 1 or do == "start"):
         answer = operator.episode(do, " ".join(words[1:]))
         say(_said(do, answer["episodes"]))
         return answer
-    standing = operator.ping().get("mode") in _STANDING
-    if words and standing:
+    mode = operator.ping().get("mode")
+    if words == _TAKEOVER:
+        return operator.request("arm" if mode == Mode.TAKEOVER.name else "takeover")
+    if words and mode in _STANDING:
         say(f"{words[0]}: unknown. {_SCORES}")
         return {}
-    return operator.request(arming if standing else "hold")
+    return operator.request(keys.arming if mode in _STANDING else "hold")
 
 
 def _said(do: str, episodes: Mapping[str, Any]) -> str:

@@ -79,8 +79,9 @@ class State:
     which `clock` identifies ("": unknown); `t` is unix seconds, for people and plots.
     `env` is the environment state, in order, for the few policies trained with one.
     `ack_boot` and `ack_seq` are those of the newest action that the sender acted upon; "" and 0:
-    none yet, or it does not act. `leader` is where an operator's leader arm is, in the robot's joints,
-    {} without one, and `leader_boot_ns` when that was measured, on the clock of `t_boot_ns`.
+    none yet, or it does not act. `leader` is where an operator's leader arm is, in the robot's
+    joints, {} without one, and `leader_boot_ns` when that was measured, on the clock of
+    `t_boot_ns`.
     """
 
     robot: str

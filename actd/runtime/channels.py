@@ -81,8 +81,9 @@ def tick_dtype(action_dim: int, cameras: int) -> np.dtype[Any]:
     """One tick, whole: when it was due and ran, everything it saw, what it sent.
 
     `late_ns` is the wake-up minus the slot waited for, which lies before `due_ns` when slots
-    were missed. `leader` is where an operator's leader arm is, NaN without one. Ages are -1 where there is none, `missed` counts from the start; `positions` and
-    `action` are NaN where there is none. `move_share` and `move_left_ns` are how far a move to a
+    were missed. Ages are -1 where there is none, `missed` counts from the start; `positions`,
+    `action` and `leader`, where an operator's leader arm is, are NaN where there is none.
+    `move_share` and `move_left_ns` are how far a move to a
     pose has come, 0 without one. Bit k of `chunks_taken` says that chunk
     `newest_chunk - k` was taken in at this tick. `events` are indices into EVENTS, 0 for none,
     in order, each with the number of the operator's command (0: the tick's own).

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from actd.control.state import MODE, MOVING, ORDERED, TRANSITIONS, Event, Phase, after, rejection
 from actd.mode import Mode
 
-OPERATOR = (Event.ARM, Event.HOLD, Event.STOP, Event.RESET, Event.PARK, Event.APPROACH, Event.TAKEOVER)
+OPERATOR = (
+    Event.ARM,
+    Event.HOLD,
+    Event.STOP,
+    Event.RESET,
+    Event.PARK,
+    Event.APPROACH,
+    Event.TAKEOVER,
+)
 BEGIN = (Event.ARM, Event.PARK, Event.APPROACH, Event.TAKEOVER)
 
 

@@ -215,9 +215,9 @@ def test_an_arm_that_is_blocked_is_a_fault() -> None:
 def test_an_arm_whose_positions_are_not_measured_any_more_is_held() -> None:
     arm = led(follow_distance=3.0)
     arm.body = blocked
-    assert "stand still" in next(
-        o for o in arm.lead([2.0, -0.4], 100) if o.mode is Mode.HOLD
-    ).reason
+    assert (
+        "stand still" in next(o for o in arm.lead([2.0, -0.4], 100) if o.mode is Mode.HOLD).reason
+    )
 
 
 def test_a_continuous_joint_is_led_the_shortest_way() -> None:

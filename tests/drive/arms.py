@@ -120,3 +120,95 @@ class Mishap(Plain):
         if self._ill("deaf"):
             raise OSError(5, "Input/output error")
         super().command(targets)
+
+
+# --- leaders
+
+
+class Handheld:
+    """A leader in a hand that brings it to where $LEADER_TO says, at a speed of its own.
+
+    $LEADER_LOG has a line for each reading, as an arm's log. $LEADER_WHEN is there when it is ill.
+    """
+
+    speed = 1.0  # rad/s
+
+    def __init__(self) -> None:
+        self.names = os.environ.get("LEADER_NAMES", os.environ["ARM_NAMES"]).split(",")
+        self.place = np.zeros(len(self.names))
+        self._goal = self.place
+        self._log = Path(os.environ["LEADER_LOG"]).open("w", buffering=1)  # noqa: SIM115
+        self._last_s = time.monotonic()
+
+    def connect(self) -> None:
+        self.note("connect")
+
+    def read(self) -> dict[str, float]:
+        time.sleep(0.003)
+        ill = self._ill()
+        if ill == "unplugged":
+            raise ConnectionError("There is no status packet!")
+        if ill == "hung":
+            time.sleep(3600)
+        self._move()
+        place = self.place + (2.0 if ill == "leaps" else 0.0)
+        place[2] = np.nan if ill == "nan" else place[2]
+        self.note(f"{boottime_ns()} {' '.join(f'{value:.6f}' for value in place)}")
+        return dict(zip(self.names, place.tolist(), strict=True))
+
+    def close(self) -> None:
+        self.note("close")
+
+    def hand(self) -> np.ndarray | None:
+        """Where a hand takes it, None while none is on it."""
+        where = Path(os.environ["LEADER_TO"])
+        words = where.read_text().split() if where.exists() else []
+        return np.array(words, float) if len(words) == len(self.names) else None
+
+    def note(self, line: str) -> None:
+        self._log.write(f"{line}\n")
+
+    def _move(self) -> None:
+        now_s = time.monotonic()
+        hand = self.hand()
+        step = self.speed * (now_s - self._last_s)
+        self._last_s = now_s
+        self._goal = self._goal if hand is None else hand
+        self.place = self.place + np.clip(self._goal - self.place, -step, step)
+
+    def _ill(self) -> str:
+        when = Path(os.environ["LEADER_WHEN"])
+        return when.read_text().strip() if when.exists() else ""
+
+
+class Motored(Handheld):
+    """A leader with motors, which beat the hand."""
+
+    speed = 4.0
+
+    def follow(self, targets: Mapping[str, float]) -> None:
+        self._goal = np.array([targets[name] for name in self.names])
+        self.note(f"follow {' '.join(f'{value:.6f}' for value in self._goal)}")
+        self.holds = True
+
+    def release(self) -> None:
+        self._goal = self.place
+        self.note("release")
+        self.holds = False
+
+    holds = False
+
+    def hand(self) -> np.ndarray | None:
+        return None if self.holds else super().hand()
+
+
+class Mute(Handheld):
+    """A leader that cannot be read."""
+
+    read = None  # type: ignore[assignment]
+
+
+class HalfMotored(Handheld):
+    """A leader that would never let go."""
+
+    def follow(self, targets: Mapping[str, float]) -> None: ...

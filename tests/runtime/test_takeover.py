@@ -56,7 +56,11 @@ def test_a_leader_takes_over_is_recorded_and_gives_back(moving: Daemon, tmp_path
         armed(daemon, arm)
         with repeated(lambda: arm.cycle(0.1)):
             wait_for(operator, "recording")
-            for word, mode in (("takeover", "TAKEOVER"), ("arm", "ARMED"), ("takeover", "TAKEOVER")):
+            for word, mode in (
+                ("takeover", "TAKEOVER"),
+                ("arm", "ARMED"),
+                ("takeover", "TAKEOVER"),
+            ):
                 assert command(daemon, word) == f"0 {word}: done; test-robot is {mode}"
                 wait_until(lambda mode=mode: arm.received[-1].mode.name == mode, mode)
             assert "already" in command(daemon, "takeover")
