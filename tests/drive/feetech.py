@@ -33,6 +33,7 @@ _PRIORITY = 40
 _LATENCY_S = 0.001  # from a request to its answer, as USB takes
 _GAIN = 25.0  # 1/s
 _SPEED = 3000.0  # steps/s
+_HAND = 60.0 * STEPS / 360
 
 
 class Servo:
@@ -109,6 +110,10 @@ class FeetechBus:
         writes: int = self._ask("writes")
         return writes
 
+    def carry(self, degrees: float) -> None:
+        """A hand turns every servo without torque there, at 60 degrees a second."""
+        self._ask("carry", degrees)
+
     def unplug(self) -> None:
         """Answer nothing any more."""
         self._ask("unplug")
@@ -118,8 +123,8 @@ class FeetechBus:
         self._process.terminate()
         self._process.join()
 
-    def _ask(self, what: str) -> Any:
-        self._pipe.send(what)
+    def _ask(self, what: str, value: float = 0.0) -> Any:
+        self._pipe.send((what, value))
         return self._pipe.recv()
 
 
@@ -127,14 +132,17 @@ def _run(pipe: Any, log: Path, count: int) -> None:
     bus = _Bus(log, count)
     pipe.send(bus.port)
     while True:
-        what = pipe.recv()
+        what, value = pipe.recv()
         if what == "unplug":
             bus.unplugged = True
+        if what == "carry":
+            bus.hand = MIDDLE + value * (STEPS - 1) / 360
         answers = {
             "torque": [servo.torque for servo in bus.servos.values()],
             "speeds": [servo.speed_goal for servo in bus.servos.values()],
             "writes": bus.writes,
             "unplug": None,
+            "carry": None,
         }
         pipe.send(answers[what])
 
@@ -145,6 +153,7 @@ class _Bus:
     def __init__(self, log: Path, count: int) -> None:
         self.servos = {number: Servo(number) for number in range(1, count + 1)}
         self.unplugged = False
+        self.hand: float | None = None
         self.writes = 0
         self._master, self._slave = pty.openpty()
         tty.setraw(self._slave)
@@ -162,6 +171,9 @@ class _Bus:
             with self._lock:
                 for servo in self.servos.values():
                     servo.step(now_s - last_s)
+                    if self.hand is not None and not servo.torque:
+                        most = _HAND * (now_s - last_s)
+                        servo.place += max(-most, min(most, self.hand - servo.place))
                 places = [(s.place - MIDDLE) * 360 / (STEPS - 1) for s in self.servos.values()]
             last_s = now_s
             self._log.write(f"{boottime_ns()} {' '.join(f'{place:.4f}' for place in places)}\n")

@@ -15,8 +15,10 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from actd.errors import LinkError
 from actd.sim.aloha import JOINTS as ALOHA
 from tests.drive.conftest import (
     JOINTS,
@@ -111,8 +113,11 @@ def degrees(tmp_path_factory: pytest.TempPathFactory, film: Path) -> Iterator[Da
 
 
 @contextmanager
-def bus(folder: Path, name: str, motors: tuple[str, ...], *, known: bool = True) -> Iterator[Any]:
+def bus(
+    folder: Path, name: str, motors: tuple[str, ...], *, known: bool = True, device: str = "robot"
+) -> Iterator[Any]:
     """A bus with calibrated servos, and the flags that LeRobot needs for it."""
+    folder.mkdir(exist_ok=True)
     one = FeetechBus(folder / "arm.log", len(motors))
     calibration = {
         motor: {
@@ -126,9 +131,9 @@ def bus(folder: Path, name: str, motors: tuple[str, ...], *, known: bool = True)
     }
     if known:
         (folder / "blue.json").write_text(json.dumps(calibration))
-    flags = [f"--robot.type={name}", f"--robot.port={one.port}", "--robot.id=blue"]
+    flags = [f"--{device}.type={name}", f"--{device}.port={one.port}", f"--{device}.id=blue"]
     try:
-        yield one, [*flags, f"--robot.calibration_dir={folder}"]
+        yield one, [*flags, f"--{device}.calibration_dir={folder}"]
     finally:
         one.close()
 
@@ -278,3 +283,108 @@ def test_it_imports_neither_typer_nor_pydantic(python: str) -> None:
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run([python, "-c", code], check=True, env=environment)
+
+
+# --- leaders
+
+
+@contextmanager
+def pair(folder: Path, leader: str, *, known: bool = True) -> Iterator[Any]:
+    """An SO-101 and a leader beside it: both buses, and the flags of both."""
+    with (
+        bus(folder, "so101_follower", SO101) as (servos, flags),
+        bus(folder / "leader", leader, SO101, known=known, device="teleop") as (leads, more),
+    ):
+        yield servos, leads, [*flags, *more]
+
+
+def degrees_of(folder: Path) -> Any:
+    """Where servos are, by the log of their bus, (motors,)."""
+    line = (folder / "arm.log").read_text().splitlines()[-2]
+    return np.array(line.split()[1:], float)
+
+
+def ordered(daemon: Daemon, command: str) -> str:
+    with daemon.operator() as operator:
+        try:
+            operator.request(command)
+        except LinkError as error:
+            return str(error)
+    return ""
+
+
+def test_an_so101_leader_goes_along_with_its_motors_and_then_leads(
+    begin: Begin, degrees: Daemon, tmp_path: Path
+) -> None:
+    with pair(tmp_path, "so101_leader") as (_, leads, flags):
+        one = begin(degrees, *flags)
+        set_in_motion(degrees, one, by=5, timeout_s=_START_S)
+        wait_until(lambda: all(leads.torque), "the leader's motors", 10)
+        # The gripper's unit is not degrees.
+        apart = lambda: degrees_of(tmp_path)[:5] - degrees_of(tmp_path / "leader")[:5]  # noqa: E731
+        wait_until(lambda: np.abs(apart()).max() < 5, "the leader to go along", 20)
+        wait_until(lambda: not ordered(degrees, "takeover"), "the takeover", 20)
+        wait_until(lambda: not any(leads.torque), "the leader to be let go", 5)
+        leads.carry(10.0)
+        wait_until(lambda: np.abs(degrees_of(tmp_path)[:5] - 10).max() < 2, "the arm to follow", 20)
+        assert mode(degrees) == "TAKEOVER"
+        leads.unplug()
+        wait_until(lambda: mode(degrees) == "HOLD", "the hold", 3)
+        wait_until(lambda: "leader: read: " in one.said, "a word of it", 5)
+        # The arm's own bus goes on, and so may the policy.
+        wait_until(lambda: not ordered(degrees, "arm"), "the policy", 20)
+        one.leave()
+        assert one.speed(0.1) < 1.0
+
+
+def test_a_leader_is_not_moved_where_that_is_not_wanted(
+    begin: Begin, degrees: Daemon, tmp_path: Path
+) -> None:
+    with pair(tmp_path, "so100_leader") as (_, leads, flags):
+        one = begin(degrees, *flags, "--teleop-motors=off")
+        set_in_motion(degrees, one, by=5, timeout_s=_START_S)
+        leads.carry(-35.0)
+        wait_until(lambda: degrees_of(tmp_path / "leader").max() < -34, "the hand", 10)
+        assert "the leader is " in ordered(degrees, "takeover")
+        assert not any(leads.torque)
+        assert leads.writes == 0
+        one.leave()
+
+
+def test_a_leader_that_is_not_calibrated_is_refused_before_the_arm_has_torque(
+    begin: Begin, degrees: Daemon, tmp_path: Path
+) -> None:
+    with pair(tmp_path, "so101_leader", known=False) as (servos, leads, flags):
+        one = begin(degrees, *flags)
+        assert one.wait(_START_S) == 1
+        assert not any(servos.torque + leads.torque)
+    told = one.said.splitlines()[-1]
+    assert "not calibrated; run: lerobot-calibrate --teleop.type=so101_leader" in told
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--teleop.type=so999_leader"], "--teleop.type: so999_leader: unknown to LeRobot here"),
+        (["--teleop.type=so101_leader"], "--teleop.: "),
+        (["--teleop.port=/dev/ttyACM9"], "--teleop.type: missing; one of "),
+        (["--teleop.type=keyboard"], "the leader has no shoulder_pan.pos"),
+    ],
+)
+def test_what_is_no_leader_here_is_refused(
+    begin: Begin, degrees: Daemon, tmp_path: Path, flags: list[str], words: str
+) -> None:
+    with bus(tmp_path, "so101_follower", SO101) as (servos, robot):
+        one = begin(degrees, *robot, *flags)
+        assert one.wait(_START_S) == 2
+        assert not any(servos.torque)
+    assert words in one.said
+    assert "Traceback" not in one.said
+
+
+def test_a_leader_in_other_units_is_refused(begin: Begin, degrees: Daemon, tmp_path: Path) -> None:
+    with pair(tmp_path, "so101_leader") as (_, leads, flags):
+        one = begin(degrees, *flags, "--teleop.use_degrees=false")
+        assert one.wait(_START_S) == 2
+        assert leads.writes == 0
+    assert one.said.count("actd has degrees, the leader -100 to 100") == 5

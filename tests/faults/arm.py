@@ -30,6 +30,7 @@ from actd.link.sockets import Ports
 from actd.mode import Mode
 from tests.faults.body import Body
 from tests.faults.engine import COMPARED, JOINTS
+from tests.faults.leader import Hand, Led
 from tests.faults.life import Received, Sample
 from tests.ports import HOST
 
@@ -62,7 +63,8 @@ class _Cable:
 class Arm(threading.Thread):
     """Runs until closed. `log` and `samples` only ever grow, for others to read.
 
-    `speech`: how the cable falsifies what the daemon is told, None: not. `hangs`: the controller
+    `speech`: how the cable falsifies what the daemon is told, None: not; `leads`: the same of the
+    leader alone. `hand`: whose hand is on a leader, None: there is none. `hangs`: the controller
     does nothing, though its sockets are open. `ahead_ns`: how far the daemon's clock will
     be ahead of this computer's, on which the log is kept.
     """
@@ -77,10 +79,13 @@ class Arm(threading.Thread):
         self._source = 0
         self.body = Body(np.zeros(len(JOINTS)))
         self.speech: Speech | None = None
+        self.leads: Speech | None = None
+        self.hand: Hand | None = None
         self.hangs = False
         self.ahead_ns = 0
         self.log: list[Received] = []
         self.samples: list[Sample] = []
+        self.led: list[Led] = []
         self.rejected = 0
         """Messages that were not schema v1."""
 
@@ -141,7 +146,7 @@ class Arm(threading.Thread):
         self._source += 1
         self._returns += 1
         robot = Robot(ROBOT, ports=self._ports, realtime_priority=_PRIORITY)
-        robot._states = _Cable(robot._states, lambda: self.speech)  # type: ignore[assignment]
+        robot._states = _Cable(robot._states, lambda: self.speech or self.leads)  # type: ignore[assignment]
         self._robot = robot
 
     # --- its life
@@ -198,7 +203,14 @@ class Arm(threading.Thread):
         if robot is None or self.hangs:
             return 0, False
         if cycle % 2 == 0:
-            robot.send_state(dict(zip(JOINTS, self.body.position.tolist(), strict=True)))
+            hand = self.hand
+            leader = None
+            if hand is not None:
+                self.led.append(hand.place())
+                t_ns, place = self.led[-1]
+                leader = (dict(zip(JOINTS, place, strict=True)), t_ns)
+            state = dict(zip(JOINTS, self.body.position.tolist(), strict=True))
+            robot.send_state(state, leader=leader)
         action = robot.receive(0.0)
         if action is None or not action.moves:
             return 0, False

@@ -73,7 +73,7 @@ BOUNDS = Setup().bounds
 
 
 def hull(life: Life) -> tuple[Vector, Vector]:
-    """Smallest and largest that the policy or a pose may have been in this life, each (joints,)."""
+    """Smallest and largest that policy, pose and leader may have given, each (joints,)."""
     places = np.array([sample.position for sample in life.arm] or [(0.0,) * len(JOINTS)])
     low, high = places.min(axis=0), places.max(axis=0)
     if not all(sample.known for sample in life.arm):
@@ -81,6 +81,9 @@ def hull(life: Life) -> tuple[Vector, Vector]:
     low, high = reach((_LEVELS[0] - _CODEC, _LEVELS[1] + _CODEC), (low, high))
     if any(received.action.mode is Mode.MOVING for received in life.log):
         low, high = np.minimum(low, PARK), np.maximum(high, PARK)
+    if any(received.action.mode is Mode.TAKEOVER for received in life.log):
+        places = np.array([led.place for led in life.led])
+        low, high = np.minimum(low, places.min(axis=0)), np.maximum(high, places.max(axis=0))
     return low, high
 
 

@@ -11,7 +11,7 @@ from tests.faults.injections import Injection
 from tests.faults.outcome import SLOW_MARGIN_MS, Outcome
 
 ARMED, HOLD, FAULT, STOP, IDLE = Mode.ARMED, Mode.HOLD, Mode.FAULT, Mode.STOP, Mode.IDLE
-MOVING = Mode.MOVING
+MOVING, TAKEOVER = Mode.MOVING, Mode.TAKEOVER
 _PLAIN = Setup()
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from actd.arrays import Vector
 from actd.link.messages import Action
 from actd.mode import Mode
+from tests.faults.leader import Led
 
 _Item = TypeVar("_Item")
 
@@ -111,11 +112,12 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """Messages and samples in order of time, and every order that was obeyed."""
+    """Messages and samples in order of time, orders that were obeyed, and where a leader was."""
 
     log: Sequence[Received]
     arm: Sequence[Sample]
     operated: Sequence[Operated] = ()
+    led: Sequence[Led] = ()
 
     def cut(self, begin_ns: int, end_ns: int) -> Life:
         """The part of it between two moments; a message counts by when it was sent."""
@@ -123,6 +125,7 @@ class Life:
             _between(self.log, lambda r: r.action.t_boot_ns, begin_ns, end_ns),
             _between(self.arm, lambda s: s.t_ns, begin_ns, end_ns),
             self.operated,
+            self.led,
         )
 
     def at(self, t_ns: int) -> Sample | None:

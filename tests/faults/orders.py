@@ -131,6 +131,11 @@ def rejected(words: str, command: str, **fields: Any) -> Injection:
     return inject
 
 
+def refused(rig: Rig, command: str, words: str) -> None:
+    """An order that is well given, and must be refused with these words."""
+    _rejected(rig, words, command, robot=ROBOT, stamp_ns=rig.order("ping")["stamp_ns"])
+
+
 def _rejected(rig: Rig, words: str, command: str, **fields: Any) -> None:
     try:
         rig.order(command, **fields)

@@ -24,7 +24,7 @@ _EPSILON = 1e-6
 _BEGIN_WITHIN = 0.03  # one step from rest, and what the arm moved while its state was on its way
 _RETURN_NS = 400_000_000  # until servos have settled after their own world let go of the arm
 RESTING = frozenset({Mode.HOLD, Mode.FAULT, Mode.STOP})
-DRIVEN = frozenset({Mode.ARMED, Mode.MOVING})
+DRIVEN = frozenset({Mode.ARMED, Mode.MOVING, Mode.TAKEOVER})
 _HULL_WITHIN = 1e-3
 _SETTLED = 0.03  # the last of a motion that was commanded before
 _STILL = 0.05  # rad/s
@@ -42,6 +42,7 @@ def always(life: Life, bounds: Bounds, hull: tuple[Vector, Vector]) -> list[str]
         *no_rest(life, bounds),
         *false_rest(life, bounds),
         *left_hull(life, bounds, hull),
+        *led_astray(life, bounds),
         *re_engaged(life, bounds),
         *moved(life),
         *outlived(life, bounds),
@@ -209,6 +210,32 @@ def left_hull(life: Life, bounds: Bounds, hull: tuple[Vector, Vector]) -> Iterat
             yield f"at seq {motion.step.action.seq}: {beyond:.4g} beyond all that was planned"
 
 
+def led_astray(life: Life, bounds: Bounds) -> Iterator[str]:
+    """Commands of a takeover beyond where the leader truly was meanwhile and where they began."""
+    low, high, since_ns = np.array([]), np.array([]), 0
+    before = Mode.IDLE
+    places = iter(life.led)
+    coming = next(places, None)
+    for action in (received.action for received in life.log):
+        command = vector(action)
+        begins = before is not Mode.TAKEOVER
+        before = action.mode
+        if action.mode is not Mode.TAKEOVER or command is None:
+            continue
+        if begins:
+            rest = np.array([*action.rest.values()])
+            low, high = np.minimum(command, rest), np.maximum(command, rest)
+            since_ns = action.t_boot_ns - bounds.state_ns
+        while coming is not None and coming.t_ns <= action.t_boot_ns:
+            if coming.t_ns >= since_ns:
+                place = np.array(coming.place)
+                low, high = np.minimum(low, place), np.maximum(high, place)
+            coming = next(places, None)
+        beyond = np.maximum(low - command, command - high).max()
+        if beyond > _HULL_WITHIN:
+            yield f"at seq {action.seq}: {beyond:.4g} beyond where the leader was"
+
+
 # --- the way back
 
 
@@ -246,12 +273,18 @@ def re_engaged(life: Life, bounds: Bounds) -> Iterator[str]:
             yield from (f"{where} {why}" for why in _disagreements(life, since_ns, step, bounds))
 
 
+_ORDERS = {Mode.MOVING: "park", Mode.TAKEOVER: "takeover"}
+
+
 def moved(life: Life) -> Iterator[str]:
-    """Moves to a pose that no operator asked for, or not in time."""
+    """Moves to a pose, and takeovers, that no operator asked for, or not in time."""
     for (_, before), (_, after) in itertools.pairwise(life.log):
-        begins = after.mode is Mode.MOVING and before.mode is not Mode.MOVING
-        if begins and not any(each.explains("park", after.t_boot_ns) for each in life.operated):
-            yield f"at seq {after.seq}: {before.mode.name} became MOVING without an operator"
+        order = _ORDERS.get(after.mode)
+        if order is None or before.mode is after.mode:
+            continue
+        if not any(each.explains(order, after.t_boot_ns) for each in life.operated):
+            name = after.mode.name
+            yield f"at seq {after.seq}: {before.mode.name} became {name} without an operator"
 
 
 def _explained(operated: Sequence[Operated], event: str, step: Step) -> bool:

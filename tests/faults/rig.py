@@ -29,6 +29,7 @@ from tests.background import repeated
 from tests.faults.arm import ROBOT, Arm
 from tests.faults.deployment import CAMERA_MS, LATE_MS, Setup, hull, is_free, write_config
 from tests.faults.engine import JOINTS
+from tests.faults.leader import Hand
 from tests.faults.life import Life, Operated
 from tests.faults.promise import DRIVEN, always
 from tests.faults.webcam import Webcam, lively
@@ -103,7 +104,7 @@ class Rig:
     @property
     def life(self) -> Life:
         """Everything so far."""
-        return Life(self.arm.log, self.arm.samples, self.operated)
+        return Life(self.arm.log, self.arm.samples, self.operated, self.arm.led)
 
     def strike(self) -> None:
         """What follows is because of the fault."""
@@ -145,14 +146,15 @@ class Rig:
             return {}
 
     def bring(self, mode: Mode) -> None:
-        """Lead the healthy daemon into `mode`, as an operator would; ARMED and MOVING are in
-        motion.
+        """Lead the healthy daemon into `mode`, as an operator would; ARMED, MOVING and
+        TAKEOVER are in motion.
         """
         self.wait(self.is_healthy, "the daemon to be healthy")
         if mode is Mode.ARMED and self._fresh and self.arm.mode is Mode.ARMED:
             self.wait(self._at_speed, "the arm to move")
             return
         self._fresh = True
+        self.arm.hand = None
         if self.arm.mode is not Mode.IDLE:
             with suppress(LinkError):  # it may have stopped already
                 self.operate("stop")
@@ -164,6 +166,10 @@ class Rig:
             return
         if mode is Mode.MOVING:
             self._engage("park")
+            return
+        if mode is Mode.TAKEOVER:
+            self.arm.hand = Hand(self.arm.position)
+            self._engage("takeover")
             return
         self._engage("arm")
         if mode is Mode.HOLD:
