@@ -21,7 +21,8 @@ from actd.report.canvas import HALF_IN, SERIES, STYLE, WIDE_IN, C, canvas, legen
 from actd.report.envelope import envelope, spans
 
 # Of several modes within a bin, the last one here stays visible.
-_BY_GRAVITY = (Mode.IDLE, Mode.ARMED, Mode.MOVING, Mode.HOLD, Mode.STOP, Mode.FAULT)
+_DRIVEN = (Mode.ARMED, Mode.MOVING, Mode.TAKEOVER)
+_BY_GRAVITY = (Mode.IDLE, *_DRIVEN, Mode.HOLD, Mode.STOP, Mode.FAULT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,7 +229,7 @@ async function showHistory() {
 }
 
 const time = unix_s => new Date(unix_s * 1000).toLocaleTimeString();
-const modeColor = mode => color({ARMED: "green", MOVING: "blue", HOLD: "orange", FAULT: "red", STOP: "red"}[mode] || "grey");
+const modeColor = mode => color({ARMED: "green", MOVING: "blue", TAKEOVER: "blue", HOLD: "orange", FAULT: "red", STOP: "red"}[mode] || "grey");
 
 function drawStrip() {
   const canvas = byId("strip");
