@@ -106,6 +106,7 @@ CAUSES: Mapping[str, Change] = {
     "inference hangs (takes 30 ms)": lambda inputs, _: inputs._replace(chunks=()),
     "inference hangs (takes 100 ms)": lambda inputs, _: inputs._replace(chunks=()),
     "arm is blocked": lambda inputs, _: inputs,
+    "leader jumps": lambda inputs, _: inputs._replace(leader=inputs.positions + 2.0),
 }
 
 
@@ -125,7 +126,9 @@ def stopping(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
 
 
 def _stop(name: str, change: Change) -> dict[str, Any]:
-    run = _Run(settings_of(_aloha(), 50.0, _ROWS), infer_ms=100 if "100 ms" in name else 30)
+    infer_ms = 100 if "100 ms" in name else 30
+    led = name.startswith("leader")
+    run = _Run(settings_of(_aloha(), 50.0, _ROWS), infer_ms=infer_ms, led=led)
     run.go(90)
     found = [
         copy.deepcopy(run).stop(change, blocked=name == "arm is blocked", moment=moment)
@@ -143,11 +146,12 @@ def _stop(name: str, change: Change) -> dict[str, Any]:
 
 
 class _Run:
-    """One joint on its way at full speed, in a daemon where all is well."""
+    """One joint on its way at full speed, in a daemon where all is well; `led`: by a leader."""
 
-    def __init__(self, settings: ControlSettings, infer_ms: int) -> None:
+    def __init__(self, settings: ControlSettings, infer_ms: int, *, led: bool) -> None:
         self._settings = settings
         self._infer_ns = infer_ms * _MS
+        self._begins = Event.TAKEOVER if led else Event.ARM
         self._usable_ns = max(300 * _MS, 4 * self._infer_ns + 100 * _MS)
         self._controller = Controller(settings)
         self._due_ns = self._start_ns = 1_000_000_000
@@ -180,7 +184,7 @@ class _Run:
             if output.action is None:
                 raise SystemExit("nothing is commanded")
             moved, self._positions = output.action[0] != self._positions[0], output.action
-            if output.mode is not Mode.ARMED and not moved:
+            if output.mode not in (Mode.ARMED, Mode.TAKEOVER) and not moved:
                 rest_ns = inputs.due_ns - _PERIOD_NS - began_ns
                 return rest_ns / 1e6, abs(float(self._positions[0] - at)), output.mode
             if inputs.due_ns - began_ns > 3_000_000_000:
@@ -204,7 +208,9 @@ class _Run:
             camera_unchanged_ns={"top": 0},
             controller_age_ns=_FRESH_NS,
             chunks=chunks,
-            commands=((1, Event.ARM),) if self._tick == 1 else (),
+            commands=((1, self._begins),) if self._tick == 1 else (),
+            leader=self._rows[self._tick].astype(float),
+            leader_age_ns=_FRESH_NS,
         )
 
 

@@ -22,7 +22,7 @@ from actd.link.age import boottime_ns
 # How long a leader with motors takes to where the arm is: a hand may be on it.
 _FADE_NS = 2_000_000_000
 _COMPLAINT_NS = 10_000_000_000
-_CLOSE_S = 3.0
+_CLOSE_S = 2.0  # less than what `Ending` gives to a way out that hangs
 _PAUSE_S = 0.001  # also after a reading that took too long: the arm's bus comes first
 # Here the policy or the daemon moves the arm, or holds it: the leader goes along.
 _FOLLOWS = frozenset({Mode.ARMED, Mode.MOVING, Mode.HOLD})
