@@ -13,6 +13,16 @@ def test_lerobots_flags_go_through_in_either_form() -> None:
     assert (options.arm, options.torque, options.patience_s) == ("", "release", 2.0)
 
 
+def test_a_leaders_flags_are_told_from_the_robots() -> None:
+    words = ["--robot.type=so101_follower", "--teleop.type", "so101_leader", "--teleop.port=/dev/x"]
+    options = parse([*words, "--arm"])
+    assert options.robot == ("--robot.type=so101_follower",)
+    assert options.teleop == ("--teleop.type=so101_leader", "--teleop.port=/dev/x")
+    assert (options.leader, options.teleop_motors) == ("", "follow")
+    own = parse(["a.py:A", "--teleop=b.py:B", "--teleop-motors=off"])
+    assert (own.arm, own.leader, own.teleop, own.teleop_motors) == ("a.py:A", "b.py:B", (), "off")
+
+
 def test_an_arm_of_ones_own_and_the_question_do_not_mix() -> None:
     assert parse(["my_arm.py:MyArm"]).ask_to_arm is False
     assert parse(["my_arm.py:MyArm", "--arm"]).ask_to_arm is True
@@ -39,6 +49,10 @@ def test_an_arm_of_ones_own_and_the_question_do_not_mix() -> None:
         ("a.py:A --ports 1,2,3", "1,2,3: give four ports, such as 9871,9872,9873,9874"),
         ("a.py:A --ports 1,2,3,70000", "1,2,3,70000: give four ports"),
         ("a.py:A b.py:B", "unrecognized arguments: b.py:B"),
+        ("a.py:A --teleop.port", "--teleop.port: without a value; give --teleop.port=VALUE"),
+        ("a.py:A --teleop=b.py:B --teleop.type=x", "drive: both --teleop=b.py:B and --teleop.type"),
+        ("a.py:A --teleop-motors=off", "--teleop-motors: of which leader? give --teleop.type"),
+        ("--teleop.type=x", "drive: no robot; give LeRobot's flags"),
     ],
 )
 def test_what_cannot_be_meant_is_one_line(words: str, told: str) -> None:
