@@ -60,13 +60,14 @@ without torque, and lie about itself. Commands and arm are judged by the daemon'
   when torque returns, a hand lets go or a controller begins, it moves by {BOUNDS.follow_distance:g}
   rad at most;
 - **inside the chunk**: no command lies beyond all that the policy has planned, where it began, and
-  the pose that the arm is moved to;
-- **to rest**: outside ARMED and MOVING the commands only slow down, and stand still after
+  the pose that the arm is moved to; in TAKEOVER none beyond where it began and where the leader
+  truly was since, whatever is told of it;
+- **to rest**: outside ARMED, MOVING and TAKEOVER the commands only slow down, and stand still after
   {BOUNDS.ramp_ns / 1e6:.0f} ms; the `rest` in every message can be reached within the limits; STOP
   is the last word of a daemon that ends, and said at rest;
 - **no way back**: ARMED returns only by an order between its giving and its answer, or out of a
   gap of at most {FAULT_AFTER_MS} ms with the same controller, and the arm where the command is;
-  MOVING begins only by an order;
+  MOVING and TAKEOVER begin only by an order;
 - **expiry**: no command is obeyed when its ttl of {BOUNDS.ttl_ns / 1e6:g} ms is over, but for the
   client's gentle stop, and then the arm rests;
 - **nothing left**: no process, port, file descriptor, shared memory or temporary file.

@@ -225,7 +225,8 @@ def led_astray(life: Life, bounds: Bounds) -> Iterator[str]:
         if begins:
             rest = np.array([*action.rest.values()])
             low, high = np.minimum(command, rest), np.maximum(command, rest)
-            since_ns = action.t_boot_ns - bounds.state_ns
+            # What led to this command may have been told as late as a state may be old.
+            since_ns = action.t_boot_ns - 2 * bounds.state_ns
         while coming is not None and coming.t_ns <= action.t_boot_ns:
             if coming.t_ns >= since_ns:
                 place = np.array(coming.place)

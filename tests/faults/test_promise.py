@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from actd.mode import Mode
 from tests.faults import promise
+from tests.faults.leader import Led
 from tests.faults.life import Bounds, Life, Span
 from tests.faults.lives import (
     ARM,
@@ -197,6 +198,8 @@ def test_an_order_counts_between_its_giving_and_its_answer() -> None:
 def test_only_an_operator_moves_an_arm_to_a_pose() -> None:
     life = replace(still((5, HOLD, 0), (10, Mode.MOVING, 0), (5, HOLD, 0)), operated=())
     assert "HOLD became MOVING without an operator" in "; ".join(promise.moved(life))
+    led = replace(still((5, HOLD, 0), (10, Mode.TAKEOVER, 0), (5, HOLD, 0)), operated=())
+    assert "HOLD became TAKEOVER without an operator" in "; ".join(promise.moved(led))
     for park, explained in ((order("park", 6), True), (order("park", 3), False)):
         assert explained is not any(promise.moved(replace(life, operated=(park,))))
 
@@ -274,3 +277,15 @@ def test_an_arm_that_moves_though_nobody_commands_it_is_told() -> None:
     assert told
     assert "nobody commands anything" in told[0]
     assert len(told) < 19
+
+
+def test_in_a_takeover_no_command_is_beyond_where_the_leader_was() -> None:
+    life = obeyed(limited([0.5] * 40, Mode.TAKEOVER), (order("takeover", 1),))
+    led = [Led(at(0) + k * 5 * MS, (min(0.5, 0.02 * k), 0.0)) for k in range(200)]
+    good = replace(life, led=led)
+    assert list(promise.led_astray(good, BOUNDS)) == []
+    short = [one._replace(place=(min(0.4, one.place[0]), 0.0)) for one in led]
+    assert "beyond where the leader was" in "; ".join(
+        promise.led_astray(replace(good, led=short), BOUNDS)
+    )
+    assert "beyond where" in "; ".join(promise.led_astray(replace(good, led=[]), BOUNDS))
