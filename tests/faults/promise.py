@@ -26,6 +26,7 @@ _RETURN_NS = 400_000_000  # until servos have settled after their own world let 
 RESTING = frozenset({Mode.HOLD, Mode.FAULT, Mode.STOP})
 DRIVEN = frozenset({Mode.ARMED, Mode.MOVING, Mode.TAKEOVER})
 _HULL_WITHIN = 1e-3
+_FADED_NS = 400_000_000  # longer than what a command takes from where it began to the leader
 _SETTLED = 0.03  # the last of a motion that was commanded before
 _STILL = 0.05  # rad/s
 
@@ -211,13 +212,22 @@ def left_hull(life: Life, bounds: Bounds, hull: tuple[Vector, Vector]) -> Iterat
 
 
 def led_astray(life: Life, bounds: Bounds) -> Iterator[str]:
-    """Commands of a takeover beyond where the leader truly was meanwhile and where they began."""
+    """Commands of a takeover beyond where the leader truly was meanwhile and where they began.
+
+    Of one that a life begins with that place is not known, nor needed when it has faded out.
+    """
+    if not life.log:
+        return
+    first = life.log[0].action
+    known_ns = first.t_boot_ns + _FADED_NS * (first.mode is Mode.TAKEOVER)
     low, high, since_ns = np.array([]), np.array([]), 0
     before = Mode.IDLE
     places = iter(life.led)
     coming = next(places, None)
     for action in (received.action for received in life.log):
         command = vector(action)
+        if action.t_boot_ns < known_ns:
+            continue
         begins = before is not Mode.TAKEOVER
         before = action.mode
         if action.mode is not Mode.TAKEOVER or command is None:
