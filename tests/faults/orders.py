@@ -142,7 +142,7 @@ def _rejected(rig: Rig, words: str, command: str, **fields: Any) -> None:
     except LinkError as error:
         if words not in str(error):
             raise AssertionError(f"refused, but not with {words!r}: {error}") from None
-        rig.notes.append(f"`{error}`")
+        rig.notes.append(f"`{str(error)[:160]}`")
     else:
         raise AssertionError(f"{command} was obeyed")
 
