@@ -18,6 +18,7 @@ _ROUNDING = 1e-6
 # Radians are a fifty-seventh of degrees, metres a thousandth of millimetres.
 _TINY = 0.1
 _FEWEST = 3
+_FURTHEST = 100.0
 
 
 def outside(
@@ -33,6 +34,23 @@ def outside(
         names[i]: f"{names[i]} is {values[i]:.4g}, training never left {_between(low[i], high[i])}"
         for i in found
     }
+
+
+def beyond(
+    names: Sequence[str], values: ArrayLike, low: ArrayLike, high: ArrayLike
+) -> dict[str, float]:
+    """How far outside its range each number is, in widths of it, by its name; 0 inside.
+
+    Numbers whose range is not known are left out.
+    """
+    values, low, high = (np.asarray(part, np.float64) for part in (values, low, high))
+    found = {}
+    for name, value, least, most in zip(names, values, low, high, strict=True):
+        if np.isfinite(least) and np.isfinite(most):
+            width = max(most - least, _ROUNDING * max(abs(least), abs(most)), _ROUNDING)
+            distance = max(0.0, least - value, value - most) / width
+            found[name] = round(min(float(distance), _FURTHEST), 3)
+    return found
 
 
 def smaller_unit(names: Sequence[str], values: ArrayLike, low: ArrayLike, high: ArrayLike) -> str:

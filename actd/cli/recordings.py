@@ -26,6 +26,7 @@ from actd.errors import ActdError, LinkError, RecordingError, UsageError
 
 # Of motion: with less, what fits it is no limit for a task.
 _ENOUGH_NS = 10_000_000_000
+_SAVE_S = 10.0
 
 if TYPE_CHECKING:
     from actd.client import Operator
@@ -119,6 +120,28 @@ def _until_saved(daemon: Operator) -> dict[str, Any]:
                     daemon.stop_recording()
                 except LinkError as error:
                     raise LinkError(f"{error}; the recording goes on: actd record --stop") from None
+
+
+@app.command()
+def keep(
+    config: ConfigOption = None, host: HostOption = "127.0.0.1", as_json: AsJson = False
+) -> None:
+    """Save the last seconds of pictures beside the flight log, for the report of the run."""
+    from actd.link.request import as_sent
+
+    with operator(config, host, trusting=True) as daemon, as_sent():
+        order = daemon.keep()["order"]
+        deadline_s = time.monotonic() + _SAVE_S
+        while (pictures := daemon.status()["pictures"])["orders"] < order:
+            if time.monotonic() > deadline_s or not pictures["state"].startswith("running"):
+                raise RecordingError(f"not kept: picture recorder {pictures['state']}")
+            time.sleep(0.05)
+        file = Path(pictures["newest"])
+    if as_json:
+        typer.echo(json.dumps({"file": str(file)}))
+        return
+    typer.echo(f"kept: {file}")
+    typer.echo(f"next: actd report {file.parent.parent}")
 
 
 @app.command()

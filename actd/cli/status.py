@@ -54,7 +54,9 @@ def _rows(status: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("chunk age", f"p50 {age['p50']:.0f}  p99 {age['p99']:.0f} ms"),
         ("robot state", _age(status["state_age_ms"])),
         ("robot acknowledges", _age(status["acknowledged_ms"])),
+        *[("unlike training", words) for words in status["unlike_training"]],
         ("flight recorder", status["flight"]),
+        ("pictures", pictures_in_words(status["pictures"])),
     ]
     rejected = status["state_rejected"]
     if rejected["count"]:
@@ -81,6 +83,12 @@ def _rows(status: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("limits", ", ".join(f"{key} {value}" for key, value in control["flags"].items()))
         )
     return rows
+
+
+def pictures_in_words(pictures: Mapping[str, Any]) -> str:
+    """What is kept of the cameras. Takes `pictures` of a status answer."""
+    saved = f"; kept {pictures['saved']}, the newest in {pictures['newest']}"
+    return f"{pictures['state']}{saved if pictures['saved'] else ''}"
 
 
 def progress_in_words(move: Mapping[str, Any]) -> str:

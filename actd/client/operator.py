@@ -108,6 +108,12 @@ class Operator:
         """End the episode. It is saved a moment later: `status` says when."""
         return self.request("record", do="stop")
 
+    def keep(self) -> dict[str, Any]:
+        """Save the last seconds of pictures. It is done when the `orders` of `pictures` in `status`
+        have reached the answer's `order`; `newest` is then the file.
+        """
+        return self.request("keep")
+
     def episode(self, do: str, place: str = "") -> dict[str, Any]:
         """Open an episode (`start`), or score the open one: `success`, `failure`, `discard`.
 

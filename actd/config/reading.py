@@ -81,6 +81,27 @@ def line_of(path: Path, data: Any, keys: Sequence[str], text: str) -> str:
     return _line(path, _position(data, real), keys, text)
 
 
+def line_number(data: Any, keys: Sequence[str]) -> int:
+    """The line of the file that says the value at `keys`."""
+    return _position(data, list(_real_keys(data, tuple(keys))))[0]
+
+
+def remark(data: Any, keys: Sequence[str]) -> str:
+    """The comment at the end of the line that says the value at `keys`, "" without one."""
+    real = list(_real_keys(data, tuple(keys)))
+    said_at, text, part = 0, "", data
+    for depth, key in enumerate(real, 1):
+        line, _ = _position(data, real[:depth])
+        lines = getattr(getattr(part, "ca", None), "items", {})
+        comments: Sequence[Any] = lines.get(key) or ()
+        if len(comments) > 2 and comments[2]:
+            said_at, text = line, str(comments[2].value).split("\n", 1)[0].lstrip("# ").strip()
+        elif line != said_at:
+            text = ""
+        part = part[key]
+    return text
+
+
 def _line(path: Path, position: tuple[int, int], keys: Sequence[Any], message: str) -> str:
     key = ".".join(map(str, keys)) or "(whole file)"
     return f"{path}:{position[0]}:{position[1]} {_flat(key)}: {_flat(message)}"

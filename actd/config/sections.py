@@ -136,6 +136,15 @@ class FlightConfig(Section):
     max_mb: int = Field(1024, ge=8, description="All runs together; the oldest go first.")
 
 
+class KeepConfig(Section):
+    """Pictures beside the flight log: the last seconds, saved by `actd keep` and every FAULT."""
+
+    enabled: bool = True
+    seconds: float = Field(30.0, ge=1, le=600, description="How much is there to be saved.")
+    fps: float = Field(10.0, ge=0.1, le=60, description="Pictures a second of each camera.")
+    max_mb: int = Field(256, ge=8, description="Pictures of all runs; the oldest go first.")
+
+
 class DashboardConfig(Section):
     """The operator's page: http://127.0.0.1:9875, on this computer only."""
 
@@ -190,6 +199,7 @@ class Config(Section):
     observation: ObservationConfig = ObservationConfig()
     poses: PosesConfig = PosesConfig()
     flight: FlightConfig = FlightConfig()
+    keep: KeepConfig = KeepConfig()
     link: LinkConfig = LinkConfig()
     dashboard: DashboardConfig = DashboardConfig()
     process: ProcessConfig = ProcessConfig()
@@ -239,6 +249,7 @@ SECTIONS: dict[tuple[type[BaseModel], str], type[BaseModel]] = {
     (Config, "observation"): ObservationConfig,
     (Config, "poses"): PosesConfig,
     (Config, "flight"): FlightConfig,
+    (Config, "keep"): KeepConfig,
     (Config, "link"): LinkConfig,
     (Config, "dashboard"): DashboardConfig,
     (Config, "process"): ProcessConfig,

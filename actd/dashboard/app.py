@@ -7,6 +7,7 @@ from the page itself, with a header that no form can send. Nothing is loaded fro
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from importlib import resources
@@ -17,13 +18,13 @@ from aiohttp import web
 from actd.dashboard.lease import Lease
 from actd.dashboard.metrics import exposition
 from actd.dashboard.view import View
-from actd.errors import SEPARATOR, LinkError
+from actd.errors import SEPARATOR, LinkError, RecordingError
 from actd.link.sockets import LOOPBACK
 
 HEADER = "X-Actd"
 """What every order has, and no page of another origin can send unasked."""
 
-_ALWAYS = ("hold", "stop")
+_ALWAYS = ("hold", "stop", "keep")
 _OPERATORS = ("arm", "reset", "episode")
 _SCORES = ("episode",)
 """What moves nothing, so that a page which may not arm may order it too."""
@@ -56,6 +57,8 @@ def make_app(view: View, now_ns: Callable[[], int], *, may_arm: bool) -> web.App
         [
             web.get("/live.json", page.live),
             web.get("/history.json", page.history),
+            web.get("/tick/{number}.json", page.tick),
+            web.get("/tick/{number}/{camera}.jpg", page.picture_of),
             web.get("/config.json", page.config),
             web.get("/status.json", page.status),
             web.get("/camera/{name}.jpg", page.camera),
@@ -81,6 +84,8 @@ async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
             return _refused(403, f"{HEADER}: missing; only actd's own page may order")
     try:
         response = await handler(request)
+    except RecordingError as error:
+        response = _refused(500, str(error))
     except web.HTTPException as error:
         response = _refused(error.status, f"{request.path}: {error.reason}")
     response.headers.update(_SECURITY)
@@ -89,6 +94,13 @@ async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
 
 def _refused(status: int, why: str) -> web.Response:
     return web.json_response({"ok": False, "errors": [why]}, status=status, headers=_SECURITY)
+
+
+def _tick_number(request: web.Request) -> int:
+    text = request.match_info["number"]
+    if not text.isdecimal() or len(text) > 18:
+        raise web.HTTPBadRequest(reason="a tick is a whole number")
+    return int(text)
 
 
 def _static(name: str, kind: str) -> _Handler:
@@ -121,6 +133,21 @@ class _Page:
         if not after.isdecimal() or len(after) > 18:
             return _refused(400, f"after: {after!r:.40}; expected a whole number")
         return web.json_response(self._view.history(int(after)))
+
+    async def tick(self, request: web.Request) -> web.Response:
+        number = _tick_number(request)
+        tick = await asyncio.to_thread(self._view.tick, number)
+        if tick is None:
+            return _refused(404, f"tick {number}: not recorded, or no longer there")
+        return web.json_response(tick)
+
+    async def picture_of(self, request: web.Request) -> web.Response:
+        """What a camera saw at a tick."""
+        number, camera = _tick_number(request), request.match_info["camera"]
+        jpeg = await asyncio.to_thread(self._view.picture_of, number, camera)
+        if jpeg is None:
+            return _refused(404, f"tick {number}: no picture of camera {camera:.64}")
+        return web.Response(body=jpeg, content_type="image/jpeg")
 
     async def config(self, _: web.Request) -> web.Response:
         return web.json_response(self._view.config())
@@ -168,7 +195,7 @@ class _Page:
         return web.json_response({"ok": True})
 
     async def order(self, request: web.Request) -> web.Response:
-        """hold and stop from everyone; arm, reset and episode from whoever has the lease."""
+        """hold, stop and keep from everyone; arm, reset and episode from whoever has the lease."""
         try:
             body = json.loads(await request.read())
             command, page = str(body["command"]), str(body["page"])[:_LONGEST_ID]

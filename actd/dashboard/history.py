@@ -15,7 +15,7 @@ _EVENTS = 200
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """Some ticks, one after the other. `late_us`: the latest of them; `chunk_age_ms`: the oldest
+    """Some ticks, one after the other. `late_us`: of `latest_tick`; `chunk_age_ms`: the oldest
     chunk, None without one; `underruns`: ticks that had nothing to follow.
     """
 
@@ -23,6 +23,7 @@ class Second:
     unix_s: float
     first_tick: int
     last_tick: int
+    latest_tick: int
     mode: str
     late_us: float
     missed: int
@@ -77,6 +78,7 @@ class History:
                 )
         records = [record for _, record in ticks]
         last = records[-1]
+        latest = max(ticks, key=lambda tick: int(tick[1]["late_ns"]))
         missed = int(last["missed"])
         ages = [int(record["chunk_age_ns"]) for record in records]
         self._number += 1
@@ -86,8 +88,9 @@ class History:
                 unix_s=offset_s + int(last["sent_ns"]) / 1e9,
                 first_tick=ticks[0][0],
                 last_tick=ticks[-1][0],
+                latest_tick=latest[0],
                 mode=Mode(int(last["mode"])).name,
-                late_us=max(int(record["late_ns"]) for record in records) / 1e3,
+                late_us=int(latest[1]["late_ns"]) / 1e3,
                 missed=0 if self._missed is None else missed - self._missed,
                 underruns=sum(bool(int(r["flags"]) & self._underrun_flag) for r in records),
                 chunk_age_ms=max(ages) / 1e6 if max(ages) >= 0 else None,

@@ -85,6 +85,12 @@ class _Status(Collector):
             yield GaugeMetricFamily(
                 "actd_state_age_seconds", "Of the robot's state.", status["state_age_ms"] / 1e3
             )
+        outside = GaugeMetricFamily(
+            "actd_joint_beyond_training_ratio",
+            "How far a joint is outside its range in training, in widths of that range.",
+            labels=["joint"],
+        )
+        yield _by_label(outside, status["beyond_training"])
         yield from _cameras(status["cameras"])
 
 
@@ -103,6 +109,13 @@ def _cameras(cameras: Mapping[str, Mapping[str, Any]]) -> Iterable[Metric]:
     ages = GaugeMetricFamily("actd_camera_age_seconds", "Of the newest frame.", labels=["camera"])
     known = {name: each["age_ms"] for name, each in cameras.items() if each["age_ms"] is not None}
     yield _by_label(ages, {name: age_ms / 1e3 for name, age_ms in known.items()})
+    compared = {name: each["likeness"] for name, each in cameras.items() if each["likeness"]}
+    for key, text in (
+        ("brightness", "Mean minus training's, in training's standard deviations."),
+        ("contrast", "Standard deviation by training's."),
+    ):
+        ratios = GaugeMetricFamily(f"actd_camera_{key}_ratio", text, labels=["camera"])
+        yield _by_label(ratios, {name: float(each[key]) for name, each in compared.items()})
 
 
 def _by_label(

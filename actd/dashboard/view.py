@@ -22,8 +22,22 @@ class View(Protocol):
     def history(self, after: int) -> dict[str, Any]:
         """Seconds and events with a number above `after`."""
 
+    def tick(self, number: int) -> dict[str, Any] | None:
+        """One tick, from the flight log where it is older; None where it is not there any more.
+
+        Raises RecordingError.
+        """
+
+    def picture_of(self, number: int, camera: str) -> bytes | None:
+        """The JPEG that a camera had at a tick, None where there is none any more.
+
+        Raises RecordingError.
+        """
+
     def config(self) -> list[dict[str, Any]]:
-        """Every value of the deployment: key, value, and where it comes from."""
+        """Every value of the deployment: key, value, origin, and its line in the file with the
+        remark there.
+        """
 
     def picture(self, camera: str) -> Picture | None:
         """The newest image; None where there is none. Raises KeyError for another camera."""
@@ -32,7 +46,7 @@ class View(Protocol):
         """As `actd status --json`. Raises LinkError where the daemon does not answer."""
 
     async def order(self, command: str, fields: Mapping[str, str]) -> dict[str, Any]:
-        """Arm, hold, stop or reset; episode, with `fields` do and place.
+        """Arm, hold, stop, reset or keep; episode, with `fields` do and place.
 
         Raises LinkError with the reasons of a refusal.
         """

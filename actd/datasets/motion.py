@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from actd.arrays import Vector
 from actd.datasets import paths
+from actd.datasets.image_statistics import image_statistics
 from actd.datasets.reader import Dataset
 from actd.datasets.stats import vector_stats
 from actd.demonstrations import LASTING_S, PERCENTILE, STATISTICS, Demonstrations, Motion
@@ -43,7 +44,10 @@ def measure(dataset: Dataset, source: str) -> Demonstrations:
     return Demonstrations(
         robot_type=dataset.robot_type,
         names={key: names for key in keys if (names := element_names(dataset.features[key]))},
-        statistics={key: _statistics(np.concatenate(parts)) for key, parts in columns.items()},
+        statistics={
+            **{key: _statistics(np.concatenate(parts)) for key, parts in columns.items()},
+            **image_statistics(dataset.root, dataset.cameras),
+        },
         motion=Motion(
             source=source,
             episodes=len(actions),

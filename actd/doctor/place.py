@@ -43,12 +43,13 @@ def read_disk(config: Config) -> Disk | None:
         return Disk(str(folder), 0.0, 0.0, f"{place} is no folder")
     if not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
         return Disk(str(folder), 0.0, 0.0, f"{place} must not be written by this user")
+    most_mb = config.flight.max_mb + (config.keep.max_mb if config.keep.enabled else 0)
     used = 0
-    for file in folder.glob("*/*"):
+    for file in folder.glob("*/**/*"):
         with suppress(OSError):  # a running daemon removes its oldest
             used += file.stat().st_size
     return Disk(
         folder=str(folder),
         free_mb=free / 1e6,
-        needed_mb=max(0.0, (config.flight.max_mb * 2**20 - used) / 1e6),
+        needed_mb=max(0.0, (most_mb * 2**20 - used) / 1e6),
     )

@@ -19,6 +19,7 @@ import mmap
 import os
 import struct
 import zlib
+from bisect import bisect_left
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,26 @@ def read_segment(path: Path, dtype: np.dtype[Any]) -> NDArray[Any]:
     except OSError as error:
         raise RecordingError(f"{path}: cannot be read: {error.strerror}") from None
     return records if sealed else records[: _count_valid(records)]
+
+
+def read_record(path: Path, dtype: np.dtype[Any], number: int) -> np.void | None:
+    """The record of this number, without reading the others; None where it is not in the segment.
+
+    Raises as `read_segment`.
+    """
+    try:
+        with open_file(path) as file:
+            count, _ = _read_header(path, file.read(HEADER_BYTES), dtype)
+        if not count:
+            return None
+        records = np.memmap(path, dtype, "r", HEADER_BYTES, (count,))
+    except (OSError, ValueError) as error:
+        raise RecordingError(f"{path}: cannot be read: {error}") from None
+    place = bisect_left(records["number"], number)
+    if place == count or records["number"][place] != number:
+        return None
+    record = np.array(records[place : place + 1])
+    return record[0] if _count_valid(record) else None
 
 
 def _read_header(path: Path, header: bytes, dtype: np.dtype[Any]) -> tuple[int, bool]:

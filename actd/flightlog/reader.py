@@ -10,6 +10,8 @@ ended by `kill -9`. Raises RecordingError and nothing else for what is wrong on 
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ from numpy.typing import NDArray
 
 from actd.errors import RecordingError
 from actd.files import read_json
-from actd.flightlog.format import file_dtype, read_segment
+from actd.flightlog.format import file_dtype, read_record, read_segment
 from actd.folders import state_folder
 
 SCHEMA = 1
@@ -77,6 +79,22 @@ def read_flight(folder: Path) -> Flight:
     return Flight(run, settings, ticks, chunks, gaps)
 
 
+def read_tick(run: Path, dtype: np.dtype[Any], number: int) -> np.void | None:
+    """One tick of a run, also of one that goes on; None where it is not recorded.
+
+    `dtype` is `file_dtype(...)`. Raises RecordingError.
+    """
+    try:
+        segments = [file for file in segment_files(run) if file.stream == "ticks"]
+    except OSError:
+        return None
+    for file in reversed(segments):
+        record = read_record(file.path, dtype, number)
+        if record is not None:
+            return record
+    return None
+
+
 def segment_files(run: Path) -> list[SegmentFile]:
     """The segments in a run's folder in order of creation. Raises OSError."""
     matches = [(_SEGMENT_NAME.fullmatch(path.name), path) for path in run.iterdir()]
@@ -86,6 +104,18 @@ def segment_files(run: Path) -> list[SegmentFile]:
 def segment_path(run: Path, stream: str, number: int) -> Path:
     """The path of a segment."""
     return run / f"{stream}-{number:05d}.bin"
+
+
+def is_being_written(run: Path) -> bool:
+    """Whether a recorder is at work in a run's folder. Raises OSError."""
+    fd = os.open(run, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 def _run_folder(folder: Path) -> Path:

@@ -12,13 +12,22 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
 from actd.flightlog.episodes import EPISODES_FILE
 from actd.flightlog.format import Segment, file_dtype, repair
-from actd.flightlog.reader import RUN_FILE, STREAMS, SegmentFile, segment_files, segment_path
+from actd.flightlog.pictures import FOLDER as PICTURES
+from actd.flightlog.reader import (
+    RUN_FILE,
+    STREAMS,
+    SegmentFile,
+    is_being_written,
+    segment_files,
+    segment_path,
+)
 from actd.redaction import redacted
 
 # Segments per size limit: more of them lose less of the past at a time, in more files.
@@ -115,7 +124,7 @@ def prune(flights: Path, current: Path, writing: Set[Path], max_bytes: int) -> N
     for run in runs:
         if total <= max_bytes:
             return
-        if run != current and _is_being_written(run):
+        if run != current and is_being_written(run):
             continue
         for file in _oldest_first(segment_files(run)):
             if total > max_bytes and file.path not in writing:
@@ -137,18 +146,8 @@ def _oldest_first(files: list[SegmentFile]) -> list[SegmentFile]:
     return sorted(files, key=lambda file: ends[file])
 
 
-def _is_being_written(run: Path) -> bool:
-    fd = os.open(run, os.O_RDONLY)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
-
-
 def _remove_run(run: Path) -> None:
     (run / RUN_FILE).unlink()
+    shutil.rmtree(run / PICTURES, ignore_errors=True)
     if not any(run.iterdir()):  # foreign files are left alone
         run.rmdir()

@@ -25,7 +25,7 @@ from actd.policy.files import refusal
 from actd.policy.formats import lerobot_0_1, lerobot_0_4, lerobot_2024, original
 from actd.policy.formats.base import CheckpointFormat, Stored, unread_files
 from actd.policy.locate import Place, locate
-from actd.policy.normalization import Normalization, Statistics, moments
+from actd.policy.normalization import Normalization, Statistics, is_imagenet, moments
 from actd.policy.overrides import Overrides
 from actd.policy.spec import PolicySpec, Training
 from actd.policy.training import TrainingFiles, read_training
@@ -212,14 +212,31 @@ def _remarks(
 def _plain(
     spec: PolicySpec, statistics: Mapping[str, Statistics]
 ) -> dict[str, dict[str, tuple[float, ...]]]:
-    """The statistics of the vectors as numbers that JSON can hold."""
+    """The statistics of the training data as numbers that JSON can hold.
+
+    Those of most cameras are ImageNet's, which say nothing of it.
+    """
+    of_images = [camera.key for camera in spec.cameras]
     keys = [feature.key for feature in (*spec.vectors, spec.action)]
+    keys += [key for key in of_images if _is_of_training(statistics.get(key, {}))]
     known = {key: statistics.get(key, {}) for key in keys}
     return {
-        key: {name: tuple(map(float, found[name])) for name in STATISTICS if name in found}
+        key: {
+            name: tuple(map(float, found[name]))
+            for name in (("mean", "std") if key in of_images else STATISTICS)
+            if name in found
+        }
         for key, found in known.items()
         if found
     }
+
+
+def _is_of_training(statistics: Statistics) -> bool:
+    """Whether a camera's mean and std are the dataset's, of values from 0 to 1."""
+    if not {"mean", "std"} <= set(statistics) or is_imagenet(statistics):
+        return False
+    mean, std = statistics["mean"], statistics["std"]
+    return bool((mean >= 0).all() and (mean <= 1).all() and (std > 0).all() and (std <= 1).all())
 
 
 def _recognise(place: Place) -> tuple[CheckpointFormat, str]:

@@ -103,7 +103,8 @@ class PolicySpec:
     `temporal_ensemble_coeff` None means the policy was configured for a queue of
     `n_action_steps`. `trained_hz` is the rate of the training data, None when unknown.
     `statistics` of the training data by the key of each vector input and of the action, in
-    physical units; a feature or statistic that is not known is left out. They are not compared:
+    physical units, and of each camera, of values from 0 to 1, one for each channel; a feature or
+    statistic that is not known is left out. They are not compared:
     specifications are equal when the policies take and give the same. `names` of the numbers of
     each of these features, by its key, where the dataset gives one for each; not compared either.
     """
@@ -128,15 +129,16 @@ class PolicySpec:
         ):
             if value is not None and not abs(value) < 1e9:
                 raise ValueError(f"{name}: {value}")
-        sizes = self._sizes()
+        sizes = self._sizes() | {camera.key: camera.shape[0] for camera in self.cameras}
         for key, known in self.statistics.items():
             size = sizes.get(key, 0)
             for name, values in known.items():
                 if len(values) != size or not all(map(isfinite, values)):
                     raise ValueError(f"statistics.{key}.{name}: need {size} finite numbers")
         for key, names in self.names.items():
-            if len(names) != sizes.get(key, 0):
-                raise ValueError(f"names.{key}: need {sizes.get(key, 0)} names")
+            size = self._sizes().get(key, 0)
+            if len(names) != size:
+                raise ValueError(f"names.{key}: need {size} names")
 
     @property
     def cameras(self) -> tuple[Feature, ...]:
@@ -186,10 +188,11 @@ class PolicySpec:
     def completed(self, demonstrations: Demonstrations) -> PolicySpec:
         """What the policy's own files do not say, as the dataset that it was trained on does."""
         sizes = self._sizes()
+        of_images = {camera.key: camera.shape[0] for camera in self.cameras}
         statistics = {
             key: {**found, **self.statistics.get(key, {})}
             for key, found in demonstrations.statistics.items()
-            if sizes.get(key) == len(found["mean"])
+            if (sizes | of_images).get(key) == len(found["mean"])
         }
         names = {
             key: found

@@ -1,6 +1,7 @@
 """The HTML page of one flight recording, in figures, charts and text.
 
-Takes a Flight (actd.flightlog.reader). Raises RecordingError for a recording without a tick;
+Takes a Flight (actd.flightlog.reader), and the pictures that lie beside it, on whose newest moment
+the page opens. Raises RecordingError for a recording without a tick;
 whatever else is missing (chunks, armed ticks, cameras) is left out of the page.
 """
 
@@ -18,11 +19,13 @@ from actd.control.flag_words import FLAG_WORDS
 from actd.control.limits import Flag
 from actd.errors import RecordingError
 from actd.flightlog.episodes import EpisodeEvent, episodes_of, read_events
+from actd.flightlog.pictures import saved_moments
 from actd.flightlog.reader import Flight
 from actd.mode import Mode
 from actd.replay.episode_page import episodes_section
 from actd.replay.episodes import read_scores
 from actd.replay.motion_charts import HEADER, CommandedMotion
+from actd.replay.pictures import moment_sections
 from actd.replay.timeline import Moment, moments
 from actd.report import formatting, plots
 from actd.report.page import Figure, PageSection, Table, page
@@ -50,6 +53,7 @@ class _Page:
 
     def __init__(self, flight: Flight) -> None:
         self.info = run_info(flight)
+        self.folder = flight.folder
         self.control = self.info.control
         self.ticks, self.chunks = flight.ticks, flight.chunks
         self.gaps = flight.gaps
@@ -67,7 +71,9 @@ class _Page:
         return (times_ns - self.start_ns) / 1e9
 
     def html(self) -> str:
+        moments, problems = saved_moments(self.folder)
         sections = [
+            *moment_sections(moments, problems, self.ticks, self.info),
             self.summary(),
             self.course(),
             *self.episodes(),

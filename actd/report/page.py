@@ -6,6 +6,7 @@ colours as CSS variables of the page (see page.html.j2), which has a light and a
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -41,11 +42,32 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Instant:
+    """What was seen and done at one time: JPEGs by camera (b"" where there was none), a line, and
+    each joint's name, measured and commanded position. `mode` colours it; "" where not known.
+    """
+
+    label: str
+    mode: str
+    pictures: Sequence[tuple[str, bytes]]
+    text: str
+    joints: Sequence[tuple[str, str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """Instants of which one is shown, at first `chosen`; a reader steps through them."""
+
+    instants: Sequence[Instant]
+    chosen: int
+
+
+@dataclass(frozen=True, slots=True)
 class PageSection:
-    """A heading, a note for the reader, and tables and figures."""
+    """A heading, a note for the reader, and tables, figures and films."""
 
     title: str
-    parts: Sequence[Table | Figure]
+    parts: Sequence[Table | Figure | Film]
     note: str = ""
 
 
@@ -60,8 +82,14 @@ def page(title: str, lead: str, sections: Sequence[PageSection]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["trusted"] = Markup
+    environment.filters["address"] = _address
+    environment.tests["film"] = lambda part: isinstance(part, Film)
     environment.tests["table"] = lambda part: isinstance(part, Table)
     return environment.from_string(template).render(title=title, lead=lead, sections=sections)
+
+
+def _address(jpeg: bytes) -> Markup:
+    return Markup("data:image/jpeg;base64,") + b64encode(jpeg).decode()
 
 
 def _shown(value: object) -> object:

@@ -1,9 +1,9 @@
 """The process of one camera: newest frame into shared memory, forever.
 
 Reads its source through `actd.cameras`, publishes frames to its ring, wakes inference, and
-reports its condition (opening, ok, slow, grey, failed and why) to the supervisor. A camera that
-fails is closed and opened again, with a growing pause; meanwhile its newest frame grows old,
-which is what stops chunks being made from it.
+reports its condition (opening, ok, slow, grey, unlike training, failed and why) to the supervisor.
+A camera that fails is closed and opened again, with a growing pause; meanwhile its newest frame
+grows old, which is what stops chunks being made from it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from actd.cameras.base import Camera, Frame
 from actd.cameras.config import CameraConfig
 from actd.cameras.freeze import Freeze
 from actd.cameras.health import Health
+from actd.cameras.likeness import ImageMoments
 from actd.cameras.make import make_camera
 from actd.errors import CameraError
 from actd.runtime import process_entry
@@ -29,10 +30,13 @@ _LONGEST_PAUSE_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraSettings(process_entry.ProcessSettings):
-    """Which camera, and what the deployment says of it."""
+    """Which camera, what the deployment says of it, and of its images in training, None where that
+    is not known.
+    """
 
     name: str
     config: CameraConfig
+    trained: ImageMoments | None = None
 
 
 def run(settings: CameraSettings) -> None:
@@ -40,7 +44,7 @@ def run(settings: CameraSettings) -> None:
     name, config, fds = settings.name, settings.config, settings.fds
     size = settings.shapes.cameras[name]
     ring = Ring(frame_dtype(*size), FRAME_SLOTS, crc=False, fd=fds[f"frame:{name}"])
-    outlet = FrameWriter(name, config, ring, WakeUp(fds["wakeup"]), size)
+    outlet = FrameWriter(name, config, ring, WakeUp(fds["wakeup"]), size, trained=settings.trained)
     camera = make_camera(name, config)
     pause_s = _FIRST_PAUSE_S
     process_entry.report(state="opening")
@@ -69,12 +73,15 @@ class FrameWriter:
         ring: Ring,
         wakeup: WakeUp,
         size: tuple[int, ...],
+        *,
+        trained: ImageMoments | None = None,
     ) -> None:
         self._name = name
         self._config = config
         self._ring = ring
         self._wakeup = wakeup
         self._size = size
+        self._trained = trained
         self._health = Health(config.fps)
         self._freeze = Freeze() if config.detects_freeze else None
         self._latency_ns = round(config.latency_ms * 1e6)
@@ -91,7 +98,7 @@ class FrameWriter:
         first = camera.read()
         self._publish(first)
         process_entry.report(state="ok")
-        condition = CameraCondition(self._config)
+        condition = CameraCondition(self._config, self._trained)
         while True:
             frame = camera.read()
             self._publish(frame)

@@ -1,4 +1,5 @@
-"""What is wrong with a camera that goes on being used: it is slow, or its images have no colour.
+"""What is wrong with a camera that goes on being used: it is slow, its images have no colour, or
+are unlike those of the training.
 
 Pure: takes frames in order and says what to report. It never stops anything.
 """
@@ -6,10 +7,12 @@ Pure: takes frames in order and says what to report. It never stops anything.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from actd.cameras.base import Frame
 from actd.cameras.config import CameraConfig, SourceKind
 from actd.cameras.grey import is_grey
+from actd.cameras.likeness import ImageMoments, Likeness, likeness
 from actd.errors import SEPARATOR
 from actd.runtime.debounce import Debounce
 
@@ -36,41 +39,60 @@ GREY_HINTS: Mapping[SourceKind, str] = {
     "realsense": "see that nothing is over its colour lens",
     "plugin": "see that its device gives colour",
 }
+_UNLIKE_HINT = "see the light, its exposure, its lens, and whether it is this camera"
 
 
 class CameraCondition:
-    """The condition of one camera since it was opened."""
+    """The condition of one camera since it was opened; `trained` None: not known."""
 
-    def __init__(self, config: CameraConfig) -> None:
+    def __init__(self, config: CameraConfig, trained: ImageMoments | None = None) -> None:
         self._config = config
+        self._trained = trained
         self._slow = Debounce(_LASTS_NS, _LASTS_NS)
         self._grey = Debounce(_LASTS_NS, _LASTS_NS)
-        self._why_slow = ""
+        self._unlike = Debounce(_LASTS_NS, _LASTS_NS)
+        self._why_slow = self._why_unlike = ""
+        self._likeness: Likeness | None = None
         self._look_ns = 0
         self._frames = self._damaged = 0
 
-    def changed(self, frame: Frame, fps: float) -> dict[str, str] | None:
-        """The new `state` and `why` if one began or ended with this frame. `fps`: as measured."""
+    def changed(self, frame: Frame, fps: float) -> dict[str, Any] | None:
+        """`state`, `why` and `likeness` if a state began or ended with this frame, or the images
+        were compared with the training's again. `fps`: as measured.
+        """
         now_ns = frame.t_capture_ns
         self._frames += 1
         self._damaged += frame.damaged
         asked = self._config.fps
         slow = bool(asked) and self._slow.look(fps < _SLOW_BELOW * (asked or 0), now_ns)
-        grey = False
+        grey = compared = False
         if now_ns >= self._look_ns:
             self._look_ns = now_ns + _LOOK_NS
             grey = self._grey.look(is_grey(frame.data), now_ns)
+            compared = self._compare(frame, now_ns)
         if slow:
             self._why_slow = f"gives {fps:.1f} of {asked:g} fps; {self._slow_hint()}"
-        return self._report() if slow or grey else None
+        return self._report() if slow or grey or compared else None
 
-    def _report(self) -> dict[str, str]:
+    def _compare(self, frame: Frame, now_ns: int) -> bool:
+        if self._trained is None:
+            return False
+        self._likeness = likeness(frame.data, self._trained)
+        if self._unlike.look(bool(self._likeness.why), now_ns):
+            self._why_unlike = f"its images are {self._likeness.why}; {_UNLIKE_HINT}"
+        return True
+
+    def _report(self) -> dict[str, Any]:
         grey = f"all channels of its images are equal; {GREY_HINTS[self._config.kind]}"
-        faults = (("slow", self._slow, self._why_slow), ("grey", self._grey, grey))
+        faults = (
+            ("slow", self._slow, self._why_slow),
+            ("grey", self._grey, grey),
+            ("unlike training", self._unlike, self._why_unlike),
+        )
+        figures = {} if self._likeness is None else self._likeness._asdict()
         lasting = {name: why for name, debounce, why in faults if debounce.lasts}
-        if not lasting:
-            return {"state": "ok"}
-        return {"state": " and ".join(lasting), "why": SEPARATOR.join(lasting.values())}
+        state, why = " and ".join(lasting) or "ok", SEPARATOR.join(lasting.values())
+        return {"state": state, "why": why, "likeness": figures}
 
     def _slow_hint(self) -> str:
         came = self._frames + self._damaged

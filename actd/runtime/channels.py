@@ -1,14 +1,15 @@
 """What the processes share: one record type per stream, all in one place.
 
 stream    writer      readers
-frame     camera      inference, tick (its age), supervisor, dataset recorder
+frame     camera      inference, tick (its age), supervisor, dataset and picture recorder
 wakeup    camera      inference: there is a new frame
 pulse     inference   supervisor: it has not come to a stop
 chunk     inference   tick, supervisor, flight recorder
 state     tick        inference, dataset recorder
 fault     supervisor  tick: a process died, motion ends
+keep      supervisor  picture recorder: save what is there as a moment
 notice    tick        supervisor: why the mode is what it is, which messages were refused
-tick      tick        supervisor (statistics), flight recorder, dataset recorder
+tick      tick        supervisor (statistics), flight, dataset and picture recorder
 episode   supervisor  flight recorder, dataset recorder: episodes begin, end and are scored
 """
 
@@ -124,6 +125,7 @@ def tick_dtype(action_dim: int, cameras: int) -> np.dtype[Any]:
 
 
 PULSE = np.dtype([("t_ns", "<i8")])
+KEEP = np.dtype([("t_ns", "<i8")])
 FAULT = np.dtype([("t_ns", "<i8")])
 NOTICE = np.dtype([("t_ns", "<i8"), ("rejected", "<i8"), ("text", f"S{NOTICE_BYTES}")])
 """`rejected`: how many of the robot's messages, by now; 0: `text` is about the mode."""
@@ -163,6 +165,7 @@ class Channels:
     chunks: Ring
     states: Ring
     faults: Ring
+    keeps: Ring
     notices: Ring
     ticks: Ring
     episodes: Ring
@@ -176,6 +179,7 @@ class Channels:
             "chunk": self.chunks.fd,
             "state": self.states.fd,
             "fault": self.faults.fd,
+            "keep": self.keeps.fd,
             "notice": self.notices.fd,
             "tick": self.ticks.fd,
             "episode": self.episodes.fd,
@@ -201,6 +205,7 @@ def open_channels(shapes: Shapes, fds: Mapping[str, int] | None = None) -> Chann
         chunks=ring("chunk", chunk_dtype(shapes.chunk_size, shapes.action_dim), 128),
         states=ring("state", state_dtype(shapes.state_dim, shapes.env_dim), 1024),
         faults=ring("fault", FAULT, 16),
+        keeps=ring("keep", KEEP, 16),
         notices=ring("notice", NOTICE, 64),
         ticks=ring("tick", tick_dtype(shapes.action_dim, len(shapes.cameras)), 4096),
         episodes=ring("episode", EPISODE, 256),

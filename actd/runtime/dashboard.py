@@ -13,9 +13,9 @@ import math
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import uvloop
 from aiohttp import web
@@ -25,24 +25,28 @@ from actd.control.limits import Flag
 from actd.dashboard.app import make_app
 from actd.dashboard.history import History
 from actd.dashboard.view import Picture
-from actd.errors import LinkError
+from actd.errors import LinkError, RecordingError
+from actd.flightlog.format import file_dtype
+from actd.flightlog.pictures import picture_at
+from actd.flightlog.reader import read_tick
 from actd.link.sockets import Ports
 from actd.mode import Mode
-from actd.runtime import process_entry
-from actd.runtime.channels import Channels, open_channels
+from actd.runtime import jpeg, process_entry
+from actd.runtime.channels import Channels, open_channels, tick_dtype
 from actd.runtime.clock import now_ns, unix_s
 
 _LOOK_S = 1.0
 _STATUS_NS = 500_000_000
 _AHEAD_S = 1.0
 _AHEAD_POINTS = 20
-_JPEG_QUALITY = 80
 _TIMEOUT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DashboardSettings(process_entry.ProcessSettings):
-    """`lower`, `upper` of each of `joints`; `values`: the deployment, value by value."""
+    """`lower`, `upper` of each of `joints`; `values`: the deployment, value by value; `run`: the
+    folder of the flight log, None where there is none.
+    """
 
     robot: str
     host: str
@@ -55,6 +59,7 @@ class DashboardSettings(process_entry.ProcessSettings):
     lower: tuple[float, ...]
     upper: tuple[float, ...]
     values: tuple[Mapping[str, Any], ...]
+    run: Path | None
 
 
 def run(settings: DashboardSettings) -> None:
@@ -101,6 +106,8 @@ class RingView:
     def __init__(self, settings: DashboardSettings, channels: Channels) -> None:
         self._settings = settings
         self._channels = channels
+        shapes = settings.shapes
+        self._recorded = file_dtype(tick_dtype(shapes.action_dim, len(shapes.cameras)).descr)
         self._history = History(int(Flag.UNDERRUN))
         self._ticks_seen = channels.ticks.newest
         self._notices_seen = 0
@@ -140,6 +147,7 @@ class RingView:
             if mode not in ("IDLE", "ARMED") and notice and not notice[1]["rejected"]:
                 reason = bytes(notice[1]["text"]).decode(errors="replace")
         ahead = self._ahead()
+        beyond = self._status.get("beyond_training", {})
         return {
             "robot": settings.robot,
             "mode": mode,
@@ -154,6 +162,7 @@ class RingView:
                     "upper": settings.upper[j],
                     "command": _number(command[j]),
                     "measured": _number(measured[j]),
+                    "beyond": beyond.get(name),
                     "ahead": [_number(value) for value in ahead[:, j].tolist()],
                 }
                 for j, name in enumerate(settings.joints)
@@ -186,12 +195,59 @@ class RingView:
                 "fps": camera.get("fps", 0.0),
                 "drops": camera.get("drops", 0),
                 "age_ms": None if t_ns is None else (now_ns() - t_ns) / 1e6,
+                "likeness": camera.get("likeness"),
             }
         return found
 
     def history(self, after: int) -> dict[str, Any]:
         """See `View.history`."""
         return self._history.after(after)
+
+    def tick(self, number: int) -> dict[str, Any] | None:
+        """See `View.tick`."""
+        tick = self._tick(number)
+        if tick is None:
+            return None
+        ages = zip(self._channels.frames, tick["camera_ages_ns"].tolist(), strict=True)
+        joints = zip(
+            self._settings.joints, tick["positions"].tolist(), tick["action"].tolist(), strict=True
+        )
+        return {
+            "number": number,
+            "unix_s": unix_s() + (int(tick["sent_ns"]) - now_ns()) / 1e9,
+            "mode": Mode(int(tick["mode"])).name,
+            "late_us": int(tick["late_ns"]) / 1e3,
+            "chunk_age_ms": _ms(int(tick["chunk_age_ns"])),
+            "state_age_ms": _ms(int(tick["state_age_ns"])),
+            "conditions": [
+                str(flag.name).lower().replace("_", " ")
+                for flag in Flag
+                if int(tick["flags"]) & flag.value
+            ],
+            "cameras": {name: _ms(age_ns) for name, age_ns in ages},
+            "joints": [
+                {"name": name, "measured": _number(measured), "command": _number(command)}
+                for name, measured, command in joints
+            ],
+            "run": "" if self._settings.run is None else str(self._settings.run),
+        }
+
+    def _tick(self, number: int) -> np.void | None:
+        """From the ring, which has the newest, or the flight log."""
+        record = self._channels.ticks.read(number)
+        if record is None and self._settings.run is not None:
+            record = read_tick(self._settings.run, self._recorded, number)
+        return record
+
+    def picture_of(self, number: int, camera: str) -> bytes | None:
+        """See `View.picture_of`."""
+        run, tick = self._settings.run, self._tick(number)
+        if run is None or tick is None:
+            return None
+        try:
+            return picture_at(run, camera, int(tick["sent_ns"]))
+        except OSError as error:
+            raise RecordingError(f"{run}: cannot be read: {error.strerror}") from None
 
     def config(self) -> list[dict[str, Any]]:
         """See `View.config`."""
@@ -204,9 +260,7 @@ class RingView:
             return None
         frame = latest[1]
         age_ms = (now_ns() - int(frame["t_capture_ns"])) / 1e6
-        image = cv2.cvtColor(frame["pixels"], cv2.COLOR_RGB2BGR)
-        _, jpeg = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))
-        return Picture(jpeg.tobytes(), age_ms)
+        return Picture(jpeg.encode(frame["pixels"]), age_ms)
 
     async def status(self) -> dict[str, Any]:
         """See `View.status`: at most two a second, however many pages ask."""
@@ -232,6 +286,10 @@ class RingView:
     def close(self) -> None:
         """Close the connection to the daemon."""
         self._operator.close()
+
+
+def _ms(age_ns: int) -> float | None:
+    return None if age_ns < 0 else age_ns / 1e6
 
 
 def _number(value: float) -> float | None:

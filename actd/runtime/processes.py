@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from actd.cameras.likeness import ImageMoments
 from actd.codec import encode
 from actd.config import Config
 from actd.config.origins import values
+from actd.config.reading import parse
 from actd.engine.manifest import Manifest
+from actd.errors import ConfigError
 from actd.flightlog.reader import default_flights
 from actd.policy.spec import PolicySpec
 from actd.runtime import settings
@@ -19,6 +24,7 @@ from actd.runtime.control_loop import ControlLoopSettings
 from actd.runtime.cores import Share
 from actd.runtime.flight_recorder import FlightRecorderSettings
 from actd.runtime.inference import InferenceSettings
+from actd.runtime.picture_recorder import PictureRecorderSettings
 from actd.runtime.process import ChildProcess
 from actd.runtime.run_info import new_run
 
@@ -28,13 +34,14 @@ _MIB = 1 << 20
 @dataclass(frozen=True, slots=True)
 class Processes:
     """One child per process; `cameras` by name, `flight` None where nothing is recorded,
-    `dashboard` None where no page is served.
+    `pictures` None where none are, `dashboard` None where no page is served.
     """
 
     tick: ChildProcess
     inference: ChildProcess
     cameras: Mapping[str, ChildProcess]
     flight: ChildProcess | None
+    pictures: ChildProcess | None
     dashboard: ChildProcess | None
 
     @property
@@ -45,7 +52,8 @@ class Processes:
     @property
     def watchers(self) -> tuple[ChildProcess, ...]:
         """Those that motion does not need."""
-        return tuple([child for child in (self.flight, self.dashboard) if child is not None])
+        children = (self.flight, self.pictures, self.dashboard)
+        return tuple([child for child in children if child is not None])
 
 
 def shapes_of(manifest: Manifest) -> Shapes:
@@ -68,8 +76,11 @@ def make_processes(
     share: Share,
     *,
     boot: str,
+    path: Path,
 ) -> Processes:
-    """All children of one daemon, not yet started. `boot` names this run of it."""
+    """All children of one daemon, not yet started. `boot` names this run of it, `path` is its
+    deployment file.
+    """
 
     def disengage() -> None:
         """A process died: motion ends here, and its restart must not bring it back."""
@@ -78,7 +89,12 @@ def make_processes(
     spec = manifest.spec
     tick = settings.tick_settings(config, shapes.env_dim, share, boot)
     control = settings.control_settings(config, spec)
+    trained = {
+        camera.camera: ImageMoments.of(spec.statistics.get(camera.key, {}))
+        for camera in spec.cameras
+    }
     run = new_run(config, manifest, shapes, tick, control)
+    folder = (config.flight.folder or default_flights()) / run.name
     return Processes(
         tick=ChildProcess(
             "tick",
@@ -109,6 +125,7 @@ def make_processes(
                     placement=settings.placement(config, share, "cameras"),
                     name=name,
                     config=config.cameras[name],
+                    trained=trained.get(name),
                 ),
                 restart=True,
                 on_death=disengage,
@@ -121,7 +138,7 @@ def make_processes(
                 shapes=shapes,
                 fds=channels.fds,
                 placement=settings.placement(config, share, "recorder"),
-                run=(config.flight.folder or default_flights()) / run.name,
+                run=folder,
                 run_info=encode(run),
                 max_bytes=config.flight.max_mb * _MIB,
                 period_ns=control.period_ns,
@@ -130,12 +147,42 @@ def make_processes(
         )
         if config.flight.enabled
         else None,
-        dashboard=_dashboard(config, spec, shapes, channels, share),
+        pictures=ChildProcess(
+            "picture recorder",
+            PictureRecorderSettings(
+                shapes=shapes,
+                fds=channels.fds,
+                placement=settings.placement(config, share, "recorder"),
+                run=folder,
+                last_ns=round(config.keep.seconds * 1e9),
+                fps=config.keep.fps,
+                max_bytes=config.keep.max_mb * _MIB,
+            ),
+            restart=True,
+        )
+        if config.flight.enabled and config.keep.enabled and shapes.cameras
+        else None,
+        dashboard=_dashboard(
+            config,
+            spec,
+            shapes,
+            channels,
+            share,
+            path=path,
+            run=folder if config.flight.enabled else None,
+        ),
     )
 
 
 def _dashboard(
-    config: Config, spec: PolicySpec, shapes: Shapes, channels: Channels, share: Share
+    config: Config,
+    spec: PolicySpec,
+    shapes: Shapes,
+    channels: Channels,
+    share: Share,
+    *,
+    path: Path,
+    run: Path | None,
 ) -> ChildProcess | None:
     if not config.dashboard.enabled:
         return None
@@ -159,10 +206,19 @@ def _dashboard(
             joints=tuple([joint.name for joint in joints]),
             lower=tuple([_finite(joint.lower) for joint in joints]),
             upper=tuple([_finite(joint.upper) for joint in joints]),
-            values=tuple(values(config)),
+            values=tuple(values(config, _parsed(path))),
+            run=run,
         ),
         restart=True,
     )
+
+
+def _parsed(path: Path) -> Any:
+    """The file's map with its lines, None where it cannot be read a second time, as a pipe."""
+    try:
+        return parse(path)
+    except ConfigError:
+        return None
 
 
 def _finite(limit: float | None) -> float:

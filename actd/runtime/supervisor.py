@@ -23,7 +23,7 @@ import zmq.asyncio
 from actd.config import Config, changed_keys, load
 from actd.config.checks import LONGEST_STOP_S
 from actd.engine.manifest import Manifest, read_manifest
-from actd.errors import ActdError, LinkError
+from actd.errors import ActdError, LinkError, RecordingError
 from actd.link import sockets
 from actd.runtime import realtime, settings
 from actd.runtime.channels import open_channels
@@ -73,7 +73,15 @@ class Supervisor:
         settled = realtime.settle(settings.placement(config, share, "supervisor"))
         log.info("supervisor: %s", realtime.in_words(settled))
         boot = secrets.token_hex(8)
-        self._processes = make_processes(config, manifest, shapes, self._channels, share, boot=boot)
+        self._processes = make_processes(
+            config,
+            manifest,
+            shapes,
+            self._channels,
+            share,
+            boot=boot,
+            path=path,
+        )
         episodes = Episodes()
         self._recording = Recording(config, manifest, shapes, self._channels, share, episodes)
         self._episodes = EpisodeOrders(
@@ -90,6 +98,7 @@ class Supervisor:
                 "clear": lambda _: self._clear(),
                 "changes": lambda _: self._changes(),
                 "record": self._recording.answer,
+                "keep": lambda _: self._keep(),
                 "episode": self._episode,
             },
             {"robot": config.robot.name, "boot": boot},
@@ -181,6 +190,15 @@ class Supervisor:
     def _clear(self) -> dict[str, Any]:
         self._telemetry.clear()
         return {}
+
+    def _keep(self) -> dict[str, Any]:
+        """Have the pictures saved; `order` is the number of this one. Raises RecordingError."""
+        if self._processes.pictures is None:
+            raise RecordingError(
+                "no pictures are kept: set keep.enabled and flight.enabled (a policy without "
+                "cameras has none), and start the daemon again"
+            )
+        return {"order": self._channels.keeps.write((now_ns(),))}
 
     def _changes(self) -> dict[str, Any]:
         """What the file says by now that this run does not do."""

@@ -22,6 +22,7 @@ from actd.mode import Mode
 from actd.runtime import settings
 from actd.runtime.channels import Channels
 from actd.runtime.clock import now_ns
+from actd.runtime.joint_likeness import JointLikeness
 from actd.runtime.loop_timing import Cadence
 from actd.runtime.process import describe
 from actd.runtime.processes import Processes
@@ -59,6 +60,8 @@ class Telemetry:
         self._channels = channels
         self._processes = processes
         self._cadence = Cadence(config.control.rate_hz)
+        low, high = settings.trained_range(config, manifest.spec)
+        self._joints = JointLikeness(list(config.robot.joints), low, high)
         self._started_ns = now_ns()
         self._seen = {"tick": 0, "chunk": 0, "notice": 0}
         self._mode = Mode.IDLE
@@ -86,6 +89,9 @@ class Telemetry:
                 log.info("mode %s", mode.name)
                 self._mode = mode
                 self._entered(mode, number, int(record["due_ns"]))
+        newest = self._channels.ticks.latest()
+        if newest is not None:
+            self._joints.look(newest[1]["positions"], int(newest[1]["sent_ns"]))
         for number, record in self._channels.chunks.since(self._seen["chunk"]):
             self._seen["chunk"] = number
             self._cadence.chunk(record)
@@ -181,17 +187,39 @@ class Telemetry:
             "cameras": {name: self._camera(name) for name in self._processes.cameras},
             "move": move,
             "positions": positions,
+            "beyond_training": self._joints.beyond,
+            "unlike_training": self._unlike_training(),
             "state_age_ms": state_age_ms,
             "acknowledged_ms": acknowledged_ms,
             "state_rejected": {"count": self._rejected[0], "newest": self._rejected[1]},
             "flight": self._flight(),
+            "pictures": self._pictures(),
             "realtime": self._processes.tick.condition.get("realtime", {}),
             "processes": self._process_facts(),
         }
 
+    def _unlike_training(self) -> list[str]:
+        """A sentence for each camera and joint that is unlike the training data."""
+        conditions = {name: child.condition for name, child in self._processes.cameras.items()}
+        return self._joints.words + [
+            f"camera {name}: {condition['why']}"
+            for name, condition in conditions.items()
+            if "unlike training" in str(condition.get("state"))
+        ]
+
     def _flight(self) -> str:
         recorder = self._processes.flight
         return "off" if recorder is None else describe(recorder.condition)
+
+    def _pictures(self) -> dict[str, Any]:
+        """Moments `saved` so far, the file of the `newest`, and how many `orders` were obeyed."""
+        recorder = self._processes.pictures
+        if recorder is None:
+            return {"state": "off", "saved": 0, "newest": "", "orders": 0}
+        condition = recorder.condition
+        counts = {key: condition.get(key, 0) for key in ("saved", "orders")}
+        newest = condition.get("newest", "")
+        return {"state": describe(condition), "newest": newest, **counts}
 
     def histograms(self) -> dict[str, dict[str, str]]:
         """The cadence's histograms, encoded at most once a second however many ask."""
@@ -261,5 +289,6 @@ class Telemetry:
             "damaged": (ring.peek("damaged") or 0) - damaged,
             "age_ms": None if t_ns is None else (now_ns() - t_ns) / 1e6,
             "unchanged_ms": unchanged_ns / 1e6,
+            "likeness": camera.condition.get("likeness") or None,
             "restarts": camera.restarts,
         }

@@ -67,6 +67,7 @@ STATUS = {
     "acknowledged_ms": None,
     "state_rejected": {"count": 1, "newest": "lacks waist"},
     "flight": "running",
+    "pictures": {"state": "off", "saved": 0, "newest": "", "orders": 0},
     "processes": {"tick": _GRANTED, "supervisor": _GRANTED},
     "episodes": {
         "open": {"episode": 3, "place": "7", "halted": "FAULT", "seconds": 2.5},

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from actd.dashboard.app import HEADER, make_app
 from actd.dashboard.view import Picture
-from actd.errors import LinkError
+from actd.errors import LinkError, RecordingError
 from actd.mode import Mode
 
 PERCENTILES = {"p50": 20.0, "p99": 40.0, "p999": 60.0, "max": 80.0}
@@ -40,6 +40,7 @@ STATUS: dict[str, Any] = {
     },
     "state_rejected": {"count": 3, "newest": ""},
     "state_age_ms": None,
+    "beyond_training": {"waist": 0.0, "elbow": 0.25},
     "cameras": {
         'the "top"': {
             "fps": 30.0,
@@ -48,6 +49,7 @@ STATUS: dict[str, Any] = {
             "damaged": 0,
             "restarts": 0,
             "age_ms": 12.0,
+            "likeness": {"brightness": -0.9, "contrast": 0.5, "why": "darker"},
         },
         "wrist": {
             "fps": 0.0,
@@ -56,6 +58,7 @@ STATUS: dict[str, Any] = {
             "damaged": 0,
             "restarts": 0,
             "age_ms": None,
+            "likeness": None,
         },
     },
 }
@@ -78,6 +81,14 @@ class Watched:
 
     def config(self) -> list[dict[str, Any]]:
         return []
+
+    def tick(self, number: int) -> dict[str, Any] | None:
+        if number == 13:
+            raise RecordingError("ticks-00001.bin: not a flight segment; remove it")
+        return {"number": number} if number == 7 else None
+
+    def picture_of(self, number: int, camera: str) -> bytes | None:
+        return b"jpeg" if (number, camera) == (7, "the top") else None
 
     def picture(self, camera: str) -> Picture | None:
         return {"top": Picture(b"jpeg", 12.4), "dark": None}[camera]
@@ -158,12 +169,12 @@ def test_everyone_holds_and_stops_and_one_page_arms() -> None:
         status, answer = await order(client, "arm")
         assert status == 200
         assert answer["warnings"] == ["joint_0 is where the training never was"]
-        for command in ("hold", "stop"):
+        for command in ("hold", "stop", "keep"):
             assert (await order(client, command, "b"))[0] == 200
         status, answer = await order(client, "reset", "b")
         assert status == 409
         assert "another page operates" in answer["errors"][0]
-        assert view.orders == ["arm", "hold", "stop"]
+        assert view.orders == ["arm", "hold", "stop", "keep"]
         for page, seen in (("a", "you"), ("b", "another"), ("", "another")):
             async with client.get(f"/live.json?page={page}") as found:
                 assert (await found.json())["operator"] == seen
@@ -230,6 +241,13 @@ def test_what_is_no_order_moves_nothing(body: bytes) -> None:
         ("/camera/dark.jpg", 503),
         ("/history.json?after=x", 400),
         ("/history.json?after=-1", 400),
+        ("/tick/6.json", 404),
+        ("/tick/13.json", 500),
+        ("/tick/-1.json", 400),
+        ("/tick/9999999999999999999.json", 400),
+        ("/tick/7/other.jpg", 404),
+        ("/tick/7/..%2f..%2frun.json", 404),
+        ("/tick/x/top.jpg", 400),
         ("/nothing", 404),
         ("/../pyproject.toml", 404),
         ("/static/..%2f..%2fapp.py", 404),
@@ -251,6 +269,16 @@ def test_a_picture_has_its_age() -> None:
             assert await answer.read() == b"jpeg"
             assert answer.headers["X-Age-Ms"] == "12"
             assert answer.headers["Cache-Control"] == "no-store"
+
+    served(work)
+
+
+def test_a_tick_and_what_was_seen_then() -> None:
+    async def work(client: Client, _: Watched) -> None:
+        async with client.get("/tick/7.json") as answer:
+            assert await answer.json() == {"number": 7}
+        async with client.get("/tick/7/the%20top.jpg") as answer:
+            assert (await answer.read(), answer.content_type) == (b"jpeg", "image/jpeg")
 
     served(work)
 
@@ -279,6 +307,11 @@ def test_metrics_are_what_prometheus_reads() -> None:
         assert drops == {'the "top"': 4, "wrist": 0}
         ages = {s.labels["camera"]: s.value for s in families["actd_camera_age_seconds"].samples}
         assert ages == {'the "top"': 0.012}
+        beyond = families["actd_joint_beyond_training_ratio"].samples
+        assert {s.labels["joint"]: s.value for s in beyond} == {"waist": 0.0, "elbow": 0.25}
+        for key, value in (("brightness", -0.9), ("contrast", 0.5)):
+            (sample,) = families[f"actd_camera_{key}_ratio"].samples
+            assert (sample.labels["camera"], sample.value) == ('the "top"', value)
         assert "actd_state_age_seconds" not in families
         view.answers = False
         async with client.get("/metrics") as answer:

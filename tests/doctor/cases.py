@@ -224,6 +224,11 @@ CASES = (
     ),
     Case(cameras.DAMAGED, camera(damaged=30), "30 of 90 images"),
     Case(cameras.FROZEN, camera({"detect_freeze": True}, unchanged_ms=1900.0), "1900 ms"),
+    Case(
+        cameras.UNLIKE,
+        daemon(cameras={"cam_high": "unlike training: its images are darker"}),
+        "its images are darker",
+    ),
     Case(cameras.TOO_DARK, camera(brightness=3.0)),
     Case(cameras.TOO_BRIGHT, camera(brightness=252.0)),
     *(

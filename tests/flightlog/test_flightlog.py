@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from actd.errors import RecordingError
 from actd.flightlog.format import HEADER_BYTES, Segment, file_dtype, read_segment, repair
-from actd.flightlog.reader import Gap, default_flights, read_flight, segment_files
+from actd.flightlog.reader import Gap, default_flights, read_flight, read_tick, segment_files
 from actd.flightlog.writer import FlightLogWriter
 
 FIELDS = [("t_ns", "<i8"), ("positions", "<f8", (3,))]
@@ -142,6 +142,41 @@ def test_a_run_is_read_whole_across_segments(tmp_path: Path) -> None:
     assert flight.gaps == ()
     assert flight.settings["run"] == "test"
     assert np.array_equal(running.ticks, flight.ticks)
+
+
+@settings(max_examples=30, deadline=None)
+@given(numbers=st.sets(st.integers(1, 90), min_size=1, max_size=80), asked=st.integers(0, 95))
+def test_one_tick_is_read_alone(
+    tmp_path_factory: pytest.TempPathFactory, numbers: set[int], asked: int
+) -> None:
+    run = tmp_path_factory.mktemp("runs") / "a"
+    log = new_log(run.parent)
+    for number in sorted(numbers):
+        log.append("ticks", number, body(number))
+    for closed in (False, True):
+        record = read_tick(run, RECORD, asked)
+        assert (None if record is None else record["number"]) == (
+            asked if asked in numbers else None
+        )
+        assert record is None or record["t_ns"] == 10 * asked
+        if not closed:
+            log.close()
+    shutil.rmtree(run)
+    assert read_tick(run, RECORD, asked) is None
+
+
+def test_a_tick_that_is_damaged_is_none(tmp_path: Path) -> None:
+    log = new_log(tmp_path)
+    append_ticks(log, range(1, 4))
+    log.close()
+    (segment,) = segment_files(tmp_path / "a")
+    data = bytearray(segment.path.read_bytes())
+    data[-1] ^= 1
+    segment.path.write_bytes(data)
+    assert read_tick(tmp_path / "a", RECORD, 3) is None
+    segment.path.write_bytes(b"something else" * 20)
+    with pytest.raises(RecordingError, match="not a flight segment; remove it"):
+        read_tick(tmp_path / "a", RECORD, 3)
 
 
 def test_gaps_are_named(tmp_path: Path) -> None:

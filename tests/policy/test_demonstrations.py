@@ -58,6 +58,25 @@ def test_the_dataset_fills_in_what_the_checkpoint_leaves_out() -> None:
     }
 
 
+def test_images_are_known_from_the_dataset_and_do_not_tell_datasets_apart() -> None:
+    top = "observation.images.top"
+    found = demonstrations(
+        {
+            "action": {"mean": (40, 0), "std": (25, 0)},
+            top: {"mean": (0.1, 0.2, 0.3), "std": (0.1, 0.1, 0.1)},
+            "observation.images.wrist": {"mean": (0.1, 0.2, 0.3), "std": (0.1, 0.1, 0.1)},
+        }
+    )
+    spec = SPEC.completed(found)
+    assert spec.statistics[top]["mean"] == (0.1, 0.2, 0.3)
+    assert "observation.images.wrist" not in spec.statistics
+    other = {"mean": (0.9, 0.9, 0.9), "std": (0.01, 0.01, 0.01)}
+    assert spec.unlike(demonstrations({**found.statistics, top: other})) == ""
+    assert spec.completed(demonstrations({**found.statistics, top: other})) == spec
+    with pytest.raises(ValueError, match=r"images\.top\.mean: need 3 finite numbers"):
+        replace(SPEC, statistics={top: {"mean": (0.1, 0.2)}})
+
+
 @pytest.mark.parametrize(
     ("mean", "std"),
     [((40, 0), (25, 0)), ((55, 0), (15, 0)), ((20, 1e-4), (60, 1e-5)), ((39.9, 0), (100, 0))],

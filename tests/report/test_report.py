@@ -29,7 +29,7 @@ from actd.runtime.run_info import run_info
 from tests.report.flights import JOINTS, eventful, fly, record, with_hole
 
 MIB = 1 << 20
-VOID = {"meta", "br", "link", "img", "hr"}
+VOID = {"meta", "br", "link", "img", "hr", "input"}
 
 
 class Outline(HTMLParser):

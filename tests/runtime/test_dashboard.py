@@ -20,7 +20,7 @@ import pytest
 
 from actd.link.sockets import Ports
 from actd.mode import Mode
-from tests.chromium import CHROMIUM, opened
+from tests.chromium import CHROMIUM, Tab, opened
 from tests.ports import free_ports
 from tests.runtime.conftest import Arm, Daemon, start, wait_until, write_config
 from tests.videos import write_video
@@ -131,9 +131,24 @@ def test_the_page_shows_and_orders_what_happens_on_the_wire(site: Site) -> None:
     )
     changes = site.json("history.json")["changes"]
     assert changes[2]["reason"] == "operator: hold"
+    _a_tick_is_shown_with_what_was_seen(site, changes[1]["tick"])
     metrics = site.get("metrics")[0].decode()
     assert 'actd_mode{mode="STOP"} 1.0' in metrics
     assert 'actd_camera_rate_hertz{camera="cam_high"}' in metrics
+
+
+def _a_tick_is_shown_with_what_was_seen(site: Site, armed_at: int) -> None:
+    found = site.json(f"tick/{armed_at + 20}.json")
+    assert (found["number"], found["mode"]) == (armed_at + 20, "ARMED")
+    assert [joint["name"] for joint in found["joints"]][:2] == ["j0", "j1"]
+    assert abs(found["joints"][0]["command"] - found["joints"][0]["measured"]) < 0.2
+    body, _ = site.get(f"tick/{armed_at + 20}/cam_high.jpg")
+    image = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
+    assert np.abs(image.mean(axis=(0, 1)) - RED_BGR).max() < 12
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        site.get("tick/999999999.json")
+    assert site.order("keep", "someone else")["ok"]
+    wait_until(lambda: site.json("status.json")["pictures"]["saved"], "the moment")
 
 
 def test_a_picture_is_the_cameras_and_new(site: Site) -> None:
@@ -187,6 +202,34 @@ def test_a_port_that_is_taken_costs_the_page_only(
     assert f"dashboard.port: {port} is in use; choose another one" in ends[0]
 
 
+async def _look_at_a_tick(tab: Tab) -> None:
+    await tab.until("document.querySelectorAll('#events a').length > 1", "events")
+    # The newest is first, and the one before the last is that of arming.
+    await tab.value("[...document.querySelectorAll('#events a')].at(-2).click()")
+    shown = "document.getElementById('tick-text').textContent"
+    await tab.until(f"{shown}.includes('ARMED')", "the tick of the event")
+    number = await tab.value("tick")
+    await tab.until(
+        "[...document.querySelectorAll('#tick-pictures img')].filter(i => i.naturalWidth === 128)"
+        ".length === 2",
+        "what was seen then",
+    )
+    assert await tab.value("document.querySelectorAll('#tick-joints tr').length") == 15
+    await tab.value("document.getElementById('before').click()")
+    await tab.until(f"{shown}.includes('tick {number - 1}, ')", "the tick before")
+    await tab.until(f"{shown}.includes('IDLE')", "its mode")
+    await tab.until("seconds.length > 2", "history")
+    # At the far left nothing is recorded, and nothing changes.
+    await tab.value("byId('strip').onclick({offsetX: 1})")
+    assert await tab.value("tick") == number - 1
+    await tab.value("byId('strip').onclick({offsetX: byId('strip').clientWidth - 0.1})")
+    await tab.until(f"tick > {number - 1} && {shown}.includes('tick ' + tick)", "a second's tick")
+    await tab.value("byId('keep').click()")
+    await tab.until("byId('kept').textContent.startsWith('kept')", "the pictures to be kept")
+    origins = "[...document.querySelectorAll('#config tr')].map(row => row.textContent)"
+    assert await tab.value(f"{origins}.some(row => row.includes('line 1'))")
+
+
 @browser
 @pytest.mark.slow
 def test_in_a_browser_hold_is_clicked_and_a_dead_daemon_is_seen(site: Site, tmp_path: Path) -> None:
@@ -215,6 +258,8 @@ def test_in_a_browser_hold_is_clicked_and_a_dead_daemon_is_seen(site: Site, tmp_
             )
             assert await tab.value("document.querySelectorAll('#joints figure').length") == 14
             assert await tab.value("document.querySelectorAll('figure.old').length") == 0
+            assert "command" in await tab.value("document.querySelector('#joints span').innerText")
+            await _look_at_a_tick(tab)
             await tab.value("document.getElementById('hold').click()")
             await tab.until("document.getElementById('mode').textContent === 'HOLD'", "HOLD")
             assert mode_on_the_wire(arm) is Mode.HOLD

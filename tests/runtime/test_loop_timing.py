@@ -166,6 +166,7 @@ def test_the_status_table_shows_what_matters() -> None:
         "robot": "aloha",
         "reason": "",
         "flight": "recording",
+        "pictures": {"state": "off", "saved": 0, "newest": "", "orders": 0},
         "processes": {"tick": {"sched_fifo": "not granted: Operation not permitted"}},
     }
     stream = io.StringIO()

@@ -5,6 +5,8 @@
 const LOST_MS = 1000, LIVE_MS = 150, PICTURE_MS = 250, HISTORY_MS = 1000, STATUS_MS = 1000;
 const OLD_PICTURE_MS = 1000, PAST_S = 5, AHEAD_S = 1, SECOND_PRESS_MS = 3000;
 const page = [...crypto.getRandomValues(new Uint8Array(12))].map(b => b.toString(16).padStart(2, "0")).join("");
+// As actd.trained_range: a tenth of the range beyond it is named.
+const UNLIKE = 0.1, percent = share => `${(100 * share).toFixed(0)} %`;
 const byId = id => document.getElementById(id);
 const color = name => getComputedStyle(document.body).getPropertyValue("--" + name).trim();
 let live = null, heard = 0, status = null;
@@ -60,7 +62,7 @@ async function orderAsOperator(command, fields = {}) {
   return order(command, fields);
 }
 
-for (const command of ["hold", "stop", "take"]) byId(command).onclick = () => order(command);
+for (const command of ["hold", "stop", "take", "keep"]) byId(command).onclick = () => order(command);
 for (const command of ["arm", "reset"]) byId(command).onclick = () => orderAsOperator(command);
 
 for (const act of ["start", "success", "failure", "discard"]) byId("episode-" + act).onclick = async () => {
@@ -135,7 +137,9 @@ function showJoint(joint) {
   points.push({t: live.t_s, measured: joint.measured, command: joint.command});
   while (points.length && points[0].t < live.t_s - PAST_S) points.shift();
   const shown = value => value === null ? "–" : value.toFixed(3);
-  entry.text.textContent = `${shown(joint.measured)}, told ${shown(joint.command)}`;
+  entry.text.textContent = `${shown(joint.measured)}, command ${shown(joint.command)}` +
+    (joint.beyond ? `; ${percent(joint.beyond)} of training's range outside it` : "");
+  entry.text.classList.toggle("unlike", joint.beyond > UNLIKE);
   drawJoint(entry.canvas, joint, points);
 }
 
@@ -181,15 +185,20 @@ function showCamera(name, camera) {
     const image = element("img", "", {alt: `camera ${name}`, hidden: ""}), old = element("div", "", {class: "old-text"});
     const caption = element("figcaption"), title = element("b", name), text = element("span");
     box.append(image, old);
-    caption.append(title, text);
+    const gauge = element("span", "", {class: "gauge"});
+    caption.append(title, text, gauge);
     figure.append(box, caption);
     byId("cameras").append(figure);
-    tiles.set(name, tile = {figure, image, old, text, url: "", at: -Infinity});
+    tiles.set(name, tile = {figure, image, old, text, gauge, url: "", at: -Infinity});
     every(PICTURE_MS, () => document.hidden ? null : fetchPicture(name, tile));
   }
   const age = camera.age_ms === null ? "no picture" : `${camera.age_ms.toFixed(0)} ms old`;
   tile.text.textContent = `${age}, ${camera.fps.toFixed(1)} fps, ${camera.drops} dropped` +
     (camera.state === "ok" ? "" : `; ${camera.state}`);
+  const like = camera.likeness;
+  tile.gauge.textContent = like ? `brightness ${like.brightness > 0 ? "+" : ""}${like.brightness.toFixed(2)} σ, ` +
+    `contrast ×${like.contrast.toFixed(2)} of training` : "beside training: not known";
+  tile.gauge.classList.toggle("unlike", Boolean(like && like.why));
 }
 
 async function fetchPicture(name, tile) {
@@ -223,7 +232,9 @@ async function showHistory() {
   for (const each of [...found.seconds, ...found.changes]) newest = Math.max(newest, each.number);
   for (const change of found.changes) {
     const what = `${time(change.unix_s)} ${change.mode}` + (change.reason ? `: ${change.reason}` : "");
-    byId("events").prepend(element("li", `${what} (tick ${change.tick})`));
+    const event = element("li", what + " ");
+    event.append(element("a", `tick ${change.tick}`, {href: `#tick-${change.tick}`}));
+    byId("events").prepend(event);
   }
   drawStrip();
 }
@@ -256,14 +267,48 @@ function drawStrip() {
 
 byId("strip").onclick = event => {
   const share = event.offsetX / byId("strip").clientWidth;
-  const k = Math.floor(share * SECONDS) - (SECONDS - seconds.length);
-  chosen = seconds[k] || null;
-  byId("second").textContent = chosen === null ? "nothing was recorded then" :
-    `${time(chosen.unix_s)}: ticks ${chosen.first_tick} to ${chosen.last_tick}, ${chosen.mode}, latest ` +
-    `${chosen.late_us.toFixed(0)} µs, ${chosen.missed} missed, ${chosen.underruns} without a chunk` +
-    (chosen.chunk_age_ms === null ? "" : `, oldest chunk ${chosen.chunk_age_ms.toFixed(0)} ms`);
-  drawStrip();
+  const second = seconds[Math.floor(share * SECONDS) - (SECONDS - seconds.length)];
+  if (second) goTo(second.latest_tick);
 };
+
+// One tick, from the flight log -----------------------------------------------------------------
+
+let tick = 0;
+const goTo = number => { location.hash = `tick-${number}`; };
+
+async function showTick() {
+  tick = Number((location.hash.match(/^#tick-(\d+)$/) || [0, 0])[1]);
+  if (!tick) return;
+  const asked = tick, second = seconds.find(each => each.first_tick <= asked && asked <= each.last_tick);
+  chosen = second || null;
+  byId("second").textContent = second ? `${time(second.unix_s)}: ticks ${second.first_tick} to ${second.last_tick}, ` +
+    `${second.missed} missed, ${second.underruns} without a chunk, latest ${second.late_us.toFixed(0)} µs` : "";
+  drawStrip();
+  byId("tick").hidden = false;
+  byId("tick").scrollIntoView({block: "nearest"});
+  let found;
+  try { found = await get(`tick/${asked}.json`); } catch (error) { found = {error: error.message}; }
+  if (asked !== tick) return;
+  byId("tick-text").textContent = found.error || [`tick ${asked}, ${time(found.unix_s)}`, found.mode,
+    `${found.late_us.toFixed(0)} µs late`, found.chunk_age_ms === null ? "no chunk" : `chunk ${found.chunk_age_ms.toFixed(0)} ms old`,
+    ...found.conditions].join(", ");
+  const shown = value => value === null ? "–" : value.toFixed(4);
+  rows("tick-joints", found.error ? [] : [["", "measured", "command"],
+    ...found.joints.map(joint => [joint.name, shown(joint.measured), shown(joint.command)])]);
+  byId("tick-report").textContent = found.run ? `the whole run: actd report ${found.run}` : "";
+  byId("tick-pictures").replaceChildren(...Object.keys(found.cameras || {}).map(name => {
+    const figure = element("figure"), src = `tick/${asked}/${encodeURIComponent(name)}.jpg`;
+    const image = element("img", "", {alt: `camera ${name} at tick ${asked}`, src});
+    const caption = element("figcaption", name);
+    image.onerror = () => { image.remove(); caption.textContent = `${name}: no picture kept`; };
+    figure.append(image, caption);
+    return figure;
+  }));
+}
+
+byId("before").onclick = () => goTo(tick - 1);
+byId("after").onclick = () => goTo(tick + 1);
+addEventListener("hashchange", showTick);
 
 // Figures, configuration, report -------------------------------------------------------------
 
@@ -277,7 +322,10 @@ function rows(table, list) {
 
 async function showStatus() {
   status = await get("status.json");
-  const {control, inference} = status;
+  const {control, inference, pictures} = status;
+  byId("keep").hidden = pictures.state === "off";
+  byId("kept").textContent = pictures.saved ? `kept ${pictures.saved}, newest ${pictures.newest.split("/").pop()}` : "";
+  byId("kept").title = pictures.newest;
   showEpisodes(status.episodes);
   rows("facts", [
     ["engine", `${inference.engine}: ${inference.state}`],
@@ -288,7 +336,9 @@ async function showStatus() {
     ["without a chunk", `${control.underruns} ticks`],
     ["robot state", status.state_age_ms === null ? "none" : `${status.state_age_ms.toFixed(0)} ms old`],
     ["refused states", `${status.state_rejected.count} ${status.state_rejected.newest}`],
+    ["unlike training", status.unlike_training.join("; ") || "nothing that is known"],
     ["flight recorder", status.flight],
+    ["pictures", status.pictures.state],
     ["up", `${(status.uptime_s / 60).toFixed(0)} min`],
   ]);
 }
@@ -311,7 +361,8 @@ function showEpisodes(episodes) {
 }
 
 async function showConfig() {
-  rows("config", (await get("config.json")).map(each => [each.key, JSON.stringify(each.value), each.origin]));
+  rows("config", (await get("config.json")).map(each => [each.key, JSON.stringify(each.value),
+    each.line ? `line ${each.line}${each.remark ? `: ${each.remark}` : ""}` : each.origin]));
 }
 
 byId("copy").onclick = async () => {
@@ -328,5 +379,6 @@ byId("copy").onclick = async () => {
 every(LIVE_MS, showLive);
 every(HISTORY_MS, showHistory);
 every(STATUS_MS, showStatus);
+showTick();
 showConfig().catch(() => setTimeout(showConfig, 2000));
 setInterval(() => { lost(); agePictures(); }, 100);

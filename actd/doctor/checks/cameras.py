@@ -46,6 +46,12 @@ FROZEN = Problem(
     "the image never changes: a sensor that hangs, or a loopback without a source",
     "unplug the camera and plug it in again; where a still image is right: detect_freeze: false",
 )
+UNLIKE = Problem(
+    "warning",
+    "the images are brighter, darker, greyer or of another colour than in training",
+    "make the light and the exposure as they were, clean the lens, and see that it is this camera; "
+    "`actd cameras --match` shows both",
+)
 TOO_DARK = Problem(
     "warning",
     "the image is almost black",
@@ -138,7 +144,7 @@ def _of_daemon(name: str, state: str, kind: SourceKind) -> Finding:
     """A camera by what the running daemon says of it, such as `slow: gives 12 of 30 fps; ...`."""
     if state == "ok":
         return Fine("delivers to the running daemon", name)
-    lasting = {"frozen": FROZEN, "slow": SLOW[kind], "grey": GREY[kind]}
+    lasting = {"frozen": FROZEN, "slow": SLOW[kind], "grey": GREY[kind], "unlike": UNLIKE}
     problem = lasting.get(state.partition(":")[0].split()[0], NOT_OPENED)
     return problem.told(f"the running daemon says: {state}", name)
 
@@ -191,7 +197,17 @@ CHECKS = (
     Check(
         "camera",
         "found, held by whom, rate, brightness, colour, frozen: all at once for two seconds",
-        (NOT_OPENED, HELD, *SLOW.values(), DAMAGED, FROZEN, TOO_DARK, TOO_BRIGHT, *GREY.values()),
+        (
+            NOT_OPENED,
+            HELD,
+            *SLOW.values(),
+            DAMAGED,
+            FROZEN,
+            UNLIKE,
+            TOO_DARK,
+            TOO_BRIGHT,
+            *GREY.values(),
+        ),
         cameras,
     ),
     Check("usb", "what cameras share", (SAME_DEVICE, BUS_FULL, BUS_SHARED), usb),
