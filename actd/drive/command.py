@@ -27,6 +27,7 @@ from actd.drive.options import Options
 from actd.drive.reporter import Reporter
 from actd.drive.rest import come_to_rest
 from actd.errors import ActdError, ArmError, ConfigError, LinkError, UsageError
+from actd.link.request import as_sent
 from actd.link.sockets import Ports
 
 # Above all that is not real-time; below the interrupt threads (50) of a real-time kernel: they
@@ -72,7 +73,7 @@ def _drive(chosen: Options, ending: Ending, say: Say) -> dict[str, Any]:
         _check_alone(operator)
 
         def agree(joints: Joints, hello: Mapping[str, Any]) -> None:
-            with _as_sent():
+            with as_sent():
                 table = disagreement(hello, joints, any_order=chosen.any_order)
                 if not table and leader is not None and leader.joints is not None:
                     table = leader_disagreement(hello, leader.joints)
@@ -91,13 +92,13 @@ def _drive(chosen: Options, ending: Ending, say: Say) -> dict[str, Any]:
         ):
             joints = _joints(arm, say)
             agree(joints, hello)
-            with _as_sent():
+            with as_sent():
                 settings = _settings(hello, chosen)
             say(f"{robot}: driven at {1e9 / settings.period_ns:g} Hz; Ctrl-C leaves")
             if leader is not None:
                 leader.begin(settings.period_ns)
             if chosen.ask_to_arm:
-                arming = "approach" if chosen.from_here else "arm"
+                arming: prompt.Arming = "approach" if chosen.from_here else "arm"
                 prompt.start(own_operator, say, arming, leader=leader is not None)
             if priority is not None:
                 _be_punctual(priority, say)
@@ -114,7 +115,7 @@ def _drive(chosen: Options, ending: Ending, say: Say) -> dict[str, Any]:
 
 def _check_alone(operator: Operator) -> None:
     """Raise LinkError where another program drives this robot: with two, an armed daemon faults."""
-    with _as_sent():
+    with as_sent():
         acknowledged_ms = operator.status()["acknowledged_ms"]
         if acknowledged_ms is not None and acknowledged_ms < _ALONE_MS:
             raise LinkError(
@@ -219,18 +220,6 @@ def _settings(hello: Mapping[str, Any], chosen: Options) -> LoopSettings:
         boot=str(hello["boot"]),
         patience_ns=round(chosen.patience_s * 1e9),
     )
-
-
-@contextmanager
-def _as_sent() -> Iterator[None]:
-    """Around the use of a daemon's answer: one that is not as we know it is a LinkError."""
-    try:
-        yield
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise LinkError(
-            f"the daemon's answer is none that this actd knows ({words(error)}); install the same "
-            "version on both ends"
-        ) from None
 
 
 def _link(chosen: Options, say: Say) -> tuple[str, Ports]:

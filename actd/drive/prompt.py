@@ -17,6 +17,7 @@ from actd.drive.bus_loop import Say
 from actd.drive.rest import STANDING
 from actd.errors import SEPARATOR, LinkError, UsageError
 
+Arming = Literal["arm", "approach"]
 _STANDING = {mode.name for mode in STANDING}
 _ASK = "Enter arms, Enter again holds, Ctrl-C leaves"
 _ASK_LED = "Enter arms, Enter again holds, t Enter takes over or gives back, Ctrl-C leaves"
@@ -29,7 +30,7 @@ _SCORES = "e [PLACE] starts an episode; s success, f failure, d discard; each wi
 class _Keys:
     """`arming`: the order that Enter gives to an arm that stands; `leader`: there is one."""
 
-    arming: str
+    arming: Arming
     leader: bool
 
     @property
@@ -46,7 +47,7 @@ def check_terminal() -> None:
 def start(
     connect: Callable[[], Operator],
     say: Say,
-    arming: Literal["arm", "approach"] = "arm",
+    arming: Arming = "arm",
     *,
     leader: bool = False,
 ) -> None:

@@ -110,11 +110,8 @@ class ScoredRecorder(Recorder):
                 was_open = began_ns is not None
                 tell(state="waiting", why=_OPEN if was_open else _CLOSED)
             tick = self._sampler.tick(now_ns())
-            if (
-                began_ns is not None
-                and tick is not None
-                and tick["mode"] in (Mode.ARMED, Mode.TAKEOVER)
-            ):
+            driven = tick is not None and tick["mode"] in (Mode.ARMED, Mode.TAKEOVER)
+            if began_ns is not None and tick is not None and driven:
                 return max(began_ns, int(tick["due_ns"]))
         return None
 

@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from actd.proportions import mcnemar, wilson
 from bench.closed_loop.results import Result
-from examples.aloha.evaluate import mcnemar, wilson
 
 REFERENCES = ("torch", "ort-fp32")
 """In float32; the first that was played is what the others are held against."""

@@ -24,7 +24,7 @@ from actd.engine.base import Engine, Observation
 from actd.engine.load import load_engine
 from actd.errors import ActdError
 from actd.mode import Mode
-from actd.proportions import wilson
+from actd.proportions import mcnemar, wilson
 from actd.sim.aloha import JOINTS, AlohaSim
 from actd.sim.referee import Referee
 from actd.sim.scene import BAR
@@ -34,17 +34,6 @@ ATTEMPT_S = 8.0
 ROWS = 25
 """A state has no velocities: asked every few rows, a policy begins its motion anew each time."""
 SEED = 77  # not that of the dataset
-
-
-def mcnemar(lost: int, gained: int) -> float:
-    """The exact two-sided p of a difference between two outcomes at the same places.
-
-    `lost` places were done by the first alone, `gained` by the second alone. Binomial: without a
-    difference each of them is as likely to be the one as the other.
-    """
-    differing = lost + gained
-    tail = sum(math.comb(differing, k) for k in range(min(lost, gained) + 1))
-    return min(1.0, tail / 2 ** (differing - 1)) if differing else 1.0
 
 
 class Places:

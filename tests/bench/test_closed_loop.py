@@ -37,7 +37,6 @@ from bench.closed_loop.outcome import difference, metrics, outcome
 from bench.closed_loop.realtime import Turn
 from bench.closed_loop.results import Result, Results, read_all
 from bench.lerobot_peer import VARIABLE
-from examples.aloha.evaluate import mcnemar
 
 ROOT = Path(__file__).parents[2]
 DEMO = {"all-int8": ROOT / "engines" / "demo" / "all-int8"}
@@ -69,18 +68,6 @@ def test_an_action_is_never_sent_before_the_one_before(spent_ms: list[int]) -> N
         assert sent_ns <= this.sent_ns <= this.next_ns
         assert this.next_ns - start_ns == max(spent * MS, ROW_NS)
         sent_ns, start_ns = this.sent_ns, this.next_ns
-
-
-def test_mcnemars_p_is_the_exact_one() -> None:
-    assert mcnemar(0, 0) == 1.0
-    assert mcnemar(5, 5) == 1.0
-    assert mcnemar(0, 6) == pytest.approx(2 / 2**6)
-    assert mcnemar(10, 2) == mcnemar(2, 10) == pytest.approx(2 * 79 / 2**12)
-
-
-@given(st.integers(0, 300), st.integers(0, 300))
-def test_a_p_is_a_probability(lost: int, gained: int) -> None:
-    assert 0.0 < mcnemar(lost, gained) <= 1.0
 
 
 def test_motion_is_counted_without_grippers() -> None:
