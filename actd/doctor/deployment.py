@@ -7,9 +7,10 @@ from pathlib import Path
 from actd import host
 from actd.config import Config, check_policy, load, warnings
 from actd.doctor.facts import CheckpointHere, Deployment, EngineHere, Gpu
+from actd.engine.acceptance import tolerance_excess
 from actd.engine.load import check_host, load_engine, missing, version_note
 from actd.engine.manifest import Manifest, check_files, read_manifest
-from actd.engine.reference import parity_here, tolerance_excess
+from actd.engine.reference import parity_here
 from actd.errors import CheckpointError, ConfigError, EngineError
 
 GPU_RUNTIMES = ("cuda", "ort-trt", "trt")
@@ -48,7 +49,7 @@ def run_engine(config: Config, manifest: Manifest, *, compute: bool) -> EngineHe
             engine.close()
     except EngineError as error:
         return EngineHere((), note, error=str(error))
-    return EngineHere((), note, parity, tolerance_excess(parity, manifest.recipe.tolerance))
+    return EngineHere((), note, parity, tolerance_excess(parity, manifest.reference_tolerance))
 
 
 def read_checkpoint(path: str, manifest: Manifest | None) -> CheckpointHere:

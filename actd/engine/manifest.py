@@ -14,7 +14,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from actd.demonstrations import Motion
-from actd.engine.recipe import Recipe
+from actd.engine.acceptance import AddedError
+from actd.engine.recipe import Recipe, Tolerance
 from actd.engine.verify import Parity
 from actd.errors import EngineError
 from actd.files import read_json
@@ -112,6 +113,9 @@ class RecordedParity(_Model):
     """Errors against torch in float32, and whether the recipe allows them.
 
     `ensembled` are the errors of temporally ensembled actions, None without consecutive frames.
+    `added` is what the engine adds to the policy's own error, None without recorded actions.
+    `on_reference` is what the errors may be on the reference observations of the engine's folder,
+    on any computer; None: what the recipe allows.
     `validation_runtime` is the runtime that computed them: another than the engine's own if the
     computer that built it lacks that.
     """
@@ -120,7 +124,9 @@ class RecordedParity(_Model):
     validation_runtime: str
     statistics: Parity
     ensembled: Parity | None
+    added: AddedError | None = None
     tolerance: dict[str, float]
+    on_reference: Tolerance | None = None
     passed: bool
 
 
@@ -159,6 +165,12 @@ class Manifest(_Model):
     def published(self) -> bool:
         """Whether the engine is complete: during its build the manifest lists no files."""
         return bool(self.files)
+
+    @property
+    def reference_tolerance(self) -> Tolerance:
+        """What the errors may be on the reference observations, on any computer."""
+        recorded = self.parity.on_reference if self.parity else None
+        return recorded or self.recipe.tolerance
 
     @property
     def rebuild(self) -> str:

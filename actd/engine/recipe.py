@@ -32,10 +32,16 @@ class _Model(BaseModel):
 
 
 class Tolerance(_Model):
-    """Largest error against torch, in standard deviations of the joint."""
+    """How exact an engine must be: errors against torch in standard deviations of the joint.
+
+    `max_std` bounds the largest single error, and `p99_std` the 99th percentile. Where recorded
+    actions are at hand `added_error` takes the place of the percentile: the part of the policy's
+    own mean error on them that the engine may add to it. None: they are not considered.
+    """
 
     max_std: float = Field(gt=0)
     p99_std: float = Field(gt=0)
+    added_error: float | None = Field(default=None, gt=0)
 
 
 class Quantization(_Model):

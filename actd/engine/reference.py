@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from actd.engine.acceptance import tolerance_excess
 from actd.engine.base import Engine, Observation
 from actd.engine.manifest import Manifest
 from actd.engine.observations import read_npz, split
-from actd.engine.recipe import Tolerance
 from actd.engine.verify import Parity, compare
 from actd.errors import EngineError
 
@@ -45,23 +45,11 @@ def parity_here(engine: Engine, folder: Path, manifest: Manifest) -> Parity:
 
 
 def check_reference(engine: Engine, folder: Path, manifest: Manifest) -> Parity:
-    """As `parity_here`; raises EngineError when beyond the recipe's tolerance."""
+    """As `parity_here`; raises EngineError when beyond what the manifest allows there."""
     parity = parity_here(engine, folder, manifest)
-    if excess := tolerance_excess(parity, manifest.recipe.tolerance):
+    if excess := tolerance_excess(parity, manifest.reference_tolerance):
         raise EngineError(
             f"{folder}: refused, too far from torch on this computer: {excess}; "
             f"rebuild with: {manifest.rebuild}, or use another engine"
         )
     return parity
-
-
-def tolerance_excess(parity: Parity, tolerance: Tolerance) -> str:
-    """How the errors exceed the recipe's tolerance, as text; empty if they do not."""
-    # negated, so that an error that is not a number fails too
-    if parity.max_std <= tolerance.max_std and parity.p99_std <= tolerance.p99_std:
-        return ""
-    return (
-        f"worst joint {parity.worst_joint} is off by {parity.max:.3g} "
-        f"({parity.max_std:.3g} std, allowed {tolerance.max_std:g}), p99 {parity.p99_std:.3g} std "
-        f"(allowed {tolerance.p99_std:g}) on {parity.observations} observations"
-    )

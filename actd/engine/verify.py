@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from actd.arrays import Vector
+
 
 @dataclass(frozen=True, slots=True)
 class JointError:
@@ -53,6 +55,12 @@ class Parity:
         return asdict(self)
 
 
+def joint_std(std: Sequence[float] | None, joints: int) -> Vector:
+    """What the errors of each joint are divided by, (joints,); 1 where it is unknown or 0."""
+    unit = np.ones(joints) if std is None else np.asarray(std, dtype=np.float64)
+    return np.where(unit > 0, unit, 1.0)
+
+
 def compare(
     actual: NDArray[np.float32], expected: NDArray[np.float32], std: Sequence[float] | None
 ) -> Parity:
@@ -68,8 +76,7 @@ def compare(
         )
     error = np.abs(actual.astype(np.float64) - expected.astype(np.float64))
     error = np.where(np.isfinite(error), error, np.inf).reshape(-1, actual.shape[2])
-    unit = np.ones(actual.shape[2]) if std is None else np.asarray(std, dtype=np.float64)
-    unit = np.where(unit > 0, unit, 1.0)
+    unit = joint_std(std, actual.shape[2])
     largest, mean = error.max(axis=0), error.mean(axis=0)
     p99 = np.percentile(error, 99, axis=0, method="higher")
     joints = tuple(

@@ -8,7 +8,7 @@ and with torch.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,11 @@ from actd.control.chunks import DEFAULT_COEFF
 from actd.control.ensembling import ensemble
 from actd.datasets.paths import ACTION
 from actd.datasets.reader import Dataset
+from actd.engine.acceptance import AddedError, tolerance_excess
 from actd.engine.candidate import Candidate
-from actd.engine.reference import tolerance_excess
+from actd.engine.distance import Distance, distance, targets
 from actd.engine.verify import Parity, compare
 from actd.evaluation.candidates import EvalCandidates
-from actd.evaluation.metrics import Distance, distance, targets
 from actd.evaluation.result_cache import EpisodeRun
 from actd.export.parity import figures
 
@@ -36,15 +36,17 @@ class Differences:
 
     `std` (joints,) is the policy's own. `tail`: rising |error| / std over all values, and the
     share of values beyond each, both (n,).
-    `excess` says how the recipe's tolerance is exceeded; empty if it is not, or if the reference
-    is not torch.
+    `added` is what the engine adds to the policy's own error, None if the reference is not torch or
+    the recording is of another rate; `excess` says how the recipe's tolerance is exceeded, empty
+    if it is not, or if the reference is not torch.
     """
 
     chunk: Parity
     executed: Parity
     std: Vector
     tail: tuple[Vector, Vector]
-    excess: str
+    added: AddedError | None = None
+    excess: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,8 @@ class Evaluation:
         tolerance = score.candidate.tolerance
         return {
             **self._against(differences),
-            "tolerance": tolerance and tolerance.model_dump(),
+            "tolerance": tolerance and tolerance.model_dump(exclude_none=True),
+            "added_error": differences.added and asdict(differences.added),
             "passed": not differences.excess,
             "excess": differences.excess or None,
         }
@@ -182,13 +185,12 @@ def measure(
     scores = []
     for candidate in candidates.all_candidates:
         label = candidate.name
-        truth = [targets(r.actions, r.rows.tolist(), _steps(r, label)) for r in runs]
         scores.append(
             Score(
                 candidate=candidate,
-                chunk=distance(_chunks(runs, label), np.concatenate(truth)),
+                chunk=_distance(runs, label),
                 executed=_executed_distance(executed[label], runs),
-                against_torch=_against_torch(candidate, candidates, runs, executed),
+                against_torch=_against_torch(candidate, candidates, runs, executed, dataset.fps),
                 against_first=_against_first(candidate, candidates, runs, executed),
                 plotted_actions=executed[label][longest],
             )
@@ -224,13 +226,22 @@ def _against_torch(
     candidates: EvalCandidates,
     runs: Sequence[EpisodeRun],
     executed: Mapping[str, Sequence[Vector]],
+    fps: float,
 ) -> Differences | None:
     torch = candidates.torch
     if torch is None or candidate is torch or candidate.policy != torch.policy:
         return None
     differences, tolerance = _against(candidate, torch, runs, executed), candidate.tolerance
+    added = None
+    if not _of_another_rate(candidate, fps):
+        policy, engine = (
+            _distance(runs, each.name).l1_std(differences.std) for each in (torch, candidate)
+        )
+        added = AddedError(policy, engine, episodes=len(runs), unseen=False)
     return replace(
-        differences, excess=tolerance_excess(differences.chunk, tolerance) if tolerance else ""
+        differences,
+        added=added,
+        excess=tolerance_excess(differences.chunk, tolerance, added) if tolerance else "",
     )
 
 
@@ -265,12 +276,17 @@ def _against(
         executed=compare(arm[0], arm[1], std.tolist()),
         std=std,
         tail=tail(np.where(np.isfinite(error), error, np.inf)),
-        excess="",
     )
 
 
 def _chunks(runs: Sequence[EpisodeRun], label: str) -> NDArray[np.float32]:
     return np.concatenate([run.chunks[label] for run in runs])
+
+
+def _distance(runs: Sequence[EpisodeRun], label: str) -> Distance:
+    """Distance of its chunks from the recorded actions."""
+    truth = [targets(r.actions, r.rows.tolist(), _steps(r, label)) for r in runs]
+    return distance(_chunks(runs, label), np.concatenate(truth))
 
 
 def _steps(run: EpisodeRun, label: str) -> int:
@@ -305,11 +321,16 @@ def _std(candidate: Candidate, runs: Sequence[EpisodeRun]) -> tuple[Vector, str]
     return np.where(std > 0, std, 1.0), source
 
 
+def _of_another_rate(candidate: Candidate, fps: float) -> bool:
+    hz = candidate.spec.trained_hz
+    return hz is not None and abs(hz - fps) > 0.01
+
+
 def _notes(dataset: Dataset, candidates: EvalCandidates, stride: int) -> list[str]:
     notes = list(dataset.notes)
     for candidate in candidates.engines:
         spec = candidate.spec
-        if spec.trained_hz is not None and abs(spec.trained_hz - dataset.fps) > 0.01:
+        if _of_another_rate(candidate, dataset.fps):
             notes.append(
                 f"{candidate.name}: trained at {spec.trained_hz:g} Hz, the dataset was recorded at "
                 f"{dataset.fps:g} Hz: steps of a chunk and of the recording do not coincide"

@@ -68,9 +68,12 @@ def summary_row(evaluation: Evaluation, score: Score) -> list[str]:
     if differences is None or tolerance is None:
         return [*row, "-", "-", "-", "reference" if tolerance is None else "not compared"]
     errors = (differences.chunk.p99_std, differences.chunk.max_std, differences.executed.max_std)
-    limits = f"p99 {tolerance.p99_std:g}, max {tolerance.max_std:g}"
+    limits = f"p99 {tolerance.p99_std:g}"
+    if (added := differences.added) is not None and tolerance.added_error is not None:
+        limits = f"added {100 * added.share:.1f} of {100 * tolerance.added_error:g} %"
     outcome = "beyond" if differences.excess else "within"
-    return [*row, *(f"{value:.2g}" for value in errors), f"{outcome} {limits}"]
+    words = f"{outcome} {limits}, max {tolerance.max_std:g}"
+    return [*row, *(f"{value:.2g}" for value in errors), words]
 
 
 def first_rows(evaluation: Evaluation) -> list[list[str]]:

@@ -12,10 +12,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from actd.engine.acceptance import tolerance_excess
 from actd.engine.candidate import Candidate, OpenCandidate
 from actd.engine.load import version_note
 from actd.engine.observations import random_observation
-from actd.engine.reference import REFERENCE, parity_here, tolerance_excess
+from actd.engine.reference import REFERENCE, parity_here
 from actd.engine.verify import Parity
 from actd.errors import ActdError, EngineError
 from actd.evaluation import memory
@@ -104,7 +105,7 @@ def _footprint(candidate: Candidate, report: Report) -> Footprint | None:
 
 def _row(warm: _WarmRunner, timing: Timing, cost: Footprint | None) -> EngineResult:
     manifest, parity = warm.runner.candidate.manifest, warm.parity
-    excess = tolerance_excess(parity, manifest.recipe.tolerance) if manifest and parity else ""
+    excess = tolerance_excess(parity, manifest.reference_tolerance) if manifest and parity else ""
     return EngineResult(
         engine=warm.name,
         status=f"failed: too far from torch on this computer: {excess}" if excess else "ok",

@@ -40,7 +40,7 @@ def calibration_frames(source: str | Path, checkpoint: Checkpoint, count: int) -
         return _synthetic(checkpoint, count, _CALIBRATION_SEED)
     path, spec = Path(source), checkpoint.spec
     if episodes.is_dataset(path):
-        return _finite(episodes.calibration(path, spec, count), spec)
+        return _finite(episodes.calibration(path, checkpoint, count), spec)
     recording = _recording(path, spec)
     total = len(recording) if len(recording) < _ENOUGH else len(recording) * 4 // 5
     return _finite(Frames(recording.take(evenly(total, count)), (), str(path)), spec)
@@ -50,13 +50,14 @@ def validation_frames(source: str | Path, checkpoint: Checkpoint, count: int) ->
     """At most `count` frames to compare an engine with torch on.
 
     Of a dataset with two or more episodes, runs of consecutive frames from episodes not used for
-    calibration; of others with ten frames or more, from the last fifth.
+    calibration, unseen ones if there are enough, with the recorded actions; of others with ten
+    frames or more, from the last fifth.
     """
     if str(source) == SYNTHETIC:
         return _synthetic(checkpoint, count, _VALIDATION_SEED)
     path, spec = Path(source), checkpoint.spec
     if episodes.is_dataset(path):
-        return _finite(episodes.validation(path, spec, count), spec)
+        return _finite(episodes.validation(path, checkpoint, count), spec)
     recording = _recording(path, spec)
     first = 0 if len(recording) < _ENOUGH else len(recording) * 4 // 5
     indexes = [first + i for i in evenly(len(recording) - first, count)]

@@ -1,25 +1,33 @@
 """Frames of a LeRobotDataset folder, v2.1 or v3.0, also as written by `actd record`.
 
-Calibration uses frames spread evenly over its episodes; validation uses a few runs of consecutive
-frames from other episodes, if there are two or more. Only the images of these frames are decoded.
+Calibration uses frames spread evenly over its episodes; validation uses short runs of consecutive
+frames from other episodes, if there are two or more: from those that the policy was not trained on,
+where that is known. Only the images of these frames are decoded.
 Raises EngineError if the dataset does not fit the policy, RecordingError if it is damaged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from actd.datasets import Dataset, open_dataset
-from actd.datasets.paths import INFO
+from actd.datasets.paths import ACTION, INFO
 from actd.engine.base import Observation
+from actd.engine.distance import targets
 from actd.engine.observations import check
 from actd.errors import EngineError
-from actd.export.frames import Frames, evenly
+from actd.export.frames import Frames, Recorded, evenly
+from actd.policy.checkpoint import Checkpoint
 from actd.policy.spec import PolicySpec
 
-_RUNS = 8
-_RUN_FRAMES = 12
+_RUNS = 20
+_RUN_FRAMES = 6
+# With fewer unseen episodes than this, the policy's error on them would be a matter of luck.
+_ENOUGH_UNSEEN = 4
 
 
 def is_dataset(path: Path) -> bool:
@@ -27,10 +35,20 @@ def is_dataset(path: Path) -> bool:
     return (path / INFO).is_file()
 
 
-def calibration(path: Path, spec: PolicySpec, count: int) -> Frames:
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """Episodes by their use. `unseen`: those for validation are known not to be trained on."""
+
+    calibration: Sequence[int]
+    validation: Sequence[int]
+    unseen: bool
+
+
+def calibration(path: Path, checkpoint: Checkpoint, count: int) -> Frames:
     """At most `count` frames, evenly spread over the episodes not used for validation."""
+    spec = checkpoint.spec
     dataset = _open(path, spec)
-    episodes, _ = _split(dataset.episodes)
+    episodes = _split(dataset.episodes, checkpoint.trained_episodes).calibration
     places = [(episode, row) for episode in episodes for row in range(dataset.length(episode))]
     rows_by_episode: dict[int, list[int]] = {}
     for i in evenly(len(places), count):
@@ -44,28 +62,26 @@ def calibration(path: Path, spec: PolicySpec, count: int) -> Frames:
     return Frames(observations, (), source, _notes(dataset, spec))
 
 
-def validation(path: Path, spec: PolicySpec, count: int) -> Frames:
-    """At most `count` frames in a few runs, from episodes not used for calibration if possible."""
+def validation(path: Path, checkpoint: Checkpoint, count: int) -> Frames:
+    """At most `count` frames in short runs, from episodes not used for calibration if possible."""
+    spec = checkpoint.spec
     dataset = _open(path, spec)
-    calibration_episodes, validation_episodes = _split(dataset.episodes)
-    total = sum(dataset.length(episode) for episode in validation_episodes)
+    split = _split(dataset.episodes, checkpoint.trained_episodes)
+    total = sum(dataset.length(episode) for episode in split.validation)
     runs = max(1, min(_RUNS, count // _RUN_FRAMES, total // _RUN_FRAMES))
+    places = list(_runs(dataset, split.validation, runs, _RUN_FRAMES if runs > 1 else count))
     observations: list[Observation] = []
     bounds: list[tuple[int, int]] = []
-    for episode, rows in _runs(
-        dataset, validation_episodes, runs, _RUN_FRAMES if runs > 1 else count
-    ):
+    for episode, rows in places:
         start = len(observations)
         observations += _observations(dataset, episode, rows, spec)
         bounds.append((start, len(observations)))
-    role = (
-        "also used for calibration"
-        if validation_episodes == calibration_episodes
-        else "not used for calibration"
-    )
-    episodes = _counted(validation_episodes, "episode")
+    used = "also used" if split.validation == split.calibration else "not used"
+    role = f"{used} for calibration{', not trained on' if split.unseen else ''}"
+    episodes = _counted({episode for episode, _ in places}, "episode")
     source = f"{path} ({_counted(bounds, 'run')} from {episodes}, {role})"
-    return Frames(observations, tuple(bounds), source, _notes(dataset, spec))
+    recorded = _recorded(dataset, places, spec, split)
+    return Frames(observations, tuple(bounds), source, _notes(dataset, spec), recorded)
 
 
 def _open(path: Path, spec: PolicySpec) -> Dataset:
@@ -86,17 +102,32 @@ def _open(path: Path, spec: PolicySpec) -> Dataset:
     return dataset
 
 
-def _split(episodes: Sequence[int]) -> tuple[list[int], list[int]]:
+def _split(episodes: Sequence[int], trained: Collection[int] | None) -> _Split:
     """Episodes for calibration and for validation; a single one serves both."""
     if len(episodes) < 2:
-        return list(episodes), list(episodes)
-    count = min(_RUNS, len(episodes) // 2)
+        return _Split(episodes, episodes, unseen=False)
+    # a list of other episodes than these is of another dataset
+    known = trained is not None and set(trained) <= set(episodes)
+    candidates = [e for e in episodes if known and e not in (trained or ())]
+    unseen = len(candidates) >= _ENOUGH_UNSEEN
+    count = min(_RUNS, len(candidates) if unseen else len(episodes) // 2)
+    candidates = candidates if unseen else list(episodes)
     validation_episodes = [
-        episodes[(2 * i + 1) * len(episodes) // (2 * count)] for i in range(count)
+        candidates[(2 * i + 1) * len(candidates) // (2 * count)] for i in range(count)
     ]
-    return [
-        episode for episode in episodes if episode not in validation_episodes
-    ], validation_episodes
+    others = [episode for episode in episodes if episode not in validation_episodes]
+    return _Split(others, validation_episodes, unseen)
+
+
+def _recorded(
+    dataset: Dataset, places: Sequence[tuple[int, range]], spec: PolicySpec, split: _Split
+) -> Recorded | None:
+    """The actions recorded from each frame on, None for those of other joints or another rate."""
+    shape = tuple(dataset.features.get(ACTION, {}).get("shape", ()))
+    if shape != (spec.action_dim,) or spec.trained_hz not in (None, dataset.fps):
+        return None
+    chunks = [targets(dataset.actions(episode), rows, spec.chunk_size) for episode, rows in places]
+    return Recorded(np.concatenate(chunks), len({episode for episode, _ in places}), split.unseen)
 
 
 def _runs(
@@ -144,5 +175,5 @@ def _notes(dataset: Dataset, spec: PolicySpec) -> tuple[str, ...]:
     )
 
 
-def _counted(things: Sequence[object] | dict[int, list[int]], name: str) -> str:
+def _counted(things: Collection[object], name: str) -> str:
     return f"{len(things)} {name}{'s' if len(things) != 1 else ''}"

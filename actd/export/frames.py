@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from actd.arrays import Vector
 from actd.engine.base import Observation
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What people did: `actions` (N, chunk, joints) from each of N frames on, in physical units.
+
+    NaN beyond the end of an episode. `episodes`: how many episodes they are from; `unseen`: the
+    training is known to have left all of these out.
+    """
+
+    actions: Vector
+    episodes: int
+    unseen: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,13 +28,15 @@ class Frames:
 
     `runs` are half-open index ranges whose observations follow one another at the rate of the
     recording, so that their chunks can be ensembled; random observations have none. `notes` are
-    remarks about the source for the user, a line each.
+    remarks about the source for the user, a line each. `recorded` are the actions of validation
+    frames from a dataset of the policy's joints, else None.
     """
 
     observations: Sequence[Observation]
     runs: tuple[tuple[int, int], ...]
     source: str
     notes: tuple[str, ...] = ()
+    recorded: Recorded | None = None
 
     def __len__(self) -> int:
         return len(self.observations)

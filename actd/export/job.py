@@ -6,6 +6,7 @@ Computed once, when first needed. Raises what the functions it calls raise.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from actd.policy.spec import PolicySpec
 
 Report = Callable[[str], None]
 
-VALIDATION_FRAMES = 96
+VALIDATION_FRAMES = 120
 # Random images are not consecutive, and more of them give no more information.
 VALIDATION_FRAMES_SYNTHETIC = 6
 
@@ -117,6 +118,10 @@ class Job:
         frames = validation_frames(self.source, self.checkpoint, VALIDATION_FRAMES)
         for note in frames.notes:
             self.report(f"note: {note}")
+        # of motion unlike the training's, in other units say, the recorded actions are no measure
+        demonstrations = self.demonstrations
+        if demonstrations is None or demonstrations.motion.source != str(Path(self.source)):
+            return replace(frames, recorded=None)
         return frames
 
     @cached_property

@@ -6,7 +6,7 @@ of the table.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actd.arrays import Vector
+from actd.engine.acceptance import AddedError
 from actd.engine.manifest import Manifest
-from actd.engine.verify import JointError, Parity
+from actd.engine.verify import JointError, Parity, joint_std
 from actd.report.record import save_json
 
 KIND = "actd export"
@@ -38,6 +39,7 @@ class WorstSample:
 class ParityReport:
     """An engine's chunks and torch's `reference`, (N, chunk, joints), and their differences.
 
+    `added`: what the engine adds to the policy's own error, None without recorded actions.
     `frames` is the source of the N observations; `rejection` is why the engine was refused, empty
     if it was not.
     """
@@ -47,6 +49,7 @@ class ParityReport:
     reference: NDArray[np.float32]
     parity: Parity
     ensembled: Parity | None
+    added: AddedError | None
     validation_runtime: str
     frames: str
     joints: tuple[str, ...]
@@ -55,9 +58,7 @@ class ParityReport:
     @property
     def std(self) -> Vector:
         """Each joint's standard deviation (joints,); 1 where it is unknown or 0."""
-        std = self.manifest.action_std
-        known = np.ones(len(self.joints)) if std is None else np.asarray(std, dtype=np.float64)
-        return np.where(known > 0, known, 1.0)
+        return joint_std(self.manifest.action_std, len(self.joints))
 
     @property
     def error(self) -> Vector:
@@ -96,7 +97,8 @@ class ParityReport:
             "precision": manifest.precision,
             "passed": not self.rejection,
             "refused": self.rejection or None,
-            "tolerance": manifest.recipe.tolerance.model_dump(),
+            "tolerance": manifest.recipe.tolerance.model_dump(exclude_none=True),
+            "added_error": self.added and asdict(self.added),
             "validation_runtime": self.validation_runtime,
             "frames": {"source": self.frames, "count": len(self.chunks)},
             "joint_std": dict(zip(self.joints, manifest.action_std or (), strict=False)) or None,

@@ -13,29 +13,43 @@ from actd.export.parity import ParityReport
 from actd.report import charts
 from actd.report.page import Figure, PageSection, Table, page
 
+_P99, _MAX = "p99 allowed", "max allowed"
 JOINT_HEADER = ("joint", "mean", "p99", "max", "mean / std", "p99 / std", "max / std")
 
 
 def engine_page(parity_report: ParityReport) -> str:
     """The whole page as HTML text."""
     manifest = parity_report.manifest
-    tolerance = manifest.recipe.tolerance
     result = "refused" if parity_report.rejection else "within its tolerance"
-    worst = parity_report.joints[parity_report.parity.worst_joint]
-    lead = (
-        f"{manifest.engine} ({manifest.runtime}, {manifest.precision}) is {result}: against torch "
-        f"in float32 the worst joint is {worst}, off by at most "
-        f"{parity_report.parity.max:.3g} ({parity_report.parity.max_std:.3g} of its standard "
-        "deviation, "
-        f"allowed {tolerance.max_std:g}); 99 % of its values are within "
-        f"{parity_report.parity.p99_std:.3g} (allowed {tolerance.p99_std:g})."
-    )
+    lead = f"{manifest.engine} ({manifest.runtime}, {manifest.precision}) is {result}. "
+    lead += f"{_judgement(parity_report)} {_largest(parity_report)}"
     sections = [_errors(parity_report), _chunk(parity_report), _sample(parity_report)]
     if parity_report.ensembled is not None:
         sections.insert(1, _ensembled(parity_report, parity_report.ensembled))
     if manifest.calibration is not None:
         sections.append(_calibration(manifest.calibration.model_dump()))
     return page(f"{manifest.engine}: {result}", lead, [*sections, _origin(parity_report)])
+
+
+def _judgement(parity_report: ParityReport) -> str:
+    """What the engine adds to the policy's own error, and what it may add."""
+    added, allowed = parity_report.added, parity_report.manifest.recipe.tolerance.added_error
+    if added is None:
+        words = "No actions were recorded with these frames, so the policy's own error is not known"
+        return f"{words}, and fixed limits judge." if allowed else f"{words}."
+    limit = f", allowed {100 * allowed:g} %" if allowed else ""
+    return f"It {added.text}{limit}."
+
+
+def _largest(parity_report: ParityReport) -> str:
+    parity, limits = parity_report.parity, _limits(parity_report)
+    allowed = {name: f" (allowed {limit:g})" for name, limit in limits.items()}
+    return (
+        f"Against torch in float32 the worst joint is {parity_report.joints[parity.worst_joint]}, "
+        f"off by at most {parity.max:.3g}, {parity.max_std:.3g} of its standard deviation"
+        f"{allowed[_MAX]}; 99 % of every joint's values are within {parity.p99_std:.3g}"
+        f"{allowed.get(_P99, '')}."
+    )
 
 
 def joint_rows(parity_report: ParityReport, parity: Parity) -> Iterator[list[str]]:
@@ -57,8 +71,11 @@ def spread_of(parity: Parity, std: Sequence[float], order: Sequence[int]) -> cha
 
 
 def _limits(parity_report: ParityReport) -> dict[str, float]:
+    """What the recipe allows of the errors against torch, by name; those that judge here."""
     tolerance = parity_report.manifest.recipe.tolerance
-    return {"p99 allowed": tolerance.p99_std, "max allowed": tolerance.max_std}
+    by_added_error = parity_report.added is not None and tolerance.added_error is not None
+    p99 = {} if by_added_error else {_P99: tolerance.p99_std}
+    return p99 | {_MAX: tolerance.max_std}
 
 
 def _errors(parity_report: ParityReport) -> PageSection:

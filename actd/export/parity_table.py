@@ -26,11 +26,7 @@ def render(reports: Sequence[ParityReport]) -> Group:
 
 
 def _table(parity_report: ParityReport) -> Table:
-    tolerance = parity_report.manifest.recipe.tolerance
-    title = (
-        f"{parity_report.manifest.engine}: worst of {len(parity_report.joints)} joints, allowed in "
-        f"std: p99 {tolerance.p99_std:g}, max {tolerance.max_std:g}"
-    )
+    title = f"{parity_report.manifest.engine}: {_judgement(parity_report)}"
     table = Table(
         title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True
     )
@@ -45,3 +41,13 @@ def _table(parity_report: ParityReport) -> Table:
             ensembled = f"{parity_report.ensembled.per_joint[joint].max_std:.2g}"
         table.add_row(parity_report.joints[joint], *(f"{value:.2g}" for value in values), ensembled)
     return table
+
+
+def _judgement(parity_report: ParityReport) -> str:
+    """By what the engine was judged, and the heading of the joints."""
+    tolerance, added = parity_report.manifest.recipe.tolerance, parity_report.added
+    joints = f"worst of {len(parity_report.joints)} joints, allowed in std: "
+    if added is not None and tolerance.added_error is not None:
+        allowed = f"allowed {100 * tolerance.added_error:g} %"
+        return f"{added.text}, {allowed}\n{joints}max {tolerance.max_std:g}"
+    return f"{joints}p99 {tolerance.p99_std:g}, max {tolerance.max_std:g}"

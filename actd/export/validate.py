@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from actd.control.chunks import DEFAULT_COEFF
 from actd.control.ensembling import ensemble
+from actd.engine.acceptance import AddedError, tolerance_excess
 from actd.engine.base import Observation
+from actd.engine.distance import distance
 from actd.engine.load import missing, open_engine
 from actd.engine.manifest import Manifest
 from actd.engine.recipe import Recipe
-from actd.engine.reference import tolerance_excess
-from actd.engine.verify import Parity, compare
+from actd.engine.verify import Parity, compare, joint_std
 from actd.errors import EngineError
 from actd.export.job import Job
 
@@ -30,12 +31,16 @@ FALLBACK_RUNTIME = "ort"
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """An engine's chunks and torch's `reference`, (N, chunk, joints), and their differences."""
+    """An engine's chunks and torch's `reference`, (N, chunk, joints), and their differences.
+
+    `added`: what the engine adds to the policy's own error, None without recorded actions.
+    """
 
     chunks: NDArray[np.float32]
     reference: NDArray[np.float32]
     parity: Parity
     ensembled: Parity | None
+    added: AddedError | None
     validation_runtime: str
 
 
@@ -51,7 +56,8 @@ def validate(manifest: Manifest, folder: Path, job: Job) -> Validation:
     """Run the model in `folder` on the validation frames. Raises EngineError."""
     actual, runtime = chunks(manifest, folder, job.validation_frames.observations)
     parity = compare(actual, job.reference, manifest.action_std)
-    return Validation(actual, job.reference, parity, _ensembled(actual, manifest, job), runtime)
+    ensembled, added = _ensembled(actual, manifest, job), _added(actual, manifest, job)
+    return Validation(actual, job.reference, parity, ensembled, added, runtime)
 
 
 def chunks(
@@ -66,12 +72,24 @@ def chunks(
 
 def require(validation: Validation, recipe: Recipe, source: str) -> None:
     """Raise ParityError unless the recipe allows these errors."""
-    if excess := tolerance_excess(validation.parity, recipe.tolerance):
+    if excess := tolerance_excess(validation.parity, recipe.tolerance, validation.added):
         advice = "use ort-fp32" if source != "synthetic" else "give --calibration or use ort-fp32"
         raise ParityError(
             f"{recipe.name}: refused, too far from torch: {excess} from {source}; {advice}",
             validation,
         )
+
+
+def _added(actual: NDArray[np.float32], manifest: Manifest, job: Job) -> AddedError | None:
+    """What the engine adds to the policy's own error, None without recorded actions."""
+    recorded = job.validation_frames.recorded
+    if recorded is None:
+        return None
+    std = joint_std(manifest.action_std, actual.shape[2])
+    policy, engine = (
+        distance(chunks, recorded.actions).l1_std(std) for chunks in (job.reference, actual)
+    )
+    return AddedError(policy, engine, recorded.episodes, unseen=recorded.unseen)
 
 
 def _ensembled(actual: NDArray[np.float32], manifest: Manifest, job: Job) -> Parity | None:

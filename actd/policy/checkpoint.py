@@ -76,7 +76,8 @@ class Checkpoint:
     `tensors` are float32, by the network's names. `eps_added` as in Normalization.
     `recognised` says in one line which format it is and how that was recognised. `path` loads it
     again: its folder, or the weights file of an original ACT. `dataset_folder`: where the dataset
-    that it was trained on lies, None where that is not on this computer.
+    that it was trained on lies, None where that is not on this computer; `trained_episodes`: those
+    of its episodes that were chosen for training, None where none were.
     """
 
     folder: Path
@@ -93,6 +94,7 @@ class Checkpoint:
     warnings: tuple[str, ...]
     training: Training
     dataset_folder: Path | None = None
+    trained_episodes: frozenset[int] | None = None
 
     def identity(self) -> str:
         """A SHA-256 of everything that its answers depend on."""
@@ -141,6 +143,7 @@ def load_checkpoint(path: str | Path, overrides: Overrides | None = None) -> Che
         warnings=opened.warnings,
         training=opened.files.training,
         dataset_folder=opened.files.dataset_folder,
+        trained_episodes=opened.files.episodes,
     )
 
 

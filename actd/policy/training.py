@@ -26,13 +26,15 @@ _MAX_NUMBER = 1e15
 @dataclass(frozen=True, slots=True)
 class TrainingFiles:
     """What the files tell. `features` are the dataset's descriptions of its features, by key,
-    `dataset_folder` where it lies on this computer. `simulator_hz` and `control_mode` are those of
+    `dataset_folder` where it lies on this computer, `episodes` those of its episodes that were
+    trained on, None where nothing was chosen. `simulator_hz` and `control_mode` are those of
     the environment that the policy was evaluated in: its rate need not be the dataset's.
     """
 
     training: Training
     features: Mapping[str, Mapping[str, Any]]
     dataset_folder: Path | None = None
+    episodes: frozenset[int] | None = None
     simulator_hz: float | None = None
     control_mode: str | None = None
 
@@ -60,6 +62,7 @@ def read_training(folder: Path) -> TrainingFiles:
         training,
         {key: value for key, value in features.items() if isinstance(value, dict)},
         dataset_folder,
+        _episodes(dataset.get("episodes")),
         _rate(simulator.get("fps")),
         _text(simulator.get("control_mode")),
     )
@@ -80,6 +83,12 @@ def _section(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
+
+
+def _episodes(value: object) -> frozenset[int] | None:
+    if not isinstance(value, list) or not all(type(number) is int for number in value):
+        return None
+    return frozenset(value) or None
 
 
 def _number(value: object) -> float | None:

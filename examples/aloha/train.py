@@ -82,7 +82,8 @@ class Training:
         torch.manual_seed(settings.seed)
         dataset = open_dataset(settings.dataset)
         split = len(dataset.episodes) - settings.held_out
-        self._train = Frames(dataset, dataset.episodes[:split], CHUNK)
+        self._episodes = dataset.episodes[:split]
+        self._train = Frames(dataset, self._episodes, CHUNK)
         self._held_out = Frames(dataset, dataset.episodes[split:], CHUNK)
         self.names = dataset.names(ACTION)
         self._policy = ACTPolicy(_config(dataset, settings))
@@ -238,9 +239,14 @@ class Training:
             "curve": [asdict(point) for point in self._curve],
         }
         settings = self._settings
-        # The names that LeRobot's own file has: where the dataset is tells actd the rate.
+        # The names that LeRobot's own file has: where the dataset is tells actd the rate, and the
+        # episodes which ones an engine is judged on.
         config = {
-            "dataset": {"repo_id": REPO_ID, "root": str(settings.dataset.resolve())},
+            "dataset": {
+                "repo_id": REPO_ID,
+                "root": str(settings.dataset.resolve()),
+                "episodes": self._episodes,
+            },
             "steps": settings.steps,
             "batch_size": BATCH,
             "seed": settings.seed,

@@ -101,23 +101,73 @@ def test_verdict_sees_whole_episodes(policy: Checkpoint, tmp_path: Path) -> None
     folder = write_dataset(tmp_path / "set", [50] * 20)
     parity_report = validation_frames(folder, policy, 96)
     shown = places(parity_report.observations)
-    assert (len(parity_report.runs), len({episode for episode, _ in shown})) == (8, 8)
+    assert (len(parity_report.runs), len({episode for episode, _ in shown})) == (16, 10)
     rows = {row for _, row in shown}
     assert {0, 49} <= rows
     assert len(rows) > 40
-    one = validation_frames(write_dataset(tmp_path / "one", [40]), policy, 96)
+    one = validation_frames(write_dataset(tmp_path / "one", [20]), policy, 96)
     assert [row for _, row in places(one.observations)] == [
-        *range(12),
-        *range(14, 26),
-        *range(28, 40),
+        *range(6),
+        *range(7, 13),
+        *range(14, 20),
     ]
+
+
+def test_recorded_actions_are_those_from_each_frame_on(policy: Checkpoint, tmp_path: Path) -> None:
+    frames = validation_frames(write_dataset(tmp_path / "set", [9] * 6), policy, 24)
+    assert frames.recorded is not None
+    assert (frames.recorded.episodes, frames.recorded.unseen) == (3, False)
+    assert len(frames.recorded.actions) == len(frames)
+    for (episode, row), chunk in zip(
+        places(frames.observations), frames.recorded.actions, strict=True
+    ):
+        rows = np.arange(row, row + policy.spec.chunk_size)
+        inside = rows < 9
+        assert (chunk[inside, 0] == episode).all()
+        assert (chunk[inside, 1] == rows[inside]).all()
+        assert np.isnan(chunk[~inside]).all()
+
+
+def test_an_engine_is_judged_on_episodes_that_training_left_out(
+    policy: Checkpoint, tmp_path: Path
+) -> None:
+    folder = write_dataset(tmp_path / "set", [9] * 12)
+    part = replace(policy, trained_episodes=frozenset({0, 1, 2, 4, 6, 8, 10, 11}))
+    frames, calibration = validation_frames(folder, part, 24), calibration_frames(folder, part, 99)
+    assert frames.recorded is not None
+    assert frames.recorded.unseen
+    assert "not used for calibration, not trained on" in frames.source
+    assert {episode for episode, _ in places(frames.observations)} == {3, 5, 7, 9}
+    taken = {episode for episode, _ in places(calibration.observations)}
+    assert taken == part.trained_episodes
+
+
+@pytest.mark.parametrize("trained", [range(9), range(12), range(5, 40)])
+def test_too_few_unseen_episodes_or_another_datasets_are_not_called_unseen(
+    trained: range, policy: Checkpoint, tmp_path: Path
+) -> None:
+    folder = write_dataset(tmp_path / "set", [9] * 12)
+    frames = validation_frames(folder, replace(policy, trained_episodes=frozenset(trained)), 24)
+    assert frames.recorded is not None
+    assert not frames.recorded.unseen
+    assert "not trained on" not in frames.source
+
+
+def test_actions_of_another_rate_or_other_joints_are_no_measure(
+    policy: Checkpoint, tmp_path: Path
+) -> None:
+    folder = write_dataset(tmp_path / "set", [9] * 4)
+    fast = replace(policy, spec=replace(policy.spec, trained_hz=50.0))
+    assert validation_frames(folder, fast, 24).recorded is None
+    two = replace(policy.spec, action=replace(policy.spec.action, shape=(2,)), statistics={})
+    assert validation_frames(folder, replace(policy, spec=two), 24).recorded is None
 
 
 def test_a_single_episode_does_both_and_says_so(policy: Checkpoint, tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "set", [30])
     parity_report = validation_frames(folder, policy, 16)
     assert len(calibration_frames(folder, policy, 200)) == 30
-    assert parity_report.runs == ((0, 16),)
+    assert parity_report.runs == ((0, 6), (6, 12))
     assert "also used for calibration" in parity_report.source
 
 

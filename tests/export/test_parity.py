@@ -46,9 +46,7 @@ def parity_report(manifest: Manifest) -> ParityReport:
     found[1, 2, 0] += 1.0
     found[0, 3, 1] -= 3.0
     parity = compare(found, reference, STD)
-    return ParityReport(
-        manifest, found, reference, parity, None, "ort", "somewhere", JOINTS, rejection=""
-    )
+    return ParityReport(manifest, found, reference, parity, None, None, "ort", "somewhere", JOINTS)
 
 
 def test_the_figures_by_hand(parity_report: ParityReport) -> None:

@@ -119,7 +119,7 @@ class _Job:
         if not self.manifest.published:
             return None
         parity = check_reference(engine, self.folder, self.manifest)
-        tolerance = self.manifest.recipe.tolerance.model_dump()
+        tolerance = self.manifest.reference_tolerance.model_dump(exclude_none=True)
         return {"statistics": parity.to_dict(), "tolerance": tolerance}
 
     def _key(self) -> PlanKey:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from actd.evaluation.metrics import distance, targets
+from actd.engine.distance import distance, targets
 
 VALUES = st.floats(-100, 100, width=32)
 
