@@ -112,7 +112,6 @@ class Calibration(_Model):
 class RecordedParity(_Model):
     """Errors against torch in float32, and whether the recipe allows them.
 
-    `ensembled` are the errors of temporally ensembled actions, None without consecutive frames.
     `added` is what the engine adds to the policy's own error, None without recorded actions.
     `on_reference` is what the errors may be on the reference observations of the engine's folder,
     on any computer; None: what the recipe allows.
@@ -123,7 +122,6 @@ class RecordedParity(_Model):
     source: str
     validation_runtime: str
     statistics: Parity
-    ensembled: Parity | None
     added: AddedError | None = None
     tolerance: dict[str, float]
     on_reference: Tolerance | None = None

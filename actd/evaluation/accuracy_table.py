@@ -70,7 +70,8 @@ def summary_row(evaluation: Evaluation, score: Score) -> list[str]:
     errors = (differences.chunk.p99_std, differences.chunk.max_std, differences.executed.max_std)
     limits = f"p99 {tolerance.p99_std:g}"
     if (added := differences.added) is not None and tolerance.added_error is not None:
-        limits = f"added {100 * added.share:.1f} of {100 * tolerance.added_error:g} %"
+        share = max(0.0, 100 * added.share)
+        limits = f"added {share:.1f} of {100 * tolerance.added_error:g} %"
     outcome = "beyond" if differences.excess else "within"
     words = f"{outcome} {limits}, max {tolerance.max_std:g}"
     return [*row, *(f"{value:.2g}" for value in errors), words]

@@ -43,15 +43,15 @@ def calibration_frames(source: str | Path, checkpoint: Checkpoint, count: int) -
         return _finite(episodes.calibration(path, checkpoint, count), spec)
     recording = _recording(path, spec)
     total = len(recording) if len(recording) < _ENOUGH else len(recording) * 4 // 5
-    return _finite(Frames(recording.take(evenly(total, count)), (), str(path)), spec)
+    return _finite(Frames(recording.take(evenly(total, count)), str(path)), spec)
 
 
 def validation_frames(source: str | Path, checkpoint: Checkpoint, count: int) -> Frames:
     """At most `count` frames to compare an engine with torch on.
 
-    Of a dataset with two or more episodes, runs of consecutive frames from episodes not used for
-    calibration, unseen ones if there are enough, with the recorded actions; of others with ten
-    frames or more, from the last fifth.
+    Of a dataset with two or more episodes, from episodes not used for calibration, unseen ones if
+    there are enough, with the recorded actions; of others with ten frames or more, from the last
+    fifth.
     """
     if str(source) == SYNTHETIC:
         return _synthetic(checkpoint, count, _VALIDATION_SEED)
@@ -61,7 +61,7 @@ def validation_frames(source: str | Path, checkpoint: Checkpoint, count: int) ->
     recording = _recording(path, spec)
     first = 0 if len(recording) < _ENOUGH else len(recording) * 4 // 5
     indexes = [first + i for i in evenly(len(recording) - first, count)]
-    return _finite(Frames(recording.take(indexes), (), str(path)), spec)
+    return _finite(Frames(recording.take(indexes), str(path)), spec)
 
 
 def _finite(frames: Frames, spec: PolicySpec) -> Frames:
@@ -108,4 +108,4 @@ def _recording(path: Path, spec: PolicySpec) -> ImageFolder | _Npz:
 def _synthetic(checkpoint: Checkpoint, count: int, seed: int) -> Frames:
     from actd.policy.synthetic import synthetic
 
-    return Frames(synthetic(checkpoint, count=count, seed=seed), (), SYNTHETIC)
+    return Frames(synthetic(checkpoint, count=count, seed=seed), SYNTHETIC)

@@ -1,14 +1,14 @@
 """Frames of a LeRobotDataset folder, v2.1 or v3.0, also as written by `actd record`.
 
-Calibration uses frames spread evenly over its episodes; validation uses short runs of consecutive
-frames from other episodes, if there are two or more: from those that the policy was not trained on,
-where that is known. Only the images of these frames are decoded.
+Calibration uses frames spread evenly over its episodes; validation uses frames of other episodes,
+if there are two or more: of those that the policy was not trained on, where that is known. Only
+the images of these frames are decoded.
 Raises EngineError if the dataset does not fit the policy, RecordingError if it is damaged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +24,8 @@ from actd.export.frames import Frames, Recorded, evenly
 from actd.policy.checkpoint import Checkpoint
 from actd.policy.spec import PolicySpec
 
-_RUNS = 20
-_RUN_FRAMES = 6
+# Errors of one episode are alike: frames of more episodes tell more than more frames.
+_VALIDATION_EPISODES = 20
 # With fewer unseen episodes than this, the policy's error on them would be a matter of luck.
 _ENOUGH_UNSEEN = 4
 
@@ -49,39 +49,25 @@ def calibration(path: Path, checkpoint: Checkpoint, count: int) -> Frames:
     spec = checkpoint.spec
     dataset = _open(path, spec)
     episodes = _split(dataset.episodes, checkpoint.trained_episodes).calibration
-    places = [(episode, row) for episode in episodes for row in range(dataset.length(episode))]
-    rows_by_episode: dict[int, list[int]] = {}
-    for i in evenly(len(places), count):
-        rows_by_episode.setdefault(places[i][0], []).append(places[i][1])
-    observations = [
-        observation
-        for episode, rows in rows_by_episode.items()
-        for observation in _observations(dataset, episode, rows, spec)
-    ]
-    source = f"{path} ({_counted(rows_by_episode, 'episode')})"
-    return Frames(observations, (), source, _notes(dataset, spec))
+    rows = _rows(dataset, episodes, count)
+    source = f"{path} ({_counted(rows, 'episode')})"
+    return Frames(_observations(dataset, rows, spec), source, _notes(dataset, spec))
 
 
 def validation(path: Path, checkpoint: Checkpoint, count: int) -> Frames:
-    """At most `count` frames in short runs, from episodes not used for calibration if possible."""
+    """At most `count` frames from episodes not used for calibration if possible."""
     spec = checkpoint.spec
     dataset = _open(path, spec)
     split = _split(dataset.episodes, checkpoint.trained_episodes)
-    total = sum(dataset.length(episode) for episode in split.validation)
-    runs = max(1, min(_RUNS, count // _RUN_FRAMES, total // _RUN_FRAMES))
-    places = list(_runs(dataset, split.validation, runs, _RUN_FRAMES if runs > 1 else count))
-    observations: list[Observation] = []
-    bounds: list[tuple[int, int]] = []
-    for episode, rows in places:
-        start = len(observations)
-        observations += _observations(dataset, episode, rows, spec)
-        bounds.append((start, len(observations)))
+    rows = _rows(dataset, split.validation, count)
     used = "also used" if split.validation == split.calibration else "not used"
     role = f"{used} for calibration{', not trained on' if split.unseen else ''}"
-    episodes = _counted({episode for episode, _ in places}, "episode")
-    source = f"{path} ({_counted(bounds, 'run')} from {episodes}, {role})"
-    recorded = _recorded(dataset, places, spec, split)
-    return Frames(observations, tuple(bounds), source, _notes(dataset, spec), recorded)
+    return Frames(
+        _observations(dataset, rows, spec),
+        f"{path} ({_counted(rows, 'episode')}, {role})",
+        _notes(dataset, spec),
+        _recorded(dataset, rows, spec, unseen=split.unseen),
+    )
 
 
 def _open(path: Path, spec: PolicySpec) -> Dataset:
@@ -110,7 +96,7 @@ def _split(episodes: Sequence[int], trained: Collection[int] | None) -> _Split:
     known = trained is not None and set(trained) <= set(episodes)
     candidates = [e for e in episodes if known and e not in (trained or ())]
     unseen = len(candidates) >= _ENOUGH_UNSEEN
-    count = min(_RUNS, len(candidates) if unseen else len(episodes) // 2)
+    count = min(_VALIDATION_EPISODES, len(candidates) if unseen else len(episodes) // 2)
     candidates = candidates if unseen else list(episodes)
     validation_episodes = [
         candidates[(2 * i + 1) * len(candidates) // (2 * count)] for i in range(count)
@@ -119,37 +105,33 @@ def _split(episodes: Sequence[int], trained: Collection[int] | None) -> _Split:
     return _Split(others, validation_episodes, unseen)
 
 
+def _rows(dataset: Dataset, episodes: Sequence[int], count: int) -> dict[int, list[int]]:
+    """At most `count` rows, evenly spread over the episodes, by episode."""
+    places = [(episode, row) for episode in episodes for row in range(dataset.length(episode))]
+    rows: dict[int, list[int]] = {}
+    for i in evenly(len(places), count):
+        rows.setdefault(places[i][0], []).append(places[i][1])
+    return rows
+
+
 def _recorded(
-    dataset: Dataset, places: Sequence[tuple[int, range]], spec: PolicySpec, split: _Split
+    dataset: Dataset, rows: Mapping[int, Sequence[int]], spec: PolicySpec, *, unseen: bool
 ) -> Recorded | None:
     """The actions recorded from each frame on, None for those of other joints or another rate."""
     shape = tuple(dataset.features.get(ACTION, {}).get("shape", ()))
     if shape != (spec.action_dim,) or spec.trained_hz not in (None, dataset.fps):
         return None
-    chunks = [targets(dataset.actions(episode), rows, spec.chunk_size) for episode, rows in places]
-    return Recorded(np.concatenate(chunks), len({episode for episode, _ in places}), split.unseen)
-
-
-def _runs(
-    dataset: Dataset, episodes: Sequence[int], runs: int, frames: int
-) -> Iterator[tuple[int, range]]:
-    """Episode and rows of each run: the first at its episode's start, the last at its end.
-
-    Errors depend on what the arm is doing, so the runs cover all phases of an episode.
-    """
-    episodes = [episodes[i] for i in evenly(len(episodes), runs)]
-    next_rows = dict.fromkeys(episodes, 0)
-    for i in range(runs):
-        episode = episodes[i % len(episodes)]
-        length = dataset.length(episode)
-        start = i * max(0, length - frames) // max(1, runs - 1)
-        rows = range(max(start, next_rows[episode]), min(start + frames, length))
-        if rows:
-            next_rows[episode] = rows.stop
-            yield episode, rows
+    chunks = [targets(dataset.actions(e), some, spec.chunk_size) for e, some in rows.items()]
+    return Recorded(np.concatenate(chunks), len(rows), unseen)
 
 
 def _observations(
+    dataset: Dataset, rows: Mapping[int, Sequence[int]], spec: PolicySpec
+) -> list[Observation]:
+    return [one for episode, some in rows.items() for one in _episode(dataset, episode, some, spec)]
+
+
+def _episode(
     dataset: Dataset, episode: int, rows: Sequence[int], spec: PolicySpec
 ) -> Iterator[Observation]:
     where = f"{dataset.root}: episode {episode}"
@@ -171,7 +153,7 @@ def _notes(dataset: Dataset, spec: PolicySpec) -> tuple[str, ...]:
         return ()
     return (
         f"{dataset.root}: recorded at {dataset.fps:g} frames per second, the policy was trained "
-        f"at {spec.trained_hz:g}: errors of ensembled actions are for the recorded rate",
+        f"at {spec.trained_hz:g}: its actions are no measure of the policy's own error",
     )
 
 

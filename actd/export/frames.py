@@ -1,4 +1,4 @@
-"""Observations for calibration or validation, and which of them are consecutive."""
+"""Observations for calibration or validation."""
 
 from __future__ import annotations
 
@@ -26,14 +26,11 @@ class Recorded:
 class Frames:
     """Observations and their source.
 
-    `runs` are half-open index ranges whose observations follow one another at the rate of the
-    recording, so that their chunks can be ensembled; random observations have none. `notes` are
-    remarks about the source for the user, a line each. `recorded` are the actions of validation
-    frames from a dataset of the policy's joints, else None.
+    `notes` are remarks about the source for the user, a line each. `recorded` are the actions of
+    validation frames from a dataset of the policy's joints, else None.
     """
 
     observations: Sequence[Observation]
-    runs: tuple[tuple[int, int], ...]
     source: str
     notes: tuple[str, ...] = ()
     recorded: Recorded | None = None

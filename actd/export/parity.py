@@ -48,7 +48,6 @@ class ParityReport:
     chunks: NDArray[np.float32]
     reference: NDArray[np.float32]
     parity: Parity
-    ensembled: Parity | None
     added: AddedError | None
     validation_runtime: str
     frames: str
@@ -103,7 +102,6 @@ class ParityReport:
             "frames": {"source": self.frames, "count": len(self.chunks)},
             "joint_std": dict(zip(self.joints, manifest.action_std or (), strict=False)) or None,
             "error": self._figures(self.parity),
-            "error_ensembled": None if self.ensembled is None else self._figures(self.ensembled),
             "error_by_step_std": {"mean": mean, "max": largest},
             "worst_sample": {
                 "frame": sample.frame,

@@ -24,8 +24,6 @@ def engine_page(parity_report: ParityReport) -> str:
     lead = f"{manifest.engine} ({manifest.runtime}, {manifest.precision}) is {result}. "
     lead += f"{_judgement(parity_report)} {_largest(parity_report)}"
     sections = [_errors(parity_report), _chunk(parity_report), _sample(parity_report)]
-    if parity_report.ensembled is not None:
-        sections.insert(1, _ensembled(parity_report, parity_report.ensembled))
     if manifest.calibration is not None:
         sections.append(_calibration(manifest.calibration.model_dump()))
     return page(f"{manifest.engine}: {result}", lead, [*sections, _origin(parity_report)])
@@ -95,15 +93,6 @@ def _errors(parity_report: ParityReport) -> PageSection:
         ],
         f"{frames_text(len(parity_report.chunks), parity_report.frames)}, run with the runtime "
         f"{parity_report.validation_runtime}. Physical units are those of the training.{caveat}",
-    )
-
-
-def _ensembled(parity_report: ParityReport, parity: Parity) -> PageSection:
-    return PageSection(
-        "After temporal ensembling",
-        [Table(list(joint_rows(parity_report, parity)), JOINT_HEADER)],
-        f"Actions commanded at {parity.observations} ticks of recorded motion, engine against "
-        "torch: averaging overlapping chunks removes part of the error.",
     )
 
 

@@ -12,14 +12,11 @@ from actd.export.frames import frames_text
 from actd.export.parity import ParityReport
 
 _JOINTS = 3
-_HEADINGS = ("mean", "p99", "max", "p99/std", "max/std", "ensembled")
+_HEADINGS = ("mean", "p99", "max", "p99/std", "max/std")
 
 
 def render(reports: Sequence[ParityReport]) -> Group:
-    """The worst joints of every engine: errors against torch in units of the joint and in std.
-
-    `ensembled` is the largest one in std after temporal ensembling.
-    """
+    """The worst joints of every engine: errors against torch in units of the joint and in std."""
     first = reports[0]
     title = f"error against torch on {frames_text(len(first.chunks), first.frames)}"
     return Group(title, *(_table(parity_report) for parity_report in reports))
@@ -36,10 +33,7 @@ def _table(parity_report: ParityReport) -> Table:
     for joint in parity_report.worst_first()[:_JOINTS]:
         error = parity_report.parity.per_joint[joint]
         values = (error.mean, error.p99, error.max, error.p99_std, error.max_std)
-        ensembled = "-"
-        if parity_report.ensembled is not None:
-            ensembled = f"{parity_report.ensembled.per_joint[joint].max_std:.2g}"
-        table.add_row(parity_report.joints[joint], *(f"{value:.2g}" for value in values), ensembled)
+        table.add_row(parity_report.joints[joint], *(f"{value:.2g}" for value in values))
     return table
 
 

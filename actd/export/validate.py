@@ -13,8 +13,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.control.chunks import DEFAULT_COEFF
-from actd.control.ensembling import ensemble
 from actd.engine.acceptance import AddedError, tolerance_excess
 from actd.engine.base import Observation
 from actd.engine.distance import distance
@@ -39,7 +37,6 @@ class Validation:
     chunks: NDArray[np.float32]
     reference: NDArray[np.float32]
     parity: Parity
-    ensembled: Parity | None
     added: AddedError | None
     validation_runtime: str
 
@@ -56,8 +53,7 @@ def validate(manifest: Manifest, folder: Path, job: Job) -> Validation:
     """Run the model in `folder` on the validation frames. Raises EngineError."""
     actual, runtime = chunks(manifest, folder, job.validation_frames.observations)
     parity = compare(actual, job.reference, manifest.action_std)
-    ensembled, added = _ensembled(actual, manifest, job), _added(actual, manifest, job)
-    return Validation(actual, job.reference, parity, ensembled, added, runtime)
+    return Validation(actual, job.reference, parity, _added(actual, manifest, job), runtime)
 
 
 def chunks(
@@ -73,7 +69,8 @@ def chunks(
 def require(validation: Validation, recipe: Recipe, source: str) -> None:
     """Raise ParityError unless the recipe allows these errors."""
     if excess := tolerance_excess(validation.parity, recipe.tolerance, validation.added):
-        advice = "use ort-fp32" if source != "synthetic" else "give --calibration or use ort-fp32"
+        advice = "give --calibration or use " if source == "synthetic" else "use "
+        advice += "openvino-bf16 or ort-fp32" if recipe.precision == "int8" else "ort-fp32"
         raise ParityError(
             f"{recipe.name}: refused, too far from torch: {excess} from {source}; {advice}",
             validation,
@@ -90,17 +87,3 @@ def _added(actual: NDArray[np.float32], manifest: Manifest, job: Job) -> AddedEr
         distance(chunks, recorded.actions).l1_std(std) for chunks in (job.reference, actual)
     )
     return AddedError(policy, engine, recorded.episodes, unseen=recorded.unseen)
-
-
-def _ensembled(actual: NDArray[np.float32], manifest: Manifest, job: Job) -> Parity | None:
-    """Errors after temporal ensembling, over every run of consecutive frames."""
-    if not job.validation_frames.runs:
-        return None
-    coeff = manifest.spec.temporal_ensemble_coeff
-    coeff = DEFAULT_COEFF if coeff is None else coeff
-
-    def actions(chunks: NDArray[np.float32]) -> NDArray[np.float32]:
-        runs = [ensemble(chunks[start:stop], coeff) for start, stop in job.validation_frames.runs]
-        return np.concatenate(runs)[:, None, :].astype(np.float32)
-
-    return compare(actions(actual), actions(job.reference), manifest.action_std)

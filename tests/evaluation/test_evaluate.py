@@ -17,7 +17,7 @@ from actd.engine.manifest import read_manifest
 from actd.errors import CheckpointError, RecordingError, UsageError
 from actd.evaluation import evaluate as verdict
 from actd.evaluation.accuracy import Evaluation, tail
-from actd.evaluation.accuracy_table import first_rows
+from actd.evaluation.accuracy_table import first_rows, summary_row
 from actd.evaluation.candidates import EvalCandidates, eval_candidates
 from actd.evaluation.evaluate import evaluate
 from actd.export.export import export_checkpoint
@@ -149,6 +149,30 @@ def test_an_engine_beyond_its_tolerance_fails(
     against = found.scores[0].against_torch
     assert against is not None
     assert "allowed 1e-12" in against.excess
+
+
+def test_a_coarse_engine_is_judged_by_the_policys_own_error(
+    dataset: Dataset, exported_engine: Path, altered: Altered, tmp_path: Path
+) -> None:
+    fixed = read_manifest(exported_engine).recipe.tolerance.p99_std
+    coarse = altered(
+        "coarse",
+        f'"p99_std": {fixed},\n      "added_error": null',
+        '"p99_std": 1e-12,\n      "added_error": 0.02',
+    )
+    found = evaluate(
+        dataset, eval_candidates([str(coarse)], NOWHERE), tmp_path, episodes=[0], stride=4
+    )
+    assert found.passed
+    against = found.scores[0].against_torch
+    assert against is not None
+    assert against.added is not None
+    distances = {score.candidate.name: score.chunk.l1_std(found.std) for score in found.scores}
+    assert against.added.policy == pytest.approx(distances["torch"])
+    assert against.added.engine == pytest.approx(distances["coarse"])
+    written = found.to_dict()["engines"]["coarse"]["against_torch"]
+    assert written["added_error"]["engine"] == against.added.engine
+    assert "added 0.0 of 2 %" in summary_row(found, found.scores[0])[-1]
 
 
 def test_other_weights_are_not_compared_with_torch(

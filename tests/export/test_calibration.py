@@ -74,43 +74,20 @@ def test_dataset_frames_are_spread_and_those_that_judge_are_others(
     assert not taken & judging
     assert "3 episodes" in calibration.source
     assert "not used for calibration" in parity_report.source
-    assert calibration.runs == ()
     # the image is the row's own
     for observation in parity_report.observations:
         assert abs(float(observation[TOP][..., 0].mean()) - 5 * observation[STATE][1]) < 3
 
 
-def test_verdict_runs_are_consecutive(policy: Checkpoint, tmp_path: Path) -> None:
-    folder = write_dataset(tmp_path / "set", [20, 40, 12])
-    parity_report = validation_frames(folder, policy, 64)
-    assert parity_report.runs[0][0] == 0
-    assert parity_report.runs[-1][1] == len(parity_report)
-    for start, stop in parity_report.runs:
-        shown = places(parity_report.observations[start:stop])
-        assert {episode for episode, _ in shown} == {shown[0][0]}
-        assert [row for _, row in shown] == list(range(shown[0][1], shown[0][1] + len(shown)))
-    rows = [
-        place
-        for start, stop in parity_report.runs
-        for place in places(parity_report.observations)[start:stop]
-    ]
-    assert len(set(rows)) == len(rows)
-
-
 def test_verdict_sees_whole_episodes(policy: Checkpoint, tmp_path: Path) -> None:
-    folder = write_dataset(tmp_path / "set", [50] * 20)
-    parity_report = validation_frames(folder, policy, 96)
-    shown = places(parity_report.observations)
-    assert (len(parity_report.runs), len({episode for episode, _ in shown})) == (16, 10)
+    frames = validation_frames(write_dataset(tmp_path / "set", [50] * 20), policy, 96)
+    shown = places(frames.observations)
+    assert len(shown) == len(set(shown)) == 96
+    assert len({episode for episode, _ in shown}) == 10
     rows = {row for _, row in shown}
-    assert {0, 49} <= rows
+    assert min(rows) == 0
+    assert max(rows) >= 45
     assert len(rows) > 40
-    one = validation_frames(write_dataset(tmp_path / "one", [20]), policy, 96)
-    assert [row for _, row in places(one.observations)] == [
-        *range(6),
-        *range(7, 13),
-        *range(14, 20),
-    ]
 
 
 def test_recorded_actions_are_those_from_each_frame_on(policy: Checkpoint, tmp_path: Path) -> None:
@@ -167,7 +144,7 @@ def test_a_single_episode_does_both_and_says_so(policy: Checkpoint, tmp_path: Pa
     folder = write_dataset(tmp_path / "set", [30])
     parity_report = validation_frames(folder, policy, 16)
     assert len(calibration_frames(folder, policy, 200)) == 30
-    assert parity_report.runs == ((0, 6), (6, 12))
+    assert len(parity_report) == 16
     assert "also used for calibration" in parity_report.source
 
 

@@ -46,7 +46,7 @@ def parity_report(manifest: Manifest) -> ParityReport:
     found[1, 2, 0] += 1.0
     found[0, 3, 1] -= 3.0
     parity = compare(found, reference, STD)
-    return ParityReport(manifest, found, reference, parity, None, None, "ort", "somewhere", JOINTS)
+    return ParityReport(manifest, found, reference, parity, None, "ort", "somewhere", JOINTS)
 
 
 def test_the_figures_by_hand(parity_report: ParityReport) -> None:
@@ -58,7 +58,6 @@ def test_the_figures_by_hand(parity_report: ParityReport) -> None:
     assert waist["mean_std"] == pytest.approx(2 / 20, rel=1e-6)
     assert elbow["max_std"] == pytest.approx(1.5, rel=1e-6)
     assert found["error"]["worst_joint"] == "waist"
-    assert found["error_ensembled"] is None
     assert found["error_by_step_std"]["max"] == pytest.approx([0, 0, 2, 1.5, 0], rel=1e-6)
     assert found["error_by_step_std"]["mean"][2] == pytest.approx(2 / 12, rel=1e-6)
     sample = found["worst_sample"]
@@ -115,9 +114,6 @@ def test_export_on_a_recording_keeps_its_verdict(
     assert found["error"]["max_std"] == manifest.parity.statistics.max_std
     assert found["passed"]
     assert str(dataset.root) in found["frames"]["source"]
-    assert manifest.parity.ensembled is not None
-    assert found["error_ensembled"]["max_std"] == manifest.parity.ensembled.max_std
-    assert "After temporal ensembling" in (tmp_path / "ort-fp32" / "parity.html").read_text()
 
 
 def strict(name: str) -> Recipe:

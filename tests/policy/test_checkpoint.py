@@ -168,6 +168,23 @@ def test_folder_is_found_where_training_puts_it(
     assert load_checkpoint(run).folder == (run / within).resolve()
 
 
+@pytest.mark.parametrize(
+    ("text", "episodes"),
+    [
+        ('{"dataset": {"episodes": [0, 2, 1]}}', {0, 1, 2}),
+        ('{"dataset": {"episodes": null}}', None),
+        ('{"dataset": {"episodes": []}}', None),
+        ('{"dataset": {"episodes": [0, "1", true]}}', None),
+        ('{"dataset": []}', None),
+    ],
+)
+def test_the_episodes_that_were_trained_on(
+    text: str, episodes: set[int] | None, folder: Path
+) -> None:
+    (folder / "train_config.json").write_text(text)
+    assert load_checkpoint(folder).trained_episodes == episodes
+
+
 def test_unknown_keys_are_notes(folder: Path) -> None:
     config(novelty=1)(folder)
     assert [note.split(": ")[1] for note in load_checkpoint(folder).notes] == ["novelty"]

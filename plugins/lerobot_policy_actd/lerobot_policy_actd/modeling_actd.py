@@ -21,9 +21,9 @@ from lerobot.policies.pretrained import PreTrainedPolicy
 from numpy.typing import NDArray
 from torch import Tensor
 
+from actd.engine.acceptance import tolerance_excess
 from actd.engine.load import load_engine
 from actd.engine.manifest import Manifest, read_manifest
-from actd.engine.acceptance import tolerance_excess
 from actd.engine.verify import compare
 from lerobot_policy_actd.configuration_actd import ActdConfig
 
