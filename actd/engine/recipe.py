@@ -49,16 +49,13 @@ class Quantization(_Model):
 
     Convolutions and linear layers become 8-bit, except those in `float_layers` and those that a
     search finds too sensitive. Ranges are measured on at most `frames` frames, or on `synthetic`
-    synthetic ones; `synthetic_max_std` is the largest error allowed on those. `any_cpu`: weights
-    of 7 bits, so that the engine also runs where the sums of 8-bit products saturate; otherwise
-    only where this computer is such a one.
+    synthetic ones; `synthetic_max_std` is the largest error allowed on those.
     """
 
     method: Method = "minmax"
     frames: int = Field(default=200, ge=1)
     synthetic: int = Field(default=24, ge=1)
     synthetic_max_std: float = Field(default=0.5, gt=0)
-    any_cpu: bool = False
     float_layers: tuple[str, ...] = (
         "encoder_robot_state_input_proj",
         "encoder_env_state_input_proj",

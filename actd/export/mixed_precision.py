@@ -24,7 +24,6 @@ from actd.engine.recipe import Quantization
 from actd.engine.verify import compare
 from actd.errors import EngineError
 from actd.export.frames import Frames, evenly, frames_text
-from actd.export.int8.quantize import needs_reduce_range
 from actd.export.int8.sensitivity import choose_float_layers
 from actd.export.job import Job
 from actd.export.validate import FALLBACK_RUNTIME, Validation, chunks, require, validate
@@ -87,10 +86,10 @@ def _static(manifest: Manifest, settings: Quantization, job: Job) -> _Plan:
     return _Plan(
         form="static",
         layers=list(quantizer.layers),
-        write=partial(quantizer.static, recipe.graph, settings.method, any_cpu=settings.any_cpu),
+        write=partial(quantizer.static, recipe.graph, settings.method),
         search_frames=[frames.observations[i] for i in evenly(len(frames), _SEARCH_FRAMES)],
         calibration=frames,
-        reduce_range=recipe.graph == "u8s8" and (settings.any_cpu or needs_reduce_range()),
+        reduce_range=recipe.graph == "u8s8",
     )
 
 
@@ -106,7 +105,7 @@ def _without_frames(manifest: Manifest, settings: Quantization, job: Job) -> _Pl
         write=quantizer.dynamic if dynamic else quantizer.weights,
         search_frames=job.calibration(_SEARCH_FRAMES).observations,
         calibration=None,
-        reduce_range=dynamic and needs_reduce_range(),
+        reduce_range=dynamic,
     )
 
 

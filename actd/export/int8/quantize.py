@@ -2,8 +2,9 @@
 
 Ranges are measured once per method and shared by all forms and attempts. `u8s8` (unsigned
 activations, for ONNX Runtime and OpenVINO) and `s8s8` (signed, symmetric, for TensorRT) are
-static; without frames there are two weaker forms. Uses ONNX Runtime's quantization tool, whose
-exceptions pass through.
+static; without frames there are two weaker forms. Weights for CPUs have 7 bits: CPUs without VNNI
+add products in 16 bits, where weights of 8 would saturate, and one file should run on all. Uses
+ONNX Runtime's quantization tool, whose exceptions pass through.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from actd import host
 from actd.engine.base import Observation
 from actd.engine.recipe import Graph, Method
 from actd.export.frames import evenly
@@ -47,11 +47,6 @@ _METHODS: dict[Method, tuple[str, dict[str, Any]]] = {
 
 # Enough to tell wide channels from narrow ones.
 _RANGE_FRAMES = 48
-
-
-def needs_reduce_range() -> bool:
-    """Whether this CPU adds 8-bit products in 16 bits, where full-range weights saturate."""
-    return host.is_x86() and not host.VNNI_FLAGS & set(host.cpu()[1])
 
 
 class Quantizer:
@@ -113,19 +108,15 @@ class Quantizer:
         method: Method,
         out: Path,
         layers: Collection[str],
-        *,
-        any_cpu: bool = False,
     ) -> None:
-        """Write a form whose `layers` are 8-bit, with calibrated ranges, for this or any CPU."""
+        """Write a form whose `layers` are 8-bit, with calibrated ranges."""
         with quiet():
-            quantizer = self._quantize(graph, method, layers, any_cpu=any_cpu)
+            quantizer = self._quantize(graph, method, layers)
             spare_residuals(quantizer.model.model)
             quantizer.model.clean_initializers()
             quantizer.model.save_model_to_file(str(out))
 
-    def _quantize(
-        self, graph: Graph, method: Method, layers: Collection[str], *, any_cpu: bool
-    ) -> Any:
+    def _quantize(self, graph: Graph, method: Method, layers: Collection[str]) -> Any:
         """The tool after quantizing a copy of the model."""
         from onnxruntime.quantization import QuantType
         from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
@@ -134,7 +125,7 @@ class Quantizer:
         quantizer = QDQQuantizer(
             model=copy.deepcopy(self.model),
             per_channel=True,
-            reduce_range=graph == "u8s8" and (any_cpu or needs_reduce_range()),
+            reduce_range=graph == "u8s8",
             weight_qType=QuantType.QInt8,
             activation_qType=QuantType[activations],
             tensors_range=copy.copy(self._ranges[method]),
@@ -159,7 +150,7 @@ class Quantizer:
                 str(out),
                 op_types_to_quantize=["MatMul"],
                 per_channel=True,
-                reduce_range=needs_reduce_range(),
+                reduce_range=True,
                 # the tool splits every Gemm first
                 nodes_to_quantize=[f"{name}_MatMul" for name in self._nodes(layers)],
             )

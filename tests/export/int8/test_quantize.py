@@ -20,7 +20,7 @@ from actd.errors import EngineError
 from actd.export import export
 from actd.export.export import export_checkpoint
 from actd.export.graph.onnx_graph import write_onnx
-from actd.export.int8.quantize import Quantizer, needs_reduce_range
+from actd.export.int8.quantize import Quantizer
 from actd.policy.checkpoint import Checkpoint, load_checkpoint
 from actd.policy.network import Policy
 from actd.policy.synthetic import synthetic
@@ -138,19 +138,17 @@ def test_only_what_computes_in_8_bits_is_rounded(quantizer: Quantizer, tmp_path:
     assert all(tensor.name in used for tensor in graph.initializer)
 
 
-def test_for_any_cpu_weights_have_seven_bits(quantizer: Quantizer, tmp_path: Path) -> None:
-    largest = {}
-    for any_cpu in (False, True):
-        file = tmp_path / f"{any_cpu}.onnx"
-        quantizer.static("u8s8", "minmax", file, quantizer.layers, any_cpu=any_cpu)
-        weights = [
-            numpy_helper.to_array(tensor)
-            for tensor in onnx.load(str(file)).graph.initializer
-            if tensor.data_type == onnx.TensorProto.INT8 and tensor.dims and len(tensor.dims) > 1
-        ]
-        largest[any_cpu] = max(int(np.abs(array.astype(int)).max()) for array in weights)
-    assert largest[True] <= 64
-    assert largest[False] == (64 if needs_reduce_range() else 127)
+@pytest.mark.parametrize(("form", "largest"), [("u8s8", 64), ("s8s8", 127)])
+def test_weights_for_cpus_have_seven_bits(
+    form: Graph, largest: int, quantizer: Quantizer, tmp_path: Path
+) -> None:
+    quantizer.static(form, "minmax", tmp_path / "m.onnx", list(quantizer.layers))
+    weights = [
+        numpy_helper.to_array(tensor)
+        for tensor in onnx.load(str(tmp_path / "m.onnx")).graph.initializer
+        if tensor.data_type == onnx.TensorProto.INT8 and tensor.dims and len(tensor.dims) > 1
+    ]
+    assert max(int(np.abs(array.astype(int)).max()) for array in weights) == largest
 
 
 def test_tensorrt_form_is_symmetric_with_float_biases(quantizer: Quantizer, tmp_path: Path) -> None:
