@@ -92,9 +92,15 @@ def _medians(results: Sequence[Result], job: Job) -> dict[str, float]:
 
 def _table(order: Sequence[Result], medians: dict[str, float]) -> list[str]:
     """Times and errors, fastest first."""
-    head = f"  {'engine':<16} {'median ms':>9} {'p99 std':>9} {'max std':>9}"
+    head = f"  {'engine':<16} {'median ms':>9} {'p99 std':>9} {'max std':>9} {'adds':>7}"
     return [head] + [
         f"  {result.engine:<16} {medians[result.engine]:9.1f} "
-        f"{result.validation.parity.p99_std:9.2g} {result.validation.parity.max_std:9.2g}"
+        f"{result.validation.parity.p99_std:9.2g} {result.validation.parity.max_std:9.2g} "
+        f"{_added(result):>7}"
         for result in order
     ]
+
+
+def _added(result: Result) -> str:
+    added = result.validation.added
+    return "-" if added is None else f"{100 * added.share:.1f} %"
