@@ -33,8 +33,9 @@ def _judgement(parity_report: ParityReport) -> str:
     """What the engine adds to the policy's own error, and what it may add."""
     added, allowed = parity_report.added, parity_report.manifest.recipe.tolerance.added_error
     if added is None:
-        words = "No actions were recorded with these frames, so the policy's own error is not known"
-        return f"{words}, and fixed limits judge." if allowed else f"{words}."
+        known = "The policy's own error is not known: these frames come without recorded actions"
+        fixed = ", so fixed limits judge" if allowed else ""
+        return f"{known} of its joints, rate and motion{fixed}."
     limit = f", allowed {100 * allowed:g} %" if allowed else ""
     return f"It {added.text}{limit}."
 

@@ -44,4 +44,5 @@ def _judgement(parity_report: ParityReport) -> str:
     if added is not None and tolerance.added_error is not None:
         allowed = f"allowed {100 * tolerance.added_error:g} %"
         return f"{added.text}, {allowed}\n{joints}max {tolerance.max_std:g}"
-    return f"{joints}p99 {tolerance.p99_std:g}, max {tolerance.max_std:g}"
+    fixed = "by fixed limits, for want of recorded actions\n" if tolerance.added_error else ""
+    return f"{fixed}{joints}p99 {tolerance.p99_std:g}, max {tolerance.max_std:g}"
