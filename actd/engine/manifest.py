@@ -25,6 +25,8 @@ from actd.policy.spec import PolicySpec, Training
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+# What earlier engines have and nothing reads any more.
+_FORMER_KEYS = (("recipe", "quantization", "any_cpu"), ("parity", "ensembled"))
 
 
 class _Model(BaseModel):
@@ -210,6 +212,12 @@ def read_manifest(folder: Path) -> Manifest:
         raise EngineError(
             f"{file}: format: {version}, this actd reads up to {FORMAT}; update actd or {hint}"
         )
+    for *path, key in _FORMER_KEYS:
+        section: Any = data
+        for name in path:
+            section = section.get(name) if isinstance(section, dict) else None
+        if isinstance(section, dict):
+            section.pop(key, None)
     try:
         return Manifest.model_validate(data)
     except ValidationError as error:

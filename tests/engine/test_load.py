@@ -14,6 +14,7 @@ from actd import host
 from actd.engine.infer import infer_file
 from actd.engine.load import load_engine, version_note
 from actd.engine.manifest import read_manifest
+from actd.resources import resource_dir
 from tests.engine.manifests import change, refused
 
 TOP = "observation.images.top"
@@ -135,6 +136,18 @@ def test_int8_runs_without_vnni_unless_it_was_built_for_it(
     message = refused(lambda: load_engine(folder))
     assert "VNNI" in message
     assert "an older CPU" in message
+
+
+def test_an_engine_of_an_earlier_actd_is_read() -> None:
+    """It has keys that are gone, and was judged by a fixed tolerance."""
+    folder = resource_dir("engines") / "demo" / "all-int8"
+    text = (folder / "manifest.json").read_text()
+    assert '"any_cpu"' in text
+    assert '"ensembled"' in text
+    manifest = read_manifest(folder)
+    assert manifest.parity is not None
+    assert manifest.parity.added is None
+    assert manifest.reference_tolerance == manifest.recipe.tolerance
 
 
 def test_another_onnxruntime_is_a_note(engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
