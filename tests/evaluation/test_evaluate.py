@@ -169,8 +169,8 @@ def test_a_coarse_engine_is_judged_by_the_policys_own_error(
     assert against.added is not None
     distances = {score.candidate.name: score.chunk.l1_std(found.std) for score in found.scores}
     assert against.added.policy == pytest.approx(distances["torch"])
-    assert against.added.engine == pytest.approx(distances["coarse"])
-    written = found.to_dict()["engines"]["coarse"]["against_torch"]
+    assert against.added.engine == pytest.approx(distances[str(coarse)])
+    written = found.to_dict()["engines"][str(coarse)]["against_torch"]
     assert written["added_error"]["engine"] == against.added.engine
     assert "added 0.0 of 2 %" in summary_row(found, found.scores[0])[-1]
 
