@@ -164,13 +164,13 @@ def test_a_coarse_engine_is_judged_by_the_policys_own_error(
         dataset, eval_candidates([str(coarse)], NOWHERE), tmp_path, episodes=[0], stride=4
     )
     assert found.passed
-    against = found.scores[0].against_torch
+    against, name = found.scores[0].against_torch, found.scores[0].candidate.name
     assert against is not None
     assert against.added is not None
     distances = {score.candidate.name: score.chunk.l1_std(found.std) for score in found.scores}
     assert against.added.policy == pytest.approx(distances["torch"])
-    assert against.added.engine == pytest.approx(distances[str(coarse)])
-    written = found.to_dict()["engines"][str(coarse)]["against_torch"]
+    assert against.added.engine == pytest.approx(distances[name])
+    written = found.to_dict()["engines"][name]["against_torch"]
     assert written["added_error"]["engine"] == against.added.engine
     assert "added 0.0 of 2 %" in summary_row(found, found.scores[0])[-1]
 
