@@ -42,10 +42,11 @@ def service_install(name: NameOption = "", dry_run: DryRun = False) -> None:
     """
     from actd.service import Service, install, installed, read_machine
     from actd.service.layout import check_command, files
-    from actd.service.status import problems, unit_state
+    from actd.service.status import RUNNING, problems, unit_state
 
     service, machine = Service(name), read_machine()
     _check_systemd(machine)
+    _check_not_packaged(machine, f"sudo systemctl enable --now {service.unit}")
     command = _command()
     check_command(command, Path(sys.base_prefix))
     changes = install(service, machine, files(service, command))
@@ -56,7 +57,7 @@ def service_install(name: NameOption = "", dry_run: DryRun = False) -> None:
     warn(wrong)
     if wrong:
         typer.echo(f"next: mend that, then sudo systemctl start {service.unit}")
-    elif unit_state(service).active in ("active", "activating", "reloading"):
+    elif unit_state(service).active in RUNNING:
         if changes:
             typer.echo(
                 f"next: sudo systemctl restart {service.unit} (the arm comes to rest first, and "
@@ -82,12 +83,37 @@ def service_uninstall(
 
     service, machine = Service(name), read_machine()
     _check_systemd(machine)
+    _check_not_packaged(machine, f"sudo systemctl disable --now {service.unit}, or apt remove actd")
     changes = uninstall(service, machine, purge=purge)
     if not _carried_out(changes, f"{service.unit}: not installed; nothing to do", dry_run):
         return
     left = [path for path in (service.config, service.state) if path.exists()]
     if left:
         typer.echo(f"kept: {', '.join(map(str, left))} (--purge removes them)")
+
+
+@service_app.command("stop")
+def service_stop(name: NameOption = "") -> None:
+    """Stop what runs, all services or the one named, but none while an arm is engaged.
+
+    For upgrades and scripts: `systemctl stop` ramps an arm that moves to rest, this refuses.
+    """
+    from actd.service import read_machine
+    from actd.service.changes import Run
+    from actd.service.status import engaged, running_services
+
+    _check_systemd(read_machine())
+    running = [one for one in running_services() if not name or one.name == name]
+    refusals = [
+        f"{service.unit}: {why}; first: actd stop --config {service.config}, actd reset --config "
+        f"{service.config}; or, with a ramp to rest: sudo systemctl stop {service.unit}"
+        for service in running
+        if (why := engaged(service))
+    ]
+    if refusals:
+        raise ActdError("\n".join(refusals))
+    stops = [Run(("systemctl", "stop", service.unit)) for service in running]
+    _carried_out(stops, "nothing runs; nothing to do", dry_run=False)
 
 
 @service_app.command("status")
@@ -103,7 +129,10 @@ def service_status(name: NameOption = "") -> None:
     services: Sequence[Service] = [Service(name)] if name else present
     missing = [one for one in services if one not in present]
     if missing or not services:
-        raise ActdError(f"{Service(name).unit}: not installed; {_installing(name)}")
+        unit = Service(name).unit
+        enabling = f"run: sudo systemctl enable --now {unit}"
+        remedy = enabling if machine.packaged else _installing(name)
+        raise ActdError(f"{unit}: not installed; {remedy}")
     command = _command()
     well = True
     for service in services:
@@ -112,7 +141,7 @@ def service_status(name: NameOption = "") -> None:
         others = [one for one in present if one != service]
         runs = state.active == "active"
         wrong = list(problems(service, others, command, running=runs))
-        if install(service, machine, files(service, command)):
+        if not machine.packaged and install(service, machine, files(service, command)):
             how = "installed otherwise than this actd would"
             wrong.append(f"{service.unit}: {how}; {_installing(service.name)}")
         if state.active == "failed":
@@ -156,6 +185,11 @@ def _installing(name: str) -> str:
 def _as_root(words: str) -> str:
     # sudo has a PATH of its own
     return f"sudo {_command()} service {words}"
+
+
+def _check_not_packaged(machine: Machine, instead: str) -> None:
+    if machine.packaged:
+        raise ActdError(f"actd service: the units are of the Debian package actd; run: {instead}")
 
 
 def _check_systemd(machine: Machine) -> None:

@@ -17,6 +17,8 @@ USER = "actd"
 GROUPS = ("video", "render", "dialout")
 """Of the user, where they exist: cameras, GPUs, serial ports."""
 UNITS = Path("/etc/systemd/system")
+VENDOR = Path("/usr/lib/systemd/system")
+"""Where a distribution's package has its units."""
 RULE = Path("/etc/udev/rules.d/70-actd.rules")
 CONFIGS = Path("/etc/actd")
 STATE, CACHE = Path("/var/lib"), Path("/var/cache")

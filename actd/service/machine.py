@@ -8,7 +8,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from actd.service.layout import CACHE, CONFIGS, GROUPS, PLAIN, RULE, STATE, TEMPLATE, UNITS, USER
+from actd.service.layout import (
+    CACHE,
+    CONFIGS,
+    GROUPS,
+    PLAIN,
+    RULE,
+    STATE,
+    TEMPLATE,
+    UNITS,
+    USER,
+    VENDOR,
+)
 
 _RUNNING = Path("/run/systemd/system")
 _UDEV = Path("/run/udev/control")
@@ -28,7 +39,8 @@ class Machine:
     """Facts. `files`: text of every unit, drop-in and rule at a place of ours, whoever wrote it.
 
     `links`: units that start at boot. `paths`: what there is of configuration, state and cache.
-    `user`: None where there is no USER. `groups`: those of GROUPS that exist.
+    `user`: None where there is no USER. `groups`: those of GROUPS that exist. `packaged`: a
+    distribution's package brings the units.
     """
 
     booted: bool
@@ -39,6 +51,7 @@ class Machine:
     paths: frozenset[Path]
     user: User | None
     groups: frozenset[str]
+    packaged: bool = False
 
 
 def read_machine(root: Path = Path("/")) -> Machine:
@@ -80,6 +93,7 @@ def read_machine(root: Path = Path("/")) -> Machine:
         ),
         user=_user(),
         groups=frozenset(name for name in GROUPS if _group(name) is not None),
+        packaged=inside(VENDOR / PLAIN).is_file(),
     )
 
 

@@ -31,13 +31,15 @@ COMMENT = "made by actd service install"
 
 def installed(machine: Machine) -> tuple[Service, ...]:
     """The services of this computer, by name."""
-    plain = [Service()] if _ours(machine, UNITS / PLAIN) else []
+    used = PLAIN in machine.links or Service().config in machine.paths
+    ours = used if machine.packaged else _ours(machine, UNITS / PLAIN)
+    plain = [Service()] if ours else []
     named = [
         Service(unit.removeprefix("actd@").removesuffix(".service"))
         for unit in sorted(machine.links)
         if unit.startswith("actd@")
     ]
-    return (*plain, *(named if _ours(machine, UNITS / TEMPLATE) else ()))
+    return (*plain, *(named if machine.packaged or _ours(machine, UNITS / TEMPLATE) else ()))
 
 
 def install(service: Service, machine: Machine, files: Mapping[Path, str]) -> list[Change]:

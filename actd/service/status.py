@@ -1,7 +1,7 @@
-"""What is said of a service: is it there, does it run, what is wrong with it.
+"""What is said of a service: is it there, does it run, is its arm engaged, what is wrong with it.
 
-Asks systemctl, and `actd config check` as the service's user. Each problem is a line with its
-remedy.
+Asks systemctl, the daemon, and `actd config check` as the service's user. Each problem is a line
+with its remedy.
 """
 
 from __future__ import annotations
@@ -12,9 +12,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from actd.config import Config, load
-from actd.errors import ActdError, ConfigError
-from actd.service.layout import USER, Service, hidden
+from actd.client import Operator
+from actd.config import Config, link_of, load
+from actd.errors import ActdError, ConfigError, LinkError
+from actd.mode import Mode
+from actd.service.layout import PLAIN, USER, Service, hidden
+
+RUNNING = ("active", "activating", "reloading")
+"""States of a unit that has processes, or will have without being asked."""
 
 _ASKED = ("ActiveState", "Result", "StatusText", "MainPID", "NRestarts")
 
@@ -38,18 +43,8 @@ class UnitState:
 
 def unit_state(service: Service) -> UnitState:
     """Raises ActdError when systemd does not answer."""
-    try:
-        done = subprocess.run(
-            ["systemctl", "show", service.unit, *(f"--property={name}" for name in _ASKED)],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise ActdError(f"systemctl show {service.unit}: {error}; is systemd running?") from None
-    values = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    lines = _systemctl("show", service.unit, *(f"--property={name}" for name in _ASKED))
+    values = dict(line.split("=", 1) for line in lines if "=" in line)
     return UnitState(
         active=values.get("ActiveState", "unknown"),
         result=values.get("Result", "unknown"),
@@ -57,6 +52,32 @@ def unit_state(service: Service) -> UnitState:
         pid=int(values.get("MainPID") or 0),
         restarts=int(values.get("NRestarts") or 0),
     )
+
+
+def running_services() -> list[Service]:
+    """Those that run, whoever installed or enabled them. Raises ActdError, as `unit_state`."""
+    options = ("--plain", "--no-legend", f"--state={','.join(RUNNING)}")
+    units = [
+        line.split()[0] for line in _systemctl("list-units", *options, PLAIN, "actd@*.service")
+    ]
+    return [Service(unit.removesuffix(".service").partition("@")[2]) for unit in units]
+
+
+def engaged(service: Service) -> str | None:
+    """Why `service`, which runs, may not be stopped without a thought of its arm; None if it may.
+
+    An answer that does not come counts as an arm that moves, unless the daemon still starts: until
+    it is ready nothing can be armed.
+    """
+    try:
+        link = link_of(service.config)
+        with Operator(ports=link.ports, robot=link.robot) as daemon:
+            mode = str(daemon.ping().get("mode"))
+    except (ConfigError, LinkError) as error:
+        if unit_state(service).active == "activating":
+            return None
+        return f"whether the arm is engaged is not known ({error})"
+    return None if mode == Mode.IDLE.name else f"the arm is engaged ({mode})"
 
 
 def problems(
@@ -76,6 +97,21 @@ def problems(
         theirs = _config(other)
         if mine is not None and theirs is not None:
             yield from (f"{path}: {words}" for words in collisions(mine, theirs, other.config))
+
+
+def _systemctl(*words: str) -> list[str]:
+    try:
+        done = subprocess.run(
+            ["systemctl", *words],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ActdError(f"systemctl {' '.join(words)}: {error}; is systemd running?") from None
+    return done.stdout.splitlines()
 
 
 def _wrong_config(path: Path, command: Path, options: Sequence[str]) -> Iterator[str]:

@@ -48,6 +48,7 @@ CALLS: dict[str, tuple[Call, ...]] = {
     "service install": (Call("--name robot --dry-run", _FILE, 0.1),),
     "service uninstall": (Call("--name robot --purge --dry-run", _FILE, 0.1),),
     "service status": (Call("--name robot", _FILE, 0.1),),
+    "service stop": (Call("--name robot", _FILE, 0.1),),
     "run": (
         Call("{root}/actd.yaml --dry-run", _FILE, 4),
         Call("{root}/actd.yaml --dry-run", _ENGINE, 4),

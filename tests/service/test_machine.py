@@ -6,7 +6,7 @@ from pathlib import Path
 
 from actd.service import Service, install, installed, read_machine
 from actd.service.changes import Write, apply
-from actd.service.layout import CONFIGS, RULE, files
+from actd.service.layout import CONFIGS, RULE, VENDOR, files
 
 COMMAND = Path("/opt/actd/bin/actd")
 
@@ -41,3 +41,19 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
     for service in services:
         left = install(service, machine, files(service, COMMAND))
         assert not [change for change in left if isinstance(change, Write)]
+
+
+def test_a_packages_service_counts_once_it_is_used(tmp_path: Path) -> None:
+    unit = tmp_path / VENDOR.relative_to("/") / "actd.service"
+    unit.parent.mkdir(parents=True)
+    unit.write_text("# From the Debian package actd\n")
+    machine = read_machine(tmp_path)
+    assert machine.packaged
+    assert installed(machine) == ()
+    config = tmp_path / "etc/actd/actd.yaml"
+    config.parent.mkdir(parents=True)
+    config.write_text("")
+    link = tmp_path / Service("left").start_link.relative_to("/")
+    link.parent.mkdir(parents=True)
+    link.symlink_to(VENDOR / "actd@.service")
+    assert installed(read_machine(tmp_path)) == (Service(), Service("left"))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from actd.service.status import UnitState, collisions
+from actd.service import Service
+from actd.service.status import UnitState, collisions, engaged, running_services
 from tests.config.test_config import GOOD, read
+from tests.ports import free_ports
 
 OTHER = Path("/etc/actd/left.yaml")
 LINK = "link: {state_port: 9971, actions_port: 9972, status_port: 9973, control_port: 9974}\n"
@@ -49,3 +52,36 @@ def test_two_robots_share_neither_name_nor_ports(
 )
 def test_the_state_of_a_unit_is_one_line(state: UnitState, line: str) -> None:
     assert str(state) == line
+
+
+@pytest.fixture
+def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A `systemctl` that prints what the test writes into a file."""
+    says = tmp_path / "says"
+    program = tmp_path / "bin/systemctl"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ncat {says}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    return says
+
+
+def test_what_runs_is_asked_of_systemd(systemctl: Path) -> None:
+    systemctl.write_text(
+        "actd.service       loaded active     running      actd\n"
+        "actd@left.service  loaded activating auto-restart actd (left)\n"
+    )
+    assert running_services() == [Service(), Service("left")]
+
+
+@pytest.mark.parametrize("active", ["active", "activating"])
+def test_silence_is_an_arm_that_moves_unless_the_daemon_only_starts(
+    systemctl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, active: str
+) -> None:
+    systemctl.write_text(f"ActiveState={active}\n")
+    config = tmp_path / "actd.yaml"
+    config.write_text(f"robot: {{name: cup}}\nlink: {{control_port: {free_ports().control}}}\n")
+    monkeypatch.setattr(Service, "config", config)
+    why = engaged(Service())
+    assert (why is None) == (active == "activating")
+    assert why is None or why.startswith("whether the arm is engaged is not known (")
