@@ -18,7 +18,7 @@ EXTRAS_dev := cpu,demo,docs,export,foxglove,openvino,record,report,top,dev
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	--constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: demo docs test test-all check clean deps deps-all
+.PHONY: demo docs test test-all test-lerobot-0.6 deb check clean deps deps-all
 
 demo: deps .venv/installed-demo
 	$(BIN)/actd demo $(DEMO)
@@ -36,6 +36,15 @@ test-all: deps-all test .venv-tensorrt/ready .venv-lerobot/ready
 	ACTD_TENSORRT_PACKAGES=$(CURDIR)/.venv-tensorrt $(BIN)/python -m pytest -m tensorrt
 	ACTD_LEROBOT_PYTHON=$(CURDIR)/.venv-lerobot/bin/python $(BIN)/python -m pytest -m lerobot
 
+# LeRobot as it is installed today, with its own torch: 6 GB, Python 3.12 or newer. Not in test-all.
+test-lerobot-0.6: .venv/installed-dev .venv-lerobot-0.6/ready
+	ACTD_LEROBOT_PYTHON=$(CURDIR)/.venv-lerobot-0.6/bin/python $(BIN)/python -m pytest -m lerobot tests/plugins tests/drive tests/datasets tests/cameras
+
+.venv-lerobot-0.6/ready: scripts/make-lerobot-venv
+	@echo "installing LeRobot 0.6.1 into .venv-lerobot-0.6: 6 GB, minutes the first time"
+	@LEROBOT=0.6.1 scripts/make-lerobot-venv .venv-lerobot-0.6
+	@touch $@
+
 .venv-lerobot/ready: scripts/make-lerobot-venv
 	@echo "installing LeRobot into .venv-lerobot: minutes the first time"
 	@scripts/make-lerobot-venv .venv-lerobot
@@ -45,6 +54,10 @@ test-all: deps-all test .venv-tensorrt/ready .venv-lerobot/ready
 	@echo "bringing TensorRT's packages into .venv-tensorrt: a minute or two the first time"
 	@PYTHON=$(BIN)/python scripts/make-tensorrt-packages .venv-tensorrt
 	@touch $@
+
+# The Debian package, for the release and the processor of this computer.
+deb: .venv/installed-dev
+	scripts/make-deb
 
 check: .venv/installed-dev
 	$(BIN)/ruff check
@@ -62,7 +75,7 @@ deps-all:
 	@scripts/system-deps --for-all-tests
 
 clean:
-	rm -rf .venv .venv-lerobot .venv-tensorrt build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-lerobot .venv-lerobot-0.6 .venv-tensorrt build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .venv/bin/pip:
 	@scripts/make-venv

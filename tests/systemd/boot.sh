@@ -7,7 +7,7 @@
 # that stay visible inside, read-only, each as SOURCE or SOURCE:TARGET. Nothing written inside reaches the real
 # machine: / is an overlay, /tmp, /var/tmp, /run, /root, /home and /dev are tmpfs, the network is its own loopback, and
 # only the units written below and those that tests install exist, so nothing that cleans folders, loads modules or
-# touches devices can be started. STATE/upper holds what was written to the disk; a STATE.tar made of it
+# touches devices can be started. With VENDOR_UNITS=yes a package may bring units too. STATE/upper holds what was written to the disk; a STATE.tar made of it
 # is a disk to boot from again. Ends when its systemd ends.
 set -euo pipefail
 
@@ -62,6 +62,12 @@ for target in sysinit basic sockets paths timers shutdown network multi-user def
     printf '[Unit]\nDefaultDependencies=no\n' > "$units/$target.target"
 done
 cp /usr/lib/systemd/system/systemd-journald{.service,.socket,-dev-log.socket} "$units"
+unit_path=/etc/systemd/system:/run/systemd/system
+if [ "${VENDOR_UNITS:-}" = yes ]; then
+    rm -r "$root/usr/lib/systemd/system"
+    mkdir "$root/usr/lib/systemd/system"
+    unit_path=$unit_path:/usr/lib/systemd/system
+fi
 for unit in systemd-journald.service systemd-journald.socket systemd-journald-dev-log.socket; do
     ln -s "../$unit" "$units/default.target.wants/$unit"
 done
@@ -70,6 +76,6 @@ printf '[Journal]\nStorage=volatile\nAudit=no\n' > "$root/run/systemd/journald.c
 echo 0123456789abcdef0123456789abcdef > "$root/etc/machine-id"
 
 exec env -i container=actd-test PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
-    SYSTEMD_UNIT_PATH=/etc/systemd/system:/run/systemd/system \
+    SYSTEMD_UNIT_PATH=$unit_path \
     SYSTEMD_GENERATOR_PATH=/nonexistent SYSTEMD_ENVIRONMENT_GENERATOR_PATH=/nonexistent \
     chroot "$root" /usr/lib/systemd/systemd --system --unit=default.target < /dev/null

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from actd.link.sockets import Ports
+from tests.runtime.conftest import write_config
 from tests.systemd.machine import SOURCE, VENV, CannotBoot, SystemdMachine, booted
+from tests.videos import write_video
 
 PYTHON = f"{VENV}/bin/python"
 
@@ -24,6 +30,18 @@ def run_from_source(machine: SystemdMachine, *units: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"[Service]\nEnvironment=PYTHONPATH={SOURCE}\n")
     machine.systemctl("daemon-reload")
+
+
+def deploy(machine: SystemdMachine, engine: Path) -> None:
+    """Put an engine, a film for its cameras and a configuration where a service has them."""
+    srv, etc = machine.root / "srv/actd", machine.root / "etc/actd"
+    shutil.copytree(engine, srv / "engine")
+    write_video(srv / "v.avi", (np.full((96, 128, 3), index, np.uint8) for index in range(60)))
+    sources = dict.fromkeys(("cam_high", "cam_low"), "/srv/actd/v.avi")
+    page = "dashboard: {enabled: true, port: 9875}"
+    write_config(etc, Path("/srv/actd/engine"), Ports(), sources, page)
+    for path in (srv, etc):
+        machine.run("chmod", "-R", "a+rX", "/" + str(path.relative_to(machine.root)))
 
 
 @pytest.fixture(scope="module")

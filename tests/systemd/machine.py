@@ -24,6 +24,7 @@ REPO = Path(__file__).parents[2]
 SOURCE = Path("/opt/src")
 INTERPRETER = Path("/opt/python")
 VENV = Path("/opt/actd")
+DEBS = Path("/opt/debs")
 PACKAGES = VENV / f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
 BOOT_TIMEOUT_S = 30.0
 NAMESPACES = ("--mount", "--pid", "--uts", "--ipc", "--net", "--cgroup", "--root", "--wd")
@@ -108,14 +109,19 @@ def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 20.0
 
 
 @contextmanager
-def booted(state: Path) -> Iterator[SystemdMachine]:
+def booted(state: Path, debs: Path | None = None) -> Iterator[SystemdMachine]:
     """A running machine with `state` (an empty folder) as its backing; gone afterwards.
 
-    `state`.tar, where there is one, is a disk that `save_disk` wrote.
+    `state`.tar, where there is one, is a disk that `save_disk` wrote. `debs`: a folder of packages
+    that is DEBS inside; no actd is installed then.
     """
     cgroup = _new_cgroup()
     packages = sysconfig.get_path("purelib")
-    keep = [f"{REPO}:{SOURCE}", f"{sys.base_prefix}:{INTERPRETER}", f"{packages}:{PACKAGES}"]
+    keep = [f"{REPO}:{SOURCE}"]
+    if debs is None:
+        keep += [f"{sys.base_prefix}:{INTERPRETER}", f"{packages}:{PACKAGES}"]
+    else:
+        keep += [f"{debs}:{DEBS}"]
     log = state.with_suffix(".log")
     with log.open("w") as stream:
         boot = subprocess.Popen(
@@ -123,10 +129,12 @@ def booted(state: Path) -> Iterator[SystemdMachine]:
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
+            env=os.environ | {"VENDOR_UNITS": "no" if debs is None else "yes"},
         )
     try:
         machine = _wait_for_boot(boot, log, state)
-        _install_actd(machine)
+        if debs is None:
+            _install_actd(machine)
         yield machine
     finally:
         boot.kill()  # unshare runs with --kill-child: its systemd and all below it die too

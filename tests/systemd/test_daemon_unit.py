@@ -5,21 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from actd.link.sockets import Ports
-from tests.runtime.conftest import write_config
-from tests.systemd.conftest import PYTHON, actd, run_from_source
+from tests.systemd.conftest import PYTHON, actd, deploy, run_from_source
 from tests.systemd.machine import SOURCE, CannotBoot, SystemdMachine, booted, wait_until
-from tests.videos import write_video
 
 pytestmark = [pytest.mark.systemd, pytest.mark.timeout(300)]
 
@@ -31,16 +26,8 @@ STOP_LIMIT_S = 2.0
 @pytest.fixture(scope="module")
 def service(installed: SystemdMachine, small_engine: Path) -> SystemdMachine:
     """The machine with a deployment in /etc/actd, not yet started."""
-    machine = installed
-    srv, etc = machine.root / "srv/actd", machine.root / "etc/actd"
-    shutil.copytree(small_engine, srv / "engine")
-    write_video(srv / "v.avi", (np.full((96, 128, 3), index, np.uint8) for index in range(60)))
-    sources = dict.fromkeys(("cam_high", "cam_low"), "/srv/actd/v.avi")
-    page = "dashboard: {enabled: true, port: 9875}"
-    write_config(etc, Path("/srv/actd/engine"), Ports(), sources, page)
-    for path in (srv, etc):
-        machine.run("chmod", "-R", "a+rX", "/" + str(path.relative_to(machine.root)))
-    return machine
+    deploy(installed, small_engine)
+    return installed
 
 
 @pytest.fixture

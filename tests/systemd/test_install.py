@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 
@@ -19,11 +19,11 @@ SHARED = {"etc/udev", "etc/udev/rules.d"}
 BACKUPS = {f"etc/{name}-" for name in ("passwd", "shadow", "group", "gshadow", "subuid", "subgid")}
 
 
-def disk(machine: SystemdMachine) -> dict[str, str]:
+def disk(machine: SystemdMachine, patterns: Iterable[str] = WATCHED) -> dict[str, str]:
     """Every file, folder and link that actd could change, with what is in it and whose it is."""
 
     def entries() -> Iterator[tuple[str, str]]:
-        for pattern in WATCHED:
+        for pattern in patterns:
             for path in machine.root.glob(pattern):
                 name = str(path.relative_to(machine.root))
                 facts = path.lstat()
