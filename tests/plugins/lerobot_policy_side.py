@@ -16,8 +16,12 @@ import numpy as np
 import torch
 from lerobot.configs.policies import PreTrainedConfig
 from lerobot.policies.factory import get_policy_class, make_pre_post_processors
-from lerobot.utils.control_utils import predict_action
 from lerobot.utils.import_utils import register_third_party_plugins
+
+try:
+    from lerobot.common.control_utils import predict_action
+except ModuleNotFoundError:  # LeRobot 0.4
+    from lerobot.utils.control_utils import predict_action
 
 WARM_UP = 3
 

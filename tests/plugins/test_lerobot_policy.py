@@ -15,7 +15,8 @@ import pytest
 
 from actd.engine.manifest import MANIFEST, read_manifest
 
-pytestmark = pytest.mark.lerobot
+# LeRobot takes many seconds to import.
+pytestmark = [pytest.mark.lerobot, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 SIDE = Path(__file__).with_name("lerobot_policy_side.py")
@@ -62,24 +63,32 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return checkpoint, out
 
 
+def environment(tmp_path: Path, *packages: Path) -> dict[str, str]:
+    """Of LeRobot's processes: without a network, with these packages beside its own."""
+    return {n: v for n, v in os.environ.items() if not n.startswith("PYTHON")} | {
+        "PYTHONPATH": os.pathsep.join(map(str, packages)),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HF_HOME": str(tmp_path / "hf"),
+        "HF_HUB_OFFLINE": "1",
+    }
+
+
+def lerobot_version(python: str) -> str:
+    code = "from importlib.metadata import version; print(version('lerobot'))"
+    return subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout
+
+
 def compared(
     python: str, installed: Path, tmp_path: Path, checkpoint: Path, engine: Path, *options: str
 ) -> Any:
     """Both policies' actions; the output where LeRobot's process fails."""
     out = tmp_path / "actions.npz"
-    environment = {n: v for n, v in os.environ.items() if not n.startswith("PYTHON")}
-    environment |= {
-        "PYTHONPATH": f"{installed}:{ROOT}",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "HF_HOME": str(tmp_path / "hf"),
-        "HF_HUB_OFFLINE": "1",
-    }
     done = subprocess.run(
         [python, str(SIDE), str(checkpoint), str(engine), str(STEPS), str(out), *options],
         check=False,
         capture_output=True,
         text=True,
-        env=environment,
+        env=environment(tmp_path, installed, ROOT),
         cwd=tmp_path,
     )
     return np.load(out) if done.returncode == 0 else done.stderr
@@ -145,6 +154,43 @@ def test_another_policys_engine_is_refused_at_its_first_chunk(
     assert isinstance(found, str)
     assert "not LeRobot's answer for this observation" in found
     assert "std" in found
+
+
+def test_lerobots_rollout_takes_an_engine(
+    python: str, installed: Path, built: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """`lerobot-rollout --policy.path=ENGINE` on a robot that writes down its orders."""
+    if "0.4." in lerobot_version(python):
+        pytest.skip("LeRobot 0.4 has no lerobot-rollout")
+    told = tmp_path / "told.jsonl"
+    done = subprocess.run(
+        [
+            python,
+            "-m",
+            "lerobot.scripts.lerobot_rollout",
+            f"--policy.path={built[1] / 'ort-int8'}",
+            "--policy.device=cpu",
+            "--device=cpu",
+            "--strategy.type=base",
+            "--robot.type=still",
+            f"--robot.log={told}",
+            "--task=t",
+            "--fps=10",
+            "--duration=10",
+            "--return_to_initial_position=false",
+        ],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=environment(tmp_path, installed, ROOT, ROOT / "tests/drive/plugins"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    actions = np.array([list(json.loads(line).values()) for line in told.open()])
+    assert len(actions) > 10
+    assert actions.shape[1] == 14
+    assert np.isfinite(actions).all()
+    assert (actions.std(0) > 0).all()
 
 
 def test_a_damaged_engine_is_refused_when_it_is_loaded(
