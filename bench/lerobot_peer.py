@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -92,7 +92,10 @@ class Peer:
 
 
 class LeRobot(Peer):
-    """One policy. `spent_ns` has a row (preparing, predicting, finishing) for every call."""
+    """One policy. `spent_ns` has a row (preparing, predicting, finishing) for every call.
+
+    `plugins`: modules with policies. `method`: see bench.lerobot_loop.
+    """
 
     def __init__(
         self,
@@ -103,6 +106,8 @@ class LeRobot(Peer):
         scratch: Path,
         *,
         device: str = "cpu",
+        plugins: Sequence[str] = (),
+        method: str = "predict_action_chunk",
     ) -> None:
         stored, self._actions = scratch / "observation.npz", scratch / "actions.npy"
         arrays: dict[str, Any] = dict(observation)
@@ -113,6 +118,8 @@ class LeRobot(Peer):
             "actions": str(self._actions),
             "threads": threads,
             "device": device,
+            "plugins": list(plugins),
+            "method": method,
         }
         self.spent_ns: list[tuple[int, int, int]] = []
         super().__init__(python, _LOOP, job, scratch)

@@ -139,7 +139,7 @@ class FlightConfig(Section):
 class KeepConfig(Section):
     """Pictures beside the flight log: the last seconds, saved by `actd keep` and every FAULT."""
 
-    enabled: bool = True
+    enabled: bool = Field(True, description="Whether pictures are kept.")
     seconds: float = Field(30.0, ge=1, le=600, description="How much is there to be saved.")
     fps: float = Field(10.0, ge=0.1, le=60, description="Pictures a second of each camera.")
     max_mb: int = Field(256, ge=8, description="Pictures of all runs; the oldest go first.")
