@@ -17,6 +17,9 @@ from tests.docs.write import pages as written_pages
 _COMMANDS = get_command(app)
 _WRITTEN_FROM_CODE = {ROOT / "docs/commands.md"}
 
+THEIRS = ("--robot.", "--teleop.")
+"""How LeRobot's own flags begin."""
+
 
 def problem(line: Line) -> str:
     """Why `actd` would refuse it, "" where it would not."""
@@ -34,7 +37,7 @@ def problem(line: Line) -> str:
     if not line.whole:
         known = _flags(command)
         given = [word.partition("=")[0] for word in words if word.startswith("-")]
-        unknown = [flag for flag in given if flag not in known and "--robot." not in flag]
+        unknown = [flag for flag in given if flag not in known and not flag.startswith(THEIRS)]
         return f"no option {unknown[0]}" if unknown else ""
     try:
         if command.name == "drive":

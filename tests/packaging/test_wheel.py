@@ -37,7 +37,7 @@ def test_it_carries_exactly_the_resources(wheel: Path) -> None:
         f"actd/_data/{path.relative_to(REPO)}"
         for kind in KINDS
         for path in ((REPO / kind).rglob("*") if kind == "systemd" else (REPO / kind).iterdir())
-        if path.is_file() and (kind != "docs" or path.suffix == ".md")
+        if path.is_file() and (kind != "docs" or path.suffix in (".md", ".xml"))
     }
     demo = (REPO / "engines" / "demo").rglob("*")
     on_disk |= {f"actd/_data/{path.relative_to(REPO)}" for path in demo if path.is_file()}
