@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from actd import crash
 from actd.cli.app import app
 from actd.cli.poses import move
 from actd.cli.shared import (
@@ -27,6 +24,10 @@ from actd.cli.shared import (
     warn,
 )
 from actd.mode import Mode
+
+if TYPE_CHECKING:
+    from actd.config import Config
+    from actd.engine.manifest import Manifest
 
 
 class Realtime(str, Enum):
@@ -103,27 +104,46 @@ def run(
     ] = False,
 ) -> None:
     """Run the daemon in the foreground, as the service does."""
-    from actd.config import warnings
-    from actd.engine.load import version_note
-    from actd.runtime.preflight import prepare, unplayable
-    from actd.runtime.settings import chunk_words
-
-    settings, manifest = prepare(config)
-    typer.echo(f"robot: {settings.robot.name}")
-    typer.echo(f"chunk: {chunk_words(settings, manifest.spec)}")
-    warn([*filter(None, [version_note(manifest)]), *warnings(settings, manifest)])
     if dry_run:
-        warn(unplayable(settings))
-        typer.echo(f"{config}: fits {settings.engine}; next: actd run {config}")
+        _check(config)
         return
     import faulthandler
 
+    from actd.runtime import event_log, events
     from actd.runtime.supervisor import run as run_daemon
 
     # A missed systemd watchdog ends us by SIGABRT: say where each thread stood.
     faulthandler.enable()
-    _log_to_stderr()
-    run_daemon(config, settings, manifest)
+    with event_log.installed() as log:
+        settings, manifest, chunk, doubts = _prepared(config)
+        log.robot = settings.robot.name
+        text = f"starting robot {settings.robot.name} with {settings.engine}; chunk: {chunk}"
+        event_log.say(events.STARTING, text)
+        for doubt in doubts:
+            event_log.say(events.CONFIGURATION_DOUBTFUL, doubt)
+        run_daemon(config, settings, manifest)
+
+
+def _check(path: Path) -> None:
+    from actd.runtime.preflight import unplayable
+
+    settings, _, chunk, doubts = _prepared(path)
+    typer.echo(f"robot: {settings.robot.name}")
+    typer.echo(f"chunk: {chunk}")
+    warn([*doubts, *unplayable(settings)])
+    typer.echo(f"{path}: fits {settings.engine}; next: actd run {path}")
+
+
+def _prepared(path: Path) -> tuple[Config, Manifest, str, list[str]]:
+    """The deployment, its engine, what its chunks are in words, and what is doubtful in it."""
+    from actd.config import warnings
+    from actd.engine.load import version_note
+    from actd.runtime.preflight import prepare
+    from actd.runtime.settings import chunk_words
+
+    settings, manifest = prepare(path)
+    doubts = [*filter(None, [version_note(manifest)]), *warnings(settings, manifest)]
+    return settings, manifest, chunk_words(settings, manifest.spec), doubts
 
 
 @app.command()
@@ -238,11 +258,3 @@ def _command(name: str, config: Path | None, host: str, *, trusting: bool = Fals
     with as_sent():
         warn(answer.get("warnings", ()))
         typer.echo(f"{name}: done; {answer['robot']} is {answer['mode']}")
-
-
-def _log_to_stderr() -> None:
-    # journald stamps every line itself.
-    stamp = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
-    handler = logging.StreamHandler()
-    handler.setFormatter(crash.LogFormatter(f"{stamp}%(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])

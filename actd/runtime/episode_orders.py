@@ -6,7 +6,6 @@ episode begins only where its score will be kept.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,9 +16,9 @@ from actd.runtime.channels import Channels
 from actd.runtime.clock import now_ns, unix_s
 from actd.runtime.dataset_recording import Recording
 from actd.runtime.episodes import Episodes, Moment
+from actd.runtime.event_log import say
+from actd.runtime.events import EPISODE, EPISODE_UNSCORED
 from actd.runtime.process import ChildProcess
-
-log = logging.getLogger("actd")
 
 
 class EpisodeOrders:
@@ -62,10 +61,9 @@ class EpisodeOrders:
     def end(self) -> None:
         """The daemon ends: say so where an episode stays without a score."""
         if self._episodes.open is not None:
-            log.warning(
-                "episode %d was open: it has no score and does not count",
-                self._episodes.open.number,
-            )
+            number = self._episodes.open.number
+            text = f"episode {number} was open: it has no score and does not count"
+            say(EPISODE_UNSCORED, text, episode=number)
 
     def _start(self, place: object, moment: Moment) -> tuple[EpisodeEvent, ...]:
         if self._flight is None:
@@ -107,4 +105,5 @@ class EpisodeOrders:
                 )
             )
             place = f" at place {event.place}" if event.place else ""
-            log.info("episode %d%s: %s (tick %d)", event.episode, place, event.kind, event.tick)
+            text = f"episode {event.episode}{place}: {event.kind} (tick {event.tick})"
+            say(EPISODE, text, episode=event.episode, tick=event.tick)

@@ -162,7 +162,7 @@ class ChunkMaker:
         self._rejected += 1
         self._said = ()
         why = f"the engine gave a non-finite action for joint {joint}: its chunk is not used"
-        process_entry.report(state="refusing", why=why, rejected=self._rejected)
+        process_entry.report(state="refusing", why=why, rejected=self._rejected, joint=joint)
 
     def _say(self, state: str, about: str = "", why: str = "") -> None:
         # Once per outage: the numbers in a complaint change with every look.

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import sys
 from collections import deque
@@ -18,17 +17,16 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from actd.codec import encode
+from actd.runtime import events
 from actd.runtime.clock import now_ns
+from actd.runtime.event_log import say
+from actd.runtime.events import Event
 from actd.runtime.process_entry import ProcessSettings
-from actd.runtime.realtime import in_words
-
-log = logging.getLogger("actd")
+from actd.runtime.realtime import REFUSED, Outcome
 
 _RESTARTS_MAX = 5
 _RESTARTS_WINDOW_NS = 60_000_000_000
 _RESTART_PAUSE_S = 0.5
-# States in which a process cannot do its work.
-_BAD = ("failed", "refused", "refusing")
 
 
 class ChildProcess:
@@ -47,6 +45,8 @@ class ChildProcess:
         on_death: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
+        kind, _, rest = name.partition(" ")
+        self._camera = rest if kind == "camera" else ""
         self.condition: dict[str, Any] = {"state": "starting"}
         self.restarts = 0
         self.ever: set[str] = set()
@@ -68,7 +68,7 @@ class ChildProcess:
             if self._ending.is_set() or (self._may_finish and code == 0):
                 return ""
             self.condition = {"state": "failed", "why": why}
-            log.error("%s ended: %s", self.name, why)
+            self._say(events.PROCESS_ENDED, f"{self.name} ended: {why}")
             self._on_death()
             if not self._may_restart():
                 return why
@@ -91,14 +91,15 @@ class ChildProcess:
         try:
             await asyncio.wait_for(process.wait(), timeout_s)
         except asyncio.TimeoutError:
-            log.warning("%s did not end in %.1f s: killed", self.name, timeout_s)
+            text = f"{self.name} did not end in {timeout_s:.1f} s: killed"
+            self._say(events.PROCESS_SLOW_TO_END, text)
             process.kill()
             await process.wait()
 
     def kill(self, why: str) -> None:
         """End a process that no longer works; it is restarted if it may be."""
         if self._process is not None and self._process.returncode is None:
-            log.error("%s: %s: killed", self.name, why)
+            self._say(events.PROCESS_STUCK, f"{self.name}: {why}: killed")
             self._process.kill()
 
     def _may_restart(self) -> bool:
@@ -136,23 +137,43 @@ class ChildProcess:
             try:
                 condition = json.loads(line)
             except ValueError:
-                log.info("%s: %s", self.name, line.decode(errors="replace").rstrip())
+                self._say(events.PROCESS_SAID, f"{self.name}: {_text(line)}")
                 continue
             before = describe(self.condition)
             self.condition = {**self.condition, "why": "", **condition}
             if describe(self.condition) != before:
-                level = logging.WARNING if self.condition["state"] in _BAD else logging.INFO
-                log.log(level, "%s: %s", self.name, describe(self.condition))
+                self._say_condition(str(condition.get("joint", "")))
             if "realtime" in condition:
-                log.info("%s: %s", self.name, in_words(condition["realtime"]))
+                say_realtime(self.name, condition["realtime"])
             self.ever.add(str(condition.get("state")))
 
     async def _log(self, stream: asyncio.StreamReader | None) -> None:
         async for line in _lines(stream):
-            text = line.decode(errors="replace").rstrip()
+            text = _text(line)
             if text:
                 self._last_words = text
-                log.warning("%s: %s", self.name, text)
+                self._say(events.PROCESS_SAID, f"{self.name}: {text}")
+
+    def _say_condition(self, joint: str) -> None:
+        condition = self.condition
+        kind = "camera" if self._camera else self.name.rpartition(" ")[2]
+        event = events.of_condition(kind, condition["state"], condition["why"])
+        self._say(event, f"{self.name}: {describe(condition)}", joint)
+
+    def _say(self, event: Event, text: str, joint: str = "") -> None:
+        say(event, text, process=self.name, camera=self._camera, joint=joint)
+
+
+def say_realtime(name: str, outcome: Outcome) -> None:
+    """Log what the kernel granted to the process `name`."""
+    text = ", ".join(f"{measure} {result}" for measure, result in outcome.items())
+    refused = any(result.startswith(REFUSED) for result in outcome.values())
+    event = events.REALTIME_REFUSED if refused else events.REALTIME
+    say(event, f"{name}: {text}", process=name)
+
+
+def _text(line: bytes) -> str:
+    return line.decode(errors="replace").rstrip()
 
 
 async def _lines(stream: asyncio.StreamReader | None) -> AsyncIterator[bytes]:

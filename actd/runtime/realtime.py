@@ -14,7 +14,7 @@ import os
 import resource
 import struct
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -95,11 +95,6 @@ def fifo_can_be_had(wish: Wish, priority: int) -> bool:
 def is_fifo() -> bool:
     """Whether this process runs under SCHED_FIFO."""
     return os.sched_getscheduler(0) == os.SCHED_FIFO
-
-
-def in_words(outcome: Mapping[str, str]) -> str:
-    """The outcome as one line."""
-    return ", ".join(f"{name} {result}" for name, result in outcome.items())
 
 
 def _try(measure: Callable[[], str]) -> str:

@@ -6,15 +6,15 @@ answer that says why.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from actd import crash
 from actd.errors import ActdError
 from actd.link import messages
 from actd.redaction import redacted
-
-log = logging.getLogger("actd")
+from actd.runtime import events
+from actd.runtime.event_log import say
 
 Reply = Callable[[Mapping[str, Any]], dict[str, Any]]
 """From the request's map to what is added to `{"ok": True}`. Raises ActdError to refuse."""
@@ -50,6 +50,6 @@ class StatusServer:
             return {"ok": True, **self._replies[command](request)}
         except ActdError as error:
             return {"ok": False, "error": str(error)}
-        except Exception as error:  # a bad answer must not end the daemon
-            log.exception("status: request not answered")
+        except Exception as error:  # noqa: BLE001  a bad answer must not end the daemon
+            say(events.REQUEST_FAILED, f"status: request not answered: {crash.line(error)}")
             return {"ok": False, "error": f"internal error, see the daemon's log: {error!r}"}

@@ -10,7 +10,6 @@ tick process there is no daemon, and it ends; when it ends, the tick process ram
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 import signal
 from collections.abc import Mapping
@@ -25,18 +24,18 @@ from actd.config.checks import LONGEST_STOP_S
 from actd.engine.manifest import Manifest, read_manifest
 from actd.errors import ActdError, LinkError, RecordingError
 from actd.link import sockets
-from actd.runtime import realtime, settings
+from actd.runtime import events, realtime, settings
 from actd.runtime.channels import open_channels
 from actd.runtime.clock import now_ns
 from actd.runtime.dataset_recording import Recording
 from actd.runtime.episode_orders import EpisodeOrders
 from actd.runtime.episodes import Episodes
+from actd.runtime.event_log import say, say_repeated
 from actd.runtime.notify import Notifier
+from actd.runtime.process import say_realtime
 from actd.runtime.processes import make_processes, shapes_of
 from actd.runtime.status_server import StatusServer
 from actd.runtime.telemetry import Telemetry
-
-log = logging.getLogger("actd")
 
 _DRAIN_S = 0.1
 _NOTIFY_S = 1.0
@@ -71,7 +70,7 @@ class Supervisor:
         self._notifier = Notifier.from_env()
         share = settings.share_cores(config)
         settled = realtime.settle(settings.placement(config, share, "supervisor"))
-        log.info("supervisor: %s", realtime.in_words(settled))
+        say_realtime("supervisor", settled)
         boot = secrets.token_hex(8)
         self._processes = make_processes(
             config,
@@ -131,7 +130,7 @@ class Supervisor:
             await self._over
         finally:
             self._notifier.stopping()
-            log.info("stopping: ramping to rest")
+            say(events.STOPPING, "stopping: ramping to rest")
             self._episodes.end()
             for child in self._processes.others:
                 child.may_end()
@@ -144,7 +143,8 @@ class Supervisor:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             context.destroy(linger=0)
-            log.info("stopped")
+            say_repeated(whatever=True)
+            say(events.STOPPED, "stopped")
 
     def _listen(self, context: zmq.asyncio.Context) -> zmq.Socket[bytes]:
         """Raises LinkError where another daemon has the port, before anything is started."""
@@ -222,9 +222,10 @@ class Supervisor:
                 telemetry.ready = True
                 telemetry.clear()
                 notifier.ready(telemetry.line())
-                log.info("ready: %s", telemetry.line())
+                say(events.READY, f"ready: {telemetry.line()}")
             if now_ns() - notified_ns >= _NOTIFY_S * 1e9:
                 notified_ns = now_ns()
+                say_repeated()
                 if telemetry.ready:
                     notifier.status(telemetry.line())
                 elif telemetry.uptime_ns < self._start_limit_s() * 1e9:

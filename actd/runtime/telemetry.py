@@ -7,7 +7,8 @@ say in words goes to the log from here.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -19,22 +20,23 @@ from actd.engine.load import version_note
 from actd.engine.manifest import Manifest
 from actd.link import messages
 from actd.mode import Mode
-from actd.runtime import settings
+from actd.runtime import events, settings
 from actd.runtime.channels import Channels
 from actd.runtime.clock import now_ns
 from actd.runtime.joint_likeness import JointLikeness
+from actd.runtime.event_log import say
 from actd.runtime.loop_timing import Cadence
+from actd.runtime.mode_events import ModeEvent, ModeEvents
 from actd.runtime.process import describe
 from actd.runtime.processes import Processes
 from actd.runtime.realtime import Outcome
-
-log = logging.getLogger("actd")
 
 _SILENT_NS = 1_000_000_000
 _ENCODE_NS = 900_000_000
 # Messages that are refused again after this long are another outage.
 _SAID_NS = 60_000_000_000
 _WORKING = {"running", "waiting", "skewed", "refusing"}
+_WORD = re.compile(r"[^\s,;:]+")
 
 
 class Telemetry:
@@ -65,6 +67,7 @@ class Telemetry:
         self._started_ns = now_ns()
         self._seen = {"tick": 0, "chunk": 0, "notice": 0}
         self._mode = Mode.IDLE
+        self._mode_events = ModeEvents()
         self._reason = ""
         self._rejected: tuple[int, str] = (0, "")
         self._rejected_ns = 0
@@ -81,12 +84,12 @@ class Telemetry:
 
     def drain(self) -> None:
         """Take in the ticks and chunks since the last call; often enough loses none."""
-        for number, record in self._channels.ticks.since(self._seen["tick"]):
+        ticks = list(self._channels.ticks.since(self._seen["tick"]))
+        for number, record in ticks:
             self._seen["tick"] = number
             self._cadence.tick(record)
             mode = Mode(int(record["mode"]))
             if mode is not self._mode:
-                log.info("mode %s", mode.name)
                 self._mode = mode
                 self._entered(mode, number, int(record["due_ns"]))
         newest = self._channels.ticks.latest()
@@ -95,22 +98,36 @@ class Telemetry:
         for number, record in self._channels.chunks.since(self._seen["chunk"]):
             self._seen["chunk"] = number
             self._cadence.chunk(record)
+        reasons = {}
         for number, record in self._channels.notices.since(self._seen["notice"]):
             self._seen["notice"] = number
-            self._hear(int(record["rejected"]), bytes(record["text"]).decode(errors="replace"))
+            text = bytes(record["text"]).decode(errors="replace")
+            if record["rejected"]:
+                self._hear_rejection(int(record["rejected"]), text)
+            else:
+                self._reason = reasons[int(record["t_ns"])] = text
+        for event in self._mode_events.take(ticks, reasons):
+            self._say_mode(event)
 
-    def _hear(self, rejected: int, text: str) -> None:
-        """A notice of the tick process: why the mode is what it is, or what was refused."""
-        if rejected:
-            # Told every second while they come; said when they begin, or are refused otherwise.
-            again = now_ns() - self._rejected_ns < _SAID_NS and text == self._rejected[1]
-            self._rejected, self._rejected_ns = (rejected, text), now_ns()
-            if not again:
-                log.warning("robot state: messages refused: %s", text)
-            return
-        self._reason = text
-        if text:
-            log.info("not driven by the policy: %s", text)
+    def _hear_rejection(self, rejected: int, text: str) -> None:
+        # Told every second while they come; said when they begin, or are refused otherwise.
+        again = now_ns() - self._rejected_ns < _SAID_NS and text == self._rejected[1]
+        self._rejected, self._rejected_ns = (rejected, text), now_ns()
+        if not again:
+            joint = _named(self._config.robot.joints, text)
+            say(events.STATE_REFUSED, f"robot state: messages refused: {text}", joint=joint)
+
+    def _say_mode(self, change: ModeEvent) -> None:
+        name, text = change.mode.name, change.reason
+        say(
+            change.event,
+            f"mode {name}: {text}" if text else f"mode {name}",
+            level=logging.ERROR if change.mode is Mode.FAULT else None,
+            mode=name,
+            tick=change.tick,
+            camera=_named(self._processes.cameras, text),
+            joint=_named(self._config.robot.joints, text),
+        )
 
     def clear(self) -> None:
         """Begin the statistics anew."""
@@ -292,3 +309,9 @@ class Telemetry:
             "likeness": camera.condition.get("likeness") or None,
             "restarts": camera.restarts,
         }
+
+
+def _named(names: Iterable[str], text: str) -> str:
+    """The first of `names` that is a word of `text`, "" if none is."""
+    words = set(_WORD.findall(text))
+    return next((name for name in names if name in words), "")
