@@ -45,15 +45,22 @@ class _Line:
 _repetition: Repetition[_Line] = Repetition()
 
 
-def say(event: Event, text: str, *, level: int | None = None, **fields: object) -> None:
-    """Log `text` as this event, at its level unless another is given.
+def say(
+    event: Event, text: str, *, level: int | None = None, always: bool = False, **fields: object
+) -> None:
+    """Log `text` as this event, at its level unless another is given; `always`: however often it
+    repeats.
 
     `fields` become the journal's: `camera="top"` is ACTD_CAMERA=top; "" and None are left out.
     """
     shown = tuple([(name, str(value)) for name, value in fields.items() if value not in (None, "")])
     line = _Line(event, level or event.level, text, shown)
     # The same again has other numbers in it.
-    more = _repetition.take((event.id, line.level, _NUMBER.sub("", text)), line, now_ns())
+    more = (
+        0
+        if always
+        else _repetition.take((event.id, line.level, _NUMBER.sub("", text)), line, now_ns())
+    )
     if more is not None:
         _emit(line, more)
 

@@ -89,8 +89,9 @@ LIBRARY_MESSAGE = _warning(
 
 # Modes, and what ended motion.
 MODE_CHANGED = _info(
-    "mode-changed", "An operator's order, a pose that is reached, or a gap that is over."
+    "mode-changed", "An operator's order is obeyed, a pose is reached, or the daemon is ending."
 )
+GAP_OVER = _info("gap-over", "What ended motion a moment ago is over, and the policy goes on.")
 STATE_STALE = _warning(
     "state-stale",
     "Motion ends because the robot's measured state is too old, or stands still while the command "

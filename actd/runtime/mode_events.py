@@ -75,6 +75,8 @@ class ModeEvents:
         if mode is Mode.FAULT:
             return self._fault(tick, flags)
         commanded = any(tick["events"])
+        if mode is Mode.ARMED and self._mode is Mode.HOLD and not commanded:
+            return events.GAP_OVER
         if mode is not Mode.HOLD or commanded or reason == PARKED:
             return events.MODE_CHANGED
         if self._mode is Mode.MOVING:

@@ -143,6 +143,7 @@ class Supervisor:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             context.destroy(linger=0)
+            self._telemetry.drain()
             say_repeated(whatever=True)
             say(events.STOPPED, "stopped")
 
@@ -210,7 +211,8 @@ class Supervisor:
 
     async def _observe(self) -> None:
         telemetry, notifier = self._telemetry, self._notifier
-        notified_ns = silent_looks = 0
+        notified_ns = silent_looks = warm_ns = 0
+        up = False
         while True:
             telemetry.drain()
             # Looks are counted, not time: the whole daemon may have been stopped meanwhile.
@@ -219,24 +221,26 @@ class Supervisor:
                 self._processes.inference.kill("stuck")
                 silent_looks = 0
             if not telemetry.ready and self._is_ready():
-                telemetry.ready = True
+                telemetry.ready = up = True
                 telemetry.clear()
                 notifier.ready(telemetry.line())
                 say(events.READY, f"ready: {telemetry.line()}")
             if now_ns() - notified_ns >= _NOTIFY_S * 1e9:
                 notified_ns = now_ns()
                 say_repeated()
-                if telemetry.ready:
-                    notifier.status(telemetry.line())
-                elif telemetry.uptime_ns < self._start_limit_s() * 1e9:
+                if not warm_ns and "warm" in self._processes.inference.ever:
+                    warm_ns = now_ns()
+                if not up and warm_ns and now_ns() - warm_ns > _START_LIMIT_S * 1e9:
+                    # A restart brings no camera back, and an end would take status away.
+                    up = True
+                    notifier.ready(f"not ready; {telemetry.line()}")
+                    say(events.NOT_READY, f"not ready; {telemetry.line()}")
+                elif up:
+                    notifier.status(f"{'' if telemetry.ready else 'not ready; '}{telemetry.line()}")
+                elif warm_ns or telemetry.uptime_ns < _LOAD_LIMIT_S * 1e9:
                     notifier.extend_timeout(2 * _START_LIMIT_S)
                     notifier.status(f"starting; {telemetry.line()}")
             await asyncio.sleep(_DRAIN_S)
-
-    def _start_limit_s(self) -> float:
-        """How long the service manager is asked to wait."""
-        warm = "warm" in self._processes.inference.ever
-        return _START_LIMIT_S if warm else _LOAD_LIMIT_S
 
     def _is_ready(self) -> bool:
         return (

@@ -119,10 +119,12 @@ class Telemetry:
 
     def _say_mode(self, change: ModeEvent) -> None:
         name, text = change.mode.name, change.reason
+        fault = change.mode is Mode.FAULT
         say(
             change.event,
             f"mode {name}: {text}" if text else f"mode {name}",
-            level=logging.ERROR if change.mode is Mode.FAULT else None,
+            level=logging.ERROR if fault else None,
+            always=fault or change.event is events.MODE_CHANGED,
             mode=name,
             tick=change.tick,
             camera=_named(self._processes.cameras, text),

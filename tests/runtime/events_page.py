@@ -1,4 +1,4 @@
-"""The tables of docs/events.md, from the code: `python -m tests.runtime.events_page` writes them."""
+"""The events of docs/events.md, from the code: `python -m tests.runtime.events_page`."""
 
 from __future__ import annotations
 

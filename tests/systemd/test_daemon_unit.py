@@ -14,6 +14,10 @@ from typing import Any
 import pytest
 
 from tests.systemd.conftest import PYTHON, actd, deploy, run_from_source
+from actd.link.sockets import Ports
+from actd.runtime.events import PROCESS_DIED
+from tests.runtime.conftest import write_config
+from tests.systemd.conftest import PYTHON, actd, run_from_source
 from tests.systemd.machine import SOURCE, CannotBoot, SystemdMachine, booted, wait_until
 
 pytestmark = [pytest.mark.systemd, pytest.mark.timeout(300)]
@@ -169,6 +173,57 @@ def test_systemctl_stop_ends_in_a_ramp_and_stop_within_two_seconds(
     assert running.show("actd", "Result") == "success"
 
 
+def entries(machine: SystemdMachine, *matches: str) -> list[dict[str, str]]:
+    machine.run("journalctl", "--sync")
+    told = machine.run("journalctl", "--no-pager", "-u", "actd", "-o", "json", *matches).stdout
+    return [json.loads(line) for line in told.splitlines()]
+
+
+def test_the_journal_has_fields_to_search_by(running: SystemdMachine) -> None:
+    told = arm_and(running, "moving", "FAULT", "kill", "-KILL", pid_of(running, "inference"))
+    assert told["seen"][-1] == "FAULT"
+    wait_until(lambda: bool(entries(running, "ACTD_EVENT=process-died")), "the event")
+    died = entries(running, "ACTD_EVENT=process-died", "ACTD_MODE=FAULT")[-1]
+    assert (died["PRIORITY"], died["ACTD_ROBOT"]) == ("3", "test-robot")
+    assert (died["SYSLOG_IDENTIFIER"], died["_SYSTEMD_UNIT"]) == ("actd", "actd.service")
+    assert died["MESSAGE"].startswith("mode FAULT: ")
+    assert died["MESSAGE"].endswith(" [process-died]")
+    assert int(died["ACTD_TICK"]) > 0
+    assert died in entries(running, f"MESSAGE_ID={PROCESS_DIED.message_id}")
+    camera = entries(running, "ACTD_EVENT=camera-ok", "ACTD_CAMERA=cam_high")[-1]
+    assert (camera["PRIORITY"], camera["ACTD_PROCESS"]) == ("6", "camera cam_high")
+    # Nothing of the daemon is a bare line; systemd's own lines are of PID 1.
+    invocation = f"_SYSTEMD_INVOCATION_ID={running.show('actd', 'InvocationID')}"
+    bare = [e for e in entries(running, invocation) if "ACTD_EVENT" not in e and e["_PID"] != "1"]
+    assert bare == []
+
+
+def test_a_camera_that_never_delivers_leaves_the_service_up_and_disengaged(
+    service: SystemdMachine,
+) -> None:
+    config = service.root / CONFIG
+    good = config.read_text()
+    config.write_text(good.replace("index_or_path: '/srv/actd/v.avi'", "index_or_path: 63", 1))
+    service.systemctl("start", "--no-block", "actd")
+    wait_until(lambda: service.show("actd", "ActiveState") == "active", "the daemon", 150)
+    try:
+        assert service.show("actd", "NRestarts") == "0"
+        assert service.show("actd", "StatusText").startswith("not ready; IDLE")
+        assert "cam_high FAILED" in service.show("actd", "StatusText")
+        (not_ready,) = entries(service, "ACTD_EVENT=not-ready")
+        assert not_ready["PRIORITY"] == "4"
+        assert entries(service, "ACTD_EVENT=camera-failed", "ACTD_CAMERA=cam_high")
+        answer = status(service)
+        assert (answer["ready"], answer["mode"]) == (False, "IDLE")
+        refused = actd(service, "arm", "-c", "/etc/actd/actd.yaml")
+        assert refused.returncode == 1
+        assert "camera cam_high has not delivered anything yet" in refused.stderr
+    finally:
+        config.write_text(good)
+        service.systemctl("stop", "actd")
+    assert service.show("actd", "Result") == "success"
+
+
 def test_a_bad_configuration_is_not_retried(service: SystemdMachine) -> None:
     config = service.root / CONFIG
     good = config.read_text()
@@ -178,7 +233,9 @@ def test_a_bad_configuration_is_not_retried(service: SystemdMachine) -> None:
     assert service.show("actd", "ExecMainStatus") == "78"
     assert service.show("actd", "ActiveState") == "failed"
     assert service.show("actd", "NRestarts") == "0"
-    assert "did you mean robot?" in service.journal("actd")
+    failure = entries(service, "ACTD_EVENT=daemon-failed")[-1]
+    assert "did you mean robot?" in failure["MESSAGE"]
+    assert failure["PRIORITY"] == "3"
     done = actd(service, "service", "status")
     assert done.returncode == 1
     assert "did you mean robot?" in done.stderr
