@@ -103,7 +103,8 @@ def _until_saved(daemon: Operator) -> dict[str, Any]:
     from actd.link.request import as_sent
 
     asked_to_end = False
-    with Console(stderr=True).status("recording") as line:
+    console, shown = Console(stderr=True), ""
+    with console.status("recording") as line:
         while True:
             try:
                 with as_sent():
@@ -111,6 +112,9 @@ def _until_saved(daemon: Operator) -> dict[str, Any]:
                     if recording["state"] in ("saved", "empty", "failed"):
                         return recording
                     line.update(recording_in_words(recording))
+                    if not console.is_terminal and recording["state"] != shown:
+                        shown = recording["state"]
+                        typer.echo(recording_in_words(recording), err=True)
                 time.sleep(0.2)
             except KeyboardInterrupt:
                 if asked_to_end:

@@ -140,6 +140,22 @@ def test_the_command_adds_episodes_and_ends_at_ctrl_c(daemon: Daemon, tmp_path: 
     assert len(list(dataset.frames(1))) == dataset.length(1)
 
 
+def test_what_it_waits_for_is_said_where_there_is_no_terminal(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    process = actd_record(daemon, "--out", str(tmp_path / "never"), "--task", "wave")
+    assert process.stderr is not None
+    said = [process.stderr.readline()]
+    while said[-1] and "waiting" not in said[-1]:
+        said.append(process.stderr.readline())
+    assert said[-1].startswith("waiting: nothing is commanded yet: arm ("), said
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert errors.endswith("nothing was recorded: the daemon was never armed\n")
+    assert "waiting" not in errors  # once, however long it lasts
+
+
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"path": "here", "task": "wave"}, "path: found 'here', expected an absolute path"),
     ({"path": "/tmp/x", "task": " "}, "task: found ' '"),
