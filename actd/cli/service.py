@@ -45,7 +45,8 @@ def service_install(name: NameOption = "", dry_run: DryRun = False) -> None:
     from actd.service.status import RUNNING, problems, unit_state
 
     service, machine = Service(name), read_machine()
-    _check_systemd(machine)
+    if not dry_run:
+        _check_systemd(machine)
     _check_not_packaged(machine, f"sudo systemctl enable --now {service.unit}")
     command = _command()
     check_command(command, Path(sys.base_prefix))
