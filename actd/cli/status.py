@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from actd.link.request import as_sent
 
@@ -21,7 +22,10 @@ def render(status: Mapping[str, Any]) -> Table:
 
 def _table(status: Mapping[str, Any]) -> Table:
     why = f": {status['reason']}" if status["reason"] else ""
-    title = f"{status['robot']}: {status['mode']}{why}"
+    # As the log has it; an order needs no explanation.
+    event = status.get("event")
+    named = f" [{event}]" if why and event not in (None, "", "mode-changed") else ""
+    title = Text(f"{status['robot']}: {status['mode']}{why}{named}")
     table = Table(title=title, show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column()

@@ -146,6 +146,8 @@ class Supervisor:
             self._telemetry.drain()
             say_repeated(whatever=True)
             say(events.STOPPED, "stopped")
+            # Another Ctrl-C must not end the interpreter's own end by a signal.
+            signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
     def _listen(self, context: zmq.asyncio.Context) -> zmq.Socket[bytes]:
         """Raises LinkError where another daemon has the port, before anything is started."""

@@ -68,7 +68,7 @@ class Telemetry:
         self._seen = {"tick": 0, "chunk": 0, "notice": 0}
         self._mode = Mode.IDLE
         self._mode_events = ModeEvents()
-        self._reason = ""
+        self._reason = self._event = ""
         self._rejected: tuple[int, str] = (0, "")
         self._rejected_ns = 0
         self._frames_from: dict[str, tuple[int, ...]] = {}
@@ -106,8 +106,9 @@ class Telemetry:
                 self._hear_rejection(int(record["rejected"]), text)
             else:
                 self._reason = reasons[int(record["t_ns"])] = text
-        for event in self._mode_events.take(ticks, reasons):
-            self._say_mode(event)
+        for change in self._mode_events.take(ticks, reasons):
+            self._event = change.event.id
+            self._say_mode(change)
 
     def _hear_rejection(self, rejected: int, text: str) -> None:
         # Told every second while they come; said when they begin, or are refused otherwise.
@@ -191,6 +192,7 @@ class Telemetry:
         return {
             "mode": mode,
             "reason": self._reason if mode not in ("IDLE", "ARMED") else "",
+            "event": self._event,
             "ready": self.ready,
             "uptime_s": self.uptime_ns / 1e9,
             "control": self._cadence.control(),

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,16 @@ def test_interrupt_ends_it_cleanly(daemon: Daemon) -> None:
     code, output = daemon.end(signal.SIGINT)
     assert code == 0, output
     assert "Traceback" not in output
+    assert daemon.leftovers() == []
+
+
+def test_ctrl_c_again_and_again_ends_it_as_cleanly(daemon: Daemon) -> None:
+    while daemon.process.poll() is None:
+        daemon.process.send_signal(signal.SIGINT)
+        time.sleep(0.003)
+    code, output = daemon.finish()
+    assert code == 0, output
+    assert output.endswith(" INFO stopped [stopped]\n")
     assert daemon.leftovers() == []
 
 

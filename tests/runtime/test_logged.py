@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+from typer.testing import CliRunner
+
+from actd.cli import app
 from actd.mode import Mode
 from tests.runtime.conftest import Arm, Daemon, wait_until
 from tests.runtime.events_page import EVENTS
@@ -21,6 +24,11 @@ def test_what_happens_to_an_arm_is_in_the_log(daemon: Daemon) -> None:
         arm.cycle(0.5)
         armed(daemon, arm)
         wait_until(lambda: operator.status()["mode"] == "FAULT", "FAULT")  # nothing is sent
+        arm.cycle(0.5)
+        assert operator.status()["event"] in ("state-stale", "controller-lost")
+        shown = CliRunner().invoke(app, ["status", "--config", str(daemon.config)])
+        title = r"FAULT: the gap lasts: .*\[(state-stale|controller-lost)\]"
+        assert re.search(title, shown.output, re.DOTALL), shown.output
         arm.cycle(0.5)
         operator.reset()
         armed(daemon, arm)
