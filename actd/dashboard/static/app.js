@@ -337,6 +337,7 @@ async function showStatus() {
     ["robot state", status.state_age_ms === null ? "none" : `${status.state_age_ms.toFixed(0)} ms old`],
     ["refused states", `${status.state_rejected.count} ${status.state_rejected.newest}`],
     ["unlike training", status.unlike_training.join("; ") || "nothing that is known"],
+    ["newest event", status.event ? `${status.event} (see docs/events.md)` : "none"],
     ["flight recorder", status.flight],
     ["pictures", status.pictures.state],
     ["up", `${(status.uptime_s / 60).toFixed(0)} min`],
