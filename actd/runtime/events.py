@@ -178,6 +178,12 @@ MOVE_INTERRUPTED = _warning(
     "As the line says.",
     "Do what it says, then order the move again.",
 )
+LEADER_LOST = _warning(
+    "leader-lost",
+    "A takeover ends because the leader arm is not heard, or has jumped.",
+    "The leader's cable or driver, or another program that moves it.",
+    "See what `actd drive --teleop` says; order `actd takeover` again.",
+)
 STATE_REFUSED = _warning(
     "state-refused",
     "Messages with the robot's state do not fit, and are not used.",
@@ -206,6 +212,13 @@ CAMERA_GREY = _warning(
     "The images have no colour. They are used.",
     "The infrared node of a depth camera, or a server's night mode.",
     "Name the colour node (`actd cameras` says which has none), or turn night mode off.",
+)
+CAMERA_UNLIKE_TRAINING = _warning(
+    "camera-unlike-training",
+    "The images are darker, brighter or of other colours than the training's. They are used.",
+    "Other light, exposure or lens, or another camera than in training.",
+    "See the light and the exposure, and that the cameras are not swapped "
+    "(`actd cameras --match`).",
 )
 
 # Inference.
@@ -316,8 +329,8 @@ CONDITIONS = {
     ("camera", "ok"): CAMERA_OK,
     ("camera", "failed"): CAMERA_FAILED,
     ("camera", "slow"): CAMERA_SLOW,
-    ("camera", "slow and grey"): CAMERA_SLOW,
     ("camera", "grey"): CAMERA_GREY,
+    ("camera", "unlike training"): CAMERA_UNLIKE_TRAINING,
     ("inference", "loading"): ENGINE_LOADING,
     ("inference", "refused"): ENGINE_REFUSED,
     ("inference", "warm"): ENGINE_WARM,
@@ -335,6 +348,7 @@ _BAD = ("failed", "refused", "refusing")
 
 def of_condition(kind: str, state: str, why: str) -> Event:
     """What a process's report is: `kind` is camera, recorder, inference, dashboard or tick."""
+    state = state.partition(" and ")[0]  # of several at once the worst comes first
     if (kind, state) == ("inference", "running") and why:
         return STATE_UNLIKE_TRAINING
     bad, usual = (

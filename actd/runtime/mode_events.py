@@ -28,6 +28,7 @@ _BY_STREAM = (
     (Flag.CONTROLLER_LOST, events.CONTROLLER_LOST),
     (Flag.CAMERA_STALE, events.CAMERA_STALE),
     (Flag.CAMERA_FROZEN, events.CAMERA_FROZEN),
+    (Flag.LEADER_LOST, events.LEADER_LOST),
 )
 
 
@@ -79,7 +80,7 @@ class ModeEvents:
             return events.GAP_OVER
         if mode is not Mode.HOLD or commanded or reason == PARKED:
             return events.MODE_CHANGED
-        if self._mode is Mode.MOVING:
+        if self._mode in (Mode.MOVING, Mode.TAKEOVER):
             return _first(_BY_STREAM, flags) or events.MOVE_INTERRUPTED
         self._gap = _first((*_BY_FLAG, *_BY_STREAM), flags) or events.CHUNK_LATE
         return self._gap

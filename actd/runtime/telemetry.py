@@ -23,8 +23,8 @@ from actd.mode import Mode
 from actd.runtime import events, settings
 from actd.runtime.channels import Channels
 from actd.runtime.clock import now_ns
-from actd.runtime.joint_likeness import JointLikeness
 from actd.runtime.event_log import say
+from actd.runtime.joint_likeness import JointLikeness
 from actd.runtime.loop_timing import Cadence
 from actd.runtime.mode_events import ModeEvent, ModeEvents
 from actd.runtime.process import describe

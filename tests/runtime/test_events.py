@@ -56,6 +56,7 @@ def test_nothing_of_the_daemon_logs_anything_else() -> None:
     [
         ("camera", "failed", "no such device", events.CAMERA_FAILED),
         ("camera", "slow and grey", "gives 3 of 30 fps", events.CAMERA_SLOW),
+        ("camera", "unlike training", "its images are dark", events.CAMERA_UNLIKE_TRAINING),
         ("inference", "running", "", events.INFERENCE_RUNNING),
         ("inference", "running", "j0 is 3, seen were -1 to 1", events.STATE_UNLIKE_TRAINING),
         ("recorder", "failed", "disk full", events.RECORDER_FAILED),

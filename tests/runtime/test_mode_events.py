@@ -93,6 +93,9 @@ def test_a_move_that_does_not_arrive() -> None:
     moving = tick(1, Mode.MOVING)
     stale = tick(2, Mode.HOLD, flags=Flag.STATE_STALE)
     assert judged(moving, stale, reasons={2: "state is old"})[1] is events.STATE_STALE
+    led = tick(1, Mode.TAKEOVER)
+    lost = tick(2, Mode.HOLD, flags=Flag.LEADER_LOST)
+    assert judged(led, lost, reasons={2: "the leader is silent"})[1] is events.LEADER_LOST
     not_armed = judged(moving, tick(2, Mode.HOLD), reasons={2: "not armed where the move ended"})
     assert not_armed[1] is events.MOVE_INTERRUPTED
 

@@ -13,11 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.systemd.conftest import PYTHON, actd, deploy, run_from_source
-from actd.link.sockets import Ports
 from actd.runtime.events import PROCESS_DIED
-from tests.runtime.conftest import write_config
-from tests.systemd.conftest import PYTHON, actd, run_from_source
+from tests.systemd.conftest import PYTHON, actd, deploy, run_from_source
 from tests.systemd.machine import SOURCE, CannotBoot, SystemdMachine, booted, wait_until
 
 pytestmark = [pytest.mark.systemd, pytest.mark.timeout(300)]
