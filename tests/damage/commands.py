@@ -37,6 +37,9 @@ _DATASET = ("dataset/meta/*.json", "dataset/meta/**/*", "dataset/data/**/*", "da
 _FLIGHT = ("flights/*/run.json", "flights/*/run.json", "flights/*/*")
 _EPISODES = ("flights/*/run.json", "flights/*/episodes.jsonl")
 _FILE = ("actd.yaml",)
+TALKERS = ("arm", "hold", "stop", "reset", "park", "takeover", "keep")
+WITHOUT_END = frozenset({"stream"})
+"""What listens until Ctrl-C."""
 
 CALLS: dict[str, tuple[Call, ...]] = {
     "config check": (
@@ -153,7 +156,11 @@ CALLS: dict[str, tuple[Call, ...]] = {
     "drive": (
         Call(f"{{root}}/arm.py:Arm --patience 0.5 --realtime off {_TALK}", (*_FILE, "arm.py"), 0.5),
     ),
-    **{name: (Call(_TALK, _FILE, 0.5),) for name in ("arm", "hold", "stop", "reset", "park")},
+    **{name: (Call(_TALK, _FILE, 0.5),) for name in TALKERS},
+    "docs": (Call("", (), 0.1), Call("drive", (), 0.1)),
+    "mcap": (Call("{root}/flights --out {out}/a.mcap", _FLIGHT, 2),),
+    # It needs a terminal.
+    "top": (Call(_TALK, _FILE, 0.2),),
     # The honest daemon has other joints: nothing may be written over what is damaged.
     "pose save": (Call(f"park {_TALK}", _FILE, 0.5),),
 }

@@ -27,6 +27,9 @@ STATUS = {
     "move": {"share": 1.0, "left_s": 0.0},
     "positions": {"waist": 0.5, "elbow": 0.25},
     "warnings": ["joint elbow is far off"],
+    "order": 1,
+    "pictures": {"state": "keeping", "saved": 1, "newest": "moment.zip", "orders": 1},
+    "unlike_training": ["camera top: its images are darker"],
     "joints": ["waist", "elbow", "gripper"],
     "state": ["waist", "elbow", "gripper"],
     "units": "rad",
@@ -67,7 +70,6 @@ STATUS = {
     "acknowledged_ms": None,
     "state_rejected": {"count": 1, "newest": "lacks waist"},
     "flight": "running",
-    "pictures": {"state": "off", "saved": 0, "newest": "", "orders": 0},
     "processes": {"tick": _GRANTED, "supervisor": _GRANTED},
     "episodes": {
         "open": {"episode": 3, "place": "7", "halted": "FAULT", "seconds": 2.5},

@@ -20,7 +20,10 @@ from tests.dashboard.test_app import STATUS, Client, Watched, served
 PROMTOOL = shutil.which("promtool") or ""
 # Not asked for: the panels beside them say the same.
 UNUSED = {
+    "actd_camera_brightness_ratio",
+    "actd_camera_contrast_ratio",
     "actd_camera_frames_total",
+    "actd_joint_beyond_training_ratio",
     "actd_ready",
     "actd_tick_work_seconds",
     "actd_ticks_total",

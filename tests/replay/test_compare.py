@@ -30,7 +30,7 @@ control:
   rate_hz: {rate_hz}
   policy_hz: 25
   mode: {mode}
-  temporal_coeff: 0.01
+  temporal_coeff: -0.1
   n_action_steps: 10
   crossfade_ms: 100
   ease_in_ms: 200

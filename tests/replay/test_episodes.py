@@ -79,7 +79,7 @@ def test_engines_are_compared_where_they_were_at_the_same_places(tmp_path: Path)
     scores = read_scores([tmp_path, tmp_path / "a"])
     assert scores.runs == 4
     fp32, int8 = scores.scores
-    assert (fp32.condition.engine, fp32.condition.mode) == ("ort-fp32", "temporal 0.01")
+    assert (fp32.condition.engine, fp32.condition.mode) == ("ort-fp32", "temporal -0.1")
     assert (int8.successes, int8.failures, int8.discarded, int8.unscored) == (3, 2, 1, 1)
     assert int8.success_s == (4.0, 5.0, 6.0)
     [comparison] = scores.comparisons
@@ -102,7 +102,7 @@ def test_engines_of_one_name_and_modes_stay_apart(tmp_path: Path) -> None:
     scores = read_scores([tmp_path])
     labels = [scores.label(score.condition) for score in scores.scores]
     assert labels[0] == "ort-int8, queue 50"
-    assert all(label.startswith("ort-int8, temporal 0.01 (") for label in labels[1:])
+    assert all(label.startswith("ort-int8, temporal -0.1 (") for label in labels[1:])
     assert len(set(labels)) == 3
     assert len(scores.comparisons) == 3
 
@@ -136,7 +136,7 @@ def test_the_command_says_it_as_a_table_as_json_and_as_a_page(tmp_path: Path) ->
     assert "2 of 3 (67%)" in done.stdout
     assert f"{100 * low:.1f}–{100 * high:.1f} %" in done.stdout
     assert "5.0 (4.0–6.0)" in done.stdout
-    assert "ort-fp32, temporal 0.01 / ort-int8, temporal 0.01" in done.stdout
+    assert "ort-fp32, temporal -0.1 / ort-int8, temporal -0.1" in done.stdout
     text = page.read_text()
     assert "2 of 3 (67%)" in text
     assert "McNemar" in text

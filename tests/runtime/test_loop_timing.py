@@ -165,6 +165,7 @@ def test_the_status_table_shows_what_matters() -> None:
         "state_rejected": {"count": 3, "newest": "j0 missing"},
         "robot": "aloha",
         "reason": "",
+        "unlike_training": [],
         "flight": "recording",
         "pictures": {"state": "off", "saved": 0, "newest": "", "orders": 0},
         "processes": {"tick": {"sched_fifo": "not granted: Operation not permitted"}},

@@ -16,6 +16,7 @@ MODULES = {
     "tick": "actd.runtime.control_loop",
     "inference": "actd.runtime.inference",
     "flight recorder": "actd.runtime.flight_recorder",
+    "picture recorder": "actd.runtime.picture_recorder",
 }
 
 
