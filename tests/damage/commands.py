@@ -157,7 +157,7 @@ CALLS: dict[str, tuple[Call, ...]] = {
         Call(f"{{root}}/arm.py:Arm --patience 0.5 --realtime off {_TALK}", (*_FILE, "arm.py"), 0.5),
     ),
     **{name: (Call(_TALK, _FILE, 0.5),) for name in TALKERS},
-    "docs": (Call("", (), 0.1), Call("drive", (), 0.1)),
+    "docs": (Call("", _FILE, 0.1), Call("drive", _FILE, 0.1)),
     "mcap": (Call("{root}/flights --out {out}/a.mcap", _FLIGHT, 2),),
     # It needs a terminal.
     "top": (Call(_TALK, _FILE, 0.2),),

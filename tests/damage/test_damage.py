@@ -133,7 +133,7 @@ def test_a_hundred_and_fifty_inputs(world: World) -> None:
 @pytest.mark.timeout(0)
 def test_thousands_of_inputs(world: World) -> None:
     tally = _drive(world, int(os.environ.get("ACTD_DAMAGE_INPUTS", SLOW)), cheap=False)
-    assert set(tally.tried) == every_command()
+    assert set(tally.tried) == every_command() - WITHOUT_END
 
 
 def _drive(world: World, count: int, *, cheap: bool) -> Tally:

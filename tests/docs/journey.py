@@ -43,11 +43,13 @@ PAGE = ROOT / "docs" / "from-lerobot-train.md"
 CAMERAS = ("front", "wrist")
 SIZE = (96, 128)
 _MODES = ("MJPG 320 240 30",)
-_ROWS, _FPS = 60, 30
+_ROWS, _FPS = 240, 30
 _CENTER = np.array([25, -20, 20, 15, -12, 50])  # degrees, the gripper in percent
-_SWAY = np.array([20, 15, 12, 18, 10, 25])
+# Wide and slow: servos of Python lag on a busy computer, and what an arm may lag follows from its
+# range.
+_SWAY = np.array([40, 30, 24, 36, 20, 40])
 _COUNT = 360 / 4095  # what LeRobot makes of a servo's count
-_PATIENCE_S = 1200.0
+_PATIENCE_S = 400.0
 _TRIES = 4
 
 
@@ -213,7 +215,7 @@ class Traveller:
             for shift in (0.0, 0.5):
                 episode = writer.begin("pick the cup")
                 for row in range(_ROWS):
-                    phase = shift + 3 * row / _FPS
+                    phase = shift + row / _FPS
                     sway = _SWAY * np.sin(phase + np.arange(6))
                     action = (_CENTER + sway).astype(np.float32)
                     images = {
