@@ -69,6 +69,8 @@ def bench(
 ) -> None:
     """Time engines side by side and show their error against torch."""
     if certify is not None:
+        if (engine, checkpoint, rounds, warmup, rate, threads) != ("all", None, 50, 3, None, None):
+            raise UsageError("--certify: takes only a deployment file, --report and --json")
         raise typer.Exit(_certify(certify, folders or [], report, as_json=as_json))
     if overrides.options() and checkpoint is None:
         raise UsageError(f"{overrides.options()[0]}: describes a checkpoint; give --checkpoint too")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
@@ -60,8 +60,12 @@ def stream(
         int, typer.Option(min=0, max=65535, help="The viewer's port; 0: its usual one.")
     ] = 0,
     dashboard: Annotated[
-        str, typer.Option(help="The daemon's page, for measured positions and pictures.")
-    ] = "http://127.0.0.1:9875",
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="The daemon's page, for measured positions and pictures; default: "
+            "http://127.0.0.1 at the port that the deployment file says, else 9875.",
+        ),
+    ] = None,
     config: ConfigOption = None,
     host: HostOption = "127.0.0.1",
 ) -> None:
@@ -72,7 +76,8 @@ def stream(
     sink = _sink(to, found.robot or "actd", port or _PORTS[to])
     from actd.viewers.live import Source, stream
 
-    source = Source(host, found.ports, found.robot, dashboard.rstrip("/"), fps)
+    page = dashboard or f"http://127.0.0.1:{found.dashboard_port}"
+    source = Source(host, found.ports, found.robot, page.rstrip("/"), fps)
     try:
         asyncio.run(stream(source, sink, lambda text: typer.echo(redact(text), err=True)))
     finally:

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from actd.config.reading import explain, parse_text, read_text
 from actd.config.robot import RobotName
-from actd.config.sections import LinkConfig
+from actd.config.sections import DashboardConfig, LinkConfig
 from actd.errors import ConfigError
 from actd.link.sockets import Ports
 
@@ -35,6 +35,7 @@ class Link:
     robot: str = ""
     ports: Ports = field(default_factory=Ports)
     problems: tuple[str, ...] = ()
+    dashboard_port: int = DashboardConfig.model_fields["port"].default
 
 
 def link_of(path: Path) -> Link:
@@ -47,7 +48,13 @@ def link_of(path: Path) -> Link:
         data = _map_in_parts(path, text, problems)
         if not data and not problems:
             problems.append(str(error))
-    return Link(_name(path, data, problems), _ports(path, data, problems), tuple(problems))
+    name, ports = _name(path, data, problems), _ports(path, data, problems)
+    section = data.get("dashboard")
+    try:
+        page = DashboardConfig.model_validate({} if section is None else section)
+    except ValidationError:  # whoever only stops an arm need not know
+        page = DashboardConfig()
+    return Link(name, ports, tuple(problems), page.port)
 
 
 def _map(path: Path, text: str) -> dict[Any, Any]:

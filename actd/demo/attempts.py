@@ -15,6 +15,7 @@ ATTEMPT_S = 10.0
 """After that an attempt is given up; gym-aloha's episodes take 8 s."""
 REST_S = 0.6
 """From an order to hold until the arms are certainly at rest."""
+_ORDERED = "operator:"
 FAULTS_MAX = 3
 """So many faults without a success in between end the demo."""
 
@@ -30,6 +31,8 @@ class Attempts:
         self._mode = ""
         self._since_s = 0.0
         self._is_held = False
+        self.interrupted = ""
+        """What another operator has ordered: the demo does not undo it. "" usually."""
 
     @property
     def is_over(self) -> bool:
@@ -45,12 +48,16 @@ class Attempts:
         """
         if mode != self._mode:
             self._mode, self._since_s = mode, t_s
-            if mode in ("FAULT", "STOP"):
+            theirs = mode in ("HOLD", "STOP") and reason.startswith(_ORDERED) and not self._is_held
+            self.interrupted = reason if theirs else ""
+            if mode in ("FAULT", "STOP") and not theirs:
                 self.faults, self.reason = self.faults + 1, reason
                 self._faults_in_a_row += 1
         if successes > self._successes:
             self._successes, self._faults_in_a_row = successes, 0
         elapsed_s = t_s - self._since_s
+        if self.interrupted:
+            return None
         if mode == "ARMED" and (stage == "done" or elapsed_s > ATTEMPT_S):
             self._is_held = True
             return "hold"

@@ -122,6 +122,8 @@ def _run(
     stack.callback(robot.end, 0)
     cameras = robot.read_line(ROBOT_START_S)["cameras"]
     file = scratch / "actd.yaml"
+    if options.ports is None and ports != Ports():
+        screen.say(f"some of the usual ports are in use; commands for this daemon: --config {file}")
     deployment.write(
         file,
         engine=policy.engine,
@@ -247,7 +249,7 @@ class Drive:
         for message in self._robot.read_lines():
             self._score = message.get("score", self._score)
         status = self._operator.status()
-        faults = self.attempts.faults
+        faults, interrupted = self.attempts.faults, self.attempts.interrupted
         order = self.attempts.next_order(
             status["mode"],
             status["reason"],
@@ -259,6 +261,11 @@ class Drive:
         self._screen.show(words + report.line(status))
         if self.attempts.faults > faults:
             self._screen.say(f"{status['mode']}: {self.attempts.reason}")
+        if self.attempts.interrupted and not interrupted:
+            self._screen.say(
+                f"{status['mode']}: {self.attempts.interrupted}; the demo waits, and goes on after "
+                "`actd reset`"
+            )
         if order is not None:
             with suppress(LinkError):  # not yet possible: ordered again, from what is seen then
                 self._operator.request(order)

@@ -37,6 +37,7 @@ class Episodes:
         self._events: list[EpisodeEvent] = []  # of the open episode
         self._number = 0  # of the newest event
         self._mode = Mode.IDLE
+        self._led = False  # by a human, in the open episode
 
     @property
     def open(self) -> Episode | None:
@@ -49,6 +50,7 @@ class Episodes:
         episode = self.open
         if episode is None:
             return ()
+        self._led = self._led or mode is Mode.TAKEOVER
         if episode.driven_ns is None:
             return (self._event("driven", moment, episode.place),) if mode is Mode.ARMED else ()
         if episode.end_ns is None and mode not in DRIVEN_MODES:
@@ -63,6 +65,7 @@ class Episodes:
                 f"place: found {place!r:.60}, expected at most {PLACE_BYTES} letters, digits, "
                 "'.', '_' or '-', such as 7"
             )
+        self._led = False
         events = (self._event("start", moment, place),)
         return events + self.enter(self._mode, moment)
 
@@ -84,6 +87,11 @@ class Episodes:
             raise RecordingError(
                 f"{_in_words(episode)}: the policy has not driven in it yet; arm first, or "
                 "`actd episode discard`"
+            )
+        if kind == "success" and self._led:
+            raise RecordingError(
+                f"{_in_words(episode)}: a leader arm led in it, so it is no success of the policy; "
+                "`actd episode failure` keeps it, `discard` drops it"
             )
         event = self._event(kind, moment, episode.place)
         self._scored += episodes_of(self._events)

@@ -125,7 +125,8 @@ class Telemetry:
             change.event,
             f"mode {name}: {text}" if text else f"mode {name}",
             level=logging.ERROR if fault else None,
-            always=fault or change.event is events.MODE_CHANGED,
+            # In order, however often: a gap that comes again and again ends in FAULT by itself.
+            always=True,
             mode=name,
             tick=change.tick,
             camera=_named(self._processes.cameras, text),

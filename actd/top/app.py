@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from typing import ClassVar
 
 from rich.table import Table
@@ -64,6 +66,9 @@ class Top(App[None]):
     def on_mount(self) -> None:
         """Begin to look."""
         self.title = "actd top"
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            # The terminal is given back as it was.
+            asyncio.get_running_loop().add_signal_handler(number, self.exit, None, 128 + number)
         self._look()
         self.set_interval(_LOOK_S, self._look)
 

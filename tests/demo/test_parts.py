@@ -172,6 +172,22 @@ def test_a_gap_ends_by_itself() -> None:
     )
 
 
+def test_what_another_operator_orders_is_not_undone() -> None:
+    attempts = Attempts()
+    assert attempts.next_order("ARMED", "", "working", 0, 1.0) is None
+    for mode, word in (("HOLD", "hold"), ("STOP", "stop")):
+        for later_s in (0.0, 5.0):
+            reason = f"operator: {word}"
+            assert attempts.next_order(mode, reason, "working", 0, 2.0 + later_s) is None
+            assert attempts.interrupted == reason
+    assert attempts.next_order("IDLE", "", "home", 0, 9.0) == "arm"
+    assert (attempts.interrupted, attempts.faults) == ("", 0)
+    # Its own hold says the same.
+    assert attempts.next_order("ARMED", "", "done", 1, 10.0) == "hold"
+    assert attempts.next_order("HOLD", "operator: hold", "done", 1, 10.1) is None
+    assert attempts.next_order("HOLD", "operator: hold", "done", 1, 10.2 + REST_S) == "reset"
+
+
 def test_faults_are_reset_but_not_for_ever() -> None:
     attempts = Attempts()
     for number in range(FAULTS_MAX):

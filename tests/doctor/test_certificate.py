@@ -130,6 +130,7 @@ def test_the_page_says_what_the_terminal_says() -> None:
         (["--certify", "fast"], 2, "--certify: found 'fast'; give a time from 20s to 24h"),
         (["--certify", "5s"], 2, "--certify: found '5s'"),
         (["a.yaml", "b.yaml", "--certify", "1h"], 2, "takes one deployment file, 2 are given"),
+        (["a.yaml", "--certify", "1h", "--rounds", "3"], 2, "takes only a deployment file"),
         (["missing.yaml", "--certify", "1h"], 78, "missing.yaml"),
     ],
 )

@@ -22,7 +22,7 @@ def moment(number: int) -> Moment:
 def test_whatever_comes_an_episode_has_one_start_and_one_score(steps: list[Mode | str]) -> None:
     episodes = Episodes()
     events = []
-    open_since, drove, halted = None, False, False
+    open_since, drove, halted, led = None, False, False, False
     mode = Mode.IDLE
     for number, step in enumerate(steps, 1):
         if isinstance(step, Mode):
@@ -32,7 +32,7 @@ def test_whatever_comes_an_episode_has_one_start_and_one_score(steps: list[Mode 
         elif step == "start":
             if open_since is None:
                 events += episodes.start("", moment(number))
-                open_since, drove, halted = number, False, False
+                open_since, drove, halted, led = number, False, False, False
             else:
                 with pytest.raises(RecordingError, match="is open; score it first"):
                     episodes.start("", moment(number))
@@ -42,9 +42,13 @@ def test_whatever_comes_an_episode_has_one_start_and_one_score(steps: list[Mode 
         elif step != "discard" and not drove:
             with pytest.raises(RecordingError, match="has not driven in it yet"):
                 episodes.score(step, moment(number))
+        elif step == "success" and led:
+            with pytest.raises(RecordingError, match="no success of the policy"):
+                episodes.score(step, moment(number))
         else:
             events += episodes.score(step, moment(number))
             open_since = None
+        led |= open_since is not None and mode is Mode.TAKEOVER
         drove |= open_since is not None and mode is Mode.ARMED
         assert (episodes.open is not None) == (open_since is not None)
         if episodes.open is not None:
