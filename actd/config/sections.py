@@ -141,7 +141,12 @@ class KeepConfig(Section):
 
     enabled: bool = Field(True, description="Whether pictures are kept.")
     seconds: float = Field(30.0, ge=1, le=600, description="How much is there to be saved.")
-    fps: float = Field(10.0, ge=0.1, le=60, description="Pictures a second of each camera.")
+    fps: float = Field(
+        3.0,
+        ge=0.1,
+        le=60,
+        description="Pictures a second of each camera; 10 cost inference on two cores a tenth.",
+    )
     max_mb: int = Field(256, ge=8, description="Pictures of all runs; the oldest go first.")
 
 
