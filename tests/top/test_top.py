@@ -216,7 +216,7 @@ def test_what_cannot_be_used_is_no_link_and_is_said(
 def test_the_status_of_another_version_costs_its_own_part_only(ports: Ports) -> None:
     async def work(app: Top, _: Pilot[None]) -> None:
         await until(lambda: "none that this actd knows" in shown(app, "head"), "the complaint")
-        assert f"{ROBOT}  IDLE" in shown(app, "head")
+        await until(lambda: f"{ROBOT}  IDLE" in shown(app, "head"), "an action")
         assert "no answer" in shown(app, "condition")
 
     action = messages.pack_action(IDLE_ACTION)
