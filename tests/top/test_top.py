@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import pty
 import re
@@ -11,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ import zmq
 from textual.pilot import Pilot
 from textual.widgets import Static
 
+from actd.client import Robot
 from actd.errors import LinkError
 from actd.link import messages, sockets
 from actd.link.messages import Action
@@ -31,7 +33,7 @@ from actd.top.app import Top
 from actd.top.watch import Watch
 from tests.background import repeated
 from tests.ports import HOST, link_section
-from tests.runtime.conftest import ROBOT, Arm, Daemon, daemon, video
+from tests.runtime.conftest import JOINTS, ROBOT, Arm, Daemon, daemon, video
 
 __all__ = ["daemon", "video"]
 
@@ -75,15 +77,15 @@ def test_it_shows_what_is_on_the_wire_and_its_keys_hold_and_stop(daemon: Daemon)
         await asyncio.sleep(1.2)
         assert " of 50 Hz" in shown(app, "condition")
         assert "20000  us" in shown(app, "timing")
-        measured = arm.positions["j13"]
+        measured = positions[JOINTS.index("j13")]
         row = next(line for line in shown(app, "joints").splitlines() if "j13" in line)
         assert float(row.split()[2]) == pytest.approx(measured, abs=0.5)
         await pilot.press("h")
         await until(lambda: f"{ROBOT}  HOLD" in shown(app, "head"), "HOLD")
         assert "operator: hold" in shown(app, "head")
-        assert arm.received[-1].mode is Mode.HOLD
+        assert mode_in_status(daemon) is Mode.HOLD
         await pilot.press("s")
-        await until(lambda: arm.received[-1].mode is Mode.STOP, "STOP on the wire")
+        await until(lambda: mode_in_status(daemon) is Mode.STOP, "STOP in the daemon's status")
         await until(lambda: f"{ROBOT}  STOP" in shown(app, "head"), "STOP")
         await until(lambda: "stop: done" in shown(app, "events"), "what came of it")
         events = shown(app, "events")
@@ -91,10 +93,39 @@ def test_it_shows_what_is_on_the_wire_and_its_keys_hold_and_stop(daemon: Daemon)
                                                   "ARMED", "IDLE")]  # fmt: skip
         assert places == sorted(places)  # the newest first
 
-    with daemon.robot() as robot:
+    with arm_process(daemon.ports) as positions:
+        on_screen(daemon.ports, work, size=(120, 60))
+
+
+@contextmanager
+def arm_process(ports: Ports) -> Iterator[Sequence[float]]:
+    """An arm in a process of its own, for drawing a screen keeps this one from answering in time.
+
+    Its joints' positions in the order of JOINTS.
+    """
+    context = multiprocessing.get_context("spawn")
+    positions = context.Array("d", len(JOINTS))
+    process = context.Process(target=follow, args=(ports, positions), daemon=True)
+    process.start()
+    try:
+        yield positions.get_obj()
+    finally:
+        process.kill()
+        process.join()
+        process.close()
+
+
+def follow(ports: Ports, positions: Any) -> None:
+    with Robot(ROBOT, ports=ports) as robot:
         arm = Arm(robot)
-        with repeated(lambda: arm.cycle(0.1)):
-            on_screen(daemon.ports, work, size=(120, 60))
+        while True:
+            arm.cycle(0.1)
+            positions[:] = list(arm.positions.values())
+
+
+def mode_in_status(daemon: Daemon) -> Mode:
+    with daemon.operator() as operator:
+        return Mode[operator.status()["mode"]]
 
 
 def armed(daemon: Daemon) -> bool:
