@@ -16,7 +16,7 @@ from foxglove.messages import CompressedImage, Log, LogLevel, Timestamp
 
 from actd.errors import LinkError
 from actd.mode import Mode
-from actd.viewers.sink import EVENTS, picture_topic
+from actd.viewers.sink import ACTION, AGES, EVENTS, STATE, TICK, picture_topic
 
 _SCALARS = {
     "type": "object",
@@ -39,18 +39,18 @@ class _Channels:
 
     def __init__(self) -> None:
         self.context = foxglove.Context()
-        self._numbers: dict[str, foxglove.Channel] = {}
+        # From the beginning: a client that connects while one is made may miss it.
+        self._numbers = {
+            topic: foxglove.Channel(f"/{topic}", schema=_SCALARS, context=self.context)
+            for topic in (ACTION, STATE, TICK, AGES)
+        }
         self._pictures: dict[str, CompressedImageChannel] = {}
         self._events = LogChannel(f"/{EVENTS}", context=self.context)
 
     def numbers(self, topic: str, values: Mapping[str, float], t_ns: int) -> None:
         """See `Sink.numbers`."""
-        channel = self._numbers.get(topic)
-        if channel is None:
-            channel = foxglove.Channel(f"/{topic}", schema=_SCALARS, context=self.context)
-            self._numbers[topic] = channel
         scalars = [{"label": name, "value": value} for name, value in values.items()]
-        channel.log({"scalars": scalars}, log_time=t_ns)
+        self._numbers[topic].log({"scalars": scalars}, log_time=t_ns)
 
     def event(self, mode: Mode, text: str, t_ns: int) -> None:
         """See `Sink.event`."""

@@ -276,7 +276,6 @@ def test_lerobots_loop_lifts_it_too(stage: Stage, tmp_path: Path, cell: Cell) ->
 
 
 @pytest.mark.lerobot
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_everyone_plays_in_real_time(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "bench.closed_loop", "--realtime", "--seconds", "60"]

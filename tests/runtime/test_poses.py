@@ -137,7 +137,7 @@ def test_where_the_arm_is_becomes_a_pose(moving: Daemon) -> None:
     before = moving.config.read_text()
     code, _, err = said(moving, "pose", "save", "start")
     assert code == 1
-    assert "robot state: nothing yet (limit 200 ms); start the robot's controller" in err
+    assert "robot state: nothing yet (limit 500 ms); start the robot's controller" in err
     with arm_at(moving, 2.5):
         code, out, err = said(moving, "pose", "save", "start")
         assert code == 0, err

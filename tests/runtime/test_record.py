@@ -240,7 +240,7 @@ def begin(operator: Operator, folder: Path) -> None:
     wait_until(
         lambda: recording(operator)["state"] == "recording" and recording(operator)["frames"] > 5,
         "an episode to grow",
-        30,
+        60,
     )
 
 
