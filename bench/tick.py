@@ -33,6 +33,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from actd.interrupts import Interrupts
 from actd.mode import Mode
 from actd.runtime.clock import now_ns
 from bench import harness, stage
@@ -88,7 +89,7 @@ def bench(  # noqa: PLR0917
     built = stage.engine(engine)
     results = []
     for rate in map(float, hz.split(",")):
-        with tempfile.TemporaryDirectory(prefix="bench-tick-") as folder:
+        with Interrupts(), tempfile.TemporaryDirectory(prefix="bench-tick-") as folder:
             scratch = Path(folder)
             videos = stage.videos(scratch)
             setting = Setting(rate, infer, built, realtime, unprivileged, arm, videos, scratch)

@@ -26,10 +26,10 @@ from rich.text import Text
 from actd.client import Operator
 from actd.demo import deployment, report
 from actd.demo.attempts import Attempts
-from actd.demo.interrupts import Interrupts
 from actd.demo.policy import find_policy
 from actd.demo.processes import DemoProcess
 from actd.errors import ActdError, LinkError
+from actd.interrupts import Interrupts
 from actd.link.sockets import Ports
 from actd.sim.scene import SCENES
 

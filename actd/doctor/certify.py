@@ -33,6 +33,7 @@ from actd.doctor.loop_process import ArmJob, LoopJob
 from actd.engine.manifest import read_manifest
 from actd.errors import ActdError, LinkError
 from actd.flightlog.reader import read_flight
+from actd.interrupts import Interrupts
 from actd.link.sockets import Ports, free_ports
 from actd.mode import Mode
 from actd.runtime import settings
@@ -54,7 +55,7 @@ def certify(config: Config, seconds: float, tell: Callable[[str], object]) -> Ce
 
     Raises ActdError where the daemon does not come to work, with what it said last.
     """
-    with ExitStack() as stack:
+    with Interrupts(), ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="actd-certify-")))
         ports = free_ports()
         daemon = _Process(stack, ["actd", "run", str(_write(config, ports, scratch))], scratch)

@@ -18,10 +18,10 @@ from typing import Annotated
 
 import typer
 
-from actd.demo.interrupts import Interrupts
 from actd.engine.manifest import MANIFEST, read_manifest
 from actd.errors import ActdError
 from actd.host import machine
+from actd.interrupts import Interrupts
 from actd.sim.aloha import AlohaSim
 from actd.sim.scene import BAR
 from bench import harness

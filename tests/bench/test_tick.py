@@ -188,8 +188,12 @@ def test_a_paused_process_does_nothing_and_its_end_is_the_end_of_all_it_started(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("load", ["inference", "none"])
-def test_all_loops_run_and_an_interrupted_bench_leaves_nothing(tmp_path: Path, load: str) -> None:
+@pytest.mark.parametrize(
+    ("load", "number"), [("inference", signal.SIGINT), ("none", signal.SIGTERM)]
+)
+def test_all_loops_run_and_an_interrupted_bench_leaves_nothing(
+    tmp_path: Path, load: str, number: int
+) -> None:
     command = [sys.executable, "-m", "bench.tick", "--hz", "50", "--seconds", "2", "--load", load]
     command += ["--json", "--out", str(tmp_path / "tick.json")]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
@@ -208,12 +212,14 @@ def test_all_loops_run_and_an_interrupted_bench_leaves_nothing(tmp_path: Path, l
     assert result["load"] == load
     assert result == json.loads((tmp_path / "tick.json").read_text())
 
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as bench:
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env=env) as bench:
         processes: list[psutil.Process] = []
         while len(processes) < 5 and bench.poll() is None:  # the daemon is up, and its arm
             time.sleep(0.05)
             processes = psutil.Process(bench.pid).children(recursive=True)
-        os.kill(bench.pid, signal.SIGINT)
+        os.kill(bench.pid, number)
         bench.wait(60)
     assert processes
     assert psutil.wait_procs(processes, timeout=10)[1] == []
+    assert not list(tmp_path.glob("bench-tick-*"))

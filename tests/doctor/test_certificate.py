@@ -156,7 +156,8 @@ def test_the_real_daemon_is_certified(config: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_nothing(config: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_nothing(config: Path, tmp_path: Path, number: int) -> None:
     command = [sys.executable, "-m", "actd", "bench", str(config), "--certify", "1h"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=_env(tmp_path))
     assert process.stderr is not None
@@ -165,7 +166,7 @@ def test_ctrl_c_leaves_nothing(config: Path, tmp_path: Path) -> None:
         line = process.stderr.readline()
         assert line, "ended"
     time.sleep(1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     assert process.wait(30) == 130
     assert "Traceback" not in process.stderr.read()
     assert not list(tmp_path.glob("actd-certify-*"))
