@@ -21,6 +21,7 @@ from actd.cli.shared import (
     OptionalPath,
     operator,
     show,
+    warn,
 )
 from actd.errors import ActdError, LinkError, RecordingError, UsageError
 
@@ -195,10 +196,13 @@ def _report_episodes(places: list[Path], out: Path | None, as_json: bool) -> Non
         PAGE_FILE.write(episodes_page(scores), out)
     if as_json:
         typer.echo(json.dumps(scores.to_dict()))
-        return
-    show(terminal_tables(scores))
-    if out is not None:
-        typer.echo(f"wrote {out}")
+    else:
+        show(terminal_tables(scores))
+        if out is not None:
+            typer.echo(f"wrote {out}")
+    if scores.damage:
+        warn(f"not counted: {each}" for each in scores.damage)
+        raise typer.Exit(1)
 
 
 @contextmanager

@@ -29,11 +29,11 @@ from actd.demo.attempts import Attempts
 from actd.demo.policy import find_policy
 from actd.demo.processes import DemoProcess
 from actd.errors import ActdError, LinkError
+from actd.flightlog.reader import FLIGHTS
 from actd.interrupts import Interrupts
 from actd.link.sockets import Ports
 from actd.sim.scene import SCENES
 
-FLIGHTS = "flights"
 NEXT = "next: actd export CHECKPOINT --out engines/mine --engine ort-int8   (your own policy)"
 VIDEO, SHEET = "demo.mp4", "demo.png"
 
@@ -93,7 +93,7 @@ def run_demo(
         return INTERRUPTED
     console.print(report.table(result))
     console.print(f"video: {result['video']}\nsheet: {result['sheet']}", soft_wrap=True)
-    console.print(f"report as a page: actd report {out / FLIGHTS}\n{NEXT}", soft_wrap=True)
+    console.print(f"report as a page: actd report {out}\n{NEXT}", soft_wrap=True)
     if as_json:
         sys.stdout.write(json.dumps(result) + "\n")
         sys.stdout.flush()

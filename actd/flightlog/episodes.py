@@ -100,27 +100,38 @@ def _episode(
 
 def read_events(run: Path) -> tuple[EpisodeEvent, ...]:
     """The events of a run, none where nothing was scored. Raises RecordingError."""
+    events, damage = read_intact_events(run)
+    if damage:
+        raise RecordingError(damage[0])
+    return events
+
+
+def read_intact_events(run: Path) -> tuple[tuple[EpisodeEvent, ...], tuple[str, ...]]:
+    """The events of a run whose lines can be read, and what is wrong with each of the others.
+
+    Raises RecordingError.
+    """
     path = run / EPISODES_FILE
     try:
         text = read_text(path)
     except FileNotFoundError:
-        return ()
+        return (), ()
     except (OSError, ValueError) as error:
         raise RecordingError(f"{path}: cannot be read: {error}; copy the recording again") from None
     return _parse(path, text.split("\n")[:-1])
 
 
-def _parse(path: Path, lines: Sequence[str]) -> tuple[EpisodeEvent, ...]:
-    events = []
+def _parse(path: Path, lines: Sequence[str]) -> tuple[tuple[EpisodeEvent, ...], tuple[str, ...]]:
+    events, damage = [], []
     for number, line in enumerate(lines, 1):
         try:
             events.append(decode(EpisodeEvent, parse_json(line)))
         except ValueError as error:
-            raise RecordingError(
+            damage.append(
                 f"{path}: line {number} is damaged ({error}); copy the recording again, or remove "
                 "the line"
-            ) from None
-    return tuple(events)
+            )
+    return tuple(events), tuple(damage)
 
 
 class EpisodeLog:

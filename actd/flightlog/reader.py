@@ -28,6 +28,8 @@ from actd.folders import state_folder
 
 SCHEMA = 1
 RUN_FILE = "run.json"
+FLIGHTS = "flights"
+"""The folder of runs in the state folder, and in what `actd demo` writes."""
 STREAMS = ("ticks", "chunks")
 _SEGMENT_NAME = re.compile(r"(ticks|chunks)-(\d{5,})\.bin")
 
@@ -67,7 +69,7 @@ class Flight:
 
 def default_flights() -> Path:
     """The default folder of flight recordings."""
-    return state_folder() / "flights"
+    return state_folder() / FLIGHTS
 
 
 def read_flight(folder: Path) -> Flight:
@@ -93,6 +95,17 @@ def read_tick(run: Path, dtype: np.dtype[Any], number: int) -> np.void | None:
         if record is not None:
             return record
     return None
+
+
+def runs_in(folder: Path, file: str = RUN_FILE) -> list[Path]:
+    """The runs with this file in a folder of runs, or in its `flights`, by name, which is by time.
+
+    Raises OSError.
+    """
+    for place in (folder, folder / FLIGHTS):
+        if runs := sorted(path.parent for path in place.glob(f"*/{file}")):
+            return runs
+    return []
 
 
 def segment_files(run: Path) -> list[SegmentFile]:
@@ -124,7 +137,7 @@ def _run_folder(folder: Path) -> Path:
     if not folder.is_dir():
         raise RecordingError(f"{folder}: no such folder; give a run's folder or the one above it")
     try:
-        runs = sorted(path.parent for path in folder.glob(f"*/{RUN_FILE}"))
+        runs = runs_in(folder)
         if not runs and segment_files(folder):
             raise RecordingError(
                 f"{folder / RUN_FILE}: missing; it describes the segments beside it; copy the "

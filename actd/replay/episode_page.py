@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from actd.errors import SEPARATOR
 from actd.flightlog.episodes import Episode
 from actd.replay.episode_tables import parts
 from actd.replay.episodes import Scores
@@ -21,7 +22,8 @@ _EPISODE_HEADER = ("", "place", "score", "driven, s", "ended by", "tick of its s
 def episodes_page(scores: Scores) -> str:
     """A page of nothing else, as HTML text."""
     runs = "1 run" if scores.runs == 1 else f"{scores.runs} runs"
-    return page("actd episodes", f"Scored in {runs}.", [episodes_section(scores)])
+    left_out = f" Not counted: {SEPARATOR.join(scores.damage)}." if scores.damage else ""
+    return page("actd episodes", f"Scored in {runs}.{left_out}", [episodes_section(scores)])
 
 
 def episodes_section(scores: Scores, episodes: Sequence[Episode] = ()) -> PageSection:

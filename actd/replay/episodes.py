@@ -16,9 +16,9 @@ from statistics import median
 from typing import Any
 
 from actd.control.chunks import ChunkSettings
-from actd.errors import RecordingError
-from actd.flightlog.episodes import EPISODES_FILE, Episode, episodes_of, read_events
-from actd.flightlog.reader import RUN_FILE, read_settings
+from actd.errors import SEPARATOR, RecordingError
+from actd.flightlog.episodes import EPISODES_FILE, Episode, episodes_of, read_intact_events
+from actd.flightlog.reader import RUN_FILE, read_settings, runs_in
 from actd.proportions import mcnemar, wilson
 from actd.runtime.run_info import RunInfo, described_run
 
@@ -95,11 +95,12 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Everything that was scored in `runs` runs."""
+    """Everything that was scored in `runs` runs, and in words what of them could not be read."""
 
     runs: int
     scores: tuple[Score, ...]
     comparisons: tuple[Comparison, ...]
+    damage: tuple[str, ...]
 
     def label(self, condition: Condition) -> str:
         """The shortest words that name a condition among these."""
@@ -114,6 +115,7 @@ class Scores:
         """As JSON data."""
         return {
             "runs": self.runs,
+            "damage": list(self.damage),
             "engines": [score.to_dict() for score in self.scores],
             "comparisons": [
                 {
@@ -135,24 +137,35 @@ class Scores:
 def read_scores(folders: Sequence[Path]) -> Scores:
     """The scores in these runs' folders, or in all runs of a folder of runs.
 
-    Raises RecordingError, also where nothing was scored.
+    A run, or a line, that cannot be read leaves the others as they are. Raises RecordingError
+    where nothing was scored.
     """
     runs = {run.resolve(): run for folder in folders for run in _runs(folder)}
-    attempts = []
+    attempts: list[tuple[Condition, Episode]] = []
+    damage: list[str] = []
+    unreadable = 0
     for run in runs.values():
-        episodes = episodes_of(read_events(run))
-        if episodes:
-            condition = _condition(described_run(read_settings(run), run), run)
-            attempts += [(condition, episode) for episode in episodes]
+        try:
+            events, lines = read_intact_events(run)
+            damage += lines
+            if episodes := episodes_of(events):
+                condition = _condition(described_run(read_settings(run), run), run)
+                attempts += [(condition, episode) for episode in episodes]
+        except RecordingError as error:
+            damage.append(str(error))
+            unreadable += 1
     if not attempts:
         raise RecordingError(
-            f"{', '.join(map(str, folders))}: no scored episode; `actd episode start` opens one "
+            SEPARATOR.join(damage)
+            or f"{', '.join(map(str, folders))}: no scored episode; `actd episode start` opens one "
             "while the daemon runs"
         )
-    return judge(attempts, len(runs))
+    return judge(attempts, len(runs) - unreadable, damage)
 
 
-def judge(attempts: Sequence[tuple[Condition, Episode]], runs: int) -> Scores:
+def judge(
+    attempts: Sequence[tuple[Condition, Episode]], runs: int, damage: Sequence[str] = ()
+) -> Scores:
     """Scores of episodes, whatever runs they are from."""
     in_time = sorted(attempts, key=lambda attempt: attempt[1].start.unix_s)
     of_condition: dict[Condition, list[Episode]] = defaultdict(list)
@@ -169,6 +182,7 @@ def judge(attempts: Sequence[tuple[Condition, Episode]], runs: int) -> Scores:
                 if first.robot == second.robot
             ]
         ),
+        damage=tuple(damage),
     )
 
 
@@ -179,7 +193,7 @@ def _runs(folder: Path) -> Iterator[Path]:
         yield folder
         return
     try:
-        yield from sorted(path.parent for path in folder.glob(f"*/{EPISODES_FILE}"))
+        yield from runs_in(folder, EPISODES_FILE)
     except OSError as error:
         raise RecordingError(f"{folder}: cannot be read: {error.strerror}") from None
 

@@ -173,6 +173,31 @@ def test_what_cannot_be_compared_is_said_in_a_line(tmp_path: Path) -> None:
     assert actd("report", "--json", run).returncode == 2
 
 
+def test_a_damaged_line_costs_that_line(tmp_path: Path) -> None:
+    flights = tmp_path / "demo" / "flights"
+    run = recorded(flights, "a", "ort-int8", INT8)
+    recorded(flights, "b", "ort-fp32", FP32)
+    old = recorded(flights, "c", "ort-fp32", FP32)
+    (old / RUN_FILE).write_text("{}")
+    file = run / EPISODES_FILE
+    lines = file.read_text().splitlines(keepends=True)
+    lines[5] = '{"number": 6}\n'  # the score of the second
+    file.write_text("".join(lines))
+    page = tmp_path / "episodes.html"
+    done = actd("report", "--episodes", tmp_path / "demo", "--out", page)
+    assert done.returncode == 1
+    assert "2 of 2 (100%)" in done.stdout
+    assert "2 of 3 (67%)" in done.stdout
+    first, second = done.stderr.splitlines()
+    assert first.startswith(f"warning: not counted: {file}: line 6 is damaged")
+    assert second.startswith(f"warning: not counted: {old / RUN_FILE}: cannot be read")
+    assert "line 6 is damaged" in page.read_text()
+    done = actd("report", "--episodes", "--json", tmp_path / "demo")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["runs"], len(found["damage"])) == (1, 2, 2)
+    assert found["engines"][1]["unscored"] == 1
+
+
 def test_the_page_of_a_run_has_its_episodes(tmp_path: Path) -> None:
     run = record(fly(0.04), tmp_path)
     log = EpisodeLog(run)

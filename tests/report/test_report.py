@@ -214,7 +214,7 @@ def test_the_command(flight: Flight, tmp_path: Path) -> None:
             env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[2])},
         )
 
-    done = report(run.parent)
+    done = report(tmp_path)  # as what `actd demo` writes, a folder with one of runs
     assert done.returncode == 0, done.stderr
     target = tmp_path / f"{run.name}.html"
     assert done.stdout.splitlines() == [f"wrote {target.name}", f"next: actd replay {run}"]
