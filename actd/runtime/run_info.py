@@ -128,8 +128,9 @@ def run_info(flight: Flight) -> RunInfo:
             "chunks": (flight.chunks.dtype, chunk_dtype(info.control.chunk.chunk_size, shapes[0])),
         }
         for stream, (recorded, dtype) in dtypes.items():
-            if not _fields(dtype) <= _fields(recorded):
-                raise ValueError(f"dtypes.{stream}: other fields")
+            if lacking := _fields(dtype) - _fields(recorded):
+                names = ", ".join(sorted(name for name, _ in lacking))
+                raise ValueError(f"its {stream} lack {names}, or have other ones")
     _check_records(flight, len(info.events))
     return info
 
@@ -141,8 +142,8 @@ def _as_recorded(run: Path) -> Iterator[None]:
         yield
     except ValueError as error:
         raise RecordingError(
-            f"{run / RUN_FILE}: damaged, or recorded by another version of actd "
-            f"({error}); give another run, or read it with that version"
+            f"{run / RUN_FILE}: damaged, or recorded by another version of actd ({error}); name "
+            "a run of this version, or read this one with the actd that recorded it"
         ) from None
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from mcap.reader import make_reader
+from numpy.lib.recfunctions import repack_fields
 from typer.testing import CliRunner
 
 from actd.cli import app
@@ -54,6 +55,19 @@ def messages(file: Path, topic: str) -> Iterator[tuple[int, dict[str, float]]]:
             assert (schema.name, schema.encoding) == ("lerobot.Scalars", "jsonschema")
             scalars = json.loads(message.data)["scalars"]
             yield message.log_time, {each["label"]: each["value"] for each in scalars}
+
+
+def test_a_run_of_an_older_actd_is_named(flight: Flight, tmp_path: Path) -> None:
+    fields = [name for name in flight.ticks.dtype.names or () if name != "leader"]
+    layout = [field for field in flight.settings["dtypes"]["ticks"] if field[0] != "leader"]
+    settings = {**flight.settings, "dtypes": {**flight.settings["dtypes"], "ticks": layout}}
+    ticks = repack_fields(flight.ticks[fields])
+    run = save(replace(flight, settings=settings, ticks=ticks), tmp_path)
+    words = (
+        r"run\.json: .*another version of actd \(its ticks lack leader.*name a run of this version"
+    )
+    with pytest.raises(RecordingError, match=words):
+        write_mcap(read_flight(run), tmp_path / "run.mcap", quietly)
 
 
 def logs(file: Path) -> list[tuple[int, bytes]]:
