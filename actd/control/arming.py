@@ -19,7 +19,7 @@ from actd.trained_range import outside, smaller_unit
 # Beyond the limits by more than this share of their range a value is no overshoot but another
 # unit, another joint, or nonsense.
 _FAR = 0.5
-_NO_CHUNK = "no chunk covers this moment"
+_NO_CHUNK = "no chunk covers this moment; see inference in `actd status`"
 
 
 def plausible_range(limits: Limits) -> tuple[Vector, Vector]:
@@ -129,11 +129,11 @@ class ArmingChecks:
         problems = []
         if unmoved:
             problems.append(
-                "the measured positions stand still since the command moved; reset first"
+                "the measured positions stand still since the command moved; `actd reset` first"
             )
         if positions is not None:
             # After a hold the arm may have been moved by hand, or sagged.
-            problems += self.too_far("the held command", command, positions, "reset first")
+            problems += self.too_far("the held command", command, positions, "`actd reset` first")
         return problems
 
     def gap_reason(

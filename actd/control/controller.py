@@ -345,7 +345,10 @@ class Controller:
         blind = event in (Event.PARK, Event.TAKEOVER)
         problems = checks.streams(inputs, self.settings.max_age, cameras=not blind)
         chunk = self._chunk_status(inputs.due_ns, sample)
-        problems += [] if blind else checks.chunk(chunk)
+        if not blind:
+            parks = event is Event.APPROACH and self.settings.park is not None
+            without = "; `actd park` moves without the policy" if parks else ""
+            problems += [f"{problem}{without}" for problem in checks.chunk(chunk)]
         if event is Event.ARM:
             remedy = _TO_START.get(self.phase, _TO_START_USUALLY)
             problems += checks.first_command(inputs, chunk, remedy)

@@ -104,13 +104,13 @@ _REMEDY: dict[tuple[Phase, Event], str] = {
     (Phase.TAKEOVER, Event.TAKEOVER): "the leader leads already",
 }
 _REMEDY_IN: dict[Phase, str] = {
-    Phase.ARMED: "armed; hold or stop first",
-    Phase.GAP: "waiting for fresh chunks; hold first",
-    Phase.PARKING: "moving to the pose park; hold first",
-    Phase.APPROACHING: "moving to where the policy starts; hold first",
-    Phase.TAKEOVER: "the leader leads; hold first",
-    Phase.FAULT: "FAULT is latched; reset first",
-    Phase.STOP: "STOP is latched; reset first",
+    Phase.ARMED: "armed; `actd hold` first",
+    Phase.GAP: "waiting for fresh chunks; `actd hold` first",
+    Phase.PARKING: "moving to the pose park; `actd hold` first",
+    Phase.APPROACHING: "moving to where the policy starts; `actd hold` first",
+    Phase.TAKEOVER: "the leader leads; `actd hold` first",
+    Phase.FAULT: "FAULT is latched; `actd reset` first",
+    Phase.STOP: "STOP is latched; `actd reset` first",
 }
 
 

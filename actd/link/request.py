@@ -16,6 +16,8 @@ START = (
     "host and port"
 )
 """What to do when nobody answers."""
+_TYPED = {"approach": "arm --from-here"}
+"""What an operator types where that is not the command on the wire."""
 
 
 def request(
@@ -41,7 +43,8 @@ def request(
     finally:
         socket.close()
     if not answer.get("ok"):
-        raise LinkError(f"{command} refused: {answer.get('error', 'no reason given')}")
+        words = _TYPED.get(command, command)
+        raise LinkError(f"{words} refused: {answer.get('error', 'no reason given')}")
     return answer
 
 

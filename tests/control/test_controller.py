@@ -229,7 +229,7 @@ def test_a_latched_fault_is_left_by_reset_and_arm_alone() -> None:
     rig = Rig(settings(1, **LONG)).armed(WAVE)
     rig.run(150, state_age_ns=10**9)
     assert rig.outputs[-1].mode is Mode.FAULT
-    assert "reset first" in rig.tick(Event.ARM).answers[0].error
+    assert "`actd reset` first" in rig.tick(Event.ARM).answers[0].error
     assert rig.tick(Event.RESET).mode is Mode.IDLE
     rig.tick(chunks=(rig.chunk(rig.positions[0]),))
     assert rig.tick(Event.ARM).mode is Mode.ARMED

@@ -101,6 +101,16 @@ def test_a_move_is_refused_by_name(event: Event, changes: dict[str, Any], reason
     assert reason in output.answers[0].error
 
 
+def test_where_the_policy_says_nothing_the_arm_can_still_be_parked() -> None:
+    stale = {"chunks": ()}
+    for park, words in ((PARK, "; `actd park` moves without the policy"), (None, "")):
+        arm = rig(park=park)
+        error = arm.tick(Event.APPROACH, **stale).answers[0].error
+        assert error.startswith("the chunk has not delivered")
+        assert error.endswith(words or "yet")
+        assert "actd park" not in arm.tick(Event.ARM, **stale).answers[0].error
+
+
 def test_without_a_pose_there_is_nowhere_to_park() -> None:
     arm = rig(park=None)
     output = arm.tick(Event.PARK)
@@ -111,7 +121,7 @@ def test_without_a_pose_there_is_nowhere_to_park() -> None:
 @pytest.mark.parametrize("event", [Event.PARK, Event.APPROACH])
 def test_an_armed_arm_is_held_before_it_is_moved(event: Event) -> None:
     arm = rig(START).armed(np.linspace(START, [0.5, 0.0], 100))
-    assert arm.tick(event).answers[0].error == "armed; hold or stop first"
+    assert arm.tick(event).answers[0].error == "armed; `actd hold` first"
     arm.run(40)
     ramping = arm.tick(Event.HOLD, event, **fresh(arm, START))
     assert "still ramping to rest" in ramping.answers[1].error

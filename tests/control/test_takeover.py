@@ -162,7 +162,7 @@ def test_the_policy_needs_a_fresh_chunk_and_cameras() -> None:
 def test_what_else_is_ordered_meanwhile_is_refused(event: Event) -> None:
     arm = led(park=[0.0, 0.0], start=[0.0, 0.0])
     error = arm.tick(event).answers[0].error
-    assert error in ("the leader leads; hold first", "the leader leads already")
+    assert error in ("the leader leads; `actd hold` first", "the leader leads already")
     assert arm.tick().mode is Mode.TAKEOVER
 
 

@@ -270,7 +270,7 @@ def test_enter_arms_with_every_reason_and_enter_holds(daemon: Daemon, tmp_path: 
         with daemon.operator() as operator:
             operator.stop()
         os.write(terminal, b"\n")
-        hears("STOP is latched; reset first")
+        hears("STOP is latched; `actd reset` first")
         with daemon.operator() as operator:
             operator.reset()
         time.sleep(0.3)

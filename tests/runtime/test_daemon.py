@@ -97,7 +97,7 @@ def test_a_robot_that_goes_silent_is_held_then_faulted_and_not_re_engaged(daemon
         wait_until(lambda: operator.status()["mode"] == "FAULT", "FAULT")
         arm.cycle(1)
         assert arm.received[-1].mode is Mode.FAULT
-        with pytest.raises(LinkError, match="reset first"):
+        with pytest.raises(LinkError, match="`actd reset` first"):
             operator.arm()
         operator.reset()
         armed(daemon, arm)

@@ -84,7 +84,7 @@ def test_there_and_back(moving: Daemon) -> None:
         assert modes[-1] is Mode.ARMED
         assert {a.reason for a in moved} == {"operator: approach"}
 
-        assert said(moving, "park")[2] == "park refused: armed; hold or stop first\n"
+        assert said(moving, "park")[2] == "park refused: armed; `actd hold` first\n"
         assert said(moving, "hold")[0] == 0
         wait_until(lambda: not arm.received[-1].rest_ms, "the arm to rest")
         code, out, err = said(moving, "park")

@@ -64,7 +64,7 @@ def test_a_leader_takes_over_is_recorded_and_gives_back(moving: Daemon, tmp_path
                 assert command(daemon, word) == f"0 {word}: done; test-robot is {mode}"
                 wait_until(lambda mode=mode: arm.received[-1].mode.name == mode, mode)
             assert "already" in command(daemon, "takeover")
-            assert "the leader leads; hold first" in command(daemon, "park")
+            assert "the leader leads; `actd hold` first" in command(daemon, "park")
             operator.stop()
             assert wait_for(operator, "saved", "failed")["why"] == "the daemon went to STOP"
     led = [action for action in arm.received if action.mode is Mode.TAKEOVER]
