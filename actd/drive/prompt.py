@@ -86,13 +86,14 @@ def _obey(operator: Operator, words: Sequence[str], keys: _Keys, say: Say) -> di
     if words == _TAKEOVER:
         return operator.request("arm" if mode == Mode.TAKEOVER.name else "takeover")
     if words and mode in _STANDING:
-        say(f"{words[0]}: unknown. {_SCORES}")
+        say(f"{words[0]}: unknown. {keys.help}; {_SCORES}")
         return {}
     return operator.request(keys.arming if mode in _STANDING else "hold")
 
 
 def _said(do: str, episodes: Mapping[str, Any]) -> str:
-    number = (episodes["open"] or episodes["last"])["episode"]
+    episode = episodes["open"] or episodes["last"]
+    place = f" at place {episode['place']}" if episode["place"] else ""
     attempts = episodes["success"] + episodes["failure"]
     stands = f"; {episodes['success']} of {attempts} succeeded" if attempts else ""
-    return f"episode {number}: {do}{stands}"
+    return f"episode {episode['episode']}{place}: {do}{stands}"

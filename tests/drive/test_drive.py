@@ -287,10 +287,10 @@ def test_enter_arms_with_every_reason_and_enter_holds(daemon: Daemon, tmp_path: 
         assert mode(daemon) == "HOLD"
         for typed, answer in (
             (b"s\n", "no episode is open; begin one with `actd episode start`"),
-            (b"e 7\n", "episode 1: start"),
+            (b"e 7\n", "episode 1 at place 7: start"),
             (b"f\n", "the policy has not driven in it yet"),
-            (b"d\n", "episode 1: discard"),
-            (b"x\n", "x: unknown. e [PLACE] starts an episode"),
+            (b"d\n", "episode 1 at place 7: discard"),
+            (b"x\n", "x: unknown. Enter arms, Enter again holds, Ctrl-C leaves; e [PLACE]"),
         ):
             os.write(terminal, typed)
             hears(answer)
