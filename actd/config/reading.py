@@ -38,7 +38,9 @@ def read_text(path: Path, errors: str = "strict") -> str:
     try:
         return files.read_text(path, errors, _MAX_BYTES)
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; write one with `actd init ENGINE`") from None
+        raise ConfigError(
+            f"{path}: no such file; correct its name, or write one with `actd init ENGINE`"
+        ) from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
 

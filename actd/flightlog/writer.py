@@ -48,6 +48,11 @@ class FlightLogWriter:
         self._lock = -1
         self._number = 0
 
+    @property
+    def segment_bytes(self) -> int:
+        """What the disk must have free for the next segment."""
+        return self._max_bytes // _SEGMENTS
+
     def begin(self) -> None:
         """Create the folder, or take over that of an earlier process of this run.
 
@@ -88,7 +93,7 @@ class FlightLogWriter:
             self._lock = -1
 
     def _new_segment(self, stream: str) -> tuple[Path, Segment]:
-        size = self._max_bytes // _SEGMENTS
+        size = self.segment_bytes
         self._describe()  # the folder may have been deleted meanwhile
         writing = {path for path, _ in self._open.values()}
         prune(self.run.parent, self.run, writing, self._max_bytes - size)

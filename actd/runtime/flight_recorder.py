@@ -12,8 +12,10 @@ import errno
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import disk_usage
 from typing import Any
 
 from actd.errors import RecordingError
@@ -137,5 +139,8 @@ class Recorder:
             return str(error)
         folder = self._log.run.parent
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return f"disk full: {folder}; free some space, or lower flight.max_mb"
+            needed = f"{self._log.segment_bytes / 1e6:.1f} MB needed for the next file"
+            with suppress(OSError):  # the folder may be gone
+                needed += f", {disk_usage(folder).free / 1e6:.1f} free"
+            return f"disk full: {folder}: {needed}; free some space, or lower flight.max_mb"
         return f"{folder}: {error.strerror}; make it writable, or set flight.folder"

@@ -15,6 +15,7 @@ from foxglove.channels import CompressedImageChannel, LogChannel
 from foxglove.messages import CompressedImage, Log, LogLevel, Timestamp
 
 from actd.errors import LinkError
+from actd.holders import listener
 from actd.mode import Mode
 from actd.viewers.sink import ACTION, AGES, EVENTS, STATE, TICK, picture_topic
 
@@ -140,9 +141,9 @@ class Server(_Channels):
                 name=robot, host=host, port=port, context=self.context
             )
         except RuntimeError as error:
-            raise LinkError(
-                f"{host}:{port}: cannot listen here: {error}; choose another --port"
-            ) from None
+            taken, holder = listener(port, host)
+            why = f"in use by {holder or 'another program'}" if taken else str(error)
+            raise LinkError(f"--port {port}: {why}; choose another one") from None
         self.address = f"ws://{host}:{self._server.port}"
 
     def close(self) -> None:

@@ -105,7 +105,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     done = doctor("none.yaml", "--seconds", "0", cwd=tmp_path)
     assert done.returncode == 1
     assert "none.yaml: no such file" in done.stdout
-    assert "fix: write one with `actd init" in done.stdout
+    assert "fix: correct its name, or write one with `actd init" in done.stdout
 
 
 def test_setting_up_can_be_tried_without_changing_anything() -> None:

@@ -93,7 +93,7 @@ def test_one_mistake_one_line(tmp_path: Path, text: str, words: str) -> None:
 
 
 def test_a_missing_file_says_how_to_write_one(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no such file; write one with `actd init"):
+    with pytest.raises(ConfigError, match="no such file; correct its name, or write one with"):
         load(tmp_path / "none.yaml")
 
 

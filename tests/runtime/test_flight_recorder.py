@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -189,6 +190,7 @@ def test_a_full_disk_stops_the_recording_and_nothing_else(begin: Any, small_disk
     ballast.write_bytes(b"x" * (900 << 10))
     flown = begin(small_disk / "flights", max_mb=8)
     wait_until(lambda: flown.condition().startswith("failed: disk full"), "the failure", 30)
+    assert re.search(r"flights: 0\.3 MB needed for the next file, 0\.\d free; ", flown.condition())
     armed_for(flown, 0.3)
     ballast.unlink()
     wait_until(lambda: flown.condition() == "recording", "the recorder to go on", 30)

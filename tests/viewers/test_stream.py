@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import struct
@@ -160,5 +161,5 @@ def test_a_port_that_is_taken_is_one_line() -> None:
             _, error = stream.communicate(timeout=30)
     assert stream.returncode == 1
     assert error.count("\n") == 1
-    assert f"127.0.0.1:{port}: cannot listen here" in error
-    assert "choose another --port" in error
+    assert f"--port {port}: in use by " in error
+    assert f"(pid {os.getpid()}); choose another one" in error
