@@ -26,7 +26,7 @@ from actd.cameras.listing import ConnectedCamera, connected_cameras
 from actd.cameras.make import make_camera
 from actd.cameras.match import LEAST_AGREEING, Choice, Movement, choose, compare, view_of
 from actd.config.writing import camera_line
-from actd.errors import CameraError, RecordingError, UsageError
+from actd.errors import CameraError, RecordingError, unwritable
 
 Image = NDArray[np.uint8]
 
@@ -299,7 +299,5 @@ def _write(path: Path, image: Image) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data.tobytes() if done else b"")
     except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be written ({error.strerror}); choose another folder"
-        ) from None
+        raise unwritable(path, error, "choose another folder") from None
     return path

@@ -201,7 +201,7 @@ def test_a_folder_that_is_no_dataset_is_said_before_anything_is_opened(
 ) -> None:
     fake_v4l2.add(photo(scene(0)))
     done = fake_v4l2.run(*CLI, "cameras", "--match", "nothing", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("nothing: not a LeRobotDataset")
 
 

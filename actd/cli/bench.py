@@ -75,6 +75,7 @@ def bench(
     if overrides.options() and checkpoint is None:
         raise UsageError(f"{overrides.options()[0]}: describes a checkpoint; give --checkpoint too")
     _check_rate(rate)
+    _check_folders(folders or [])
     _check_page(report)
     from actd.evaluation.benchmark import BenchRequest, TimingSettings, run_benchmark
     from actd.evaluation.engine_cache import CheckpointSource
@@ -124,7 +125,7 @@ def _certify(time: str, files: list[Path], page: Path | None, *, as_json: bool) 
         from actd.doctor.certificate_page import certificate_page
         from actd.report.page import PAGE_FILE
 
-        PAGE_FILE.write(certificate_page(certificate), page)
+        PAGE_FILE.write(certificate_page(certificate), page, "--report")
         typer.echo(f"page: {page}", err=True)
     return 0 if certificate.passed else 1
 
@@ -141,6 +142,12 @@ def _seconds(text: str) -> float:
 def _check_rate(rate: float | None) -> None:
     if rate is not None and not 0 < rate <= 1000:
         raise UsageError(f"--rate: {rate:g}; give inferences a second, above 0 and at most 1000")
+
+
+def _check_folders(folders: list[Path]) -> None:
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"{folder}: no such folder; give engine folders, or none")
 
 
 def _check_page(path: Path | None) -> None:
@@ -161,5 +168,5 @@ def _write_page(found: BenchReport, path: Path) -> None:
     from actd.evaluation.speed_page import bench_page
     from actd.report.page import PAGE_FILE
 
-    PAGE_FILE.write(bench_page(found), path)
+    PAGE_FILE.write(bench_page(found), path, "--report")
     typer.echo(f"page: {path}", err=True)

@@ -31,7 +31,9 @@ def start(
     as_json: AsJson = False,
 ) -> None:
     """Open an episode; it lasts from the first armed tick to its score."""
-    _order("start", config, host, as_json, place)
+    from actd.runtime.episodes import checked_place
+
+    _order("start", config, host, as_json, checked_place(place))
 
 
 @episode_app.command()

@@ -23,7 +23,7 @@ from actd.cli.shared import (
     show,
     warn,
 )
-from actd.errors import ActdError, LinkError, RecordingError, UsageError
+from actd.errors import ActdError, LinkError, UsageError
 
 # Of motion: with less, what fits it is no limit for a task.
 _ENOUGH_NS = 10_000_000_000
@@ -88,7 +88,7 @@ def record(
         for note in recording.get("notes", []):
             typer.echo(note, err=True)
         if recording["state"] != "saved":
-            raise RecordingError(str(recording.get("why")))
+            raise ActdError(str(recording.get("why")))
         if not as_json:
             count = recording.get("episodes")
             which = f"episode {recording['episode']}" if count is None else f"{count} episodes"
@@ -139,7 +139,7 @@ def keep(
         deadline_s = time.monotonic() + _SAVE_S
         while (pictures := daemon.status()["pictures"])["orders"] < order:
             if time.monotonic() > deadline_s or not pictures["state"].startswith("running"):
-                raise RecordingError(f"not kept: picture recorder {pictures['state']}")
+                raise ActdError(f"not kept: picture recorder {pictures['state']}")
             time.sleep(0.05)
         file = Path(pictures["newest"])
     if as_json:
@@ -188,11 +188,13 @@ def _report_episodes(places: list[Path], out: Path | None, as_json: bool) -> Non
     from actd.replay.episode_tables import terminal_tables
     from actd.replay.episodes import read_scores
 
-    scores = read_scores(places)
     if out is not None:
         with _report_extra():
             from actd.replay.episode_page import episodes_page
             from actd.report.page import PAGE_FILE
+        PAGE_FILE.check_place(out)
+    scores = read_scores(places)
+    if out is not None:
         PAGE_FILE.write(episodes_page(scores), out)
     if as_json:
         typer.echo(json.dumps(scores.to_dict()))
@@ -221,6 +223,8 @@ def _report_run(run: Path, out: Path | None) -> None:
     from actd.flightlog.reader import read_flight
     from actd.runtime.run_info import run_info
 
+    if out is not None:
+        PAGE_FILE.check_place(out)
     flight = read_flight(run)
     target = out or Path(f"{run_info(flight).name}.html")
     PAGE_FILE.write(flight_page(flight), target)

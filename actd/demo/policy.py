@@ -13,7 +13,7 @@ from pathlib import Path
 
 from actd.engine.cache import cache_root
 from actd.engine.manifest import MANIFEST, read_manifest
-from actd.errors import ActdError
+from actd.errors import ActdError, UsageError
 from actd.policy.spec import PolicySpec
 from actd.resources import resource_dir
 from actd.sim.aloha import JOINTS
@@ -56,7 +56,7 @@ def _is_or_holds_engine(folder: Path) -> bool:
 def _scene_of(spec: PolicySpec, policy: str) -> str:
     """The name of the scene with the cameras that the policy was trained with."""
     if spec.action_dim != len(JOINTS):
-        raise ActdError(
+        raise UsageError(
             f"{policy}: {spec.action_dim} joints; the demo's arms have {len(JOINTS)}: "
             "give a policy trained for gym-aloha"
         )
@@ -65,7 +65,7 @@ def _scene_of(spec: PolicySpec, policy: str) -> str:
         if cameras == _sizes(scene):
             return name
     fitting = " or ".join(_words(_sizes(scene)) for scene in SCENES.values())
-    raise ActdError(f"{policy}: trained with {_words(cameras)}; the demo has {fitting}")
+    raise UsageError(f"{policy}: trained with {_words(cameras)}; the demo has {fitting}")
 
 
 def _sizes(scene: Scene) -> dict[str, tuple[int, ...]]:

@@ -28,7 +28,7 @@ from actd.demo import deployment, report
 from actd.demo.attempts import Attempts
 from actd.demo.policy import find_policy
 from actd.demo.processes import DemoProcess
-from actd.errors import ActdError, LinkError
+from actd.errors import ActdError, LinkError, UsageError
 from actd.flightlog.reader import FLIGHTS
 from actd.interrupts import Interrupts
 from actd.link.sockets import Ports
@@ -305,9 +305,9 @@ def _prepare_out(out: Path, stack: ExitStack) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ActdError(f"--out {out}: cannot be created: {error.strerror}") from None
+        raise UsageError(f"--out {out}: cannot be created: {error.strerror}") from None
     if not os.access(out, os.W_OK):
-        raise ActdError(f"--out {out}: not writable; choose another folder")
+        raise UsageError(f"--out {out}: not writable; choose another folder")
     if not existed:
         stack.callback(_remove_if_empty, out)
 

@@ -29,7 +29,7 @@ from actd.config.reading import parse
 from actd.doctor.facts import Deployment, Facts
 from actd.doctor.finding import Row
 from actd.engine.manifest import MANIFEST
-from actd.errors import ConfigError, UsageError
+from actd.errors import ConfigError, UsageError, unwritable
 from actd.files import open_file, parse_json, read_text
 from actd.flightlog.reader import RUN_FILE, segment_files
 from actd.folders import state_folder
@@ -62,7 +62,7 @@ def write_bundle(file: Path, facts: Facts, rows: Sequence[Row]) -> list[str]:
     try:
         number = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise UsageError(f"{file}: cannot be written ({error.strerror}); choose another") from None
+        raise unwritable(file, error, "choose another") from None
     folder = file.name.removesuffix(SUFFIX)
     try:
         with open(number, "wb") as out, tarfile.open(fileobj=out, mode="w:gz") as archive:
@@ -72,7 +72,7 @@ def write_bundle(file: Path, facts: Facts, rows: Sequence[Row]) -> list[str]:
                 archive.addfile(entry, io.BytesIO(member.data))
     except OSError as error:
         file.unlink(missing_ok=True)
-        raise UsageError(f"{file}: cannot be written ({error.strerror}); choose another") from None
+        raise unwritable(file, error, "choose another") from None
     return [member.name for member in members]
 
 
@@ -83,7 +83,7 @@ def check_name(file: Path) -> None:
     try:
         exists, has_folder = file.exists(), file.absolute().parent.is_dir()
     except OSError as error:
-        raise UsageError(f"{file}: cannot be written ({error.strerror}); choose another") from None
+        raise unwritable(file, error, "choose another") from None
     if exists:
         raise UsageError(f"{file}: exists already; choose another name")
     if not has_folder:

@@ -18,7 +18,7 @@ from actd.engine.observations import (
     unlike_training,
     unlike_units,
 )
-from actd.errors import EngineError
+from actd.errors import EngineInputError, unwritable
 
 
 def infer_file(
@@ -41,7 +41,7 @@ def infer_file(
         arrays = read_arrays(source, engine.spec)
         observations = split(arrays, engine.spec, source)
         if not observations:
-            raise EngineError(f"{source}: no observation; give at least one")
+            raise EngineInputError(f"{source}: no observation; give at least one")
         unlike: dict[str, str] = {}
         for observation in observations:
             unlike = unlike_training(observation, engine.spec, engine.spec.names) | unlike
@@ -62,7 +62,5 @@ def infer_file(
         with Path(out_npz).open("wb") as stream:
             np.savez(stream, actions=actions)
     except OSError as error:
-        raise EngineError(
-            f"{out_npz}: cannot be written ({error.strerror}); choose another --out"
-        ) from None
+        raise unwritable(out_npz, error) from None
     return actions.shape

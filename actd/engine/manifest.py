@@ -17,7 +17,7 @@ from actd.demonstrations import Motion
 from actd.engine.acceptance import AddedError
 from actd.engine.recipe import Recipe, Tolerance
 from actd.engine.verify import Parity
-from actd.errors import EngineError
+from actd.errors import EngineInputError
 from actd.files import read_json
 from actd.hashing import sha256
 from actd.policy.overrides import Overrides
@@ -204,12 +204,12 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         data = read_json(file)
     except FileNotFoundError:
-        raise EngineError(_not_an_engine(folder)) from None
+        raise EngineInputError(_not_an_engine(folder)) from None
     except (OSError, ValueError) as error:
-        raise EngineError(f"{file}: not readable JSON ({error}); {hint}") from None
+        raise EngineInputError(f"{file}: not readable JSON ({error}); {hint}") from None
     version = data.get("format") if isinstance(data, dict) else None
     if isinstance(version, int) and version > FORMAT:
-        raise EngineError(
+        raise EngineInputError(
             f"{file}: format: {version}, this actd reads up to {FORMAT}; update actd or {hint}"
         )
     for *path, key in _FORMER_KEYS:
@@ -226,13 +226,13 @@ def read_manifest(folder: Path) -> Manifest:
         whole = first["type"] in {"missing", "value_error"}
         value = "" if whole else f", found {str(first['input'])[:60]!r}"
         message = first["msg"].removeprefix("Value error, ").lower()
-        raise EngineError(f"{file}: {key}: {message}{value}; {hint}") from None
+        raise EngineInputError(f"{file}: {key}: {message}{value}; {hint}") from None
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:
     """Raise EngineError unless every file has the size and hash it was built with."""
     if manifest.model not in {record.name for record in manifest.files}:
-        raise EngineError(
+        raise EngineInputError(
             f"{folder / MANIFEST}: model: {manifest.model!r} is not among its files; "
             f"rebuild with: {manifest.rebuild}"
         )
@@ -244,7 +244,7 @@ def check_files(folder: Path, manifest: Manifest) -> None:
             else (_difference(file, record))
         )
         if problem:
-            raise EngineError(f"{file}: {problem}; rebuild with: {manifest.rebuild}")
+            raise EngineInputError(f"{file}: {problem}; rebuild with: {manifest.rebuild}")
 
 
 def record_file(file: Path) -> FileRecord:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from actd.engine.base import Observation
-from actd.errors import EngineError
+from actd.errors import EngineInputError
 from actd.files import check_file
 from actd.policy.spec import Feature, PolicySpec
 from actd.trained_range import outside, smaller_unit
@@ -44,7 +44,7 @@ def read(path: Path, spec: PolicySpec) -> list[dict[str, NDArray[Any]]]:
     """
     files = sorted(path.glob("*.npz")) if path.is_dir() else [path]
     if not files:
-        raise EngineError(f"{path}: no .npz file; give a file or a folder of observations")
+        raise EngineInputError(f"{path}: no .npz file; give a file or a folder of observations")
     return [obs for file in files for obs in split(read_arrays(file, spec), spec, file)]
 
 
@@ -60,17 +60,17 @@ def read_npz(file: Path, keys: Sequence[str]) -> dict[str, NDArray[Any]]:
         with np.load(file, allow_pickle=False) as archive:
             missing_keys = [key for key in keys if key not in archive.files]
             if missing_keys:
-                raise EngineError(
+                raise EngineInputError(
                     f"{file}: {missing_keys[0]}: missing, has "
                     f"{', '.join(archive.files) or 'nothing'}; "
                     "name the arrays as the policy names its inputs"
                 )
             return {key: archive[key] for key in keys}
     except FileNotFoundError:
-        raise EngineError(f"{file}: no such file; give an .npz file of observations") from None
+        raise EngineInputError(f"{file}: no such file; give an .npz file of observations") from None
     except UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise EngineError(
+        raise EngineInputError(
             f"{file}: not a readable .npz file ({reason}); write it with np.savez"
         ) from None
 
@@ -81,7 +81,9 @@ def split(
     """Single observations, with or without a leading axis in the arrays; all checked."""
     counts = {f.key: batch(arrays[f.key], f, str(file)) for f in spec.inputs}
     if len(set(counts.values())) > 1:
-        raise EngineError(f"{file}: arrays of different lengths {counts}; give one per observation")
+        raise EngineInputError(
+            f"{file}: arrays of different lengths {counts}; give one per observation"
+        )
     count = next(iter(counts.values()))
     if count is None:
         return [arrays]
@@ -102,7 +104,7 @@ def check(array: NDArray[Any], feature: Feature, source: str = "observation") ->
     dtype, shape = feature.boundary_dtype, feature.boundary_shape
     if array.shape != shape or array.dtype != dtype:
         description = "RGB (height, width, 3)" if feature.kind == "VISUAL" else "vector"
-        raise EngineError(
+        raise EngineInputError(
             f"{source}: {feature.key}: found {array.dtype} {array.shape}; "
             f"need {dtype} {shape}, {description}"
         )
@@ -150,7 +152,7 @@ def select_inputs(observation: Observation, spec: PolicySpec) -> dict[str, NDArr
     for feature in spec.inputs:
         array = observation.get(feature.key)
         if array is None:
-            raise EngineError(
+            raise EngineInputError(
                 f"observation: {feature.key}: missing, found {', '.join(observation) or 'nothing'}"
                 f"; need {feature.boundary_shape}"
             )

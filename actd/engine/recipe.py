@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 
-from actd.errors import EngineError
+from actd.errors import EngineInputError
 from actd.files import read_text
 from actd.resources import resource_dir
 
@@ -117,12 +117,12 @@ def recipe_file(reference: str) -> Path:
         return resource_dir("engines") / f"{reference}.yaml"
     path = Path(reference)
     if path.suffix not in (".yaml", ".yml"):
-        raise EngineError(
+        raise EngineInputError(
             f"engine {reference!r}: no such recipe; use one of {', '.join(names)}, auto or trt "
             "for the best of them, or the path of a recipe.yaml"
         )
     if path.stem in (*names, *_RESERVED) or not _NAME.fullmatch(path.stem):
-        raise EngineError(
+        raise EngineInputError(
             f"{reference}: an engine is named after its recipe's file, and {path.stem!r} is taken "
             "or not a plain name; rename the file"
         )
@@ -134,23 +134,27 @@ def read_recipe(file: Path) -> Recipe:
     try:
         data = YAML(typ="safe", pure=True).load(read_text(file, max_bytes=1 << 20))
     except OSError as error:
-        raise EngineError(
+        raise EngineInputError(
             f"{file}: cannot be read ({error.strerror}); give a recipe's name or path"
         ) from None
     except Exception as error:  # noqa: BLE001  the parser raises anything for a damaged file
         reason = " ".join(str(error).split())
-        raise EngineError(f"{file}: not readable YAML ({reason}); correct the recipe") from None
+        raise EngineInputError(
+            f"{file}: not readable YAML ({reason}); correct the recipe"
+        ) from None
     if not isinstance(data, dict):
-        raise EngineError(f"{file}: a YAML {type(data).__name__}, not a map; correct the recipe")
+        raise EngineInputError(
+            f"{file}: a YAML {type(data).__name__}, not a map; correct the recipe"
+        )
     try:
         recipe = Recipe.model_validate({"name": file.stem, **data})
     except ValidationError as error:
         # report a misspelt key rather than the missing one that it was meant to be
         first = max(error.errors(), key=lambda e: e["type"] == "extra_forbidden")
         key = ".".join(map(str, first["loc"]))
-        raise EngineError(
+        raise EngineInputError(
             f"{file}: {key}: {first['msg'].lower()}, found {first['input']!r}; correct the recipe"
         ) from None
     if recipe.precision == "int8" and recipe.quantization is None:
-        raise EngineError(f"{file}: quantization: missing, precision int8 needs it; add it")
+        raise EngineInputError(f"{file}: quantization: missing, precision int8 needs it; add it")
     return recipe

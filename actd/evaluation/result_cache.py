@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actd.engine.observations import UNREADABLE
-from actd.errors import RecordingError, UsageError
+from actd.errors import RecordingError, UsageError, unwritable
 from actd.files import check_file, parse_json
 
 _FOLDER = "episodes"
@@ -93,7 +93,7 @@ class ResultCache:
         )
 
     def write(self, run: EpisodeRun) -> None:
-        """Store a finished episode. Raises UsageError when it cannot be written."""
+        """Store a finished episode. Raises UsageError, or ActdError where the disk is full."""
         labels = self._settings["engines"]
         chunks = {f"chunks{place}": run.chunks[label] for place, label in enumerate(labels)}
         arrays: dict[str, Any] = {
@@ -109,9 +109,7 @@ class ResultCache:
                 np.savez(stream, settings=np.array(json.dumps(self._settings)), **arrays)
             part.replace(self._file(run.number))
         except OSError as error:
-            raise UsageError(
-                f"{part}: cannot be written ({error.strerror}); choose another --out"
-            ) from None
+            raise unwritable(part, error) from None
 
     def _file(self, number: int) -> Path:
         return self.folder / f"{number}.npz"

@@ -14,7 +14,7 @@ import numpy as np
 
 from actd.engine.base import Observation
 from actd.engine.observations import read
-from actd.errors import EngineError
+from actd.errors import EngineInputError
 from actd.export import episodes, image_folder
 from actd.export.frames import Frames, evenly
 from actd.export.image_folder import ImageFolder
@@ -69,7 +69,7 @@ def _finite(frames: Frames, spec: PolicySpec) -> Frames:
     for number, observation in enumerate(frames.observations):
         for feature in spec.vectors:
             if not (np.abs(observation[feature.key]) < _LARGEST).all():  # nor NaN
-                raise EngineError(
+                raise EngineInputError(
                     f"{frames.source}: {feature.key}: a value that is not finite, or beyond 1e30, "
                     f"in frame {number} of the {len(frames)} used; repair the recording or leave "
                     "it out"
@@ -97,7 +97,7 @@ def _recording(path: Path, spec: PolicySpec) -> ImageFolder | _Npz:
     if not path.exists() or (path.is_dir() and not observations):
         folders = ", ".join(camera.camera for camera in spec.cameras)
         problem = "nothing to calibrate on" if path.exists() else "no such file or folder"
-        raise EngineError(
+        raise EngineInputError(
             f"{path}: {problem}; give a LeRobotDataset (meta/info.json), a folder "
             f"with images in {folders or 'a folder per camera'} and states.npy, .npz files, "
             f"or the word {SYNTHETIC}"

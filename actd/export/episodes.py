@@ -19,7 +19,7 @@ from actd.datasets.paths import ACTION, INFO
 from actd.engine.base import Observation
 from actd.engine.distance import targets
 from actd.engine.observations import check
-from actd.errors import EngineError
+from actd.errors import EngineInputError
 from actd.export.frames import Frames, Recorded, evenly
 from actd.policy.checkpoint import Checkpoint
 from actd.policy.spec import PolicySpec
@@ -74,14 +74,14 @@ def _open(path: Path, spec: PolicySpec) -> Dataset:
     """Open a dataset that has all the inputs of the policy. Raises EngineError."""
     dataset = open_dataset(path)
     if not dataset.episodes:
-        raise EngineError(f"{path}: has no episode; give a dataset with recorded episodes")
+        raise EngineInputError(f"{path}: has no episode; give a dataset with recorded episodes")
     available = [
         key
         for key, feature in dataset.features.items()
         if key in dataset.cameras or feature["dtype"] in ("float32", "float64")
     ]
     if missing_keys := [f.key for f in spec.inputs if f.key not in available]:
-        raise EngineError(
+        raise EngineInputError(
             f"{path}: {missing_keys[0]}: the policy takes {', '.join(f.key for f in spec.inputs)}, "
             f"the dataset holds {', '.join(available)}; give the dataset it was trained on"
         )
@@ -140,7 +140,7 @@ def _episode(
             shape = frame[feature.key].shape
             if feature.kind == "VISUAL" and shape != feature.boundary_shape:
                 height, width, _ = feature.boundary_shape
-                raise EngineError(
+                raise EngineInputError(
                     f"{where}: {feature.key}: images of {shape[0]}x{shape[1]}, the policy takes "
                     f"{height}x{width} (height x width); give the dataset it was trained on"
                 )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from actd.engine.base import Observation
 from actd.engine.observations import UNREADABLE, read_npz
-from actd.errors import EngineError
+from actd.errors import EngineInputError
 from actd.files import check_file, read_text
 from actd.policy.spec import Feature, PolicySpec
 
@@ -41,7 +41,9 @@ class ImageFolder:
         counts |= {key: len(rows) for key, rows in self._states.items()}
         if len(set(counts.values())) > 1:
             summary = ", ".join(f"{name} {count}" for name, count in counts.items())
-            raise EngineError(f"{path}: found {summary}; give one row per image of every camera")
+            raise EngineInputError(
+                f"{path}: found {summary}; give one row per image of every camera"
+            )
         self._length = next(iter(counts.values()))
 
     def __len__(self) -> int:
@@ -66,13 +68,13 @@ def _files(path: Path, camera: Feature) -> list[Path]:
     folder = _folder(path, camera)
     if folder is None:
         folders = ", ".join(sorted(f.name for f in path.iterdir() if f.is_dir()))
-        raise EngineError(
+        raise EngineInputError(
             f"{path}: {camera.camera}: no such folder, has {folders or 'none'}; "
             "give one folder of images per camera of the policy"
         )
     files = [file for file in folder.iterdir() if file.suffix.lower() in _IMAGES]
     if not files:
-        raise EngineError(f"{folder}: no image; give {', '.join(sorted(_IMAGES))} files")
+        raise EngineInputError(f"{folder}: no image; give {', '.join(sorted(_IMAGES))} files")
     return sorted(files, key=_by_number)
 
 
@@ -90,10 +92,10 @@ def _read(file: Path, camera: Feature) -> NDArray[np.uint8]:
 
     bgr = cv2.imread(str(file), cv2.IMREAD_COLOR)
     if bgr is None:
-        raise EngineError(f"{file}: not a readable image; remove it or save it again")
+        raise EngineInputError(f"{file}: not a readable image; remove it or save it again")
     height, width, _ = camera.boundary_shape
     if bgr.shape[:2] != (height, width):
-        raise EngineError(
+        raise EngineInputError(
             f"{file}: {bgr.shape[0]}x{bgr.shape[1]}, the policy takes {height}x{width} "
             f"(height x width); resize all with: mogrify -resize '{width}x{height}!' "
             f"{file.parent}/*{file.suffix}"
@@ -108,20 +110,24 @@ def _states(path: Path, spec: PolicySpec) -> dict[str, NDArray[np.float32]]:
         return {}
     file = next((path / name for name in STATES if (path / name).is_file()), None)
     if file is None:
-        raise EngineError(f"{path}: no states; give {' or '.join(STATES)}, a row per image")
+        raise EngineInputError(f"{path}: no states; give {' or '.join(STATES)}, a row per image")
     keys = [feature.key for feature in spec.vectors]
     if file.suffix != ".npz" and len(keys) > 1:
-        raise EngineError(f"{file}: the policy takes {', '.join(keys)}; give them as states.npz")
+        raise EngineInputError(
+            f"{file}: the policy takes {', '.join(keys)}; give them as states.npz"
+        )
     try:
         arrays = read_npz(file, keys) if file.suffix == ".npz" else {keys[0]: _rows(file)}
         rows = {key: array.astype(np.float32) for key, array in arrays.items()}
     except UNREADABLE as error:
         reason = " ".join(str(error).split())[:100]
-        raise EngineError(f"{file}: not readable as numbers ({reason}); save it again") from None
+        raise EngineInputError(
+            f"{file}: not readable as numbers ({reason}); save it again"
+        ) from None
     for feature in spec.vectors:
         shape = rows[feature.key].shape
         if len(shape) != 2 or shape[1:] != feature.shape:
-            raise EngineError(
+            raise EngineInputError(
                 f"{file}: {feature.key}: found {shape}; need (frames, {feature.shape[0]})"
             )
     return rows

@@ -1,8 +1,8 @@
 """Build in a scratch folder and move the finished engine into place.
 
 Guarantees that a failed or interrupted build changes nothing: an existing engine is replaced
-only by a finished one. Raises EngineError when a folder cannot be written or something that
-is not an engine is in the way.
+only by a finished one. Raises UsageError when a folder cannot be written or something that
+is not an engine is in the way, EngineError when the build cannot be written.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from actd.engine.manifest import MANIFEST
-from actd.errors import EngineError
+from actd.errors import EngineError, UsageError, unwritable
 
 _PREFIX = ".build-"
 
@@ -36,9 +36,9 @@ def publish(folder: Path, place: Path) -> None:
 
 
 def check_place(place: Path) -> None:
-    """Raise EngineError if `place` exists and is not an engine."""
+    """Raise UsageError if `place` exists and is not an engine."""
     if place.exists() and not (place / MANIFEST).is_file():
-        raise EngineError(f"{place}: in the way and not an engine; move it or choose another --out")
+        raise UsageError(f"{place}: in the way and not an engine; move it or choose another --out")
 
 
 @contextlib.contextmanager
@@ -49,9 +49,7 @@ def scratch_folder(out: Path) -> Iterator[Path]:
         out.mkdir(parents=True, exist_ok=True)
         folder, lock = _own_folder(out)
     except OSError as error:
-        raise EngineError(
-            f"{out}: cannot be written ({error.strerror}); choose another --out"
-        ) from None
+        raise unwritable(out, error) from None
     try:
         yield folder
     except OSError as error:

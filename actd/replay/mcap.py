@@ -1,6 +1,7 @@
 """A flight recording as an MCAP file, for Foxglove, Rerun and whatever else reads that format.
 
-Takes a Flight; raises RecordingError for one without a tick, UsageError where the file cannot go.
+Takes a Flight; raises RecordingError for one without a tick, UsageError where the file cannot go,
+ActdError where the disk is full.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from actd.errors import RecordingError, UsageError
+from actd.errors import RecordingError, UsageError, unwritable
 from actd.flightlog.reader import RUN_FILE, Flight
 from actd.mode import Mode
 from actd.replay.timeline import moments
@@ -50,9 +51,7 @@ def write_mcap(flight: Flight, path: Path, progress: Progress) -> None:
             file.close()
         draft.rename(path)
     except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be written: {error.strerror or error}; choose another --out"
-        ) from None
+        raise unwritable(path, error) from None
     finally:
         draft.unlink(missing_ok=True)
 

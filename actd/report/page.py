@@ -17,7 +17,7 @@ from markupsafe import Markup
 from actd.redaction import redact
 from actd.report.record import OwnFile
 
-PAGE_FILE = OwnFile("actd", mark='<meta name="generator" content="actd report">')
+PAGE_FILE = OwnFile("actd", mark='<meta name="generator" content="actd report">', suffix=".html")
 
 
 @dataclass(frozen=True, slots=True)

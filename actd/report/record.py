@@ -14,38 +14,48 @@ from typing import Any
 
 import numpy as np
 
-from actd.errors import UsageError
+from actd.errors import UsageError, unwritable
 
 
 @dataclass(frozen=True, slots=True)
 class OwnFile:
-    """Files written by `writer`, such as `actd eval`; `mark` is near the start of each."""
+    """Files written by `writer`, such as `actd eval`; `mark` is near the start of each, and their
+    names end in `suffix`.
+    """
 
     writer: str
     mark: str
+    suffix: str = ""
 
     def is_at(self, path: Path) -> bool:
         """Whether such a file is there. Raises OSError."""
         return path.is_file() and self.mark in path.read_text("utf-8", errors="replace")[:400]
 
     def check_place(self, path: Path, option: str = "--out") -> None:
-        """Raise UsageError, naming `option`, when anything else is where such a file is to go."""
+        """Raise UsageError, naming `option`, when anything else is where such a file is to go, or
+        its name is another file's.
+        """
+        if path.suffix != self.suffix != "":
+            raise UsageError(f"{option}: found {path}; give a name that ends in {self.suffix}")
         try:
             free = not path.exists() or self.is_at(path)
         except OSError as error:
-            raise _unwritable(path, error, option) from None
+            raise unwritable(path, error, f"choose another {option}") from None
         if not free:
             raise UsageError(
                 f"{path}: exists and was not written by {self.writer}; choose another {option}"
             )
 
-    def write(self, text: str, path: Path) -> None:
-        """Write such a file; an older one in its place is replaced. Raises UsageError."""
-        self.check_place(path)
+    def write(self, text: str, path: Path, option: str = "--out") -> None:
+        """Write such a file; an older one in its place is replaced.
+
+        Raises as `check_place`, and ActdError where the disk is full.
+        """
+        self.check_place(path, option)
         try:
             path.write_text(text, encoding="utf-8")
         except OSError as error:
-            raise _unwritable(path, error, "--out") from None
+            raise unwritable(path, error, f"choose another {option}") from None
 
 
 def plain(value: Any) -> Any:
@@ -70,7 +80,3 @@ def save_json(content: Mapping[str, Any], path: Path, kind: str) -> None:
     """Write `content` as a `json_file`. Raises UsageError."""
     text = json.dumps({"written_by": kind, **plain(content)}, indent=1, ensure_ascii=False)
     json_file(kind).write(text + "\n", path)
-
-
-def _unwritable(path: Path, error: OSError, option: str) -> UsageError:
-    return UsageError(f"{path}: cannot be written ({error.strerror}); choose another {option}")

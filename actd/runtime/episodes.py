@@ -21,6 +21,16 @@ DRIVEN_MODES = (Mode.ARMED, Mode.TAKEOVER, Mode.HOLD)
 _PLACE = re.compile(rf"[A-Za-z0-9_.-]{{0,{PLACE_BYTES}}}")
 
 
+def checked_place(place: object) -> str:
+    """What an operator calls a place. Raises RecordingError for what may not be its name."""
+    if not isinstance(place, str) or not _PLACE.fullmatch(place):
+        raise RecordingError(
+            f"place: found {place!r:.60}, expected at most {PLACE_BYTES} letters, digits, "
+            "'.', '_' or '-', such as 7"
+        )
+    return place
+
+
 class Moment(NamedTuple):
     """The newest tick's number, a time of its clock, and the same for people."""
 
@@ -60,13 +70,8 @@ class Episodes:
     def start(self, place: object, moment: Moment) -> tuple[EpisodeEvent, ...]:
         """Open the next episode. Raises RecordingError."""
         self.check_none_open()
-        if not isinstance(place, str) or not _PLACE.fullmatch(place):
-            raise RecordingError(
-                f"place: found {place!r:.60}, expected at most {PLACE_BYTES} letters, digits, "
-                "'.', '_' or '-', such as 7"
-            )
+        events = (self._event("start", moment, checked_place(place)),)
         self._led = False
-        events = (self._event("start", moment, place),)
         return events + self.enter(self._mode, moment)
 
     def check_none_open(self) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hdrh.histogram import HdrHistogram
 
-from actd.errors import LinkError, UsageError
+from actd.errors import LinkError, UsageError, unwritable
 
 _HIGHEST_NS = 60_000_000_000
 # One percent: then the longest encoding is a few kilobytes, whatever was counted.
@@ -66,9 +66,7 @@ def write_hgrm(folder: Path, encoded: Mapping[str, str]) -> list[Path]:
             with file.open("xb") as out:
                 histogram.output_percentile_distribution(out, 1e3)
     except OSError as error:
-        raise UsageError(
-            f"{folder}: cannot be written ({error.strerror}); choose another"
-        ) from None
+        raise unwritable(folder, error, "choose another") from None
     return list(files)
 
 

@@ -18,7 +18,7 @@ from actd.camera_setup import connected_matches
 from actd.config import Config, fit_warnings, load
 from actd.datasets import Dataset
 from actd.engine.manifest import MANIFEST
-from actd.errors import ConfigError, UsageError
+from actd.errors import ConfigError, UsageError, unwritable
 from actd.policy.overrides import Overrides
 from actd.replay.limits import LimitReport, check_dataset
 from actd.runtime.settings import control_without_policy
@@ -85,9 +85,7 @@ def _write(lines: list[str], out: Path) -> Config:
             config = load(new)
             new.replace(out)
     except OSError as error:
-        raise UsageError(
-            f"{out}: cannot be written ({error.strerror}): choose another --out"
-        ) from None
+        raise unwritable(out, error) from None
     except ConfigError as error:
         raise ConfigError(str(error).replace(str(new), str(out))) from None
     return config

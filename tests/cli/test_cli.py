@@ -123,7 +123,7 @@ def test_init_takes_what_an_original_act_does_not_say(tmp_path: Path) -> None:
 
 def test_init_without_a_checkpoint_says_what_is_missing(tmp_path: Path) -> None:
     done = actd("init", tmp_path / "none", "--out", tmp_path / "a.yaml")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "no such folder" in done.stderr
     assert not (tmp_path / "a.yaml").exists()
 
@@ -150,7 +150,7 @@ def test_export_then_infer(small_checkpoint: Path, tmp_path: Path) -> None:
     del observation["observation.images.cam_low"]
     np.savez(tmp_path / "obs.npz", **observation)
     done = actd(*words)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "observation.images.cam_low" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 

@@ -126,7 +126,7 @@ def test_a_policy_that_no_scene_fits_is_refused(demo: Start, tmp_path: Path) -> 
     other = write_waving_engine(tmp_path / "other", policy_spec(14, {"top": (32, 48)}, 50))
     run = demo("--policy", str(other))
     text = run.rest()
-    assert run.process.returncode == 1
+    assert run.process.returncode == 2
     assert "trained with top 32x48; the demo has cam_high 96x128" in text.replace("\n", " ")
     assert "Traceback" not in text
     assert_nothing_left(run)
@@ -137,4 +137,4 @@ def test_a_folder_it_cannot_write_to_is_refused_first(demo: Start, tmp_path: Pat
     file.touch()
     run = demo("--out", str(file))
     assert f"--out {file}: cannot be created" in run.rest().replace("\n", " ")
-    assert run.process.returncode == 1
+    assert run.process.returncode == 2

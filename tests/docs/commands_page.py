@@ -15,6 +15,14 @@ _HEAD = """\
 
 Every command with its flags, as `actd COMMAND --help` shows them; made of the code by
 `python -m tests.docs.write`.
+
+| exit code | |
+|---|---|
+| 0 | done |
+| 1 | tried and failed: nobody answers, an order is refused, a check does not pass, a disk is full |
+| 2 | the command line is wrong, or what it names: a checkpoint, an engine, a recording, a place |
+| 78 | the deployment file is wrong or missing |
+| 70, 130, 141 | something that actd did not foresee; Ctrl-C; the reader of the output went away |
 """
 _OWN_PARSER = "drive"
 """The command that reads its flags itself, where typer need not be installed."""

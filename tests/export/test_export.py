@@ -17,7 +17,7 @@ import pytest
 from actd.engine.load import load_engine
 from actd.engine.manifest import read_manifest
 from actd.engine.recipe import Recipe, load_recipe, read_recipe, recipe_names
-from actd.errors import EngineError
+from actd.errors import EngineError, UsageError
 from actd.evaluation.candidates import eval_candidates
 from actd.export import export
 from actd.export.export import export_checkpoint
@@ -121,7 +121,7 @@ def test_a_folder_that_is_no_engine_is_not_replaced(checkpoint: Path, tmp_path: 
     (tmp_path / "ort-fp32").mkdir()
     (tmp_path / "ort-fp32" / "thesis.txt").write_text("mine")
     said: list[str] = []
-    with pytest.raises(EngineError, match="in the way"):
+    with pytest.raises(UsageError, match="in the way"):
         export_checkpoint(checkpoint, tmp_path, ["ort-fp32"], report=said.append)
     assert not any("ONNX" in line for line in said), "said after the work"
     assert (tmp_path / "ort-fp32" / "thesis.txt").read_text() == "mine"

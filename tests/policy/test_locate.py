@@ -135,7 +135,7 @@ def test_what_people_paste(text: str, expected: Reference | None) -> None:
 def test_a_token_in_an_address_is_refused_and_not_repeated(view: str, tmp_path: Path) -> None:
     address = f"https://me:hf_needle@huggingface.co/lab/act_cup{view}"
     done = inspect(address, "https://huggingface.co", tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "a user or token in the address; give owner/name" in done.stderr
     assert "needle" not in done.stdout + done.stderr
 
@@ -243,20 +243,20 @@ def test_a_branch_or_a_folder_of_a_repository(given: str, folder: Path, tmp_path
         assert ("dataset lab/cup, batch size 8" in done.stdout) == ("020000" in given)
 
         done = inspect("lab/act_cup", hub.endpoint, tmp_path)
-        assert done.returncode == 1
+        assert done.returncode == 2
         # the lines before are the hub's own library
         assert done.stderr.strip().splitlines()[-1] == (
             "lab/act_cup: no config.json there; give one of "
             "lab/act_cup/checkpoints/020000/pretrained_model, lab/act_cup@step-004000"
         )
         done = inspect("lab/act_cup@gone", hub.endpoint, tmp_path)
-        assert done.returncode == 1
+        assert done.returncode == 2
         assert "lab/act_cup@gone: no such folder" in done.stderr
 
 
 def test_no_network_is_one_line(tmp_path: Path) -> None:
     done = inspect("lab/act_cup", "http://127.0.0.1:9", tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 2
     (line,) = done.stderr.strip().splitlines()
     assert "lab/act_cup: no such folder" in line
 

@@ -226,4 +226,4 @@ def test_the_command(flight: Flight, tmp_path: Path) -> None:
     rejected = report(run, "--out", mine)
     assert (rejected.returncode, mine.read_text()) == (2, "<p>mine")
     assert "not written by actd" in rejected.stderr
-    assert report(tmp_path / "nothing").returncode == 1
+    assert report(tmp_path / "nothing").returncode == 2
