@@ -25,7 +25,7 @@ HEADER = "X-Actd"
 """What every order has, and no page of another origin can send unasked."""
 
 _ALWAYS = ("hold", "stop", "keep")
-_OPERATORS = ("arm", "reset", "episode")
+_OPERATORS = ("arm", "takeover", "reset", "episode")
 _SCORES = ("episode",)
 """What moves nothing, so that a page which may not arm may order it too."""
 _EPISODE = ("do", "place")
@@ -49,7 +49,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def make_app(view: View, now_ns: Callable[[], int], *, may_arm: bool) -> web.Application:
-    """The application; `may_arm`: whether arm and reset are offered at all."""
+    """The application; `may_arm`: whether arm, takeover and reset are offered at all."""
     app = web.Application(middlewares=[_guard], client_max_size=4096)
     page = _Page(view, now_ns, may_arm)
     app.add_routes([web.get(f"/{name}", _static(*file)) for name, file in _STATIC.items()])
@@ -195,7 +195,7 @@ class _Page:
         return web.json_response({"ok": True})
 
     async def order(self, request: web.Request) -> web.Response:
-        """hold, stop and keep from everyone; arm, reset and episode from whoever has the lease."""
+        """hold, stop and keep from everyone, the others from whoever has the lease."""
         try:
             body = json.loads(await request.read())
             command, page = str(body["command"]), str(body["page"])[:_LONGEST_ID]

@@ -17,7 +17,7 @@ class View(Protocol):
     """The daemon as the page sees it. Everything is JSON data unless said otherwise."""
 
     def live(self) -> dict[str, Any]:
-        """The newest tick: mode, reason, joints, cameras, the chunk ahead."""
+        """The newest tick: mode, reason, whether a leader is there, joints, cameras, the chunk."""
 
     def history(self, after: int) -> dict[str, Any]:
         """Seconds and events with a number above `after`."""
@@ -46,7 +46,7 @@ class View(Protocol):
         """As `actd status --json`. Raises LinkError where the daemon does not answer."""
 
     async def order(self, command: str, fields: Mapping[str, str]) -> dict[str, Any]:
-        """Arm, hold, stop, reset or keep; episode, with `fields` do and place.
+        """Arm, takeover, hold, stop, reset or keep; episode, with `fields` do and place.
 
         Raises LinkError with the reasons of a refusal.
         """

@@ -40,6 +40,8 @@ _STATUS_NS = 500_000_000
 _AHEAD_S = 1.0
 _AHEAD_POINTS = 20
 _TIMEOUT_S = 1.0
+_LEADER_NS = 1_000_000_000
+"""A leader that was not heard for so long is not there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,10 +141,12 @@ class RingView:
         latest = self._channels.ticks.latest()
         mode, reason, t_s = "STARTING", "", now_ns() / 1e9
         command = measured = (math.nan,) * len(settings.joints)
+        leader = False
         if latest is not None:
             tick = latest[1]
             mode, t_s = Mode(int(tick["mode"])).name, int(tick["sent_ns"]) / 1e9
             command, measured = tick["action"].tolist(), tick["positions"].tolist()
+            leader = bool(0 <= tick["leader_age_ns"] < _LEADER_NS)
             notice = self._channels.notices.latest()
             if mode not in ("IDLE", "ARMED") and notice and not notice[1]["rejected"]:
                 reason = bytes(notice[1]["text"]).decode(errors="replace")
@@ -152,6 +156,7 @@ class RingView:
             "robot": settings.robot,
             "mode": mode,
             "reason": reason,
+            "leader": leader,
             "t_s": t_s,
             "rate_hz": settings.rate_hz,
             "ahead_s": _AHEAD_S / _AHEAD_POINTS,

@@ -169,12 +169,14 @@ def test_everyone_holds_and_stops_and_one_page_arms() -> None:
         status, answer = await order(client, "arm")
         assert status == 200
         assert answer["warnings"] == ["joint_0 is where the training never was"]
+        assert (await order(client, "takeover"))[0] == 200
+        assert (await order(client, "takeover", "b"))[0] == 409
         for command in ("hold", "stop", "keep"):
             assert (await order(client, command, "b"))[0] == 200
         status, answer = await order(client, "reset", "b")
         assert status == 409
         assert "another page operates" in answer["errors"][0]
-        assert view.orders == ["arm", "hold", "stop", "keep"]
+        assert view.orders == ["arm", "takeover", "hold", "stop", "keep"]
         for page, seen in (("a", "you"), ("b", "another"), ("", "another")):
             async with client.get(f"/live.json?page={page}") as found:
                 assert (await found.json())["operator"] == seen
@@ -212,9 +214,10 @@ def test_reasons_come_one_by_one() -> None:
 def test_a_page_that_may_not_arm_still_stops() -> None:
     async def work(client: Client, view: Watched) -> None:
         await order(client, "take")
-        status, answer = await order(client, "arm")
-        assert status == 403
-        assert "dashboard.arm" in answer["errors"][0]
+        for command in ("arm", "takeover"):
+            status, answer = await order(client, command)
+            assert status == 403
+            assert f"use `actd {command}`, or set dashboard.arm" in answer["errors"][0]
         assert (await order(client, "stop"))[0] == 200
         assert view.orders == ["stop"]
 

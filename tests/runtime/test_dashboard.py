@@ -23,6 +23,7 @@ from actd.mode import Mode
 from tests.chromium import CHROMIUM, Tab, opened
 from tests.ports import free_ports
 from tests.runtime.conftest import Arm, Daemon, start, wait_until, write_config
+from tests.runtime.test_takeover import LedArm
 from tests.videos import write_video
 
 RED_BGR = (40, 60, 200)
@@ -80,11 +81,11 @@ def site(tmp_path: Path, small_engine: Path, video: Path, ports: Ports) -> Itera
 
 
 @contextmanager
-def followed(daemon: Daemon) -> Iterator[Arm]:
+def followed(daemon: Daemon, kind: type[Arm] = Arm) -> Iterator[Arm]:
     """An arm that follows in the background."""
     over = Event()
     with daemon.robot() as robot:
-        arm = Arm(robot)
+        arm = kind(robot)
 
         def follow() -> None:
             while not over.is_set():
@@ -281,6 +282,31 @@ def test_in_a_browser_hold_is_clicked_and_a_dead_daemon_is_seen(site: Site, tmp_
     with followed(site.daemon) as arm:
         wait_until(lambda: mode_on_the_wire(arm) is Mode.IDLE, "the arm to be heard")
         asyncio.run(operate(arm))
+
+
+@browser
+@pytest.mark.slow
+def test_in_a_browser_a_leader_takes_over_and_gives_back(site: Site, tmp_path: Path) -> None:
+    mode = "document.getElementById('mode').textContent"
+    hidden = "document.getElementById('takeover').hidden"
+
+    async def operate() -> None:
+        async with opened(site.address, tmp_path / "profile") as tab:
+            await tab.until(f"{mode} === 'IDLE' && {hidden}", "IDLE without a leader")
+            with followed(site.daemon, LedArm):
+                await asyncio.to_thread(wait_until, lambda: site.order("arm")["ok"], "ARMED", 20)
+                await tab.value("order('take')")
+                await tab.until(f"{mode} === 'ARMED' && !{hidden}", "the leader")
+                await tab.value("document.getElementById('takeover').click()")
+                await tab.until(f"{mode} === 'TAKEOVER' && {hidden}", "TAKEOVER")
+                arm = "document.getElementById('arm')"
+                assert await tab.value(f"{arm}.textContent") == "Arm: give back"
+                await tab.value(f"{arm}.click()")
+                await tab.until(f"{mode} === 'ARMED' && {arm}.textContent === 'Arm'", "ARMED")
+            await tab.until(hidden, "the leader's loss")
+
+    site.order("take")
+    asyncio.run(operate())
 
 
 @browser

@@ -63,7 +63,7 @@ async function orderAsOperator(command, fields = {}) {
 }
 
 for (const command of ["hold", "stop", "take", "keep"]) byId(command).onclick = () => order(command);
-for (const command of ["arm", "reset"]) byId(command).onclick = () => orderAsOperator(command);
+for (const command of ["arm", "takeover", "reset"]) byId(command).onclick = () => orderAsOperator(command);
 
 for (const act of ["start", "success", "failure", "discard"]) byId("episode-" + act).onclick = async () => {
   const fields = act === "start" ? {do: act, place: byId("place").value.trim()} : {do: act};
@@ -95,7 +95,10 @@ async function showLive() {
   const roles = {you: "you operate", another: "another page operates; you watch", nobody: "nobody operates"};
   byId("operator").textContent = roles[live.operator];
   byId("take").hidden = live.operator !== "another";
-  byId("arm").hidden = byId("reset").hidden = !live.may_arm || live.operator === "another";
+  const orders = live.may_arm && live.operator !== "another", led = live.mode === "TAKEOVER";
+  byId("arm").hidden = byId("reset").hidden = !orders;
+  byId("arm").textContent = led ? "Arm: give back" : "Arm";
+  byId("takeover").hidden = !orders || !live.leader || led;
   for (const joint of live.joints) showJoint(joint);
   for (const [name, camera] of Object.entries(live.cameras)) showCamera(name, camera);
 }
