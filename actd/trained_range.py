@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 # How far beyond its range a number may be, by that range, before it is named.
-_MARGIN = 0.1
+MARGIN = 0.1
 # A float32 that never changed may still differ in its last digit.
 _ROUNDING = 1e-6
 # Radians are a fifty-seventh of degrees, metres a thousandth of millimetres.
@@ -27,7 +27,7 @@ def outside(
     """A sentence for each number that is where the training data never were, by its name."""
     values, low, high = (np.asarray(part, np.float64) for part in (values, low, high))
     with np.errstate(invalid="ignore"):
-        margin = _MARGIN * (high - low) + _ROUNDING * np.maximum(np.abs(low), np.abs(high))
+        margin = MARGIN * (high - low) + _ROUNDING * np.maximum(np.abs(low), np.abs(high))
         # not where an end is infinite, which makes the margin so
         found = np.flatnonzero((values < low - margin) | (values > high + margin)).tolist()
     return {

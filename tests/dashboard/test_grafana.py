@@ -14,16 +14,15 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from actd.cameras.likeness import BRIGHTNESS_MAX, CONTRAST_FACTOR_MAX
 from actd.dashboard.metrics import exposition
+from actd.trained_range import MARGIN
 from tests.dashboard.test_app import STATUS, Client, Watched, served
 
 PROMTOOL = shutil.which("promtool") or ""
 # Not asked for: the panels beside them say the same.
 UNUSED = {
-    "actd_camera_brightness_ratio",
-    "actd_camera_contrast_ratio",
     "actd_camera_frames_total",
-    "actd_joint_beyond_training_ratio",
     "actd_ready",
     "actd_tick_work_seconds",
     "actd_ticks_total",
@@ -75,6 +74,20 @@ def test_every_legend_names_a_label_that_the_metric_has() -> None:
     known = labels_by_metric()
     for expression, label in legends():
         assert label in known[re.findall(r"\bactd_\w+", expression)[0]], expression
+
+
+def test_the_lines_of_what_is_unlike_training_are_those_of_the_daemon() -> None:
+    panels = {
+        panel["targets"][0]["expr"].partition("{")[0]: panel for panel in dashboard()["panels"]
+    }
+
+    def lines(metric: str) -> list[float]:
+        steps = panels[f"actd_{metric}_ratio"]["fieldConfig"]["defaults"]["thresholds"]["steps"]
+        return [step["value"] for step in steps if step["value"] is not None]
+
+    assert lines("camera_brightness") == [-BRIGHTNESS_MAX, BRIGHTNESS_MAX]
+    assert lines("camera_contrast") == [1 / CONTRAST_FACTOR_MAX, CONTRAST_FACTOR_MAX]
+    assert lines("joint_beyond_training") == [MARGIN]
 
 
 def test_no_two_panels_lie_on_each_other() -> None:
