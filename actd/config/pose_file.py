@@ -6,18 +6,16 @@ Raises ConfigError, UsageError and LinkError; the file is then as it was.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from actd.config import load
 from actd.config.reading import parse_text, read_text
 from actd.config.sections import Config, PosesConfig
+from actd.config.writing import plain
 from actd.errors import ConfigError, LinkError, UsageError
 
 _NAMES = tuple(PosesConfig.model_fields)
@@ -113,11 +111,5 @@ def _is_deeper(line: str, column: int) -> bool:
 
 def _lines(name: str, pose: Mapping[str, float], column: int) -> list[str]:
     inner = " " * (column + _INDENT)
-    values = [f"{inner}{_key(joint)}: {value!r}\n" for joint, value in pose.items()]
+    values = [f"{inner}{plain(joint)}: {value!r}\n" for joint, value in pose.items()]
     return [f"{' ' * column}{name}:\n", *values]
-
-
-def _key(name: str) -> str:
-    """A name as YAML reads it: quoted where it would be something else than this text."""
-    plain = re.fullmatch(r"[\w.-]+", name) and YAML(typ="safe", pure=True).load(name) == name
-    return name if plain else json.dumps(name, ensure_ascii=False)

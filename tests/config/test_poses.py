@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -170,6 +170,7 @@ names = st.text(letters, min_size=1, max_size=12)
 
 @hypothesis_settings(max_examples=60, deadline=None)
 @given(joints=st.lists(names, min_size=1, max_size=4, unique=True), value=st.floats(-1, 1))
+@example(joints=["...", "---", "y", "1.5", "~"], value=0.5)
 def test_any_name_of_a_joint_is_written_so_that_it_is_read_again(
     tmp_path_factory: pytest.TempPathFactory, joints: list[str], value: float
 ) -> None:
