@@ -117,7 +117,7 @@ def _holder(process: Path) -> Holder:
     except OSError:
         name = "ended"
     if name.startswith("python"):
-        name = " ".join(_words(process)) or name
+        name = " ".join(" ".join(_words(process)).split()) or name
     return Holder(int(process.name), name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…")
 
 

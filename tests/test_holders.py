@@ -21,11 +21,11 @@ def test_who_holds_a_file_under_any_of_its_names(tmp_path: Path) -> None:
     device.touch()
     link.symlink_to(device)
     process(tmp_path, 12, "cheese", "/dev/null", str(device))
-    process(tmp_path, 9, "python3", str(device), str(link), words="python3 record.py")
+    process(tmp_path, 9, "python3", str(device), str(link), words="python3 -c import\nrecord")
     process(tmp_path, 10, "bash", "/dev/null")
     for node in (device, link):
         (found,) = holders([node, tmp_path / "gone"], tmp_path / "proc").values()
-        assert found == (Holder(9, "python3 record.py"), Holder(12, "cheese"))
+        assert found == (Holder(9, "python3 -c import record"), Holder(12, "cheese"))
     assert str(found[1]) == "cheese (pid 12)"
 
 
