@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 
 from actd.link.sockets import Ports
+from actd.mode import Mode
 from tests.ports import HOST, free_ports, link_section
 from tests.runtime.conftest import ROBOT, video, wait_until
 from tests.runtime.test_dashboard import RED_BGR, Site, followed, site
