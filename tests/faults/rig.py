@@ -168,7 +168,8 @@ class Rig:
             self._engage("park")
             return
         if mode is Mode.TAKEOVER:
-            self.arm.hand = Hand(self.arm.position)
+            # Not the newest sample, which may be of before it was placed.
+            self.arm.hand = Hand(self.arm.body.position)
             self._engage("takeover")
             return
         self._engage("arm")
