@@ -221,6 +221,8 @@ class ChunkBuffer:
         self._added_ns: NDArray[np.int64] = np.zeros(settings.max_chunks, np.int64)
         self._gaps: Vector = np.zeros(settings.max_chunks)
         self.cursor = Cursor()
+        self.usable_ns = settings.duration_ns
+        """Of the newest chunk: how long after its observation it may be followed."""
         self._interpolator = Interpolator(interpolation(settings))
         self._offsets = np.arange(len(self._interpolator.offsets) + ahead) + int(
             self._interpolator.offsets[0]
@@ -237,10 +239,10 @@ class ChunkBuffer:
             "latest": self._latest,
         }[settings.mode]
 
-    @property
-    def newest_observation_ns(self) -> int | None:
-        """When the newest chunk's observation was made (real clock), or None without a chunk."""
-        return self._chunks[-1].observed_ns if self._chunks else None
+    def age_ns(self, now_ns: int) -> int | None:
+        """Since the newest chunk's observation was made (real clock), None without a chunk."""
+        # Where a tick woke late, a chunk may be of a moment after the one it was due at.
+        return max(0, now_ns - self._chunks[-1].observed_ns) if self._chunks else None
 
     def add(
         self, chunk: ActionChunk, start_ns: int | None = None, now_ns: int | None = None
@@ -263,6 +265,7 @@ class ChunkBuffer:
         self._added += 1
         start_ns = chunk.t_observation_ns if start_ns is None else start_ns
         now_ns = start_ns if now_ns is None else now_ns
+        self.usable_ns = chunk.usable_ns or self.settings.duration_ns
         self._rows[slot], self._gaps[slot] = chunk.actions, 0.0
         self._starts_ns[slot], self._added_ns[slot] = start_ns, now_ns
         if chunks and self._covers(chunks[-1], now_ns):

@@ -111,7 +111,7 @@ def test_a_plan_not_newer_than_the_newest_is_refused() -> None:
     assert subject.add(ramp(1, 100))
     assert not subject.add(ramp(2, 100))
     assert not subject.add(ramp(3, 50))
-    assert subject.newest_observation_ns == 100
+    assert subject.age_ns(150) == 50
 
 
 def test_queue_equals_a_fifo_of_n_action_steps() -> None:
@@ -173,7 +173,7 @@ def test_clear_forgets_everything() -> None:
         assert subject.at(0) is not None
         subject.clear()
         assert subject.at(PERIOD_NS) is None
-        assert subject.newest_observation_ns is None
+        assert subject.age_ns(PERIOD_NS) is None
 
 
 def test_latest_fades_on_when_the_old_chunk_runs_out() -> None:

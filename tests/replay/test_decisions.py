@@ -71,7 +71,7 @@ def test_a_chunk_observed_after_the_tick_was_due_is_replayed_too() -> None:
     run.run(20)
     run.tick(Event.ARM)
     run.run(20)
-    assert run.controller.phase is Phase.ARMED
+    assert run.controller.modes.phase is Phase.ARMED
     assert verify(run.flight).equal
 
 
