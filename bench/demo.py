@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -24,8 +23,8 @@ def bench(
     seconds: Annotated[float, typer.Option(min=1, help="How long it drives.")] = 60,
     realtime: Annotated[str, typer.Option(help="off, prefer or require.")] = "prefer",
     unprivileged: Annotated[bool, typer.Option(help="Without CAP_SYS_NICE, CAP_IPC_LOCK.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    out: Annotated[Path | None, typer.Option(help="File for the JSON result.")] = None,
+    as_json: harness.AsJson = False,
+    out: harness.Out = None,
 ) -> None:
     """Run the demo and hold its cadence against the bars."""
     result = _demo(seconds, realtime, stage.DROP if unprivileged else ())

@@ -82,8 +82,8 @@ def bench(  # noqa: PLR0917
     wish: Annotated[
         Literal["prefer", "off"], typer.Option("--realtime", help="SCHED_FIFO of all loops.")
     ] = "prefer",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    out: Annotated[Path | None, typer.Option(help="File for the JSON result.")] = None,
+    as_json: harness.AsJson = False,
+    out: harness.Out = None,
 ) -> None:
     """Measure both loops in the same seconds."""
     os.environ[_BUS_MS] = str(bus_ms)

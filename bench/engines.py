@@ -47,23 +47,19 @@ Samples = Mapping[str, list[int]]
 
 
 def main(
-    rounds: Annotated[int, typer.Option(min=1, help="How often each is timed.")] = 25,
+    rounds: harness.Rounds = 25,
     compiled: Annotated[
         bool, typer.Option("--compile", help=f"{COMPILED} too; its compiler takes a minute.")
     ] = False,
     checkpoint: Annotated[
         str | None, typer.Option(help="Of this policy, not an untrained.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    out: Annotated[Path | None, typer.Option(help="File for the JSON result.")] = None,
+    as_json: harness.AsJson = False,
+    out: harness.Out = None,
 ) -> None:
     """Time them all and hold the best engine against LeRobot and against the machine."""
-    try:
-        status = bench(harness.Options(rounds, as_json, out), checkpoint, compiled=compiled)
-    except ActdError as error:
-        typer.echo(error, err=True)
-        raise typer.Exit(error.exit_code) from None
-    raise typer.Exit(status)
+    options = harness.Options(rounds, as_json, out)
+    harness.exit_with(lambda: bench(options, checkpoint, compiled=compiled))
 
 
 def bench(options: harness.Options, checkpoint: str | None, *, compiled: bool) -> int:

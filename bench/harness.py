@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -24,6 +24,10 @@ from actd.timing import Percentiles, interleave, percentiles
 from bench.bars import BARS, Bar
 
 RESULTS = Path(__file__).parent / "results"
+
+Rounds = Annotated[int, typer.Option(min=1, help="How often each is timed.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Out = Annotated[Path | None, typer.Option(help="File for the JSON result.")]
 
 _TIMINGS = ("p50_ms", "p99_ms", "p999_ms", "max_ms")
 
@@ -54,17 +58,22 @@ def main(benchmark: Callable[[Options], int], *, rounds: int) -> None:
     """Run a benchmark with the command line that all of them share, and exit with its status."""
 
     def command(
-        rounds: Annotated[int, typer.Option(min=1, help="How often each is timed.")] = rounds,
-        as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-        out: Annotated[Path | None, typer.Option(help="File for the JSON result.")] = None,
+        rounds: Rounds = rounds,
+        as_json: AsJson = False,
+        out: Out = None,
     ) -> None:
-        try:
-            raise typer.Exit(benchmark(Options(rounds, as_json, out)))
-        except ActdError as error:
-            typer.echo(error, err=True)
-            raise typer.Exit(error.exit_code) from None
+        exit_with(lambda: benchmark(Options(rounds, as_json, out)))
 
     typer.run(command)
+
+
+def exit_with(benchmark: Callable[[], int]) -> NoReturn:
+    """Exit with its status; an error is one line."""
+    try:
+        raise typer.Exit(benchmark())
+    except ActdError as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(error.exit_code) from None
 
 
 def run(

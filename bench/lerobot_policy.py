@@ -34,23 +34,20 @@ PLUGINS = ("lerobot_policy_actd",)
 
 
 def main(
-    rounds: Annotated[int, typer.Option(min=1, help="How often each is timed.")] = 25,
+    rounds: harness.Rounds = 25,
     engine: Annotated[
         list[str] | None, typer.Option(help="Recipes of engines; default: ort-fp32, ort-int8.")
     ] = None,
     checkpoint: Annotated[
         str | None, typer.Option(help="Of this policy, not an untrained.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    out: Annotated[Path | None, typer.Option(help="File for the JSON result.")] = None,
+    as_json: harness.AsJson = False,
+    out: harness.Out = None,
 ) -> None:
     """Time a period of each, in turns."""
-    try:
-        options = harness.Options(rounds, as_json, out)
-        raise typer.Exit(bench(options, engine or ["ort-fp32", "ort-int8"], checkpoint))
-    except ActdError as error:
-        typer.echo(error, err=True)
-        raise typer.Exit(error.exit_code) from None
+    options = harness.Options(rounds, as_json, out)
+    recipes = engine or ["ort-fp32", "ort-int8"]
+    harness.exit_with(lambda: bench(options, recipes, checkpoint))
 
 
 def bench(options: harness.Options, recipes: list[str], checkpoint: str | None) -> int:

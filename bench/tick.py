@@ -76,8 +76,8 @@ def bench(  # noqa: PLR0917
         Literal["ordinary", "realtime"], typer.Option(help="Whether the arm asks for SCHED_FIFO.")
     ] = "ordinary",
     unprivileged: Annotated[bool, typer.Option(help="Without CAP_SYS_NICE, CAP_IPC_LOCK.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    out: Annotated[Path | None, typer.Option(help="File for the JSON result.")] = None,
+    as_json: harness.AsJson = False,
+    out: harness.Out = None,
 ) -> None:
     """Measure every rate and hold actd's figures against the bars."""
     others = [name for name in loops.split(",") if name]

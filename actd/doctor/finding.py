@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Union
+from typing import TYPE_CHECKING, ClassVar, Literal, Union
 
 if TYPE_CHECKING:
     from actd.doctor.facts import Facts
@@ -49,11 +49,7 @@ class Fine:
 
     found: str
     subject: str = ""
-
-    @property
-    def outcome(self) -> Outcome:
-        """How it ended."""
-        return "ok"
+    outcome: ClassVar[Outcome] = "ok"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +58,7 @@ class NotApplicable:
 
     found: str
     subject: str = ""
-
-    @property
-    def outcome(self) -> Outcome:
-        """How it ended."""
-        return "not applicable"
+    outcome: ClassVar[Outcome] = "not applicable"
 
 
 @dataclass(frozen=True, slots=True)

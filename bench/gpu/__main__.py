@@ -91,19 +91,14 @@ def main(
     checkpoint: Annotated[
         Path | None, typer.Option(help="A trained policy; else an untrained ACT, 2 x 480x640.")
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each is timed.")] = 300,
+    rounds: harness.Rounds = 300,
     device: Annotated[str, typer.Option(help="Where torch and LeRobot compute.")] = "cuda",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    out: Annotated[Path | None, typer.Option(help="File for the JSON result.")] = None,
+    as_json: harness.AsJson = False,
+    out: harness.Out = None,
 ) -> None:
     """Build, compare and time everything that this computer's GPU can run."""
     source = CheckpointSource(str(checkpoint)) if checkpoint else None
-    try:
-        status = bench(source, device, harness.Options(rounds, as_json, out))
-    except ActdError as error:
-        typer.echo(error, err=True)
-        raise typer.Exit(error.exit_code) from None
-    raise typer.Exit(status)
+    harness.exit_with(lambda: bench(source, device, harness.Options(rounds, as_json, out)))
 
 
 def bench(source: CheckpointSource | None, device: str, options: harness.Options) -> int:

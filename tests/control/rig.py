@@ -22,6 +22,20 @@ MS = 1_000_000
 _VECTORS = ("turn", "start_distance", "follow_distance", "trained_low", "trained_high")
 _POSES = ("start", "park")
 
+ENDS_AN_ORDER: tuple[tuple[dict[str, Any], Mode, str], ...] = (
+    ({"state_age_ns": 300 * MS}, Mode.HOLD, "robot state is 300 ms old"),
+    ({"controller_age_ns": 400 * MS}, Mode.HOLD, "acknowledged no action for 400 ms"),
+    ({"source": 1}, Mode.FAULT, "controller was restarted"),
+    ({"rivals": True}, Mode.FAULT, "two programs"),
+    ({"late_ns": 500 * MS}, Mode.HOLD, "no command was sent for 520 ms"),
+    ({"late_ns": 3000 * MS}, Mode.FAULT, "no command was sent for 3020 ms"),
+    ({"commands": ((1, Event.HOLD),)}, Mode.HOLD, "operator: hold"),
+    ({"commands": ((1, Event.STOP),)}, Mode.STOP, "operator: stop"),
+    ({"commands": ((0, Event.FAULT),)}, Mode.FAULT, "a process of the daemon ended"),
+    ({"commands": ((0, Event.HOLD),)}, Mode.HOLD, "the daemon is ending"),
+)
+"""What ends a move or a takeover: changed inputs of a tick, the mode after it, and its reason."""
+
 
 def settings(
     joints: int = 2, hz: float = 50.0, policy_hz: float = 50.0, **changes: Any

@@ -15,7 +15,7 @@ from actd.control.limits import Flag
 from actd.control.state import PARKED, Event
 from actd.control.tick import Output
 from actd.mode import Mode
-from tests.control.rig import MS, Rig, blocked, lagging, settings
+from tests.control.rig import ENDS_AN_ORDER, MS, Rig, blocked, lagging, settings
 
 FOUND, PARK, START = [0.2, -0.4], [1.0, 0.8], [-0.5, 0.3]
 
@@ -162,21 +162,7 @@ def test_joints_that_a_pose_leaves_out_stay_and_the_shortest_way_is_taken() -> N
 
 
 @pytest.mark.parametrize("event", [Event.PARK, Event.APPROACH])
-@pytest.mark.parametrize(
-    ("changes", "mode", "reason"),
-    [
-        ({"state_age_ns": 300 * MS}, Mode.HOLD, "robot state is 300 ms old"),
-        ({"controller_age_ns": 400 * MS}, Mode.HOLD, "acknowledged no action for 400 ms"),
-        ({"source": 1}, Mode.FAULT, "controller was restarted"),
-        ({"rivals": True}, Mode.FAULT, "two programs"),
-        ({"late_ns": 500 * MS}, Mode.HOLD, "no command was sent for 520 ms"),
-        ({"late_ns": 3000 * MS}, Mode.FAULT, "no command was sent for 3020 ms"),
-        ({"commands": ((1, Event.HOLD),)}, Mode.HOLD, "operator: hold"),
-        ({"commands": ((1, Event.STOP),)}, Mode.STOP, "operator: stop"),
-        ({"commands": ((0, Event.FAULT),)}, Mode.FAULT, "a process of the daemon ended"),
-        ({"commands": ((0, Event.HOLD),)}, Mode.HOLD, "the daemon is ending"),
-    ],
-)
+@pytest.mark.parametrize(("changes", "mode", "reason"), ENDS_AN_ORDER)
 def test_what_ends_a_move_ends_it_for_good(
     event: Event, changes: dict[str, Any], mode: Mode, reason: str
 ) -> None:

@@ -18,7 +18,7 @@ from actd.control.state import Event
 from actd.control.tick import Inputs, Output
 from actd.mode import Mode
 from tests.control.judge import Judge
-from tests.control.rig import MS, Rig, blocked, lagging, settings
+from tests.control.rig import ENDS_AN_ORDER, MS, Rig, blocked, lagging, settings
 
 HERE = [0.2, -0.4]
 OLD = {"camera_ages_ns": {"top": None}}
@@ -179,16 +179,7 @@ def test_what_else_is_ordered_meanwhile_is_refused(event: Event) -> None:
             Mode.HOLD,
             "joint j0: the leader jumped by 0.7 (limit 0.5)",
         ),
-        ({"state_age_ns": 300 * MS}, Mode.HOLD, "robot state is 300 ms old"),
-        ({"controller_age_ns": 400 * MS}, Mode.HOLD, "acknowledged no action for 400 ms"),
-        ({"source": 1}, Mode.FAULT, "controller was restarted"),
-        ({"rivals": True}, Mode.FAULT, "two programs"),
-        ({"late_ns": 500 * MS}, Mode.HOLD, "no command was sent for 520 ms"),
-        ({"late_ns": 3000 * MS}, Mode.FAULT, "no command was sent for 3020 ms"),
-        ({"commands": ((1, Event.HOLD),)}, Mode.HOLD, "operator: hold"),
-        ({"commands": ((1, Event.STOP),)}, Mode.STOP, "operator: stop"),
-        ({"commands": ((0, Event.FAULT),)}, Mode.FAULT, "a process of the daemon ended"),
-        ({"commands": ((0, Event.HOLD),)}, Mode.HOLD, "the daemon is ending"),
+        *ENDS_AN_ORDER,
     ],
 )
 def test_what_ends_a_takeover_ends_it_in_this_tick_and_for_good(

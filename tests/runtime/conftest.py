@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -153,11 +154,10 @@ def start(config: Path, ports: Ports) -> Daemon:
     return Daemon(config, ports, process)
 
 
-@pytest.fixture
-def daemon(tmp_path: Path, small_engine: Path, video: Path, ports: Ports) -> Iterator[Daemon]:
-    """A ready daemon on two looping video files; whatever the test did, nothing survives it."""
-    sources = {"cam_high": str(video), "cam_low": str(video)}
-    subject = start(write_config(tmp_path, small_engine, ports, sources), ports)
+@contextmanager
+def running(config: Path, ports: Ports) -> Iterator[Daemon]:
+    """A ready daemon; whatever the test did, nothing survives it."""
+    subject = start(config, ports)
     try:
         subject.wait_ready()
         yield subject
@@ -168,3 +168,11 @@ def daemon(tmp_path: Path, small_engine: Path, video: Path, ports: Ports) -> Ite
         for process in subject.processes:
             if process.is_running():
                 process.kill()
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, small_engine: Path, video: Path, ports: Ports) -> Iterator[Daemon]:
+    """A ready daemon on two looping video files."""
+    sources = {"cam_high": str(video), "cam_low": str(video)}
+    with running(write_config(tmp_path, small_engine, ports, sources), ports) as subject:
+        yield subject

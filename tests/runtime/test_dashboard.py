@@ -11,7 +11,6 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any
 
 import cv2
@@ -20,9 +19,10 @@ import pytest
 
 from actd.link.sockets import Ports
 from actd.mode import Mode
+from tests.background import repeated
 from tests.chromium import CHROMIUM, Tab, opened
 from tests.ports import free_ports
-from tests.runtime.conftest import Arm, Daemon, start, wait_until, write_config
+from tests.runtime.conftest import Arm, Daemon, running, start, wait_until, write_config
 from tests.runtime.test_takeover import LedArm
 from tests.videos import write_video
 
@@ -68,36 +68,19 @@ def site(tmp_path: Path, small_engine: Path, video: Path, ports: Ports) -> Itera
     port = free_ports().state
     extra = f"dashboard: {{enabled: true, port: {port}}}"
     sources = {"cam_high": str(reds), "cam_low": str(video)}
-    daemon = start(write_config(tmp_path, small_engine, ports, sources, extra), ports)
-    try:
-        daemon.wait_ready()
+    with running(write_config(tmp_path, small_engine, ports, sources, extra), ports) as daemon:
         subject = Site(daemon, port)
         wait_until(subject.answers, "the page", 30)
         yield subject
-    finally:
-        if daemon.process.poll() is None:
-            daemon.process.kill()
-        daemon.finish()
 
 
 @contextmanager
 def followed(daemon: Daemon, kind: type[Arm] = Arm) -> Iterator[Arm]:
     """An arm that follows in the background."""
-    over = Event()
     with daemon.robot() as robot:
         arm = kind(robot)
-
-        def follow() -> None:
-            while not over.is_set():
-                arm.cycle(0.1)
-
-        thread = Thread(target=follow)
-        thread.start()
-        try:
+        with repeated(lambda: arm.cycle(0.1)):
             yield arm
-        finally:
-            over.set()
-            thread.join()
 
 
 def mode_on_the_wire(arm: Arm) -> Mode | None:

@@ -25,7 +25,7 @@ from actd.link.sockets import Ports
 from actd.mode import Mode
 from actd.replay.decisions import verify
 from tests.background import repeated
-from tests.runtime.conftest import Arm, Daemon, start, wait_until, write_config
+from tests.runtime.conftest import Arm, Daemon, running, wait_until, write_config
 from tests.runtime.test_record import actd_record, recording, wait_for
 
 
@@ -34,17 +34,8 @@ def scored(tmp_path: Path, small_engine: Path, video: Path, ports: Ports) -> Ite
     """A ready daemon whose recordings lie in `flights` beside its configuration."""
     sources = {"cam_high": str(video), "cam_low": str(video)}
     extra = f"flight: {{folder: {tmp_path / 'flights'}}}"
-    subject = start(write_config(tmp_path, small_engine, ports, sources, extra), ports)
-    try:
-        subject.wait_ready()
+    with running(write_config(tmp_path, small_engine, ports, sources, extra), ports) as subject:
         yield subject
-    finally:
-        if subject.process.poll() is None:
-            subject.process.kill()
-        subject.process.wait(5)
-        for process in subject.processes:
-            if process.is_running():
-                process.kill()
 
 
 @contextmanager

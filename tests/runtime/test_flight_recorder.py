@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from actd.flightlog.reader import Flight, read_flight
 from actd.link.sockets import Ports
 from actd.mode import Mode
 from actd.replay.decisions import verify
-from tests.runtime.conftest import Arm, Daemon, start, wait_until, write_config
+from tests.runtime.conftest import Arm, Daemon, running, wait_until, write_config
 
 
 class Flown:
@@ -39,24 +40,17 @@ class Flown:
 @pytest.fixture
 def begin(tmp_path: Path, small_engine: Path, video: Path, ports: Ports) -> Iterator[Any]:
     """Start a daemon with this `flight:` section; nothing of it survives the test."""
-    begun: list[Daemon] = []
+    daemons = ExitStack()
 
     def start_with(flights: Path, max_mb: int = 64) -> Flown:
         sources = {"cam_high": str(video), "cam_low": str(video)}
         section = f"flight: {{folder: {flights}, max_mb: {max_mb}}}"
         config = write_config(tmp_path, small_engine, ports, sources, section)
-        daemon = start(config, ports)
-        begun.append(daemon)
-        daemon.wait_ready()
+        daemon = daemons.enter_context(running(config, ports))
         return Flown(daemon, flights)
 
-    yield start_with
-    for daemon in begun:
-        daemon.process.kill()
-        daemon.process.communicate(timeout=5)
-        for process in daemon.processes:
-            if process.is_running():
-                process.kill()
+    with daemons:
+        yield start_with
 
 
 def armed_for(flown: Flown, seconds: float) -> Arm:

@@ -20,7 +20,7 @@ from actd.link.sockets import Ports
 from actd.mode import Mode
 from actd.sim.mjpeg import MjpegServer
 from tests.cameras.images import jpeg
-from tests.runtime.conftest import Arm, Daemon, start, wait_until, write_config
+from tests.runtime.conftest import Arm, Daemon, running, wait_until, write_config
 
 
 def image(number: int) -> bytes:
@@ -85,18 +85,12 @@ def watch(tmp_path: Path, small_engine: Path, video: Path, ports: Ports) -> Watc
             config = write_config(tmp_path, small_engine, ports, sources, settings)
             detecting = config.read_text().replace("fps: 30}", "fps: 30, detect_freeze: true}")
             config.write_text(detecting)
-            subject = start(config, ports)
-            try:
-                subject.wait_ready()
+            with running(config, ports) as subject:
                 with subject.robot() as robot, subject.operator() as operator:
                     yield Watched(webcam, Arm(robot), operator)
                 code, output = subject.end()
                 assert code == 0, output
                 assert subject.leftovers() == []
-            finally:
-                if subject.process.poll() is None:
-                    subject.process.kill()
-                    subject.process.wait()
 
     return watching
 

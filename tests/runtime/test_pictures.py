@@ -8,6 +8,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from actd.flightlog.pictures import SavedMoment, saved_moments
 from actd.flightlog.reader import read_flight
 from actd.link.sockets import Ports
 from actd.mode import Mode
-from tests.runtime.conftest import Arm, Daemon, start, wait_until, write_config
+from tests.runtime.conftest import Arm, Daemon, running, wait_until, write_config
 
 SECONDS = 4.0
 
@@ -61,25 +62,19 @@ class Watched:
 @pytest.fixture
 def begin(tmp_path: Path, small_engine: Path, video: Path, ports: Ports) -> Iterator[Any]:
     """Start a daemon with this `keep:` section; nothing of it survives the test."""
-    begun: list[Daemon] = []
+    daemons = ExitStack()
 
     def start_with(section: str = "", flight: str = "max_mb: 64") -> Watched:
         flights = tmp_path / "flights"
         sources = {"cam_high": str(video), "cam_low": str(video)}
         keep = f"keep: {{seconds: {SECONDS}, {section}}}"
         extra = f"flight: {{folder: {flights}, {flight}}}\n{keep}"
-        daemon = start(write_config(tmp_path, small_engine, ports, sources, extra), ports)
-        begun.append(daemon)
-        daemon.wait_ready()
+        config = write_config(tmp_path, small_engine, ports, sources, extra)
+        daemon = daemons.enter_context(running(config, ports))
         return Watched(daemon, flights)
 
-    yield start_with
-    for daemon in begun:
-        daemon.process.kill()
-        daemon.process.communicate(timeout=5)
-        for process in daemon.processes:
-            if process.is_running():
-                process.kill()
+    with daemons:
+        yield start_with
 
 
 def brightness(jpeg: bytes) -> float:

@@ -20,7 +20,7 @@ from actd.link.sockets import Ports
 from actd.mode import Mode
 from actd.replay.decisions import verify
 from tests.background import repeated
-from tests.runtime.conftest import JOINTS, Arm, Daemon, start, wait_until, write_config
+from tests.runtime.conftest import JOINTS, Arm, Daemon, running, wait_until, write_config
 
 FAR, PARK = 5.0, 1.0
 
@@ -31,16 +31,8 @@ def moving(tmp_path: Path, small_engine: Path, video: Path, ports: Ports) -> Ite
     park = ", ".join(f"{name}: {PARK}" for name in JOINTS)
     extra = f"poses:\n  park: {{{park}}}\nflight: {{folder: {tmp_path / 'flights'}, max_mb: 64}}"
     sources = {"cam_high": str(video), "cam_low": str(video)}
-    subject = start(write_config(tmp_path, small_engine, ports, sources, extra), ports)
-    try:
-        subject.wait_ready()
+    with running(write_config(tmp_path, small_engine, ports, sources, extra), ports) as subject:
         yield subject
-    finally:
-        subject.process.kill()
-        subject.process.communicate(timeout=5)
-        for process in subject.processes:
-            if process.is_running():
-                process.kill()
 
 
 @contextmanager
