@@ -120,12 +120,12 @@ def camera_lines(
 
     What was not matched, or not by features, is marked `check:`.
     """
-    found = {match.trained.name: match for match in matches}
+    by_name = {match.trained.name: match for match in matches}
     taken = {os.path.realpath(match.config.path) for match in matches if match.config}
     # The other nodes of a webcam are not its images.
     nodes = (node for n in count(0, 2) if os.path.realpath(node := f"/dev/video{n}") not in taken)
     for name, (height, width, *_) in sizes.items():
-        match = found.get(name)
+        match = by_name.get(name)
         if match is not None and match.config is not None and match.choice is not None:
             mark = "" if match.choice.by == "features" else "check: "
             yield f"{camera_line(name, match.config)}  # {mark}{match_words(match)}"

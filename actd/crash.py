@@ -81,10 +81,10 @@ class LogFormatter(logging.Formatter):
         error = record.exc_info[1] if record.exc_info else None
         if error is None:
             return redact(super().format(record))
-        told = logging.makeLogRecord(record.__dict__)
-        told.msg, told.args = f"{_line(record.getMessage())}: {line(error)}", ()
-        told.exc_info, told.exc_text = None, None
-        return redact(super().format(told))
+        plain = logging.makeLogRecord(record.__dict__)
+        plain.msg, plain.args = f"{_line(record.getMessage())}: {line(error)}", ()
+        plain.exc_info, plain.exc_text = None, None
+        return redact(super().format(plain))
 
 
 def _keep(name: str, text: str) -> Path:

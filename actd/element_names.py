@@ -41,10 +41,10 @@ def element_count(feature: Mapping[str, Any]) -> int:
 
 def unfit_names(feature: Mapping[str, Any]) -> str:
     """A sentence about names that are not one for each number, "" where there is no such thing."""
-    found, count = len(tuple(_flat(feature.get("names")))), element_count(feature)
-    if not found or found == count:
+    named, count = len(tuple(_flat(feature.get("names")))), element_count(feature)
+    if not named or named == count:
         return ""
-    return f"{found} names for {count} values, so they are numbered"
+    return f"{named} names for {count} values, so they are numbered"
 
 
 def is_speed(name: str) -> bool:
@@ -59,7 +59,7 @@ def unsupported_actions(names: Iterable[str]) -> str:
         kind: ", ".join(name for name in every if pattern.search(name.lower()))
         for kind, pattern in _UNSUPPORTED.items()
     }
-    return unsupported(*(f"{kind} ({found})" for kind, found in kinds.items() if found))
+    return unsupported(*(f"{kind} ({members})" for kind, members in kinds.items() if members))
 
 
 def unsupported(*kinds: str) -> str:

@@ -32,15 +32,15 @@ class Holder(NamedTuple):
 def holders(nodes: Iterable[Path], proc: Path = Path("/proc")) -> dict[Path, tuple[Holder, ...]]:
     """Node -> the processes that have it open, ourselves left out."""
     by_device = {key: node for node in nodes if (key := _key(node)) is not None}
-    found: dict[Path, dict[int, Holder]] = {node: {} for node in by_device.values()}
+    by_node: dict[Path, dict[int, Holder]] = {node: {} for node in by_device.values()}
     for process in _processes(proc) if by_device else ():
         if int(process.name) == os.getpid():
             continue
         keys = {key for one in _descriptors(process) if (key := _key(one)) is not None}
         for key in keys & by_device.keys():
             holder = _holder(process)
-            found[by_device[key]][holder.pid] = holder
-    return {node: tuple(by_pid.values()) for node, by_pid in found.items()}
+            by_node[by_device[key]][holder.pid] = holder
+    return {node: tuple(by_pid.values()) for node, by_pid in by_node.items()}
 
 
 def listener(
@@ -102,12 +102,12 @@ def _descriptors(process: Path) -> list[Path]:
 def _key(path: Path) -> tuple[int, int, int] | None:
     """What two paths to one device have in common, even seen from a container."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    if stat.S_ISCHR(found.st_mode):
-        return (found.st_rdev, 0, 0)
-    return (0, found.st_dev, found.st_ino)
+    if stat.S_ISCHR(status.st_mode):
+        return (status.st_rdev, 0, 0)
+    return (0, status.st_dev, status.st_ino)
 
 
 def _holder(process: Path) -> Holder:

@@ -8,8 +8,8 @@ def parse_ranges(text: str) -> frozenset[int]:
     numbers: set[int] = set()
     for part in filter(None, text.strip().split(",")):
         first, dash, last = part.partition("-")
-        found = range(int(first), int(last if dash else first) + 1)
-        if not found:
+        span = range(int(first), int(last if dash else first) + 1)
+        if not span:
             raise ValueError(f"{part}: ends before it begins")
-        numbers.update(found)
+        numbers.update(span)
     return frozenset(numbers)

@@ -29,10 +29,10 @@ def outside(
     with np.errstate(invalid="ignore"):
         margin = MARGIN * (high - low) + _ROUNDING * np.maximum(np.abs(low), np.abs(high))
         # not where an end is infinite, which makes the margin so
-        found = np.flatnonzero((values < low - margin) | (values > high + margin)).tolist()
+        far = np.flatnonzero((values < low - margin) | (values > high + margin)).tolist()
     return {
         names[i]: f"{names[i]} is {values[i]:.4g}, training never left {_between(low[i], high[i])}"
-        for i in found
+        for i in far
     }
 
 
@@ -44,13 +44,13 @@ def beyond(
     Numbers whose range is not known are left out.
     """
     values, low, high = (np.asarray(part, np.float64) for part in (values, low, high))
-    found = {}
+    widths = {}
     for name, value, least, most in zip(names, values, low, high, strict=True):
         if np.isfinite(least) and np.isfinite(most):
             width = max(most - least, _ROUNDING * max(abs(least), abs(most)), _ROUNDING)
             distance = max(0.0, least - value, value - most) / width
-            found[name] = round(min(float(distance), _FURTHEST), 3)
-    return found
+            widths[name] = round(min(float(distance), _FURTHEST), 3)
+    return widths
 
 
 def smaller_unit(names: Sequence[str], values: ArrayLike, low: ArrayLike, high: ArrayLike) -> str:

@@ -52,13 +52,13 @@ def reach_host(label: str, host: str, port: int, timeout_s: float) -> None:
 def _check_address(scheme: str, rest: str) -> None:
     authority = re.split(r"[/?]", rest, maxsplit=1)[0]
     if rest.count("@") > min(1, authority.count("@")) or _NOT_IN_A_URL.search(rest):
-        found = "a character that must not stand in a URL as it is"
+        problem = "a character that must not stand in a URL as it is"
     elif not _has_host(scheme, authority):
-        found = "a URL without a host, or whose port is no number from 1 to 65535"
+        problem = "a URL without a host, or whose port is no number from 1 to 65535"
     else:
         return
     raise ValueError(
-        f"{found}; write {scheme}://HOST:PORT/PATH in quotes, with USER:PASSWORD@ before HOST if "
+        f"{problem}; write {scheme}://HOST:PORT/PATH in quotes, with USER:PASSWORD@ before HOST if "
         "there are any, and percent-encode what is special in them: @ as %40, # as %23, / as %2F, "
         "? as %3F, : as %3A, % as %25"
     )

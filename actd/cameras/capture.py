@@ -135,8 +135,8 @@ class LatestImage:
         damaged = f" but {self._damaged} that came damaged" if self._damaged else ""
         return f"no image for {timeout_s:g} s{damaged}"
 
-    def _stopped(self, found: str) -> CameraError:
-        return CameraError(f"{self._label}: {found}; {self._remedy}")
+    def _stopped(self, problem: str) -> CameraError:
+        return CameraError(f"{self._label}: {problem}; {self._remedy}")
 
     def _fail(self, error: CameraError) -> None:
         with self._changed:

@@ -83,9 +83,9 @@ class DeviceSource:
         if not capture.isOpened():
             path = Path(self._config.path)
             held = ", ".join(map(str, holders([path]).get(path, ())))
-            found = f"{held} has it open" if held else "another program may hold it"
+            cause = f"{held} has it open" if held else "another program may hold it"
             raise CameraError(
-                f"{self._label}: cannot be opened as a camera: {found}, or it gives no images; end "
+                f"{self._label}: cannot be opened as a camera: {cause}, or it gives no images; end "
                 "that program, or choose another (`actd cameras` lists them)"
             )
         try:
@@ -101,9 +101,9 @@ class DeviceSource:
 def check_device(label: str, path: Path) -> None:
     """Raise CameraError when `path` is missing or may not be opened."""
     if not path.exists():
-        found = ", ".join(sorted(str(p) for p in Path("/dev").glob("video*"))) or "none"
+        here = ", ".join(sorted(str(p) for p in Path("/dev").glob("video*"))) or "none"
         raise CameraError(
-            f"{label}: no such device; cameras here: {found}; plug it in or correct index_or_path"
+            f"{label}: no such device; cameras here: {here}; plug it in or correct index_or_path"
         )
     if not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
         raise CameraError(
@@ -139,32 +139,32 @@ def capture_time_ns(capture: Capture) -> int:
     return stamp_ns if 0 <= now_ns - stamp_ns < _PLAUSIBLE_AGE_NS else now_ns
 
 
-def _check_size(label: str, asked: tuple[int | None, int | None], capture: Capture) -> None:
-    found = (
+def _check_size(label: str, configured: tuple[int | None, int | None], capture: Capture) -> None:
+    actual = (
         int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
         int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
     )
-    wanted = (asked[0] or found[0], asked[1] or found[1])
-    if wanted != found:
+    size = (configured[0] or actual[0], configured[1] or actual[1])
+    if size != actual:
         raise CameraError(
-            f"{label}: asked {wanted[0]}x{wanted[1]}, got {found[0]}x{found[1]}; set width and "
+            f"{label}: asked {size[0]}x{size[1]}, got {actual[0]}x{actual[1]}; set width and "
             "height to a size that `actd cameras` lists for it, or add resize"
         )
 
 
-def _check_rate(label: str, asked: float | None, found: float) -> None:
+def _check_rate(label: str, fps: float | None, actual: float) -> None:
     """CSI nodes and loopbacks tell none: 0, -1, or a division by nothing."""
-    if not asked:
+    if not fps:
         return
-    if not 0 < found < math.inf:
+    if not 0 < actual < math.inf:
         log.warning(
             "%s: its driver does not tell its rate: whether it gives %g frames per second will "
             "be measured",
-            *(label, asked),
+            *(label, fps),
         )
-    elif abs(found - asked) > _FPS_TOLERANCE * asked:
+    elif abs(actual - fps) > _FPS_TOLERANCE * fps:
         raise CameraError(
-            f"{label}: asked {asked:g} frames per second, got {found:g}; set fps to a rate the "
+            f"{label}: asked {fps:g} frames per second, got {actual:g}; set fps to a rate the "
             "camera offers at this size (`actd cameras` lists them), or fourcc to MJPG"
         )
 

@@ -65,7 +65,7 @@ class ZmqSource:
         if self._socket is None:
             raise CameraError(f"{self._label}: read before it was opened; open it first")
         end_ns = time.monotonic_ns() + round(self._config.timeout_s * 1e9)
-        found = "no message"
+        cause = "no message"
         while (left_ns := end_ns - time.monotonic_ns()) > 0:
             if not self._socket.poll(max(1, left_ns // 1_000_000)):
                 break
@@ -74,12 +74,12 @@ class ZmqSource:
                 bgr = self._image(message)
             except (_OtherContentError, ValueError) as error:
                 self._damaged += isinstance(error, ValueError)
-                found = str(error) if isinstance(error, _OtherContentError) else "damaged messages"
+                cause = str(error) if isinstance(error, _OtherContentError) else "damaged messages"
                 continue
             damaged, self._damaged = self._damaged, 0
             return Image(bgr, t_ns, damaged)
         raise CameraError(
-            f"{self._label}: {found} for {self._config.timeout_s:g} s; see that LeRobot's image "
+            f"{self._label}: {cause} for {self._config.timeout_s:g} s; see that LeRobot's image "
             "server runs there and its camera delivers"
         )
 
@@ -119,9 +119,9 @@ class ZmqSource:
         if name is None and len(images) == 1:
             return next(iter(images))
         if name is None or name not in images:
-            wanted = "one of several: set camera_name" if name is None else name
+            image = "one of several: set camera_name" if name is None else name
             there = " ".join(", ".join(images).split())[:200] or "none"
-            raise _OtherContentError(f"no image of {wanted}, its cameras are {there},")
+            raise _OtherContentError(f"no image of {image}, its cameras are {there},")
         return name
 
 

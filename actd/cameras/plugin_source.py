@@ -33,9 +33,9 @@ class PluginSource:
         self._label = label_of(name, config)
         self._warmup_s = config.warmup_s
         width, height = config.sensor_size
-        asked = {"width": width, "height": height, "fps": config.fps}
+        arguments = {"width": width, "height": height, "fps": config.fps}
         plugin = load_plugin(self._label, config.type)
-        self._camera: Any = self._call(lambda: plugin(**config.options, **asked))
+        self._camera: Any = self._call(lambda: plugin(**config.options, **arguments))
 
     def open(self) -> Image:
         """Connect, and let the exposure settle; returns an image. Raises CameraError."""

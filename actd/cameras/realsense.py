@@ -88,8 +88,8 @@ class RealSenseSource:
         try:
             settings.enable_device(self._serial())
             # In blue-green-red every model gives them, the D405 nothing else; 0 is any.
-            asked = (width or 0, height or 0, rs.format.bgr8, round(config.fps or 0))
-            settings.enable_stream(rs.stream.color, *asked)
+            mode = (width or 0, height or 0, rs.format.bgr8, round(config.fps or 0))
+            settings.enable_stream(rs.stream.color, *mode)
             profile = pipeline.start(settings)
         except RuntimeError as error:
             raise CameraError(
@@ -141,17 +141,17 @@ class RealSenseSource:
         return now_ns - age_ns if 0 <= age_ns < _PLAUSIBLE_AGE_NS else now_ns
 
     def _serial(self) -> str:
-        wanted = self._config.serial_number_or_name
+        configured = self._config.serial_number_or_name
         present = list(connected_realsenses(self._rs))
-        if any(camera.serial == wanted for camera in present):
-            return wanted
-        named = [camera.serial for camera in present if camera.name == wanted]
+        if any(camera.serial == configured for camera in present):
+            return configured
+        named = [camera.serial for camera in present if camera.name == configured]
         if len(named) == 1:
             return named[0]
-        found = ", ".join(f"{camera.serial} ({camera.name})" for camera in present) or "none"
+        here = ", ".join(f"{camera.serial} ({camera.name})" for camera in present) or "none"
         remedy = "give one's serial number in quotes" if present else "plug it in"
         what = "several have that name" if named else "no such RealSense"
-        raise CameraError(f"{self._label}: {what}; here: {found}; {remedy}")
+        raise CameraError(f"{self._label}: {what}; here: {here}; {remedy}")
 
     def _set_manual(self, device: Any) -> None:
         rs = self._rs
@@ -180,8 +180,8 @@ class RealSenseSource:
             if any(profile.stream_type() == self._rs.stream.color for profile in profiles):
                 yield sensor
 
-    def _silent(self, found: str) -> CameraError:
+    def _silent(self, cause: str) -> CameraError:
         return CameraError(
-            f"{self._label}: {found}; see that it is plugged in, by a USB 3 cable, and not used by "
+            f"{self._label}: {cause}; see that it is plugged in, by a USB 3 cable, and not used by "
             "another program"
         )

@@ -93,11 +93,11 @@ class SourceCamera:
         return frame
 
     def _check_size(self, width: int, height: int) -> None:
-        asked = (self._config.width or width, self._config.height or height)
-        if asked != (width, height):
+        size = (self._config.width or width, self._config.height or height)
+        if size != (width, height):
             raise CameraError(
-                f"{self._label}: asked {asked[0]}x{asked[1]}, got {width}x{height}; set width and "
-                f"height to {width} and {height}, and resize to [{asked[0]}, {asked[1]}] if the "
+                f"{self._label}: asked {size[0]}x{size[1]}, got {width}x{height}; set width and "
+                f"height to {width} and {height}, and resize to [{size[0]}, {size[1]}] if the "
                 "policy needs that size"
             )
 

@@ -118,10 +118,10 @@ def _asked(node: Path, by_id: Path | None, by_path: Path | None) -> V4L2Device |
 
 def _modes(descriptor: int, buffer_type: int) -> Iterator[Mode]:
     for index in range(_MOST):
-        told = _ask(descriptor, _ENUM_FMT, _FORMAT, index, buffer_type)
-        if told is None:
+        answer = _ask(descriptor, _ENUM_FMT, _FORMAT, index, buffer_type)
+        if answer is None:
             return
-        code = told[4]
+        code = answer[4]
         for width, height in _sizes(descriptor, code):
             rates = set(_rates(descriptor, code, width, height)) - {0.0}
             fps = tuple(sorted(rates, reverse=True))
@@ -131,13 +131,13 @@ def _modes(descriptor: int, buffer_type: int) -> Iterator[Mode]:
 def _sizes(descriptor: int, code: int) -> Iterator[tuple[int, int]]:
     """Those that a device offers; of one that offers a range, the ends and the usual ones."""
     for index in range(_MOST):
-        told = _ask(descriptor, _ENUM_FRAMESIZES, _SIZE, index, code)
-        if told is None:
+        answer = _ask(descriptor, _ENUM_FRAMESIZES, _SIZE, index, code)
+        if answer is None:
             return
-        if told[2] == _DISCRETE:
-            yield told[3], told[4]
+        if answer[2] == _DISCRETE:
+            yield answer[3], answer[4]
             continue
-        widths, heights = told[3:6], told[6:9]
+        widths, heights = answer[3:6], answer[6:9]
         usual = [(w, h) for w, h in _USUAL_SIZES if _is_in(w, widths) and _is_in(h, heights)]
         yield from dict.fromkeys([(widths[0], heights[0]), *usual, (widths[1], heights[1])])
         return
@@ -145,11 +145,11 @@ def _sizes(descriptor: int, code: int) -> Iterator[tuple[int, int]]:
 
 def _rates(descriptor: int, code: int, width: int, height: int) -> Iterator[float]:
     for index in range(_MOST):
-        told = _ask(descriptor, _ENUM_FRAMEINTERVALS, _INTERVAL, index, code, width, height)
-        if told is None:
+        answer = _ask(descriptor, _ENUM_FRAMEINTERVALS, _INTERVAL, index, code, width, height)
+        if answer is None:
             return
-        numbers = told[5:]
-        if told[4] == _DISCRETE:
+        numbers = answer[5:]
+        if answer[4] == _DISCRETE:
             yield _per_second(*numbers[:2])
             continue
         fastest, slowest = _per_second(*numbers[:2]), _per_second(*numbers[2:4])

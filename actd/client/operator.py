@@ -137,10 +137,10 @@ class Operator:
         answer = request(
             self._context, address, command, timeout_ms, remedy=remedy, **order, **fields
         )
-        found = answer.get("robot", "")
-        if self._robot and found != self._robot:
+        name = answer.get("robot", "")
+        if self._robot and name != self._robot:
             raise LinkError(
-                f"{address}: this is robot {found or '(nameless)'}, not {self._robot}; "
+                f"{address}: this is robot {name or '(nameless)'}, not {self._robot}; "
                 "check --config, host and ports"
             )
         return answer

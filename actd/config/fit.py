@@ -111,8 +111,7 @@ def _frame_size(camera: CameraConfig) -> tuple[int, int] | None:
 
 def warnings(config: Config, manifest: Manifest) -> list[str]:
     """What is allowed and yet often a mistake, a line for each: in the policy and in the file."""
-    found = [*manifest.warnings, *fit_warnings(config, manifest.spec)]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys([*manifest.warnings, *fit_warnings(config, manifest.spec)]))
 
 
 def fit_warnings(config: Config, spec: PolicySpec) -> list[str]:
@@ -124,10 +123,10 @@ def fit_warnings(config: Config, spec: PolicySpec) -> list[str]:
     if not said and (words := unsupported_actions(config.robot.joints)):
         lines.append(f"robot.joints: {words}")
     for j, (name, joint) in enumerate(config.robot.joints.items()):
-        found = list(_kind_words(name, joint))
+        sentences = list(_kind_words(name, joint))
         if ranges is not None and joint.position is not None and j < spec.action_dim:
-            found += _range_words(joint.position, ranges[0][j], ranges[1][j], exact)
-        lines += [f"robot.joints.{name}: {text}" for text in found]
+            sentences += _range_words(joint.position, ranges[0][j], ranges[1][j], exact)
+        lines += [f"robot.joints.{name}: {text}" for text in sentences]
     for camera, (other, source) in shared_sources(config.cameras).items():
         lines.append(f"cameras.{camera}: the images of cameras.{other} again ({source})")
     if not lines and (words := _unit_words(config, ranges)):

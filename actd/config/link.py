@@ -66,13 +66,13 @@ def _map(path: Path, text: str) -> dict[Any, Any]:
 
 def _map_in_parts(path: Path, text: str, problems: list[str]) -> dict[Any, Any]:
     """The two sections of a text that is not YAML as a whole, each read by itself."""
-    found: dict[Any, Any] = {}
+    sections: dict[Any, Any] = {}
     for part in _parts(text):
         try:
-            found |= _map(path, part)
+            sections |= _map(path, part)
         except ConfigError as error:
             problems.append(str(error))
-    return found
+    return sections
 
 
 def _parts(text: str) -> Iterator[str]:

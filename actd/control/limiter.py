@@ -111,8 +111,8 @@ class JointLimiter:
         last, stages, acted, top = self.motion, self._stages, self.acted, self._top
         inside = np.minimum(np.maximum(target, self._lower), self._upper)
         error = inside - last.position
-        wanted = np.divide(error, self._dt_s, out=stages[0])
-        fast = np.minimum(np.maximum(wanted, -top), top, out=stages[1])
+        direct = np.divide(error, self._dt_s, out=stages[0])
+        fast = np.minimum(np.maximum(direct, -top), top, out=stages[1])
         target_velocity = np.minimum(np.maximum((inside - last.target) / self._dt_s, -top), top)
 
         lower, upper = self._walls(last.position, low, high)

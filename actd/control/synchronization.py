@@ -55,9 +55,9 @@ def pair(frames: Sequence[Times], states: Times, max_skew_ns: int) -> Pairing | 
     """The newest moment whose parts lie within `max_skew_ns` of one another; None without any."""
     moments = {int(t_ns) for stream in frames or (states,) for t_ns in stream.t_ns}
     for moment_ns in sorted(moments, reverse=True):
-        found = _at(moment_ns, frames, states, max_skew_ns)
-        if found is not None:
-            return found
+        pairing = _at(moment_ns, frames, states, max_skew_ns)
+        if pairing is not None:
+            return pairing
     return None
 
 
@@ -67,10 +67,10 @@ def _at(moment_ns: int, frames: Sequence[Times], states: Times, max_skew_ns: int
     oldest_ns = min((part[1] for part in parts if part is not None), default=moment_ns)
     # A state may be later than every frame, as long as the oldest frame is near enough to it.
     parts.append(_nearest(states, moment_ns, earliest_ns, oldest_ns + max_skew_ns))
-    found = [part for part in parts if part is not None]
-    if len(found) < len(parts):
+    present = [part for part in parts if part is not None]
+    if len(present) < len(parts):
         return None
-    numbers, times_ns = zip(*found, strict=True)
+    numbers, times_ns = zip(*present, strict=True)
     return Pairing(moment_ns, numbers, times_ns)
 
 

@@ -64,12 +64,12 @@ class _Status(Collector):
         yield GaugeMetricFamily(
             "actd_tick_target_hertz", "The configured rate of ticks.", control["target_hz"]
         )
-        for name, text, found, unit in (
+        for name, text, key, unit in (
             ("actd_tick_lateness_seconds", "Wake-up minus due time.", "lateness_us", 1e6),
             ("actd_tick_work_seconds", "Wake-up to action sent.", "work_us", 1e6),
             ("actd_chunk_age_seconds", "Age of the followed observation.", "chunk_age_ms", 1e3),
         ):
-            yield _quantiles(name, text, control[found], unit)
+            yield _quantiles(name, text, control[key], unit)
         yield _quantiles("actd_inference_seconds", "One inference.", inference["ms"], 1e3)
         yield CounterMetricFamily("actd_chunks", "Inferences.", inference["chunks"])
         yield CounterMetricFamily(

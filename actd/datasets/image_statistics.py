@@ -28,13 +28,13 @@ def image_statistics(root: Path, cameras: Sequence[str]) -> dict[str, FeatureSta
         entries = [dict(entry) for entry in _entries(root)]
     except (OSError, ValueError, LookupError, TypeError, RecordingError):
         return {}
-    found: dict[str, FeatureStatistics] = {}
+    statistics: dict[str, FeatureStatistics] = {}
     for key in cameras:
         parts = [part for entry in entries if (part := _moments(entry.get(key))) is not None]
         if parts and len(parts) == len(entries):
             whole = combine(parts)
-            found[key] = {name: tuple(map(float, whole[name])) for name in ("mean", "std")}
-    return found
+            statistics[key] = {name: tuple(map(float, whole[name])) for name in ("mean", "std")}
+    return statistics
 
 
 def _entries(root: Path) -> Iterator[Mapping[str, Any]]:

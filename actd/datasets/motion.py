@@ -77,8 +77,8 @@ def _finite(dataset: Dataset, episode: int, keys: Sequence[str]) -> dict[str, ND
 
 
 def _statistics(rows: NDArray[np.float32]) -> dict[str, tuple[float, ...]]:
-    found = vector_stats(rows)
-    return {name: _plain(found[name]) for name in STATISTICS}
+    stats = vector_stats(rows)
+    return {name: _plain(stats[name]) for name in STATISTICS}
 
 
 def _rate(episodes: Iterable[NDArray[np.float32]], order: int, fps: float) -> tuple[float, ...]:
@@ -101,12 +101,12 @@ def _measured(dataset: Dataset, states: Sequence[NDArray[np.float32]]) -> list[V
     names = dataset.names(paths.STATE) if paths.STATE in dataset.features else []
     if len(joints) == len(names) and set(joints) != set(names):
         names = joints
-    found: list[Vector] = [np.full((len(rows), len(joints)), np.nan) for rows in states]
+    measured: list[Vector] = [np.full((len(rows), len(joints)), np.nan) for rows in states]
     for j, joint in enumerate(joints):
         if joint in names:
-            for values, rows in zip(found, states, strict=True):
+            for values, rows in zip(measured, states, strict=True):
                 values[:, j] = rows[:, names.index(joint)]
-    return found
+    return measured
 
 
 def _resolution(values: Vector) -> float:

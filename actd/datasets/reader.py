@@ -77,8 +77,8 @@ class Dataset:
     @property
     def notes(self) -> tuple[str, ...]:
         """What of the description of its vectors is not used, a sentence each."""
-        found = ((key, unfit_names(self.features[key])) for key in self._numeric())
-        return tuple(f"{self.root}: {key}: {words}" for key, words in found if words)
+        complaints = ((key, unfit_names(self.features[key])) for key in self._numeric())
+        return tuple(f"{self.root}: {key}: {words}" for key, words in complaints if words)
 
     def length(self, episode: int) -> int:
         """Rows in an episode."""
@@ -107,11 +107,11 @@ class Dataset:
         """A SHA-256 of every number recorded in an episode; of images kept as video, none."""
         keys = self._numeric()
         table = self._rows(episode, keys)
-        found = hashlib.sha256()
+        digest = hashlib.sha256()
         for key in keys:
             values = self._vectors(table, key, episode)
-            found.update(f"{key} {values.shape}".encode() + np.ascontiguousarray(values).tobytes())
-        return found.hexdigest()
+            digest.update(f"{key} {values.shape}".encode() + np.ascontiguousarray(values).tobytes())
+        return digest.hexdigest()
 
     def frames(
         self, episode: int, rows: Sequence[int] | None = None
@@ -122,17 +122,17 @@ class Dataset:
         and `timestamp` (1,), in seconds.
         """
         entry = self._entry(episode)
-        wanted = range(entry.length) if rows is None else rows
-        kept = self._numeric()
+        numbers = range(entry.length) if rows is None else rows
+        numeric = self._numeric()
         images = [key for key in self.cameras if key not in entry.videos]
-        table = self._rows(episode, [*kept, *images])
-        vectors = {key: self._vectors(table, key, episode) for key in kept}
+        table = self._rows(episode, [*numeric, *images])
+        vectors = {key: self._vectors(table, key, episode) for key in numeric}
         with ExitStack() as stack:
             tracks = {
                 key: stack.enter_context(closing(VideoTrack(path, self.fps, from_s)))
                 for key, (path, from_s) in entry.videos.items()
             }
-            for row in wanted:
+            for row in numbers:
                 t_s = float(vectors["timestamp"][row, 0])
                 yield {
                     **{key: track.at(t_s) for key, track in tracks.items()},
@@ -248,10 +248,10 @@ def _decoded(source: Path, image: Mapping[str, Any]) -> Image:
     """An image that is kept inside the table, as a file's bytes."""
     import cv2
 
-    found: Any = None
+    bgr: Any = None
     if image.get("bytes"):
-        found = cv2.imdecode(np.frombuffer(image["bytes"], np.uint8), cv2.IMREAD_COLOR)
-    if found is None:
+        bgr = cv2.imdecode(np.frombuffer(image["bytes"], np.uint8), cv2.IMREAD_COLOR)
+    if bgr is None:
         raise RecordingError(f"{source}: holds an image that cannot be decoded; fetch it again")
-    pixels: Image = cv2.cvtColor(found, cv2.COLOR_BGR2RGB)
+    pixels: Image = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
     return pixels

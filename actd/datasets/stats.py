@@ -63,16 +63,16 @@ class ImageStats:
         std = np.sqrt(np.maximum(share @ levels**2 - mean**2, 0.0))
         below = self._histogram.cumsum(axis=1)
         seen = [np.flatnonzero(channel) for channel in self._histogram]
-        found = {
+        statistics = {
             "min": levels[[values[0] for values in seen]],
             "max": levels[[values[-1] for values in seen]],
             "mean": mean,
             "std": std,
         }
         for name, quantile in QUANTILES.items():
-            found[name] = levels[(below >= quantile * below[:, -1:]).argmax(axis=1)]
+            statistics[name] = levels[(below >= quantile * below[:, -1:]).argmax(axis=1)]
         return {
-            **{name: value.reshape(3, 1, 1) for name, value in found.items()},
+            **{name: value.reshape(3, 1, 1) for name, value in statistics.items()},
             "count": np.array([self._images]),
         }
 

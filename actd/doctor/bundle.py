@@ -177,11 +177,11 @@ def _flight(folders: Sequence[Path]) -> Iterator[Member]:
 
 
 def _packages() -> dict[str, str]:
-    found = {}
+    versions = {}
     for package in metadata.distributions():
         with suppress(KeyError, TypeError):  # one that is broken has no name
-            found[str(package.metadata["Name"])] = package.version
-    return dict(sorted(found.items()))
+            versions[str(package.metadata["Name"])] = package.version
+    return dict(sorted(versions.items()))
 
 
 def _json(name: str, data: Any) -> Member:

@@ -127,8 +127,8 @@ def _table(path: Path) -> dict[str, float]:
 
 
 def _texts(folder: Path, pattern: str) -> list[str]:
-    found = (_text(path) for path in sorted(folder.glob(pattern)))
-    return [text for text in found if text is not None]
+    texts = (_text(path) for path in sorted(folder.glob(pattern)))
+    return [text for text in texts if text is not None]
 
 
 def _text(path: Path) -> str | None:

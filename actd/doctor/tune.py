@@ -47,13 +47,13 @@ def changes(root: Path = Path("/")) -> list[Change]:
     return [change for change in helpful if change.before != change.after]
 
 
-def apply(wanted: list[Change], root: Path = Path("/")) -> None:
+def apply(changes: list[Change], root: Path = Path("/")) -> None:
     """Make the changes. What was there before the first of them stays on record."""
-    _require_root(root, [change.path for change in wanted])
-    before = {change.path: change.before for change in wanted} | recorded(root)
+    _require_root(root, [change.path for change in changes])
+    before = {change.path: change.before for change in changes} | recorded(root)
     _write_record(root, before)
     done: list[Change] = []
-    for change in wanted:
+    for change in changes:
         try:
             (root / change.path).write_text(change.after)
         except OSError as error:

@@ -73,8 +73,8 @@ _Row = tuple[str, str, str]
 
 
 def _rows(
-    wanted: Sequence[str],
-    has: Sequence[str],
+    expected: Sequence[str],
+    actual: Sequence[str],
     units: str,
     robot_units: Mapping[str, str],
     *,
@@ -82,18 +82,18 @@ def _rows(
     who: str = "robot",
 ) -> list[_Row]:
     """(the daemon's name, the robot's, what is wrong), joint by joint."""
-    if set(wanted) == set(has) and not ordered:
-        has = wanted
+    if set(expected) == set(actual) and not ordered:
+        actual = expected
     rows = []
-    for ours, theirs in zip_longest(wanted, has, fillvalue=""):
+    for ours, theirs in zip_longest(expected, actual, fillvalue=""):
         notes = []
-        if ours and ours not in has:
+        if ours and ours not in actual:
             notes.append(f"the {who} has no {ours}")
-        if theirs and theirs not in wanted:
+        if theirs and theirs not in expected:
             notes.append(f"actd has no {theirs}")
         if not notes and ours != theirs:
             notes.append(_ORDER)
-        if ours in has:
+        if ours in actual:
             notes += _unit_note(units, robot_units.get(ours, ""), who)
         rows.append((ours, theirs, ", ".join(notes)))
     return rows

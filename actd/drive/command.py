@@ -239,10 +239,10 @@ def _link(chosen: Options, say: Say) -> tuple[str, Ports]:
             ) from None
         say(f"{path}: not read, {error.name} is not installed here; ports 9871-9874 are used")
         return "", Ports()
-    found = link_of(path)
-    if found.problems:
-        raise ConfigError("\n".join(found.problems))
-    return found.robot, found.ports
+    link = link_of(path)
+    if link.problems:
+        raise ConfigError("\n".join(link.problems))
+    return link.robot, link.ports
 
 
 def _be_punctual(priority: int, say: Say) -> None:

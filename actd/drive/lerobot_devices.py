@@ -165,8 +165,8 @@ def _parse(device: Device, flags: Sequence[str], registry: Any) -> Any:
             return parser.wrap()(parsed)()
     except SystemExit:
         lines = [line for line in said.getvalue().splitlines() if line.strip()]
-        found = lines[-1].rpartition("error: ")[2] if lines else "not understood"
-        raise UsageError(f"{device.flag}: {found}; {remedy}") from None
+        complaint = lines[-1].rpartition("error: ")[2] if lines else "not understood"
+        raise UsageError(f"{device.flag}: {complaint}; {remedy}") from None
     except Exception as error:  # noqa: BLE001  draccus and configurations raise many kinds
         raise UsageError(f"{device.flag}: {_cause(error)}; {remedy}") from None
     finally:
@@ -177,12 +177,12 @@ def replace_fields(config: Any, name: str, value: Any) -> list[Any]:
     """Replace field `name` by `value(old)` in a configuration and those in it; the old ones."""
     replaced = []
     for field in fields(config) if is_dataclass(config) else ():
-        found = getattr(config, field.name)
+        old = getattr(config, field.name)
         if field.name == name:
-            setattr(config, name, value(found))
-            replaced.append(found)
+            setattr(config, name, value(old))
+            replaced.append(old)
         else:
-            replaced += replace_fields(found, name, value)
+            replaced += replace_fields(old, name, value)
     return replaced
 
 
@@ -202,15 +202,15 @@ def parts(device: Device, whole: Any) -> Iterator[Any]:
 
 def units(device: Any, prefix: str = "") -> dict[str, str]:
     """Joint -> unit, of motors on a bus: only there LeRobot says it."""
-    found = {}
+    by_joint = {}
     for name, part in vars(device).items():
         motors = getattr(part, "motors", None) if name.startswith("bus") else None
         for motor, details in motors.items() if isinstance(motors, Mapping) else ():
             mode = getattr(details, "norm_mode", None)
-            found[f"{prefix}{motor}.pos"] = _UNITS.get(str(getattr(mode, "value", "")), "")
+            by_joint[f"{prefix}{motor}.pos"] = _UNITS.get(str(getattr(mode, "value", "")), "")
         if name in ("left_arm", "right_arm"):
-            found |= units(part, f"{prefix}{name.removesuffix('arm')}")
-    return found
+            by_joint |= units(part, f"{prefix}{name.removesuffix('arm')}")
+    return by_joint
 
 
 def disconnect(device: Device, whole: Any) -> None:

@@ -64,46 +64,46 @@ def parse(arguments: Sequence[str]) -> Options:
     """Raises UsageError; `--help` prints and raises SystemExit."""
     robot, ours = _split(arguments, _ROBOT)
     teleop, ours = _split(ours, _TELEOP)
-    found = flag_parser().parse_args(ours)
-    if found.place and robot:
-        raise UsageError(f"drive: both {found.place} and {robot[0]}; give one of them")
-    if not found.place and not robot:
+    flags = flag_parser().parse_args(ours)
+    if flags.place and robot:
+        raise UsageError(f"drive: both {flags.place} and {robot[0]}; give one of them")
+    if not flags.place and not robot:
         raise UsageError(
             "drive: no robot; give LeRobot's flags, --robot.type=so101_follower "
             "--robot.port=/dev/ttyACM0, or a class of your own, my_arm.py:MyArm"
         )
-    if found.from_here and not found.arm:
+    if flags.from_here and not flags.arm:
         raise UsageError("--from-here: says how --arm arms; give both")
-    if found.teleop and teleop:
-        raise UsageError(f"drive: both --teleop={found.teleop} and {teleop[0]}; give one of them")
-    if found.teleop_motors and not (found.teleop or teleop):
+    if flags.teleop and teleop:
+        raise UsageError(f"drive: both --teleop={flags.teleop} and {teleop[0]}; give one of them")
+    if flags.teleop_motors and not (flags.teleop or teleop):
         raise UsageError("--teleop-motors: of which leader? give --teleop.type, or --teleop")
-    if found.place and found.torque == "release":
+    if flags.place and flags.torque == "release":
         raise UsageError("--torque=release: is for LeRobot's robots; release it in close()")
-    if found.config and found.ports:
+    if flags.config and flags.ports:
         raise UsageError("drive: both --config and --ports; give one of them")
-    if found.cameras == "robot":
+    if flags.cameras == "robot":
         raise UsageError(
             "--cameras=robot: frames are not sent through actd drive; let the daemon open the "
             "cameras (cameras: in actd.yaml), or serve them at an address that it can open"
         )
     return Options(
-        arm=found.place or "",
+        arm=flags.place or "",
         robot=tuple(robot),
-        leader=found.teleop or "",
+        leader=flags.teleop or "",
         teleop=tuple(teleop),
-        teleop_motors=found.teleop_motors or "follow",
-        config=found.config,
-        ports=found.ports,
-        host=found.host,
-        ask_to_arm=found.arm,
-        from_here=found.from_here,
-        at_end=found.at_end,
-        torque=found.torque,
-        any_order=found.any_order,
-        realtime=found.realtime,
-        patience_s=found.patience,
-        json=found.json,
+        teleop_motors=flags.teleop_motors or "follow",
+        config=flags.config,
+        ports=flags.ports,
+        host=flags.host,
+        ask_to_arm=flags.arm,
+        from_here=flags.from_here,
+        at_end=flags.at_end,
+        torque=flags.torque,
+        any_order=flags.any_order,
+        realtime=flags.realtime,
+        patience_s=flags.patience,
+        json=flags.json,
     )
 
 

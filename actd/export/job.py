@@ -73,14 +73,14 @@ class Job:
         places += [self.checkpoint.dataset_folder] if self.checkpoint.dataset_folder else []
         for place in dict.fromkeys(places):
             try:
-                found = measure(open_dataset(place), str(place))
+                demonstrations = measure(open_dataset(place), str(place))
             except RecordingError as error:
                 self.report(f"note: {error}: limits and the start are not known from it")
                 continue
-            if words := self.checkpoint.spec.unlike(found):
+            if words := self.checkpoint.spec.unlike(demonstrations):
                 self.report(f"note: {place}: not what the policy was trained on: {words}")
                 continue
-            return found
+            return demonstrations
         return None
 
     @cached_property

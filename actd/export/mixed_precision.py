@@ -120,8 +120,8 @@ def _search(
 
     def measure(layer: str) -> float:
         plan.write(file, [layer])
-        found = chunks(manifest, folder, plan.search_frames)[0]
-        return compare(found, expected(), manifest.action_std).p99_std
+        actual = chunks(manifest, folder, plan.search_frames)[0]
+        return compare(actual, expected(), manifest.action_std).p99_std
 
     @cache
     def expected() -> NDArray[np.float32]:

@@ -252,11 +252,11 @@ def _last_of(folder: Path) -> Iterator[_Last]:
 
 def _pictures(root: Path | zipfile.Path) -> Pictures:
     """The pictures below a folder or in a ZIP file."""
-    found: dict[str, dict[int, Path | zipfile.Path]] = {}
+    pictures: dict[str, dict[int, Path | zipfile.Path]] = {}
     folders: Iterable[Path | zipfile.Path] = root.iterdir() if root.is_dir() else ()
     for folder in folders:
         files: Iterable[Path | zipfile.Path] = folder.iterdir() if folder.is_dir() else ()
         for path in files:
             if match := _PICTURE.fullmatch(path.name):
-                found.setdefault(unquote(folder.name), {})[int(match[1])] = path
-    return found
+                pictures.setdefault(unquote(folder.name), {})[int(match[1])] = path
+    return pictures

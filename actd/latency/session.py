@@ -46,13 +46,13 @@ def session(config: Config, rows: int, rows_hz: float) -> Iterator[Session]:
     shapes = Shapes({}, rows, len(config.joints), len(config.robot.state_names), 0)
     channels = open_channels(shapes)
     share = settings.share_cores(config)
-    told = ControlLoopSettings(
+    loop_settings = ControlLoopSettings(
         shapes=shapes,
         fds=channels.fds,
         tick=settings.tick_settings(config, shapes.env_dim, share, secrets.token_hex(8)),
         control=settings.step_settings(config, rows, rows_hz),
     )
-    with tick_process(told) as check:
+    with tick_process(loop_settings) as check:
         yield Session(config, channels, check, round(rows / rows_hz * 1e9))
 
 

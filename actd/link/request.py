@@ -54,8 +54,8 @@ def as_sent() -> Iterator[None]:
     try:
         yield
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        found = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+        cause = " ".join(f"{type(error).__name__}: {error}".split())[:120]
         raise LinkError(
-            f"the daemon's answer is none that this actd knows ({found}); install the same version "
+            f"the daemon's answer is none that this actd knows ({cause}); install the same version "
             "on both ends"
         ) from None

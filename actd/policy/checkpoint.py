@@ -102,13 +102,13 @@ class Checkpoint:
         del spec["statistics"]  # hashed below, all of them and exactly
         del spec["names"]
         rules = {"modes": dict(self.normalization), "eps": [self.eps, self.eps_added]}
-        found = hashlib.sha256(json.dumps([spec, rules], sort_keys=True).encode())
+        digest = hashlib.sha256(json.dumps([spec, rules], sort_keys=True).encode())
         for key, statistics in sorted(self.statistics.items()):
             for name, values in sorted(statistics.items()):
-                found.update(f"{key} {name}".encode() + np.ascontiguousarray(values).tobytes())
+                digest.update(f"{key} {name}".encode() + np.ascontiguousarray(values).tobytes())
         for key, tensor in sorted(self.tensors.items()):
-            found.update(key.encode() + np.ascontiguousarray(tensor.numpy()).tobytes())
-        return found.hexdigest()
+            digest.update(key.encode() + np.ascontiguousarray(tensor.numpy()).tobytes())
+        return digest.hexdigest()
 
     def action_std(self) -> tuple[float, ...] | None:
         """Each joint's standard deviation in physical units, None where none is recorded.
@@ -225,12 +225,12 @@ def _plain(
     known = {key: statistics.get(key, {}) for key in keys}
     return {
         key: {
-            name: tuple(map(float, found[name]))
+            name: tuple(map(float, stats[name]))
             for name in (("mean", "std") if key in of_images else STATISTICS)
-            if name in found
+            if name in stats
         }
-        for key, found in known.items()
-        if found
+        for key, stats in known.items()
+        if stats
     }
 
 
@@ -256,24 +256,24 @@ def _tensors(stored: Stored) -> dict[str, torch.Tensor]:
     from actd.policy.network import tensor_shapes
 
     weights = stored.weights
-    wanted = tensor_shapes(stored.spec)
-    for key, shape in wanted.items():
+    expected = tensor_shapes(stored.spec)
+    for key, shape in expected.items():
         name = weights.names.get(key, f"model.{key}")
-        found = weights.shapes.get(key)
-        if found is None:
+        actual = weights.shapes.get(key)
+        if actual is None:
             remedy = "the weights do not belong to this configuration; copy both again"
             raise refusal(weights.file, name, "missing", remedy)
-        if found != shape:
+        if actual != shape:
             remedy = f"the configuration asks for {list(shape)}"
-            raise refusal(weights.file, name, f"shape {list(found)}", remedy)
+            raise refusal(weights.file, name, f"shape {list(actual)}", remedy)
     for key, name in weights.names.items():
         # Batch norms that were frozen still count what they saw.
-        if key not in wanted and not key.endswith("num_batches_tracked"):
+        if key not in expected and not key.endswith("num_batches_tracked"):
             remedy = "copy the files of one training, and no fork's: it would be left out"
             raise refusal(weights.file, name, "not in the network of this configuration", remedy)
     values = weights.load()
-    for key in wanted:
+    for key in expected:
         if not bool(values[key].isfinite().all()):
             found_text, remedy = "values not finite", "the training diverged"
             raise refusal(weights.file, weights.names[key], found_text, remedy)
-    return {key: values[key].float() for key in wanted}
+    return {key: values[key].float() for key in expected}

@@ -93,8 +93,8 @@ def read_spec(data: Mapping[str, Any], file: Path) -> tuple[PolicySpec, tuple[st
     """
     _check_kind(data, file)
     model = _validated(_ActModel, data, file, "")
-    for key, found, remedy in _conflicts(model):
-        raise refusal(file, key, found, remedy)
+    for key, value, remedy in _conflicts(model):
+        raise refusal(file, key, value, remedy)
     inputs, notes = _inputs(model.input_features, file)
     spec = PolicySpec(
         inputs=inputs,
@@ -136,24 +136,28 @@ def _conflicts(c: _ActModel) -> Iterator[tuple[str, str, str]]:
     if c.n_obs_steps != 1:
         yield "n_obs_steps", f"{c.n_obs_steps}", "ACT takes exactly 1 observation"
     if c.n_action_steps > c.chunk_size:
-        found = f"{c.n_action_steps} is more than chunk_size {c.chunk_size}"
-        yield "n_action_steps", found, "it must be at most chunk_size"
+        value = f"{c.n_action_steps} is more than chunk_size {c.chunk_size}"
+        yield "n_action_steps", value, "it must be at most chunk_size"
     if c.temporal_ensemble_coeff is not None and c.n_action_steps > 1:
-        found = f"{c.temporal_ensemble_coeff} with n_action_steps {c.n_action_steps}"
-        yield "temporal_ensemble_coeff", found, "set n_action_steps to 1 or the coefficient to null"
+        value = f"{c.temporal_ensemble_coeff} with n_action_steps {c.n_action_steps}"
+        yield (
+            "temporal_ensemble_coeff",
+            value,
+            "set n_action_steps to 1 or the coefficient to null",
+        )
     if c.vision_backbone not in BACKBONES:
         yield "vision_backbone", f"{c.vision_backbone!r}", f"use one of {', '.join(BACKBONES)}"
     if c.replace_final_stride_with_dilation and c.vision_backbone != "resnet50":
-        found = f"true with {c.vision_backbone}"
-        yield "replace_final_stride_with_dilation", found, "only resnet50 can be dilated"
+        value = f"true with {c.vision_backbone}"
+        yield "replace_final_stride_with_dilation", value, "only resnet50 can be dilated"
     if c.feedforward_activation not in ACTIVATIONS:
-        found = f"{c.feedforward_activation!r}"
-        yield "feedforward_activation", found, f"use one of {', '.join(ACTIVATIONS)}"
+        value = f"{c.feedforward_activation!r}"
+        yield "feedforward_activation", value, f"use one of {', '.join(ACTIVATIONS)}"
     if c.use_relative_actions:
         yield "use_relative_actions", "true", unsupported("relative actions")
     if c.dim_model % c.n_heads or c.dim_model % 4:
-        found = f"{c.dim_model} with n_heads {c.n_heads}"
-        yield "dim_model", found, "it must be a multiple of n_heads and of 4"
+        value = f"{c.dim_model} with n_heads {c.n_heads}"
+        yield "dim_model", value, "it must be a multiple of n_heads and of 4"
 
 
 def _inputs(features: Mapping[str, Any], file: Path) -> tuple[tuple[Feature, ...], tuple[str, ...]]:
@@ -191,27 +195,30 @@ def _image_shape(shape: tuple[int, ...], file: Path, where: str) -> tuple[int, i
     LeRobot's ACT never reads it. Converters leave the channels last, or in the middle, where they
     called (3, height, width) height, width and channels. Raises CheckpointError.
     """
-    found, remedy = f"{list(shape)}", "write [3, height, width] into the file"
+    value, remedy = f"{list(shape)}", "write [3, height, width] into the file"
     if len(shape) != 3 or min(shape) < 1:
-        raise refusal(file, where, found, remedy)
+        raise refusal(file, where, value, remedy)
     if shape.count(3) == 1:
         a, b, c = shape
         return {0: (3, b, c), 1: (3, c, a), 2: (3, a, b)}[shape.index(3)]
     if shape.count(3) > 1:
-        raise refusal(file, where, f"{found}, which may be read in several ways", remedy)
+        raise refusal(file, where, f"{value}, which may be read in several ways", remedy)
     if 1 in shape:
-        found, remedy = f"{found}, one channel: a depth camera?", "train with colour cameras alone"
-    raise refusal(file, where, found, f"ACT sees 3 channels; {remedy}")
+        value, remedy = (
+            f"{value}, one channel: a depth camera?",
+            "train with colour cameras alone",
+        )
+    raise refusal(file, where, value, f"ACT sees 3 channels; {remedy}")
 
 
 def _action(features: Mapping[str, Any], file: Path) -> Feature:
     if ACTION_KEY not in features:
-        found = f"has {', '.join(features) or 'nothing'}"
-        raise refusal(file, "output_features", found, f"ACT gives a feature called {ACTION_KEY}")
+        problem = f"has {', '.join(features) or 'nothing'}"
+        raise refusal(file, "output_features", problem, f"ACT gives a feature called {ACTION_KEY}")
     kind, shape = _feature(features[ACTION_KEY], file, f"output_features.{ACTION_KEY}")
     if kind != "ACTION" or len(shape) != 1 or shape[0] < 1:
-        found = f"{kind} {list(shape)}"
-        raise refusal(file, f"output_features.{ACTION_KEY}", found, "need type ACTION, [joints]")
+        problem = f"{kind} {list(shape)}"
+        raise refusal(file, f"output_features.{ACTION_KEY}", problem, "need type ACTION, [joints]")
     return Feature(ACTION_KEY, "ACTION", shape)
 
 
@@ -226,5 +233,5 @@ def _validated(model: type[_M], data: object, file: Path, prefix: str) -> _M:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join([prefix, *map(str, first["loc"])]).strip(".")
-        found = "missing" if first["type"] == "missing" else repr(first["input"])[:60]
-        raise refusal(file, key or "config", found, first["msg"].lower()) from None
+        problem = "missing" if first["type"] == "missing" else repr(first["input"])[:60]
+        raise refusal(file, key or "config", problem, first["msg"].lower()) from None

@@ -23,9 +23,9 @@ CONFIG = "config.json"
 TRAIN_CONFIG = "train_config.json"
 
 
-def refusal(file: Path, key: str, found: str, remedy: str) -> CheckpointError:
+def refusal(file: Path, key: str, problem: str, remedy: str) -> CheckpointError:
     """The one shape of every checkpoint error: file, key, what was found, what to do."""
-    return CheckpointError(f"{file}: {key}: {found}; {remedy}")
+    return CheckpointError(f"{file}: {key}: {problem}; {remedy}")
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -79,6 +79,6 @@ def open_tensors(file: Path, remedy: str) -> TensorFile:
         with safe_open(file, framework="numpy") as stored:
             shapes = {key: tuple(stored.get_slice(key).get_shape()) for key in stored.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        found = f"not a complete safetensors file ({error})"
-        raise refusal(file, "file", found, remedy) from None
+        problem = f"not a complete safetensors file ({error})"
+        raise refusal(file, "file", problem, remedy) from None
     return TensorFile(file, shapes)

@@ -70,11 +70,11 @@ def snapshot(folder: Path, revision: str = "main") -> Path:
 
 def revision_of(folder: Path) -> str | None:
     """`owner/name@commit/folder` of what lies in the hub's cache, None for anything else."""
-    found = _SNAPSHOT.search(folder.as_posix())
-    if found is None:
+    match = _SNAPSHOT.search(folder.as_posix())
+    if match is None:
         return None
     return str(
-        Reference(found["repo"].replace("--", "/", 1), found["commit"], found["folder"] or "")
+        Reference(match["repo"].replace("--", "/", 1), match["commit"], match["folder"] or "")
     )
 
 

@@ -93,20 +93,20 @@ _FINDERS = {"auto": (_lerobot, _original), "lerobot": (_lerobot,), "original": (
 
 def _found(path: Path) -> str:
     """What is there instead of a checkpoint, and what to give."""
-    wanted = f"give the folder with {CONFIG} and {WEIGHTS}, or with {ORIGINAL_WEIGHTS}"
+    remedy = f"give the folder with {CONFIG} and {WEIGHTS}, or with {ORIGINAL_WEIGHTS}"
     if not path.is_dir() and path.name in ("last", "pretrained_model"):
         # a link that was not copied, such as Windows leaves behind
         path = next((p for p in path.parents if p.is_dir()), path)
     if path.is_file():
-        return f"no {CONFIG} beside it; {wanted}"
+        return f"no {CONFIG} beside it; {remedy}"
     if not path.is_dir():
-        return f"no such folder; {wanted}"
+        return f"no such folder; {remedy}"
     steps = sorted(p.name for p in (*path.glob("*"), *path.glob("checkpoints/*")) if _is_step(p))
     if steps:
         return f"no checkpoint called last among {', '.join(steps)}; give one of them"
     if files := sorted(p.name for p in path.glob(f"*{ORIGINAL_SUFFIX}")):
         return f"no {ORIGINAL_WEIGHTS} but {', '.join(files)}; give one of these files"
-    return f"no {CONFIG} here or in pretrained_model; {wanted}"
+    return f"no {CONFIG} here or in pretrained_model; {remedy}"
 
 
 def _is_step(path: Path) -> bool:

@@ -179,13 +179,13 @@ class Network(nn.Module):
 
     def positions(self, sizes: Sequence[tuple[int, int]]) -> Tensor:
         """Position (D,) of every token, for images of these heights and widths."""
-        found = [self.encoder_1d_feature_pos_embed.weight]
+        parts = [self.encoder_1d_feature_pos_embed.weight]
         if self.backbone is not None:
-            dim = found[0].shape[1]
+            dim = parts[0].shape[1]
             for size in sizes:
                 place = torch.from_numpy(sine_positions(*self.backbone.feature_size(*size), dim))
-                found.append(place.to(found[0].device))
-        return torch.cat(found)
+                parts.append(place.to(parts[0].device))
+        return torch.cat(parts)
 
 
 def sine_positions(

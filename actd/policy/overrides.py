@@ -104,7 +104,7 @@ def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
 def _size(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
-    found = re.fullmatch(r"([1-9]\d{0,4})[xX]([1-9]\d{0,4})", text.strip())
-    if found is None:
+    match = re.fullmatch(r"([1-9]\d{0,4})[xX]([1-9]\d{0,4})", text.strip())
+    if match is None:
         raise UsageError(f"--image-size: {text!r}; give HEIGHTxWIDTH, for example 480x640")
-    return int(found[1]), int(found[2])
+    return int(match[1]), int(match[2])

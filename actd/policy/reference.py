@@ -44,12 +44,12 @@ def read_reference(text: str) -> Reference | None:
     None for what cannot be one.
     """
     plain = _plain(text)
-    if found := _address(plain):
-        return _page(found["host"], found["path"], text)
-    found = _PLAIN.fullmatch(plain)
-    if found is None or ".." in found["folder"].split("/"):
+    if match := _address(plain):
+        return _page(match["host"], match["path"], text)
+    match = _PLAIN.fullmatch(plain)
+    if match is None or ".." in match["folder"].split("/"):
         return None
-    return Reference(found["repo"], found["revision"], _folder(found["folder"].split("/")))
+    return Reference(match["repo"], match["revision"], _folder(match["folder"].split("/")))
 
 
 def read_dataset_reference(text: str) -> Reference | None:
@@ -58,14 +58,14 @@ def read_dataset_reference(text: str) -> Reference | None:
     None for what cannot be one.
     """
     plain = _plain(text)
-    if found := _address(plain):
-        kind, _, path = found["path"].partition("/")
-        page = _page(found["host"], path, text) if kind == "datasets" and "/" in path else None
+    if match := _address(plain):
+        kind, _, path = match["path"].partition("/")
+        page = _page(match["host"], path, text) if kind == "datasets" and "/" in path else None
         return page and Reference(page.repo, page.revision)
-    found = _PLAIN.fullmatch(plain)
-    if found is None or found["folder"]:
+    match = _PLAIN.fullmatch(plain)
+    if match is None or match["folder"]:
         return None
-    return Reference(found["repo"], found["revision"])
+    return Reference(match["repo"], match["revision"])
 
 
 def _plain(text: str) -> str:
@@ -74,8 +74,8 @@ def _plain(text: str) -> str:
 
 def _address(plain: str) -> re.Match[str] | None:
     """`plain` as the address of a page; without https:// only on the hub's own host."""
-    found = _URL.fullmatch(plain)
-    return found if found and (plain.startswith("http") or found["host"] in _HOSTS) else None
+    match = _URL.fullmatch(plain)
+    return match if match and (plain.startswith("http") or match["host"] in _HOSTS) else None
 
 
 def _page(host: str, path: str, text: str) -> Reference | None:

@@ -166,9 +166,9 @@ class PolicySpec:
     def likely_range(self, key: str) -> Range | None:
         """`trained_range`, or where only mean and std are known: three std around the mean."""
         known = self.statistics.get(key, {})
-        found = self.trained_range(key)
-        if found is not None or "mean" not in known or "std" not in known:
-            return found
+        trained = self.trained_range(key)
+        if trained is not None or "mean" not in known or "std" not in known:
+            return trained
         pairs = tuple(zip(known["mean"], known["std"], strict=True))
         return tuple(m - 3 * s for m, s in pairs), tuple(m + 3 * s for m, s in pairs)
 
@@ -190,14 +190,14 @@ class PolicySpec:
         sizes = self._sizes()
         of_images = {camera.key: camera.shape[0] for camera in self.cameras}
         statistics = {
-            key: {**found, **self.statistics.get(key, {})}
-            for key, found in demonstrations.statistics.items()
-            if (sizes | of_images).get(key) == len(found["mean"])
+            key: {**other, **self.statistics.get(key, {})}
+            for key, other in demonstrations.statistics.items()
+            if (sizes | of_images).get(key) == len(other["mean"])
         }
         names = {
-            key: found
-            for key, found in demonstrations.names.items()
-            if sizes.get(key) == len(found)
+            key: other
+            for key, other in demonstrations.names.items()
+            if sizes.get(key) == len(other)
         }
         return replace(
             self,

@@ -121,8 +121,8 @@ class FrameWriter:
     def _check_size(self, frame: Frame) -> None:
         height, width = self._size
         if frame.data.shape[:2] != (height, width):
-            found = f"{frame.data.shape[1]}x{frame.data.shape[0]}"
+            size = f"{frame.data.shape[1]}x{frame.data.shape[0]}"
             raise CameraError(
-                f"camera {self._name}: gives {found}, the policy was trained on {width}x{height}; "
+                f"camera {self._name}: gives {size}, the policy was trained on {width}x{height}; "
                 f"set width and height to that, or add resize: [{width}, {height}]"
             )

@@ -63,15 +63,15 @@ class CameraCondition:
         now_ns = frame.t_capture_ns
         self._frames += 1
         self._damaged += frame.damaged
-        asked = self._config.fps
-        slow = bool(asked) and self._slow.look(fps < _SLOW_BELOW * (asked or 0), now_ns)
+        rate = self._config.fps
+        slow = bool(rate) and self._slow.look(fps < _SLOW_BELOW * (rate or 0), now_ns)
         grey = compared = False
         if now_ns >= self._look_ns:
             self._look_ns = now_ns + _LOOK_NS
             grey = self._grey.look(is_grey(frame.data), now_ns)
             compared = self._compare(frame, now_ns)
         if slow:
-            self._why_slow = f"gives {fps:.1f} of {asked:g} fps; {self._slow_hint()}"
+            self._why_slow = f"gives {fps:.1f} of {rate:g} fps; {self._slow_hint()}"
         return self._report() if slow or grey or compared else None
 
     def _compare(self, frame: Frame, now_ns: int) -> bool:

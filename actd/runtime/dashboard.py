@@ -191,18 +191,18 @@ class RingView:
     def _cameras(self) -> dict[str, Any]:
         """Ages are of now; rates and conditions of the last status."""
         known = self._status.get("cameras", {})
-        found = {}
+        cameras = {}
         for name, ring in self._channels.frames.items():
             t_ns = ring.peek("t_capture_ns")
             camera = known.get(name, {})
-            found[name] = {
+            cameras[name] = {
                 "state": camera.get("state", "ok"),
                 "fps": camera.get("fps", 0.0),
                 "drops": camera.get("drops", 0),
                 "age_ms": None if t_ns is None else (now_ns() - t_ns) / 1e6,
                 "likeness": camera.get("likeness"),
             }
-        return found
+        return cameras
 
     def history(self, after: int) -> dict[str, Any]:
         """See `View.history`."""

@@ -114,7 +114,7 @@ class Recording:
                 raise RecordingError("seconds: an episode ends with its score; leave it out")
         self._asked = {"path": str(path), "task": task, "fps": fps, "scored": scored}
         sizes = {key: self._shapes.cameras[name] for name, key in self._cameras.items()}
-        told = (ScoredRecorderSettings if scored else DatasetRecorderSettings)(
+        recorder = (ScoredRecorderSettings if scored else DatasetRecorderSettings)(
             shapes=self._shapes,
             fds=self._fds,
             placement=self._placement,
@@ -125,7 +125,7 @@ class Recording:
             cameras=self._cameras,
             period_ns=round(1e9 / self._rate_hz),
         )
-        self._child = ChildProcess("dataset recorder", told, restart=False, may_finish=True)
+        self._child = ChildProcess("dataset recorder", recorder, restart=False, may_finish=True)
         self._running = asyncio.create_task(self._child.run())
 
     def _stop(self, _: Mapping[str, Any]) -> None:

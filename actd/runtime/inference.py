@@ -184,10 +184,10 @@ def _infer(engine: Engine, observation: Observation) -> NDArray[np.float32]:
             f"{engine.name}: inference failed ({reason}); try `actd infer`, or export it again"
         ) from None
     spec = engine.spec
-    wanted = (spec.chunk_size, spec.action_dim)
-    if actions.shape != wanted or actions.dtype.kind != "f":
+    expected = (spec.chunk_size, spec.action_dim)
+    if actions.shape != expected or actions.dtype.kind != "f":
         raise EngineError(
             f"{engine.name}: gave {actions.dtype} of shape {actions.shape}, the policy gives "
-            f"float32 of shape {wanted}; export it again"
+            f"float32 of shape {expected}; export it again"
         )
     return actions

@@ -104,8 +104,8 @@ class Observer:
         states = _younger(self._states, "t_ns", now - max_age.state_ns)
         if self._rings:
             states = states._replace(t_ns=states.t_ns - self._rules.image_age_ns)
-        found = pair(frames, states, max_skew_ns)
-        return found if found is not None and found.t_ns > self._last_t_ns else None
+        pairing = pair(frames, states, max_skew_ns)
+        return pairing if pairing is not None and pairing.t_ns > self._last_t_ns else None
 
     def _unfit(self, now: int) -> TimedObservation | MissingInput | None:
         pairing = self._pair(now, ANY_SKEW_NS)

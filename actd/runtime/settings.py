@@ -209,10 +209,10 @@ def share_cores(config: Config) -> Share:
     """Divide the cores that this process may use, as the deployment says."""
     process = config.process
     named = {role: getattr(process, role).cores for role in ("tick", *ROLES)}
-    cores = {role: tuple(found) for role, found in named.items() if found is not None}
-    asked = Asked(**cores, threads=process.inference.threads)
+    cores = {role: tuple(numbers) for role, numbers in named.items() if numbers is not None}
+    choice = Asked(**cores, threads=process.inference.threads)
     fifo = fifo_can_be_had(process.realtime, process.tick.priority)
-    return share(os.sched_getaffinity(0), asked, fifo=fifo)
+    return share(os.sched_getaffinity(0), choice, fifo=fifo)
 
 
 def placement(config: Config, shared: Share, role: Role) -> Placement:

@@ -51,22 +51,22 @@ def decide(known: Knowledge, robot: str | None) -> Deployment:
     """
     spec, motion = known.spec, known.motion
     name, notes = _robot(known, robot)
-    found = preset(name) if name else None
-    policy_hz, playback = _rates(spec, found)
+    base = preset(name) if name else None
+    policy_hz, playback = _rates(spec, base)
     trained = _trained_names(spec)
-    forms = _forms(found, spec.action_dim, trained) if found else {}
+    forms = _forms(base, spec.action_dim, trained) if base else {}
     usual = next(iter(forms.values()), {})
-    fixed = found is not None and found.names == "fixed"
+    fixed = base is not None and base.names == "fixed"
     numbered = [f"joint_{j}" for j in range(spec.action_dim)]
     names = list(usual) if fixed else list(trained or usual or numbered)
     _check_ranges(names, spec)
-    by_place = fixed and found is not None and len(trained) > 0 and not found.knows(trained)
+    by_place = fixed and base is not None and len(trained) > 0 and not base.knows(trained)
     kinds = [joint.kind for joint in usual.values()] or list(map(kind_named, names))
     joints = guessed_joints(spec, kinds)
     units = guess_units(
         joints,
         spec.likely_range(spec.action.key),
-        found,
+        base,
         exact=spec.trained_range(spec.action.key) is not None,
         resolution=motion.resolution if motion else (),
     )
@@ -76,7 +76,7 @@ def decide(known: Knowledge, robot: str | None) -> Deployment:
         joints = list(forms.get(units.scale or "rad", usual).values())
     return Deployment(
         robot=name,
-        preset=found,
+        preset=base,
         joints=dict(zip(names, joints, strict=True)),
         renamed=tuple(zip(trained, names, strict=True)) if by_place else (),
         units=units,
@@ -95,29 +95,29 @@ def _check_ranges(names: Sequence[str], spec: PolicySpec) -> None:
             )
 
 
-def _robot(known: Knowledge, asked: str | None) -> tuple[str | None, tuple[str, ...]]:
+def _robot(known: Knowledge, option: str | None) -> tuple[str | None, tuple[str, ...]]:
     """The preset to take, None without one, and what to say of it."""
-    recorded, told = recorded_on(known.training.robot_type), known.training.robot_type
-    name = asked or recorded
+    recorded, robot_type = recorded_on(known.training.robot_type), known.training.robot_type
+    name = option or recorded
     if name is None:
         return None, ()
-    count, found = known.spec.action_dim, preset(name)
-    if found.in_order(count, ()) is None:
-        problem = f"{name} has {len(found.joints)} joints, the policy commands {count}"
-        if asked is not None:
+    count, candidate = known.spec.action_dim, preset(name)
+    if candidate.in_order(count, ()) is None:
+        problem = f"{name} has {len(candidate.joints)} joints, the policy commands {count}"
+        if option is not None:
             raise UsageError(f"--robot: {problem}; leave --robot out")
-        return None, (f"recorded on {told}: not taken for {name}: {problem}",)
-    if asked is None:
-        return name, (f"recorded on {told}: taken for {name}; --robot is another",)
-    if recorded not in (None, asked):
-        return name, (f"recorded on {told}, and taken for {asked}",)
+        return None, (f"recorded on {robot_type}: not taken for {name}: {problem}",)
+    if option is None:
+        return name, (f"recorded on {robot_type}: taken for {name}; --robot is another",)
+    if recorded not in (None, option):
+        return name, (f"recorded on {robot_type}, and taken for {option}",)
     return name, ()
 
 
-def _rates(spec: PolicySpec, found: Preset | None) -> tuple[float, Playback]:
+def _rates(spec: PolicySpec, base: Preset | None) -> tuple[float, Playback]:
     """Rows per second, and how they are played: no slower."""
-    policy_hz = spec.trained_hz or (found.policy_hz if found else _GUESSED_POLICY_HZ)
-    usual = Playback(found.rate_hz, found.interpolation) if found else _PLAYBACK
+    policy_hz = spec.trained_hz or (base.policy_hz if base else _GUESSED_POLICY_HZ)
+    usual = Playback(base.rate_hz, base.interpolation) if base else _PLAYBACK
     rate_hz = min(max(usual.rate_hz, policy_hz), _MOST_RATE_HZ)
     return policy_hz, Playback(rate_hz, usual.interpolation)
 
@@ -128,11 +128,9 @@ def _trained_names(spec: PolicySpec) -> tuple[str, ...]:
     return names if len(set(names)) == spec.action_dim else ()
 
 
-def _forms(
-    found: Preset, count: int, trained: Sequence[str]
-) -> dict[Scale, dict[str, JointConfig]]:
+def _forms(base: Preset, count: int, trained: Sequence[str]) -> dict[Scale, dict[str, JointConfig]]:
     """The joints of the preset in the order of the policy, as each of its forms has them."""
-    order = found.in_order(count, trained) or []
+    order = base.in_order(count, trained) or []
     return {
-        scale: {joint: form.joints[joint] for joint in order} for scale, form in found.forms.items()
+        scale: {joint: form.joints[joint] for joint in order} for scale, form in base.forms.items()
     }

@@ -84,26 +84,26 @@ def _with_dataset(known: Knowledge, folder: Path, name: str, *, required: bool) 
     """`known` and what the dataset in `folder` says; one that is not `required` may be useless."""
     try:
         dataset = open_dataset(folder)
-        found = measure(dataset, name)
+        demonstrations = measure(dataset, name)
     except RecordingError as error:
         if required:
             raise
         return replace(known, notes=(f"{error}: limits and the start are not known from it",))
-    if words := known.spec.unlike(found):
+    if words := known.spec.unlike(demonstrations):
         problem = f"{name}: not what the policy was trained on: {words}"
         if required:
             raise UsageError(
                 f"--dataset: {problem}; give the dataset of its training, or leave --dataset out"
             )
         return replace(known, notes=(problem,))
-    robot_type = known.training.robot_type or found.robot_type
+    robot_type = known.training.robot_type or demonstrations.robot_type
     return replace(
         known,
-        spec=known.spec.completed(found),
+        spec=known.spec.completed(demonstrations),
         training=replace(known.training, robot_type=robot_type),
-        motion=found.motion,
+        motion=demonstrations.motion,
         dataset=dataset,
-        notes=(*dataset.notes, *_other_rate(known.spec, found.motion)),
+        notes=(*dataset.notes, *_other_rate(known.spec, demonstrations.motion)),
     )
 
 

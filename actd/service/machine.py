@@ -99,12 +99,12 @@ def read_machine(root: Path = Path("/")) -> Machine:
 
 def _user() -> User | None:
     try:
-        found = pwd.getpwnam(USER)
+        account = pwd.getpwnam(USER)
     except KeyError:
         return None
     members = {name: _group(name) for name in GROUPS}
     return User(
-        found.pw_gecos,
+        account.pw_gecos,
         frozenset(name for name, group in members.items() if group and USER in group.gr_mem),
     )
 

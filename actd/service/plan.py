@@ -88,8 +88,8 @@ def uninstall(service: Service, machine: Machine, *, purge: bool = False) -> lis
         changes.append(Remove(service.drop_ins))
     changes += _reloads(machine, gone)
     changes += _data(service, machine, present=present, purge=purge)
-    kept = {path for path in machine.paths if path.parent == CONFIGS}
-    if CONFIGS in machine.paths and not others and kept <= ({service.config} if purge else set()):
+    rest = {path for path in machine.paths if path.parent == CONFIGS}
+    if CONFIGS in machine.paths and not others and rest <= ({service.config} if purge else set()):
         changes.append(Remove(CONFIGS))
     if not others and machine.user is not None and machine.user.comment == COMMENT:
         if machine.dma_latency:

@@ -76,13 +76,13 @@ def timing(view: View) -> Table:
         return table
     control, inference = view.status["control"], view.status["inference"]
     period = f"{1e6 / control['target_hz']:.0f}"
-    for name, found, budget, unit in (
+    for name, percentiles, budget, unit in (
         ("lateness", control["lateness_us"], period, "us"),
         ("tick's work", control["work_us"], period, "us"),
         ("chunk age", control["chunk_age_ms"], "", "ms"),
         ("inference", inference["ms"], "", "ms"),
     ):
-        table.add_row(name, *(f"{found[key]:.0f}" for key in _PERCENTILES), budget, unit)
+        table.add_row(name, *(f"{percentiles[key]:.0f}" for key in _PERCENTILES), budget, unit)
     return table
 
 

@@ -146,8 +146,8 @@ def runtime(facts: Facts) -> Iterator[Finding]:
 
 def reference(facts: Facts) -> Iterator[Finding]:
     """The engine's reference observations, computed here."""
-    here, told = facts.engine, facts.deployment
-    if here is None or told is None or told.manifest is None:
+    here, deployment = facts.engine, facts.deployment
+    if here is None or deployment is None or deployment.manifest is None:
         yield NotApplicable(_without_engine(facts))
     elif here.missing:
         yield NotApplicable("see runtime")
@@ -156,9 +156,9 @@ def reference(facts: Facts) -> Iterator[Finding]:
     elif facts.ticks:
         yield NotApplicable(facts.unmeasured)
     elif here.parity is None:
-        yield NOT_COMPUTED.told(here.error, rebuild=told.manifest.rebuild)
+        yield NOT_COMPUTED.told(here.error, rebuild=deployment.manifest.rebuild)
     elif here.excess:
-        yield TOO_FAR.seen(here.excess, rebuild=told.manifest.rebuild)
+        yield TOO_FAR.seen(here.excess, rebuild=deployment.manifest.rebuild)
     else:
         parity = here.parity
         yield Fine(
@@ -202,10 +202,10 @@ def gpu(facts: Facts) -> Iterator[Finding]:
 
 def ports(facts: Facts) -> Iterator[Finding]:
     """The daemon's ports."""
-    wanted = facts.deployment.config if facts.deployment else None
+    config = facts.deployment.config if facts.deployment else None
     daemon = facts.daemon
     if daemon is not None:
-        name = wanted.robot.name if wanted else daemon.robot
+        name = config.robot.name if config else daemon.robot
         if daemon.robot == name:
             yield Fine(f"the daemon of {name} has them, in {daemon.mode}")
         else:

@@ -90,15 +90,15 @@ class CheckpointFormat:
 def lerobot_tensors(place: Place) -> TensorFile:
     """The open model.safetensors of a LeRobot folder. Raises CheckpointError."""
     whole = (place.folder / WEIGHTS).is_file()
-    for name, (found, remedy) in _INSTEAD.items():
+    for name, (problem, remedy) in _INSTEAD.items():
         if (place.folder / name).is_file() and (not whole or name in _ADAPTERS):
             also = f", beside {WEIGHTS}" if whole else f", no {WEIGHTS}"
-            raise refusal(place.folder / name, "file", found + also, remedy)
+            raise refusal(place.folder / name, "file", problem + also, remedy)
     weights = place.folder / WEIGHTS
     others = [] if whole else sorted(file.name for file in _weights_files(place.folder))
     if others:
-        found = f"missing, beside {', '.join(others)}"
-        raise refusal(weights, "file", found, "save the policy in one file of this name")
+        problem = f"missing, beside {', '.join(others)}"
+        raise refusal(weights, "file", problem, "save the policy in one file of this name")
     return open_tensors(weights, "copy the checkpoint again")
 
 
@@ -139,8 +139,8 @@ def lerobot_weights(tensors: TensorFile) -> Weights:
             remedy = "it belongs to another network than LeRobot's ACT, which cannot be run"
             raise refusal(tensors.path, key, "a tensor that ACT has no use for", remedy)
         if name in names:
-            found = f"the same tensor as {names[name]}"
-            raise refusal(tensors.path, key, found, "keep one of them")
+            problem = f"the same tensor as {names[name]}"
+            raise refusal(tensors.path, key, problem, "keep one of them")
         names[name] = key
 
     def load() -> Mapping[str, Any]:

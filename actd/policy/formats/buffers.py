@@ -44,15 +44,15 @@ def read_buffers(
     known = {dataset for datasets in index.values() for dataset in datasets}
     if overrides.statistics is not None and overrides.statistics not in known:
         names = ", ".join(sorted(known - {""})) or "only statistics without a dataset's name"
-        found = f"{overrides.statistics!r} has no statistics in {tensors.path.name}"
-        raise refusal(tensors.path.parent, STATISTICS_OPTION, found, f"it has {names}")
+        problem = f"{overrides.statistics!r} has no statistics in {tensors.path.name}"
+        raise refusal(tensors.path.parent, STATISTICS_OPTION, problem, f"it has {names}")
     statistics: dict[str, Statistics] = {}
     owner: dict[str, str] = {}
     for feature in (*spec.inputs, spec.action):
         name = feature.key.replace(".", "_")
         if owner.setdefault(name, feature.key) != feature.key:
-            found = f"buffer_{name} for both {owner[name]} and {feature.key}"
-            raise refusal(tensors.path, feature.key, found, "train with names that differ")
+            problem = f"buffer_{name} for both {owner[name]} and {feature.key}"
+            raise refusal(tensors.path, feature.key, problem, "train with names that differ")
         statistics[feature.key] = _of(tensors, index, feature, modes[feature.key], overrides)
     return Normalization(modes=modes, statistics=statistics, eps_added=True)
 
@@ -60,9 +60,9 @@ def read_buffers(
 def _index(tensors: TensorFile) -> _Index:
     index: dict[tuple[str, str], dict[str, dict[str, str]]] = defaultdict(lambda: defaultdict(dict))
     for key in tensors.shapes:
-        if found := _BUFFER.fullmatch(plain_name(key)):
-            datasets = index[found["side"], found["name"]]
-            datasets[found["dataset"] or ""][found["stat"]] = key
+        if match := _BUFFER.fullmatch(plain_name(key)):
+            datasets = index[match["side"], match["name"]]
+            datasets[match["dataset"] or ""][match["stat"]] = key
     return index
 
 
@@ -81,10 +81,10 @@ def _of(
     prefix = f"{side}.{chosen}_buffer_{name}." if chosen else f"{side}.buffer_{name}."
     if not datasets:
         others = sorted({n for s, n in index if s == side})
-        found = f"missing, has {', '.join(others) or 'none'}"
+        problem = f"missing, has {', '.join(others) or 'none'}"
         stat = MODE_STATISTICS[mode][0]
         remedy = f"{feature.key} is {mode} and needs it; the names must match config.json"
-        raise refusal(tensors.path, prefix + stat, found, remedy)
+        raise refusal(tensors.path, prefix + stat, problem, remedy)
     return checked(tensors.path, prefix, feature, mode, datasets[chosen])
 
 
@@ -93,18 +93,18 @@ def choose(
     key: str,
     datasets: Mapping[str, Statistics],
     mode: str,
-    asked: str | None,
+    option: str | None,
 ) -> str:
     """The dataset whose statistics to use, where all have the same any; "" without any."""
     names = ", ".join(sorted(datasets))
-    if asked is not None and asked in datasets:
-        return asked
+    if option is not None and option in datasets:
+        return option
     first = next(iter(datasets), "")
     needed = MODE_STATISTICS[mode]
     for other in datasets.values():
         if not all(_same(datasets[first].get(stat), other.get(stat)) for stat in needed):
-            found = f"statistics of several datasets ({names})"
-            raise refusal(tensors.path, key, found, "choose one with --statistics")
+            problem = f"statistics of several datasets ({names})"
+            raise refusal(tensors.path, key, problem, "choose one with --statistics")
     return first
 
 

@@ -28,13 +28,13 @@ def _read(place: Place, overrides: Overrides) -> Stored:
     spec, notes = read_spec(data, file)
     tensors = lerobot_tensors(place)
     if not has_buffers(tensors):
-        found = f"missing, and no statistics in {tensors.path.name} either"
+        problem = f"missing, and no statistics in {tensors.path.name} either"
         remedy = "actions would be un-normalised; copy the whole checkpoint folder"
-        raise refusal(place.folder / PREPROCESSOR, "file", found, remedy)
+        raise refusal(place.folder / PREPROCESSOR, "file", problem, remedy)
     mapping = data.get(_MAPPING)
     if not isinstance(mapping, dict):
-        found = "missing" if mapping is None else f"a {type(mapping).__name__}"
-        raise refusal(file, _MAPPING, found, "need a mode for each type of feature")
+        problem = "missing" if mapping is None else f"a {type(mapping).__name__}"
+        raise refusal(file, _MAPPING, problem, "need a mode for each type of feature")
     modes, silent = filled(
         {
             f.key: known_mode(file, f"{_MAPPING}.{f.kind}", mapping.get(f.kind))

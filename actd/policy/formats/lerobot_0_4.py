@@ -65,9 +65,9 @@ def _read(place: Place, overrides: Overrides) -> Stored:
 def _refuse_buffers(tensors: TensorFile) -> None:
     for key in tensors.shapes:
         if plain_name(key).startswith(STATISTICS_PREFIXES):
-            found = f"statistics of LeRobot before 0.4 beside {PREPROCESSOR}"
+            problem = f"statistics of LeRobot before 0.4 beside {PREPROCESSOR}"
             remedy = "two truths; keep the files of one checkpoint only"
-            raise refusal(tensors.path, key, found, remedy)
+            raise refusal(tensors.path, key, problem, remedy)
 
 
 def _read_normalization(
@@ -116,19 +116,19 @@ def _read_normalization(
     return normalization, notes, files
 
 
-def _steps(file: Path, wanted: str) -> tuple[dict[str, Any], dict[str, str]]:
+def _steps(file: Path, kind: str) -> tuple[dict[str, Any], dict[str, str]]:
     """The (un)normalizer step of a pipeline file and its rename map."""
     steps = read_json(file).get("steps")
     if not isinstance(steps, list) or not all(isinstance(s, dict) for s in steps):
         raise refusal(file, "steps", f"{type(steps).__name__}", "need a list of steps")
-    found: dict[str, Any] | None = None
+    normalizer: dict[str, Any] | None = None
     rename: dict[str, str] = {}
     for step in steps:
         name = step.get("registry_name") or step.get("class")
-        if name == wanted:
-            if found is not None:
-                raise refusal(file, "steps", f"{wanted} twice", "actd can run it only once")
-            found = step
+        if name == kind:
+            if normalizer is not None:
+                raise refusal(file, "steps", f"{kind} twice", "actd can run it only once")
+            normalizer = step
         elif name == _RENAME:
             rename |= _rename_map(file, step)
         elif name in _SWITCHED_STEPS:
@@ -137,10 +137,10 @@ def _steps(file: Path, wanted: str) -> tuple[dict[str, Any], dict[str, str]]:
         elif name not in _NEUTRAL_STEPS:
             remedy = "actd cannot run it; export without this step"
             raise refusal(file, "steps", f"step {name!r}", remedy)
-    if found is None:
+    if normalizer is None:
         remedy = "actions would be un-normalised; save it again"
-        raise refusal(file, "steps", f"no {wanted}", remedy)
-    return found, rename
+        raise refusal(file, "steps", f"no {kind}", remedy)
+    return normalizer, rename
 
 
 def _rename_map(file: Path, step: Mapping[str, Any]) -> dict[str, str]:
@@ -181,8 +181,8 @@ def _mode(file: Path, step: Mapping[str, Any], feature: Feature) -> str | None:
         return "IDENTITY"
     mapping = config.get("norm_map")
     if not isinstance(mapping, dict):
-        found = "missing" if mapping is None else f"a {type(mapping).__name__}"
-        raise refusal(file, "norm_map", found, "need a mode for each type of feature")
+        problem = "missing" if mapping is None else f"a {type(mapping).__name__}"
+        raise refusal(file, "norm_map", problem, "need a mode for each type of feature")
     return known_mode(file, f"norm_map.{feature.kind}", mapping.get(feature.kind))
 
 

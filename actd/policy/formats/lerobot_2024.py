@@ -62,8 +62,8 @@ def _translate(data: Mapping[str, Any], file: Path) -> tuple[dict[str, Any], tup
         raise refusal(file, "input_shapes", "beside input_features", remedy)
     for key in (*_SHAPES, *_MODES):
         if not isinstance(data.get(key), dict):
-            found = f"{data[key]!r}"[:60] if key in data else "missing"
-            raise refusal(file, key, found, "need an object with one entry per feature")
+            problem = f"{data[key]!r}"[:60] if key in data else "missing"
+            raise refusal(file, key, problem, "need an object with one entry per feature")
     if missing := [key for key in _ACT_KEYS if key not in data]:
         raise refusal(file, missing[0], "missing", "not an ACT policy; only ACT can be run")
     dropped = {*_SHAPES, *_MODES, _MOMENTUM}

@@ -76,9 +76,9 @@ class _Tensors:
     def shape(self, name: str, rank: int = 2) -> tuple[int, ...]:
         tensor = self.values.get(name)
         if tensor is None or tensor.ndim != rank:
-            found = "missing" if tensor is None else f"shape {list(tensor.shape)}"
+            problem = "missing" if tensor is None else f"shape {list(tensor.shape)}"
             remedy = "not the weights of an original ACT with cameras and joint state"
-            raise refusal(self.file, self.names.get(name, name), found, remedy)
+            raise refusal(self.file, self.names.get(name, name), problem, remedy)
         return tuple(tensor.shape)
 
 
@@ -123,8 +123,8 @@ def _load(file: Path) -> _Tensors:
     if not isinstance(stored, dict) or not all(
         isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in stored.items()
     ):
-        found = f"a {type(stored).__name__} of other things than tensors"
-        raise refusal(file, "file", found, "need the state_dict that imitate_episodes.py saves")
+        problem = f"a {type(stored).__name__} of other things than tensors"
+        raise refusal(file, "file", problem, "need the state_dict that imitate_episodes.py saves")
     values: dict[str, Any] = {}
     names: dict[str, str] = {}
     for key, value in stored.items():
@@ -149,15 +149,15 @@ def _refuse_quantised(file: Path, stored: Mapping[str, Any]) -> None:
             stored.get(f"{start}{n}.weight") for n in ("latent_proj", "latent_out_proj")
         )
         if coded is not None and latent is not None and coded.shape[0] != 2 * latent.shape[1]:
-            found = (
+            problem = (
                 f"{coded.shape[0]} rows for a latent of {latent.shape[1]}: a quantised latent (VQ)"
             )
-            raise refusal(file, f"{start}latent_proj.weight", found, _NOT_ACT)
+            raise refusal(file, f"{start}latent_proj.weight", problem, _NOT_ACT)
 
 
 def _name(key: str) -> str | None:
-    found = (ours + key[len(theirs) :] for theirs, ours in _NAMES if key.startswith(theirs))
-    return next(found, None)
+    names = (ours + key[len(theirs) :] for theirs, ours in _NAMES if key.startswith(theirs))
+    return next(names, None)
 
 
 def _spec(tensors: _Tensors, overrides: Overrides) -> PolicySpec:
@@ -202,12 +202,12 @@ def _told(
     """What only the user knows, or a UsageError that asks for all of it at once."""
     if overrides.cameras and overrides.image_size and overrides.heads:
         return overrides.cameras, overrides.image_size, overrides.heads
-    asked = {
+    values = {
         "--cameras A,B (camera_names of its task, in order)": overrides.cameras,
         "--image-size HxW": overrides.image_size,
         "--heads N (the original trains with 8)": overrides.heads,
     }
-    missing = ", ".join(option for option, value in asked.items() if not value)
+    missing = ", ".join(option for option, value in values.items() if not value)
     raise UsageError(f"{file}: original ACT ({said}) says no more of itself; give {missing}")
 
 
@@ -216,14 +216,14 @@ def _backbone(tensors: _Tensors) -> str:
     bottleneck = "backbone.layer3.0.conv3.weight" in tensors.values
     name = _BACKBONES.get((blocks, bottleneck))
     if name is None:
-        found = f"{blocks} blocks in layer3"
+        problem = f"{blocks} blocks in layer3"
         remedy = f"use one of {', '.join(_BACKBONES.values())}"
-        raise refusal(tensors.file, "backbones.0.0.body", found, remedy)
+        raise refusal(tensors.file, "backbones.0.0.body", problem, remedy)
     return name
 
 
 def _count(tensors: _Tensors, pattern: str) -> int:
-    return len({found[1] for name in tensors.values if (found := re.match(pattern, name))})
+    return len({match[1] for name in tensors.values if (match := re.match(pattern, name))})
 
 
 def _statistics(file: Path, spec: PolicySpec, colour: str) -> dict[str, Statistics]:

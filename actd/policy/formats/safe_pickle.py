@@ -153,12 +153,12 @@ def read_arrays(file: Path) -> dict[str, np.ndarray[Any, Any]]:
         raise ValueError(f"damaged ({type(error).__name__})") from None
     if not isinstance(data, dict):
         raise ValueError(f"a pickled {type(data).__name__}, not a dict")
-    found: dict[str, np.ndarray[Any, Any]] = {}
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
     for key, value in data.items():
         array = value.array if isinstance(value, _Array) else _numbers(value)
         if isinstance(key, str) and array is not None:
-            found[key] = array
-    return found
+            arrays[key] = array
+    return arrays
 
 
 def _numbers(value: object) -> np.ndarray[Any, Any] | None:

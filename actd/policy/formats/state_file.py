@@ -47,18 +47,21 @@ class StoredStatistics:
             return self._checked(feature.key, feature, mode)
         scopes = self._scopes(feature)
         if not scopes and any(map(_SCOPED.fullmatch, self._keys)):
-            key, found = f"{feature.key}.{MODE_STATISTICS[mode][0]}", "lost in LeRobot's migration"
+            key, cause = (
+                f"{feature.key}.{MODE_STATISTICS[mode][0]}",
+                "lost in LeRobot's migration",
+            )
             remedy = "export the checkpoint as it was before it was migrated"
-            raise refusal(self._tensors.path, key, found, remedy)
+            raise refusal(self._tensors.path, key, cause, remedy)
         if not scopes:
             return self._checked(feature.key, feature, mode)
         by_dataset = {name: self._read(prefix) for name, prefix in scopes.items()}
-        asked = None if self._dataset is None or "" in scopes else _flat(self._dataset)
-        if asked is not None and asked not in scopes:
-            found = f"{self._dataset!r} has no statistics of {feature.key}"
+        option = None if self._dataset is None or "" in scopes else _flat(self._dataset)
+        if option is not None and option not in scopes:
+            cause = f"{self._dataset!r} has no statistics of {feature.key}"
             names = ", ".join(sorted(scopes))
-            raise refusal(self._tensors.path, STATISTICS_OPTION, found, f"it has {names}")
-        chosen = choose(self._tensors, feature.key, by_dataset, mode, asked)
+            raise refusal(self._tensors.path, STATISTICS_OPTION, cause, f"it has {names}")
+        chosen = choose(self._tensors, feature.key, by_dataset, mode, option)
         prefix = scopes[chosen]
         self.notes += (
             f"{self._tensors.path}: {prefix} holds the statistics of {feature.key}: LeRobot's "
@@ -68,19 +71,19 @@ class StoredStatistics:
 
     def _scopes(self, feature: Feature) -> Mapping[str, str]:
         """Dataset ("" without one) -> the prefix that can only mean `feature`."""
-        found: dict[str, str] = {}
+        prefixes: dict[str, str] = {}
         for prefix in self._keys:
             scope = _SCOPED.fullmatch(prefix)
             dataset = _flat(scope["dataset"] or "") if scope else ""
             name = scope["name"] if scope else prefix
             if prefix in self._exact or _flat(name) != _flat(feature.key):
                 continue
-            if dataset in found:
-                both = f"{found[dataset]} and {prefix} for {feature.key}"
+            if dataset in prefixes:
+                both = f"{prefixes[dataset]} and {prefix} for {feature.key}"
                 raise refusal(self._tensors.path, prefix, both, "keep one of them")
-            found[dataset] = prefix
-        self.datasets |= found.keys() - {""}
-        return found
+            prefixes[dataset] = prefix
+        self.datasets |= prefixes.keys() - {""}
+        return prefixes
 
     def _read(self, prefix: str) -> Statistics:
         return {stat: self._tensors.flat(key) for stat, key in self._keys.get(prefix, {}).items()}
