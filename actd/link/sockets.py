@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -22,12 +23,22 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _UNUSED = range(20_000, 30_000)
 _STATES_MAX = 64
 _EVERY_MAX = 4096
-_KEEPALIVE = {
+_COMMON = {
+    zmq.LINGER: 0,
+    zmq.MAXMSGSIZE: MAX_BYTES,
+    zmq.IPV6: 1,
+    # A peer that vanished without closing (cable, power) is noticed within three seconds, by the
+    # kernel: at ZeroMQ's own heartbeats either end aborts whose connection broke while its input
+    # waited (libzmq #4364), and this may be the process that holds the arm.
     zmq.TCP_KEEPALIVE: 1,
     zmq.TCP_KEEPALIVE_IDLE: 1,
     zmq.TCP_KEEPALIVE_INTVL: 1,
     zmq.TCP_KEEPALIVE_CNT: 2,
 }
+
+
+_Options = Mapping[int, int | bytes]
+_NO_OPTIONS: _Options = {}
 
 
 @dataclass(frozen=True)
@@ -63,19 +74,12 @@ def endpoint(host: str, port: int) -> str:
 
 def publisher(context: zmq.Context[Any], address: str) -> zmq.Socket[bytes]:
     """A bound PUB that keeps one message per subscriber (the daemon's actions)."""
-    socket = context.socket(zmq.PUB)
-    _common(socket)
-    socket.setsockopt(zmq.SNDHWM, 1)
-    return _bind(socket, address)
+    return _bind(context, address, zmq.PUB, {zmq.SNDHWM: 1})
 
 
 def newest(context: zmq.Context[Any], address: str) -> zmq.Socket[bytes]:
     """A connected SUB that keeps only the newest message of a single-part stream."""
-    socket = context.socket(zmq.SUB)
-    _common(socket)
-    socket.setsockopt(zmq.CONFLATE, 1)
-    socket.setsockopt(zmq.SUBSCRIBE, b"")
-    return _connect(socket, address)
+    return _connect(context, address, zmq.SUB, {zmq.CONFLATE: 1, zmq.SUBSCRIBE: b""})
 
 
 def every(context: zmq.Context[Any], address: str) -> zmq.Socket[bytes]:
@@ -83,56 +87,33 @@ def every(context: zmq.Context[Any], address: str) -> zmq.Socket[bytes]:
 
     A receiver that is too slow loses the newest ones once its queue is full.
     """
-    socket = context.socket(zmq.SUB)
-    _common(socket)
-    socket.setsockopt(zmq.RCVHWM, _EVERY_MAX)
-    socket.setsockopt(zmq.SUBSCRIBE, b"")
-    return _connect(socket, address)
+    return _connect(context, address, zmq.SUB, {zmq.RCVHWM: _EVERY_MAX, zmq.SUBSCRIBE: b""})
 
 
 def sender(context: zmq.Context[Any], address: str) -> zmq.Socket[bytes]:
     """A connected PUB for one single-part stream (the robot's state)."""
-    socket = context.socket(zmq.PUB)
-    _common(socket)
-    socket.setsockopt(zmq.SNDHWM, 1)
-    return _connect(socket, address)
+    return _connect(context, address, zmq.PUB, {zmq.SNDHWM: 1})
 
 
 def state_receiver(context: zmq.Context[Any], address: str) -> zmq.Socket[bytes]:
     """A bound SUB with a short queue: the newest message alone would hide a second sender."""
-    socket = context.socket(zmq.SUB)
-    _common(socket)
-    socket.setsockopt(zmq.RCVHWM, _STATES_MAX)
-    socket.setsockopt(zmq.SUBSCRIBE, b"")
-    return _bind(socket, address)
+    return _bind(context, address, zmq.SUB, {zmq.RCVHWM: _STATES_MAX, zmq.SUBSCRIBE: b""})
 
 
 def request_server(context: zmq.Context[Any], address: str) -> zmq.Socket[bytes]:
     """A bound ROUTER that answers requests, of control or of status."""
-    socket = context.socket(zmq.ROUTER)
-    _common(socket)
-    return _bind(socket, address)
+    return _bind(context, address, zmq.ROUTER)
 
 
 def request_client(context: zmq.Context[Any], address: str) -> zmq.Socket[bytes]:
     """A connected REQ for one request."""
-    socket = context.socket(zmq.REQ)
-    _common(socket)
-    return _connect(socket, address)
+    return _connect(context, address, zmq.REQ)
 
 
-def _common(socket: zmq.Socket[bytes]) -> None:
-    socket.setsockopt(zmq.LINGER, 0)
-    socket.setsockopt(zmq.MAXMSGSIZE, MAX_BYTES)
-    socket.setsockopt(zmq.IPV6, 1)
-    # A peer that vanished without closing (cable, power) is noticed within three seconds, by the
-    # kernel: at ZeroMQ's own heartbeats either end aborts whose connection broke while its input
-    # waited (libzmq #4364), and this may be the process that holds the arm.
-    for option, value in _KEEPALIVE.items():
-        socket.setsockopt(option, value)
-
-
-def _bind(socket: zmq.Socket[bytes], address: str) -> zmq.Socket[bytes]:
+def _bind(
+    context: zmq.Context[Any], address: str, kind: int, options: _Options = _NO_OPTIONS
+) -> zmq.Socket[bytes]:
+    socket = _socket(context, kind, options)
     try:
         socket.bind(address)
     except zmq.ZMQError as error:
@@ -158,10 +139,20 @@ def _by(address: str) -> str:
     return f" by {holder}" if holder else ", probably by another user's actd"
 
 
-def _connect(socket: zmq.Socket[bytes], address: str) -> zmq.Socket[bytes]:
+def _connect(
+    context: zmq.Context[Any], address: str, kind: int, options: _Options = _NO_OPTIONS
+) -> zmq.Socket[bytes]:
+    socket = _socket(context, kind, options)
     try:
         socket.connect(address)
     except zmq.ZMQError as error:
         socket.close()
         raise LinkError(f"{address}: not an address ZeroMQ can use: {error.strerror}") from None
+    return socket
+
+
+def _socket(context: zmq.Context[Any], kind: int, options: _Options) -> zmq.Socket[bytes]:
+    socket: zmq.Socket[bytes] = context.socket(kind)
+    for option, value in (*_COMMON.items(), *options.items()):
+        socket.setsockopt(option, value)
     return socket
