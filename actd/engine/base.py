@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Protocol
 
 import numpy as np
@@ -59,3 +60,12 @@ class Engine(Protocol):
     def close(self) -> None:
         """Free what the runtime holds. Safe to call twice."""
         ...
+
+
+def not_importable(library: str, extra: str) -> list[str]:
+    """Why a runtime's library cannot be imported here and what to install; empty where it can."""
+    try:
+        import_module(library)
+    except ImportError as error:
+        return [f"{library} cannot be imported ({error}); pip install 'actd[{extra}]'"]
+    return []

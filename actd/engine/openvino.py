@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actd import host
+from actd.engine.base import not_importable
 from actd.engine.cache import cache_folder, discard_unsealed, seal
 from actd.engine.manifest import Manifest
 from actd.engine.ort import OUTPUT
@@ -66,11 +67,7 @@ def missing(runtime: str) -> list[str]:
     del runtime
     # its model converter, imported along and not used here, sends telemetry through this
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    try:
-        import openvino  # noqa: F401
-    except ImportError as error:
-        return [f"openvino cannot be imported ({error}); pip install 'actd[openvino]'"]
-    return []
+    return not_importable("openvino", "openvino")
 
 
 def load(folder: Path, manifest: Manifest, threads: int | None, spin: bool) -> OpenvinoEngine:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from actd.engine.base import not_importable
 from actd.engine.manifest import Manifest
 from actd.engine.staged import StagedEngine
 from actd.errors import EngineError
@@ -51,11 +52,7 @@ class OrtEngine(StagedEngine):
 def missing(runtime: str) -> list[str]:
     """What this computer lacks for ONNX Runtime on the CPU."""
     del runtime
-    try:
-        import onnxruntime  # noqa: F401
-    except ImportError as error:
-        return [f"onnxruntime cannot be imported ({error}); pip install 'actd[cpu]'"]
-    return []
+    return not_importable("onnxruntime", "cpu")
 
 
 def load(folder: Path, manifest: Manifest, threads: int | None, spin: bool) -> OrtEngine:

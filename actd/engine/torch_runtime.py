@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from actd.engine.base import not_importable
 from actd.engine.cache import cache_root
 from actd.engine.manifest import Manifest
 from actd.engine.observations import blank
@@ -83,11 +84,7 @@ class TorchEngine(StagedEngine):
 def missing(runtime: str) -> list[str]:
     """What this computer lacks for torch."""
     del runtime
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        return [f"torch cannot be imported ({error}); pip install 'actd[export]'"]
-    return []
+    return not_importable("torch", "export")
 
 
 def load(folder: Path, manifest: Manifest, threads: int | None, spin: bool) -> TorchEngine:

@@ -147,8 +147,8 @@ class Evaluation:
 
     def _against(self, differences: Differences) -> dict[str, Any]:
         return {
-            "chunk": self._parity(differences.chunk, differences.std),
-            "executed": self._parity(differences.executed, differences.std),
+            "chunk": figures(differences.chunk, self.joints, differences.std),
+            "executed": figures(differences.executed, self.joints, differences.std),
         }
 
     def _torch(self, differences: Differences, score: Score) -> dict[str, Any]:
@@ -159,17 +159,6 @@ class Evaluation:
             "added_error": differences.added and asdict(differences.added),
             "passed": not differences.excess,
             "excess": differences.excess or None,
-        }
-
-    def _parity(self, parity: Parity, std: Vector) -> dict[str, Any]:
-        return {
-            "worst_joint": self.joints[parity.worst_joint],
-            "p99_std": parity.p99_std,
-            "max_std": parity.max_std,
-            "per_joint": {
-                joint: figures(error, float(unit))
-                for joint, error, unit in zip(self.joints, parity.per_joint, std, strict=True)
-            },
         }
 
 

@@ -29,18 +29,8 @@ def render(evaluation: Evaluation) -> Group:
         ("engine", "p99", "max", "executed max", "tolerance"),
         [[row[0], *row[5:]] for row in rows],
     )
-    pairs = first_rows(evaluation)
-    pair_tables = (
-        [
-            _table(
-                f"difference from {evaluation.scores[0].candidate.name}, in std",
-                FIRST_HEADER,
-                pairs,
-            )
-        ]
-        if pairs
-        else []
-    )
+    pairs, first = first_rows(evaluation), evaluation.scores[0].candidate.name
+    pair_tables = [_table(f"difference from {first}, in std", FIRST_HEADER, pairs)] if pairs else []
     notes = [f"note: {note}" for note in evaluation.notes]
     return Group(title, recording_table, torch_table, *pair_tables, _joints(evaluation), *notes)
 

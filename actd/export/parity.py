@@ -6,6 +6,7 @@ of the table.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from actd.arrays import Vector
 from actd.engine.acceptance import AddedError
 from actd.engine.manifest import Manifest
-from actd.engine.verify import JointError, Parity, joint_std
+from actd.engine.verify import Parity, joint_std
 from actd.report.record import save_json
 
 KIND = "actd export"
@@ -101,7 +102,10 @@ class ParityReport:
             "validation_runtime": self.validation_runtime,
             "frames": {"source": self.frames, "count": len(self.chunks)},
             "joint_std": dict(zip(self.joints, manifest.action_std or (), strict=False)) or None,
-            "error": self._figures(self.parity),
+            "error": {
+                "observations": self.parity.observations,
+                **figures(self.parity, self.joints, self.std),
+            },
             "error_by_step_std": {"mean": mean, "max": largest},
             "worst_sample": {
                 "frame": sample.frame,
@@ -119,26 +123,22 @@ class ParityReport:
         """Write the JSON file. Raises UsageError if another file is in the way."""
         save_json(self.to_dict(), file, KIND)
 
-    def _figures(self, parity: Parity) -> dict[str, Any]:
-        return {
-            "observations": parity.observations,
-            "worst_joint": self.joints[parity.worst_joint],
-            "p99_std": parity.p99_std,
-            "max_std": parity.max_std,
-            "per_joint": {
-                name: figures(error, float(unit))
-                for name, error, unit in zip(self.joints, parity.per_joint, self.std, strict=True)
-            },
-        }
 
-
-def figures(error: JointError, std: float) -> dict[str, float]:
-    """One joint's errors, in physical units and in its standard deviations."""
+def figures(parity: Parity, joints: Sequence[str], std: Vector) -> dict[str, Any]:
+    """Errors of all joints and of each, in physical units and in their `std` (joints,)."""
     return {
-        "mean": error.mean,
-        "p99": error.p99,
-        "max": error.max,
-        "mean_std": error.mean / std,
-        "p99_std": error.p99_std,
-        "max_std": error.max_std,
+        "worst_joint": joints[parity.worst_joint],
+        "p99_std": parity.p99_std,
+        "max_std": parity.max_std,
+        "per_joint": {
+            name: {
+                "mean": error.mean,
+                "p99": error.p99,
+                "max": error.max,
+                "mean_std": error.mean / float(unit),
+                "p99_std": error.p99_std,
+                "max_std": error.max_std,
+            }
+            for name, error, unit in zip(joints, parity.per_joint, std, strict=True)
+        },
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
 from statistics import median
@@ -53,12 +53,9 @@ class Score:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON data; None where nothing counts."""
-        condition, seconds = self.condition, self.success_s
+        seconds = self.success_s
         return {
-            "robot": condition.robot,
-            "engine": condition.engine,
-            "mode": condition.mode,
-            "digest": condition.digest,
+            **asdict(self.condition),
             "successes": self.successes,
             "failures": self.failures,
             "discarded": self.discarded,
