@@ -105,15 +105,9 @@ class Recorder:
             tell(state="empty", why="nothing was recorded: the daemon was never armed")
             return
         episode = self._writer.begin(self._task)
-        encoder = EpisodeEncoder(episode)
-        try:
+        with EpisodeEncoder(episode) as encoder:
             why = self._sample(start_ns, encoder)
             tell(state="saving", why=why, **self._counts)
-            encoder.finish()
-        except BaseException:
-            encoder.abort()
-            episode.discard()
-            raise
         if not self._counts["frames"]:
             episode.discard()
             tell(state="empty", why=f"nothing was recorded: {why}")
@@ -172,7 +166,11 @@ class Recorder:
 
 
 class EpisodeEncoder:
-    """Adds rows to an episode in a thread of its own, in order."""
+    """Adds rows to an episode in a thread of its own, in order.
+
+    A context: at its end every row is added; what is raised within, or by adding one, discards the
+    episode.
+    """
 
     def __init__(self, episode: Episode) -> None:
         self._episode = episode
@@ -180,6 +178,17 @@ class EpisodeEncoder:
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="encoder")
         self._thread.start()
+
+    def __enter__(self) -> EpisodeEncoder:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._rows.put(None)
+        self._thread.join()
+        if kind is not None or self._error is not None:
+            self._episode.discard()
+        if kind is None and self._error is not None:
+            raise self._error
 
     @property
     def backlog(self) -> int:
@@ -191,17 +200,6 @@ class EpisodeEncoder:
         if self._error is not None:
             raise self._error
         self._rows.put(row)
-
-    def finish(self) -> None:
-        """Wait until every row is added. Raises what adding one raised."""
-        self.abort()
-        if self._error is not None:
-            raise self._error
-
-    def abort(self) -> None:
-        """End the thread, after the rows that are queued. Safe to call twice."""
-        self._rows.put(None)
-        self._thread.join()
 
     def _run(self) -> None:
         while (row := self._rows.get()) is not None:

@@ -118,16 +118,10 @@ class ScoredRecorder(Recorder):
     def _record(self, start_ns: int) -> int | None:
         """Record one episode; its number in the dataset, None where it is not kept."""
         episode = self._writer.begin(self._task)
-        encoder = EpisodeEncoder(episode)
-        try:
+        with EpisodeEncoder(episode) as encoder:
             why = self._sample(start_ns, encoder)
             score = self._wait_for_score(why)
             tell(state="saving", why=score or why, **self._counts)
-            encoder.finish()
-        except BaseException:
-            encoder.abort()
-            episode.discard()
-            raise
         if score not in ("success", "failure") or not self._counts["frames"]:
             episode.discard()
             return None
