@@ -5,14 +5,13 @@ Its cameras are left to the daemon. Raises UsageError and ArmError.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from actd.drive import lerobot_devices
 from actd.drive.arm import Joints
-from actd.drive.lerobot_devices import ROBOT, no_questions, parts, replace_fields, scalars
-from actd.errors import ArmError, UsageError
+from actd.drive.lerobot_devices import ROBOT, replace_fields, scalars
+from actd.errors import UsageError
 
 # What the daemon's side decides, wherever it is in a robot's configuration.
 _CAMERAS, _TORQUE = "cameras", "disable_torque_on_disconnect"
@@ -33,12 +32,7 @@ class LeRobotArm:
 
     def connect(self) -> None:
         """Connect, unless the robot would ask something: then ArmError, before it has torque."""
-        for part in parts(ROBOT, self._robot):
-            part.calibrate = self._uncalibrated
-        with no_questions(ROBOT):
-            self._robot.connect()
-            if not self._robot.is_calibrated:
-                self._uncalibrated()
+        lerobot_devices.connect(ROBOT, self._robot, self._flags)
 
     def read(self) -> dict[str, float]:
         """Everything it measures that is a number."""
@@ -52,10 +46,6 @@ class LeRobotArm:
     def close(self) -> None:
         """Disconnect what is connected of it."""
         lerobot_devices.disconnect(ROBOT, self._robot)
-
-    def _uncalibrated(self) -> NoReturn:
-        command = shlex.join(["lerobot-calibrate", *self._flags])
-        raise ArmError(f"{self._robot}: not calibrated; run: {command}")
 
 
 def make_arm(flags: Sequence[str], *, keep_torque: bool) -> tuple[LeRobotArm, list[str]]:

@@ -12,6 +12,7 @@ import importlib
 import io
 import logging
 import pkgutil
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, make_dataclass
@@ -27,12 +28,14 @@ _UNITS = {"degrees": DEGREES, "range_m100_100": NORMALIZED, "range_0_100": PERCE
 @dataclass(frozen=True, slots=True)
 class Device:
     """A kind of device: `flag` is the prefix of its flags, `what` its name in sentences,
-    `otherwise` what to do where LeRobot is not there; the rest are LeRobot's names.
+    `otherwise` what to do where LeRobot is not there, `label` what precedes one's name; the rest
+    are LeRobot's names.
     """
 
     flag: str
     what: str
     otherwise: str
+    label: str
     package: str
     base: str
     maker: str
@@ -49,6 +52,7 @@ ROBOT = Device(
     what="the robot",
     otherwise="run actd drive in the environment where LeRobot's own commands run, or give a class "
     "of your own: actd drive my_arm.py:MyArm",
+    label="",
     package="lerobot.robots",
     base="Robot",
     maker="make_robot_from_config",
@@ -59,6 +63,7 @@ LEADER = Device(
     what="the leader",
     otherwise="run actd drive in the environment where LeRobot's own commands run, or give a class "
     "of your own: --teleop=my_leader.py:MyLeader",
+    label="leader ",
     package="lerobot.teleoperators",
     base="Teleoperator",
     maker="make_teleoperator_from_config",
@@ -184,6 +189,21 @@ def replace_fields(config: Any, name: str, value: Any) -> list[Any]:
         else:
             replaced += replace_fields(old, name, value)
     return replaced
+
+
+def connect(device: Device, whole: Any, flags: Sequence[str]) -> None:
+    """Connect, unless it would ask something: then ArmError, before a robot has torque."""
+
+    def uncalibrated() -> NoReturn:
+        command = shlex.join(["lerobot-calibrate", *flags])
+        raise ArmError(f"{device.label}{whole}: not calibrated; run: {command}")
+
+    for part in parts(device, whole):
+        part.calibrate = uncalibrated
+    with no_questions(device):
+        whole.connect()
+        if not whole.is_calibrated:
+            uncalibrated()
 
 
 def scalars(features: Mapping[str, Any]) -> tuple[str, ...]:

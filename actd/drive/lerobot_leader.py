@@ -4,14 +4,12 @@ to bring it to the arm. Raises UsageError and ArmError.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from actd.drive import lerobot_devices
 from actd.drive.arm import Joints
-from actd.drive.lerobot_devices import LEADER, no_questions, parts, scalars
-from actd.errors import ArmError
+from actd.drive.lerobot_devices import LEADER, scalars
 
 # These have motors. LeRobot gives no access to them before 0.6, and since then in this way.
 _FEETECH = ("so100_leader", "so101_leader", "bi_so_leader")
@@ -29,12 +27,7 @@ class LeRobotLeader:
 
     def connect(self) -> None:
         """Connect, unless the leader would ask something: then ArmError."""
-        for part in parts(LEADER, self._teleop):
-            part.calibrate = self._uncalibrated
-        with no_questions(LEADER):
-            self._teleop.connect()
-            if not self._teleop.is_calibrated:
-                self._uncalibrated()
+        lerobot_devices.connect(LEADER, self._teleop, self._flags)
 
     def read(self) -> dict[str, float]:
         """Where it is."""
@@ -44,10 +37,6 @@ class LeRobotLeader:
     def close(self) -> None:
         """Disconnect what is connected of it; LeRobot switches its motors off."""
         lerobot_devices.disconnect(LEADER, self._teleop)
-
-    def _uncalibrated(self) -> NoReturn:
-        command = shlex.join(["lerobot-calibrate", *self._flags])
-        raise ArmError(f"leader {self._teleop}: not calibrated; run: {command}")
 
 
 class _Motors(NamedTuple):
