@@ -58,7 +58,6 @@ class Options:
     chunk_mode: str | None
     out: Path
     realtime: str
-    ports: Ports | None
     seed: int | None
 
 
@@ -71,9 +70,7 @@ def run_demo(
     mode: str | None = None,
     out: Path = Path("outputs/demo"),
     realtime: str = "prefer",
-    ports: Ports | None = None,
     seed: int | None = None,
-    console: Console | None = None,
 ) -> int:
     """Drive the simulated robot and report the loop timing; return the exit code.
 
@@ -83,8 +80,8 @@ def run_demo(
     running.
     """
     started_s = time.monotonic()
-    console = Console(stderr=True) if as_json else console or Console()
-    options = Options(seconds, headless, policy, mode, out, realtime, ports, seed)
+    console = Console(stderr=as_json)
+    options = Options(seconds, headless, policy, mode, out, realtime, seed)
     try:
         with Interrupts() as interrupts, ExitStack() as stack:
             result = _run(options, stack, interrupts, Screen(console), started_s)
@@ -106,23 +103,19 @@ def run_demo(
 
 
 def _run(
-    options: Options,
-    stack: ExitStack,
-    interrupts: Interrupts,
-    screen: Screen,
-    started_s: float,
+    options: Options, stack: ExitStack, interrupts: Interrupts, screen: Screen, started_s: float
 ) -> dict[str, Any]:
     _prepare_out(options.out, stack)
     policy = find_policy(options.policy, screen.say)
     scene = SCENES[policy.scene]
     screen.say(f"task: {scene.task}")
     scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="actd-demo-")))
-    ports = options.ports or deployment.free_ports()
+    ports = deployment.free_ports()
     robot = _start_robot(scratch, ports, policy.scene, options)
     stack.callback(robot.end, 0)
     cameras = robot.read_line(ROBOT_START_S)["cameras"]
     file = scratch / "actd.yaml"
-    if options.ports is None and ports != Ports():
+    if ports != Ports():
         screen.say(f"some of the usual ports are in use; commands for this daemon: --config {file}")
     deployment.write(
         file,
@@ -136,9 +129,8 @@ def _run(
         chunk_mode=options.chunk_mode,
         realtime=options.realtime,
     )
-    daemon = DemoProcess(
-        "daemon", [sys.executable, "-m", "actd", "run", str(file)], scratch / "log"
-    )
+    command = [sys.executable, "-m", "actd", "run", str(file)]
+    daemon = DemoProcess("daemon", command, scratch / "log")
     stack.callback(daemon.end)
     interrupts.defer()
     operator = stack.enter_context(Operator(ports=ports))
@@ -197,11 +189,7 @@ class Drive:
     """The demo's operator at work: orders on the wire, the status on the screen."""
 
     def __init__(
-        self,
-        operator: Operator,
-        robot: DemoProcess,
-        check: Callable[[], None],
-        screen: Screen,
+        self, operator: Operator, robot: DemoProcess, check: Callable[[], None], screen: Screen
     ) -> None:
         self.attempts = Attempts()
         self._operator = operator
