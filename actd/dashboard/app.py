@@ -86,6 +86,8 @@ async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
         response = await handler(request)
     except RecordingError as error:
         response = _refused(500, str(error))
+    except LinkError as error:
+        response = _refused(503, str(error))
     except web.HTTPException as error:
         response = _refused(error.status, f"{request.path}: {error.reason}")
     response.headers.update(_SECURITY)
@@ -153,10 +155,7 @@ class _Page:
         return web.json_response(self._view.config())
 
     async def status(self, _: web.Request) -> web.Response:
-        try:
-            return web.json_response(await self._view.status())
-        except LinkError as error:
-            return _refused(503, str(error))
+        return web.json_response(await self._view.status())
 
     async def camera(self, request: web.Request) -> web.Response:
         """The newest picture with its age: the page never shows an old one as if it were live."""
@@ -179,17 +178,11 @@ class _Page:
         return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4"})
 
     async def healthz(self, _: web.Request) -> web.Response:
-        try:
-            await self._view.status()
-        except LinkError as error:
-            return _refused(503, str(error))
+        await self._view.status()
         return web.json_response({"ok": True})
 
     async def readyz(self, _: web.Request) -> web.Response:
-        try:
-            status = await self._view.status()
-        except LinkError as error:
-            return _refused(503, str(error))
+        status = await self._view.status()
         if not status["ready"]:
             return _refused(503, f"starting: inference {status['inference']['state']}")
         return web.json_response({"ok": True})

@@ -16,9 +16,9 @@ from actd.config import Config
 from actd.doctor.facts import Controller, Daemon
 from actd.engine.manifest import Manifest
 from actd.engine.observations import unlike_training
-from actd.errors import LinkError
 from actd.link import sockets
 from actd.link.age import boottime_ns
+from actd.link.request import as_sent
 from actd.link.sockets import Ports
 from actd.runtime import settings
 from actd.runtime.channels import state_dtype
@@ -36,15 +36,8 @@ _SLOTS = 256
 
 def ask_daemon(host: str, ports: Ports) -> Daemon:
     """What the daemon at `ports` says of itself."""
-    with Operator(host, ports, timeout_s=_ANSWER_S) as operator:
-        answer = operator.status()
-    try:
-        return _daemon(answer)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise LinkError(
-            f"port {ports.status}: found an answer that this actd does not know "
-            f"({type(error).__name__}: {error}); install the daemon's version here"
-        ) from None
+    with Operator(host, ports, timeout_s=_ANSWER_S) as operator, as_sent():
+        return _daemon(operator.status())
 
 
 def listen(config: Config, manifest: Manifest) -> Controller:
