@@ -60,17 +60,17 @@ def crash_id(error: BaseException) -> str:
 def install() -> None:
     """Let every exception that nobody catches, in threads too, be one line on stderr."""
 
-    def told(error: BaseException | None, what: str = "") -> None:
+    def report(error: BaseException | None, what: str = "") -> None:
         if isinstance(error, Exception) and sys.stderr is not None:
             with contextlib.suppress(OSError):
                 sys.stderr.write(f"{what}{line(error)}\n")
                 sys.stderr.flush()
 
-    sys.excepthook = lambda _, error, __: told(error)
-    threading.excepthook = lambda args: told(
+    sys.excepthook = lambda _, error, __: report(error)
+    threading.excepthook = lambda args: report(
         args.exc_value, f"thread {args.thread.name}: " if args.thread else ""
     )
-    sys.unraisablehook = lambda args: told(args.exc_value)
+    sys.unraisablehook = lambda args: report(args.exc_value)
 
 
 class LogFormatter(logging.Formatter):

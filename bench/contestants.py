@@ -26,7 +26,7 @@ from actd.errors import LinkError
 from actd.flightlog.reader import Flight, read_flight
 from actd.link.sockets import Ports, free_ports
 from actd.mode import Mode
-from actd.runtime.cores import Asked, Share, share
+from actd.runtime.cores import CoreChoice, Share, share
 from actd.runtime.realtime import Wish, fifo_can_be_had
 from actd.runtime.shm import Ring
 from bench import stage
@@ -62,7 +62,7 @@ class Setting:
         """Who runs on which cores, as the daemon will divide them."""
         priority = _PROCESS.tick.priority
         fifo = not self.unprivileged and fifo_can_be_had(self.realtime, priority)
-        return share(os.sched_getaffinity(0), Asked(), fifo=fifo)
+        return share(os.sched_getaffinity(0), CoreChoice(), fifo=fifo)
 
     def job(self) -> dict[str, Any]:
         """What every process of the bench is told, as JSON data."""

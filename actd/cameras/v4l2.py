@@ -78,7 +78,7 @@ def v4l2_devices(dev: Path = _DEV) -> list[V4L2Device]:
         if node.name.removeprefix("video").isdecimal()
     }
     devices = (
-        _asked(numbered[number], by_id.get(name), by_path.get(name))
+        _device(numbered[number], by_id.get(name), by_path.get(name))
         for number in sorted(numbered)
         for name in (os.path.realpath(numbered[number]),)
     )
@@ -93,7 +93,7 @@ def _links(folder: Path) -> dict[str, Path]:
         return {}
 
 
-def _asked(node: Path, by_id: Path | None, by_path: Path | None) -> V4L2Device | None:
+def _device(node: Path, by_id: Path | None, by_path: Path | None) -> V4L2Device | None:
     """What a node says, or None where it gives no images."""
     try:
         descriptor = os.open(node, os.O_RDWR | os.O_NONBLOCK)

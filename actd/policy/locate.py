@@ -69,7 +69,7 @@ def _locate(given: str | Path, format: str) -> Place:
         raise CheckpointError(f"{path}: both {files}; give --format lerobot or --format original")
     if places:
         return places[0]
-    raise CheckpointError(f"{path}: {_found(path)}")
+    raise CheckpointError(f"{path}: {_problem(path)}")
 
 
 def _lerobot(path: Path) -> Place | None:
@@ -91,7 +91,7 @@ def _original(path: Path) -> Place | None:
 _FINDERS = {"auto": (_lerobot, _original), "lerobot": (_lerobot,), "original": (_original,)}
 
 
-def _found(path: Path) -> str:
+def _problem(path: Path) -> str:
     """What is there instead of a checkpoint, and what to give."""
     remedy = f"give the folder with {CONFIG} and {WEIGHTS}, or with {ORIGINAL_WEIGHTS}"
     if not path.is_dir() and path.name in ("last", "pretrained_model"):

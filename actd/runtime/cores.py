@@ -1,4 +1,4 @@
-"""Who runs on which cores: one table, from what the computer has and what is asked.
+"""Who runs on which cores: one table, from what the computer has and what is asked for.
 
 Pure. From four cores up the tick has the last one for itself and everybody else keeps off
 it. On fewer that would cost inference too much where SCHED_FIFO can be had: the tick pushes
@@ -25,7 +25,7 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CoreChoice:
     """What the deployment says; None: automatic."""
 
     tick: Cores | None = None
@@ -48,27 +48,27 @@ class Share:
     threads: int
 
 
-def share(available: Collection[int], asked: Asked, *, fifo: bool) -> Share:
+def share(available: Collection[int], choice: CoreChoice, *, fifo: bool) -> Share:
     """Divide the cores. What is asked for is given, and the rest is arranged around it."""
     cores = tuple(sorted(available))
-    taken = asked.inference or ()
+    taken = choice.inference or ()
     last = tuple(core for core in cores if core not in taken)[-1:] or cores[-1:]
-    tick = asked.tick or last
+    tick = choice.tick or last
     rest = tuple(core for core in cores if core not in tick) or cores
-    threads = asked.threads or len(cores if fifo else rest)
+    threads = choice.threads or len(cores if fifo else rest)
     if len(cores) >= _ENOUGH_FOR_ONE_TO_SPARE or threads <= len(rest):
         others = rest
     else:
         others = cores
         if not fifo:
             # A tick that cannot push anyone aside is best off wherever it gets a turn first.
-            tick = asked.tick or cores
-    inference = asked.inference or others
+            tick = choice.tick or cores
+    inference = choice.inference or others
     return Share(
         tick=tick,
         inference=inference,
-        cameras=asked.cameras or others,
-        recorder=asked.recorder or others,
-        supervisor=asked.supervisor or others,
-        threads=asked.threads or len(inference),
+        cameras=choice.cameras or others,
+        recorder=choice.recorder or others,
+        supervisor=choice.supervisor or others,
+        threads=choice.threads or len(inference),
     )

@@ -51,7 +51,7 @@ class Recording:
         self._vectors = {STATE: tuple(config.robot.state_names), ACTION: tuple(config.robot.joints)}
         if shapes.env_dim:
             self._vectors[ENVIRONMENT] = tuple(map(str, range(shapes.env_dim)))
-        self._asked: dict[str, Any] = {}
+        self._request: dict[str, Any] = {}
         self._child: ChildProcess | None = None
         self._running: asyncio.Task[Any] | None = None
         self._ending: asyncio.Task[Any] | None = None
@@ -74,7 +74,7 @@ class Recording:
         if self._child is None:
             return {"state": "off"}
         condition = self._child.condition
-        shown = self._asked | {key: condition[key] for key in _SHOWN if key in condition}
+        shown = self._request | {key: condition[key] for key in _SHOWN if key in condition}
         # Until it is gone it holds the dataset, and the next recording must wait.
         return shown | ({"state": "saving"} if self._is_running() and _is_over(shown) else {})
 
@@ -102,7 +102,7 @@ class Recording:
     def _start(self, request: Mapping[str, Any]) -> None:
         if self._is_running():
             raise RecordingError(
-                f"already recording to {self._asked['path']}; end that with `actd record --stop`"
+                f"already recording to {self._request['path']}; end that with `actd record --stop`"
             )
         fps = self._fps(request.get("fps"))
         frames_max = _frames(request.get("seconds"), fps)
@@ -112,7 +112,7 @@ class Recording:
             self._episodes.check_none_open()
             if frames_max is not None:
                 raise RecordingError("seconds: an episode ends with its score; leave it out")
-        self._asked = {"path": str(path), "task": task, "fps": fps, "scored": scored}
+        self._request = {"path": str(path), "task": task, "fps": fps, "scored": scored}
         sizes = {key: self._shapes.cameras[name] for name, key in self._cameras.items()}
         recorder = (ScoredRecorderSettings if scored else DatasetRecorderSettings)(
             shapes=self._shapes,
@@ -131,7 +131,7 @@ class Recording:
     def _stop(self, _: Mapping[str, Any]) -> None:
         if self._child is None or not self._is_running():
             raise RecordingError("nothing is being recorded")
-        if self._asked["scored"]:
+        if self._request["scored"]:
             self._episodes.check_none_open()
         # Saving takes a moment, and this socket is the one that STOP comes through.
         self._ending = asyncio.create_task(self._child.end(_SAVE_S))

@@ -44,7 +44,7 @@ class Repetition(Generic[T]):
             past.unsaid, past.newest = past.unsaid + 1, item
             return None
         unsaid = past.unsaid
-        self._said(past, now_ns)
+        self._mark_said(past, now_ns)
         self._forget(now_ns)
         return unsaid
 
@@ -54,11 +54,11 @@ class Repetition(Generic[T]):
         for past in self._past.values():
             if past.newest is not None and (whatever or past.may_say(now_ns)):
                 items.append((past.newest, past.unsaid - 1))
-                self._said(past, now_ns)
+                self._mark_said(past, now_ns)
         return items
 
     @staticmethod
-    def _said(past: _Past[T], now_ns: int) -> None:
+    def _mark_said(past: _Past[T], now_ns: int) -> None:
         past.said_ns.append(now_ns)
         past.unsaid, past.newest = 0, None
 

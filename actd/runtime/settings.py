@@ -19,7 +19,7 @@ from actd.control.limits import Limits
 from actd.control.settings import ControlSettings
 from actd.control.staleness import MaxAge
 from actd.link.sockets import Ports
-from actd.runtime.cores import Asked, Placement, Share, share
+from actd.runtime.cores import CoreChoice, Placement, Share, share
 from actd.runtime.observation import Rules
 from actd.runtime.realtime import Wish, fifo_can_be_had
 
@@ -210,7 +210,7 @@ def share_cores(config: Config) -> Share:
     process = config.process
     named = {role: getattr(process, role).cores for role in ("tick", *ROLES)}
     cores = {role: tuple(numbers) for role, numbers in named.items() if numbers is not None}
-    choice = Asked(**cores, threads=process.inference.threads)
+    choice = CoreChoice(**cores, threads=process.inference.threads)
     fifo = fifo_can_be_had(process.realtime, process.tick.priority)
     return share(os.sched_getaffinity(0), choice, fifo=fifo)
 

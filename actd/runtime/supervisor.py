@@ -73,13 +73,7 @@ class Supervisor:
         say_realtime("supervisor", settled)
         boot = secrets.token_hex(8)
         self._processes = make_processes(
-            config,
-            manifest,
-            shapes,
-            self._channels,
-            share,
-            boot=boot,
-            path=path,
+            config, manifest, shapes, self._channels, share, boot=boot, path=path
         )
         episodes = Episodes()
         self._recording = Recording(config, manifest, shapes, self._channels, share, episodes)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actd.ranges import parse_ranges
-from actd.runtime.cores import Asked, share
+from actd.runtime.cores import CoreChoice, share
 
 ALL = {n: tuple(range(n)) for n in (1, 2, 3, 4, 8, 16)}
 
@@ -32,7 +32,7 @@ ALL = {n: tuple(range(n)) for n in (1, 2, 3, 4, 8, 16)}
 def test_the_automatic_table(
     cores: int, fifo: bool, tick: tuple[int, ...], others: tuple[int, ...], threads: int
 ) -> None:
-    given_ = share(ALL[cores], Asked(), fifo=fifo)
+    given_ = share(ALL[cores], CoreChoice(), fifo=fifo)
     assert given_.tick == tick
     assert given_.inference == given_.cameras == given_.recorder == given_.supervisor == others
     assert given_.threads == threads
@@ -42,22 +42,22 @@ def test_the_automatic_table(
     ("cores", "asked", "fifo", "tick", "inference", "threads"),
     [
         # As many threads as there are cores, and no way to push them aside: nobody is bound.
-        (2, Asked(threads=2), False, (0, 1), (0, 1), 2),
-        (2, Asked(threads=1), False, (1,), (0,), 1),
-        (2, Asked(threads=1), True, (1,), (0,), 1),
-        (2, Asked(threads=2), True, (1,), (0, 1), 2),
+        (2, CoreChoice(threads=2), False, (0, 1), (0, 1), 2),
+        (2, CoreChoice(threads=1), False, (1,), (0,), 1),
+        (2, CoreChoice(threads=1), True, (1,), (0,), 1),
+        (2, CoreChoice(threads=2), True, (1,), (0, 1), 2),
         # From four cores up the tick's core stays its own, whatever inference would like.
-        (4, Asked(threads=4), False, (3,), (0, 1, 2), 4),
-        (4, Asked(tick=(0,)), True, (0,), (1, 2, 3), 3),
-        (4, Asked(inference=(2, 3)), True, (1,), (2, 3), 2),
-        (4, Asked(inference=(0, 1, 2, 3)), True, (3,), (0, 1, 2, 3), 4),
+        (4, CoreChoice(threads=4), False, (3,), (0, 1, 2), 4),
+        (4, CoreChoice(tick=(0,)), True, (0,), (1, 2, 3), 3),
+        (4, CoreChoice(inference=(2, 3)), True, (1,), (2, 3), 2),
+        (4, CoreChoice(inference=(0, 1, 2, 3)), True, (3,), (0, 1, 2, 3), 4),
         # A core that the kernel keeps out of the scheduler's hands (isolcpus).
-        (4, Asked(tick=(7,)), True, (7,), (0, 1, 2, 3), 4),
+        (4, CoreChoice(tick=(7,)), True, (7,), (0, 1, 2, 3), 4),
     ],
 )
 def test_what_is_asked_for_is_given(  # noqa: PLR0917
     cores: int,
-    asked: Asked,
+    asked: CoreChoice,
     fifo: bool,
     tick: tuple[int, ...],
     inference: tuple[int, ...],
@@ -75,7 +75,7 @@ def test_what_is_asked_for_is_given(  # noqa: PLR0917
 def test_nobody_is_left_without_a_core_and_the_tick_is_alone_where_it_must_be(
     available: frozenset[int], threads: int | None, fifo: bool
 ) -> None:
-    given_ = share(available, Asked(threads=threads), fifo=fifo)
+    given_ = share(available, CoreChoice(threads=threads), fifo=fifo)
     for cores in (given_.tick, given_.inference, given_.cameras, given_.supervisor):
         assert cores
         assert set(cores) <= available

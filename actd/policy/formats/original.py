@@ -168,7 +168,7 @@ def _spec(tensors: _Tensors, overrides: Overrides) -> PolicySpec:
     feedforward, _ = tensors.shape("encoder.layers.0.linear1.weight")
     backbone = _backbone(tensors)
     said = f"chunk {chunk}, {states} state values, {joints} joints, width {dim}, {backbone}"
-    cameras, (height, width), heads = _told(tensors.file, said, overrides)
+    cameras, (height, width), heads = _options(tensors.file, said, overrides)
     if dim % heads:
         raise UsageError(f"--heads: {heads}: must divide the network's width {dim}; the original 8")
     return PolicySpec(
@@ -196,7 +196,7 @@ def _spec(tensors: _Tensors, overrides: Overrides) -> PolicySpec:
     )
 
 
-def _told(
+def _options(
     file: Path, said: str, overrides: Overrides
 ) -> tuple[tuple[str, ...], tuple[int, int], int]:
     """What only the user knows, or a UsageError that asks for all of it at once."""
