@@ -81,19 +81,18 @@ def demo(
     ] = None,
 ) -> None:
     """Watch a simulated ALOHA do a task, driven by an ACT policy through the real daemon."""
-    from actd.demo import run_demo
+    from actd.demo import Options, run_demo
 
-    code = run_demo(
+    options = Options(
         seconds=seconds,
         headless=headless,
-        as_json=as_json,
         policy=policy,
-        mode=mode.value if mode else None,
-        realtime=realtime.value,
+        chunk_mode=mode.value if mode else None,
         out=out,
+        realtime=realtime.value,
         seed=seed,
     )
-    raise typer.Exit(code)
+    raise typer.Exit(run_demo(options, as_json=as_json))
 
 
 @app.command()

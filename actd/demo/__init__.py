@@ -3,6 +3,6 @@
 `run_demo` is the entry point.
 """
 
-from actd.demo.run import run_demo
+from actd.demo.run import Options, run_demo
 
-__all__ = ["run_demo"]
+__all__ = ["Options", "run_demo"]

@@ -48,8 +48,9 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The user's options. seconds None: until Ctrl-C; chunk_mode None: as in demo.yaml; policy
-    None: the demo's own; seed None: other places every time.
+    """The user's options. seconds None: until Ctrl-C; chunk_mode None: as in demo.yaml; policy, an
+    engine or a checkpoint, None: the demo's own; seed None: other places every time. Video and
+    contact sheet go to `out`.
     """
 
     seconds: float | None
@@ -61,27 +62,14 @@ class Options:
     seed: int | None
 
 
-def run_demo(
-    *,
-    seconds: float | None = None,
-    headless: bool = False,
-    as_json: bool = False,
-    policy: str | None = None,
-    mode: str | None = None,
-    out: Path = Path("outputs/demo"),
-    realtime: str = "prefer",
-    seed: int | None = None,
-) -> int:
+def run_demo(options: Options, *, as_json: bool) -> int:
     """Drive the simulated robot and report the loop timing; return the exit code.
 
-    `policy` is an engine or a checkpoint, None the demo's own; `mode` is how chunks are read
-    (temporal, queue, latest). With `as_json` the last line of stdout is one JSON object and all
-    else goes to stderr. Video and contact sheet go to `out`. Raises ActdError, with nothing left
-    running.
+    With `as_json` the last line of stdout is one JSON object and all else goes to stderr. Raises
+    ActdError, with nothing left running.
     """
     started_s = time.monotonic()
     console = Console(stderr=as_json)
-    options = Options(seconds, headless, policy, mode, out, realtime, seed)
     try:
         with Interrupts() as interrupts, ExitStack() as stack:
             result = _run(options, stack, interrupts, Screen(console), started_s)
@@ -90,7 +78,7 @@ def run_demo(
         return INTERRUPTED
     console.print(report.table(result))
     console.print(f"video: {result['video']}\nsheet: {result['sheet']}", soft_wrap=True)
-    console.print(f"report as a page: actd report {out}\n{NEXT}", soft_wrap=True)
+    console.print(f"report as a page: actd report {options.out}\n{NEXT}", soft_wrap=True)
     if as_json:
         sys.stdout.write(json.dumps(result) + "\n")
         sys.stdout.flush()

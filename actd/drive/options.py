@@ -65,20 +65,20 @@ def parse(arguments: Sequence[str]) -> Options:
     robot, ours = _split(arguments, _ROBOT)
     teleop, ours = _split(ours, _TELEOP)
     flags = flag_parser().parse_args(ours)
-    if flags.place and robot:
-        raise UsageError(f"drive: both {flags.place} and {robot[0]}; give one of them")
-    if not flags.place and not robot:
+    if flags.arm and robot:
+        raise UsageError(f"drive: both {flags.arm} and {robot[0]}; give one of them")
+    if not flags.arm and not robot:
         raise UsageError(
             "drive: no robot; give LeRobot's flags, --robot.type=so101_follower "
             "--robot.port=/dev/ttyACM0, or a class of your own, my_arm.py:MyArm"
         )
-    if flags.from_here and not flags.arm:
+    if flags.from_here and not flags.ask_to_arm:
         raise UsageError("--from-here: says how --arm arms; give both")
-    if flags.teleop and teleop:
-        raise UsageError(f"drive: both --teleop={flags.teleop} and {teleop[0]}; give one of them")
-    if flags.teleop_motors and not (flags.teleop or teleop):
+    if flags.leader and teleop:
+        raise UsageError(f"drive: both --teleop={flags.leader} and {teleop[0]}; give one of them")
+    if flags.teleop_motors and not (flags.leader or teleop):
         raise UsageError("--teleop-motors: of which leader? give --teleop.type, or --teleop")
-    if flags.place and flags.torque == "release":
+    if flags.arm and flags.torque == "release":
         raise UsageError("--torque=release: is for LeRobot's robots; release it in close()")
     if flags.config and flags.ports:
         raise UsageError("drive: both --config and --ports; give one of them")
@@ -87,24 +87,9 @@ def parse(arguments: Sequence[str]) -> Options:
             "--cameras=robot: frames are not sent through actd drive; let the daemon open the "
             "cameras (cameras: in actd.yaml), or serve them at an address that it can open"
         )
-    return Options(
-        arm=flags.place or "",
-        robot=tuple(robot),
-        leader=flags.teleop or "",
-        teleop=tuple(teleop),
-        teleop_motors=flags.teleop_motors or "follow",
-        config=flags.config,
-        ports=flags.ports,
-        host=flags.host,
-        ask_to_arm=flags.arm,
-        from_here=flags.from_here,
-        at_end=flags.at_end,
-        torque=flags.torque,
-        any_order=flags.any_order,
-        realtime=flags.realtime,
-        patience_s=flags.patience,
-        json=flags.json,
-    )
+    del flags.cameras
+    flags.teleop_motors = flags.teleop_motors or "follow"
+    return Options(robot=tuple(robot), teleop=tuple(teleop), **vars(flags))
 
 
 def _split(arguments: Sequence[str], prefix: str) -> tuple[list[str], list[str]]:
@@ -149,15 +134,18 @@ def flag_parser() -> argparse.ArgumentParser:
         formatter_class=_Formatter,
     )
     add = parser.add_argument
-    add("place", nargs="?", metavar="FILE.py:CLASS", help="a class of your own")
+    add("arm", nargs="?", default="", metavar="FILE.py:CLASS", help="a class of your own")
     add(
         "--arm",
+        dest="ask_to_arm",
         action="store_true",
         help="ask at the terminal: Enter arms, or says every reason that prevents it, and Enter "
         "holds; t and Enter lets the leader take over, and again gives back",
     )
     add(
         "--teleop",
+        dest="leader",
+        default="",
         metavar="FILE.py:CLASS",
         help="a leader of your own, with connect, read and close; LeRobot's by its --teleop. flags",
     )
@@ -207,6 +195,7 @@ def flag_parser() -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", help="where the daemon runs (default: 127.0.0.1)")
     add(
         "--patience",
+        dest="patience_s",
         type=_seconds,
         default=5.0,
         metavar="SECONDS",
