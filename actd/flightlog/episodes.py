@@ -44,6 +44,11 @@ class EpisodeEvent:
     mode: str
     place: str
 
+    @property
+    def title(self) -> str:
+        """The episode in words: `episode 3 at place 7`."""
+        return f"episode {self.episode}" + (f" at place {self.place}" if self.place else "")
+
 
 @dataclass(frozen=True, slots=True)
 class Episode:

@@ -18,7 +18,7 @@ from actd.codec import encode
 from actd.control.flag_words import FLAG_WORDS
 from actd.control.limits import Flag
 from actd.errors import RecordingError
-from actd.flightlog.episodes import EpisodeEvent, episodes_of, read_events
+from actd.flightlog.episodes import episodes_of, read_events
 from actd.flightlog.pictures import saved_moments
 from actd.flightlog.reader import Flight
 from actd.mode import Mode
@@ -43,11 +43,6 @@ def flight_page(flight: Flight) -> str:
     return _Page(flight).html()
 
 
-def _moment(event: EpisodeEvent) -> Moment:
-    place = f" at place {event.place}" if event.place else ""
-    return Moment(event.t_ns, f"episode {event.episode}{place}: {event.kind}")
-
-
 class _Page:
     """The flight, and what several sections need."""
 
@@ -57,7 +52,6 @@ class _Page:
         self.control = self.info.control
         self.ticks, self.chunks = flight.ticks, flight.chunks
         self.gaps = flight.gaps
-        self.folder = flight.folder
         self.events = read_events(flight.folder)
         self.joints = self.control.joints
         self.period_ns = self.control.period_ns
@@ -148,7 +142,8 @@ class _Page:
         rows["slots missed"] = np.diff(self.ticks["missed"], prepend=self.ticks["missed"][0]) > 0
         chart = plots.timeline(self.clock, {name: on for name, on in rows.items() if on.any()})
         entries = moments(self.ticks, self.info.events)
-        entries = sorted([*entries, *map(_moment, self.events)], key=lambda entry: entry.due_ns)
+        entries += [Moment(e.t_ns, f"{e.title}: {e.kind}") for e in self.events]
+        entries.sort(key=lambda entry: entry.due_ns)
         table = [(f"{(m.due_ns - self.start_ns) / 1e9:.2f} s", m.text) for m in entries]
         title = ""
         if len(table) > _MOST_MOMENTS:

@@ -104,6 +104,5 @@ class EpisodeOrders:
                     event.place.encode(),
                 )
             )
-            place = f" at place {event.place}" if event.place else ""
-            text = f"episode {event.episode}{place}: {event.kind} (tick {event.tick})"
+            text = f"{event.title}: {event.kind} (tick {event.tick})"
             say(EPISODE, text, episode=event.episode, tick=event.tick)

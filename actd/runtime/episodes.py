@@ -79,7 +79,7 @@ class Episodes:
         episode = self.open
         if episode is not None:
             raise RecordingError(
-                f"{_in_words(episode)} is open; score it first: "
+                f"{episode.start.title} is open; score it first: "
                 "`actd episode success`, `failure` or `discard`"
             )
 
@@ -90,13 +90,13 @@ class Episodes:
             raise RecordingError("no episode is open; begin one with `actd episode start`")
         if kind != "discard" and episode.driven_ns is None:
             raise RecordingError(
-                f"{_in_words(episode)}: the policy has not driven in it yet; arm first, or "
+                f"{episode.start.title}: the policy has not driven in it yet; arm first, or "
                 "`actd episode discard`"
             )
         if kind == "success" and self._led:
             raise RecordingError(
-                f"{_in_words(episode)}: a leader arm led in it, so it is no success of the policy; "
-                "`actd episode failure` keeps it, `discard` drops it"
+                f"{episode.start.title}: a leader arm led in it, so it is no success of the "
+                "policy; `actd episode failure` keeps it, `discard` drops it"
             )
         event = self._event(kind, moment, episode.place)
         self._scored += episodes_of(self._events)
@@ -130,10 +130,6 @@ class Episodes:
         )
         self._events.append(event)
         return event
-
-
-def _in_words(episode: Episode) -> str:
-    return f"episode {episode.number}" + (f" at place {episode.place}" if episode.place else "")
 
 
 def _open(episode: Episode, now_ns: int) -> dict[str, Any]:
