@@ -27,7 +27,7 @@ from actd.engine.cache import cache_folder, discard_unsealed, seal
 from actd.engine.manifest import Manifest
 from actd.engine.ort import OUTPUT
 from actd.engine.staged import StagedEngine
-from actd.errors import EngineError
+from actd.errors import EngineError, one_line
 
 # The layers that take the time, and the types in which they may compute at each precision.
 _HEAVY = frozenset({"Convolution", "FullyConnected"})
@@ -139,7 +139,7 @@ def compile_model(file: Path, manifest: Manifest, threads: int | None) -> Any:
         loaded_from_cache = compiled.get_property("LOADED_FROM_CACHE")
         precision = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[-200:]
+        reason = one_line(error)[-200:]
         raise EngineError(f"{file}: openvino cannot load it ({reason}); export again") from None
     if precision != hint:
         raise EngineError(

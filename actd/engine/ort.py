@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from actd.engine.base import not_importable
 from actd.engine.manifest import Manifest
 from actd.engine.staged import StagedEngine
-from actd.errors import EngineError
+from actd.errors import EngineError, one_line
 
 OUTPUT = "actions"
 _PROVIDER = "CPUExecutionProvider"
@@ -76,7 +76,7 @@ def _session(file: Path, threads: int | None, spin: bool) -> Any:
     try:
         session = ort.InferenceSession(str(file), options, providers=[_PROVIDER])
     except Exception as error:  # noqa: BLE001  ONNX Runtime's errors share no base class
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)[:200]
         raise EngineError(f"{file}: onnxruntime cannot load it ({reason}); export again") from None
     if session.get_providers() != [_PROVIDER]:
         raise EngineError(

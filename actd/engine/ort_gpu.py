@@ -30,7 +30,7 @@ from actd.engine.ort import OUTPUT
 from actd.engine.reference import check_reference
 from actd.engine.staged import StagedEngine
 from actd.engine.tensorrt.availability import gpu_missing
-from actd.errors import EngineError
+from actd.errors import EngineError, one_line
 
 _PROVIDERS = {"cuda": "CUDAExecutionProvider", "ort-trt": "TensorrtExecutionProvider"}
 _TENSORRT = ("libnvinfer.so.10", "libnvonnxparser.so.10")
@@ -170,7 +170,7 @@ def _session(file: Path, manifest: Manifest) -> Any:
             str(file), options, providers=[(provider, provider_options)], enable_fallback=False
         )
     except Exception as error:  # noqa: BLE001  ONNX Runtime's errors share no base class
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error)[:300]
         raise EngineError(f"{file}: {provider} cannot run it ({reason}); {_advice()}") from None
     require_provider(session.get_providers(), provider, file)
     if cache:

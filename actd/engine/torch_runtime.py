@@ -24,7 +24,7 @@ from actd.engine.manifest import Manifest
 from actd.engine.observations import blank
 from actd.engine.pt2 import check_archive
 from actd.engine.staged import StagedEngine
-from actd.errors import EngineError
+from actd.errors import EngineError, one_line
 
 _read_lock = threading.Lock()
 _INDUCTOR_CACHE = "TORCHINDUCTOR_CACHE_DIR"
@@ -75,7 +75,7 @@ class TorchEngine(StagedEngine):
         try:
             self.infer(blank(self.spec))
         except Exception as error:  # noqa: BLE001  the compiler's errors share no base class
-            reason = " ".join(str(error).split())[:300]
+            reason = one_line(error)[:300]
             raise EngineError(
                 f"{file}: torch.compile failed ({reason}); use the engine `torch`, or a CPU engine"
             ) from None
@@ -113,7 +113,7 @@ def _read(file: Path) -> Any:
         with _read_lock:  # torch reads one archive at a time and says so only by failing
             return torch.export.load(str(file)).module()
     except Exception as error:  # noqa: BLE001  torch's reader raises many kinds
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)[:200]
         raise EngineError(f"{file}: torch cannot load it ({reason}); export again") from None
 
 

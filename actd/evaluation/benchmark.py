@@ -18,7 +18,7 @@ from actd.engine.load import version_note
 from actd.engine.observations import random_observation
 from actd.engine.reference import REFERENCE, parity_here
 from actd.engine.verify import Parity
-from actd.errors import ActdError, EngineError
+from actd.errors import ActdError, EngineError, one_line
 from actd.evaluation import memory
 from actd.evaluation.candidates import BenchRequest, Report, bench_candidates
 from actd.evaluation.inference_timing import TimingSettings, time_all
@@ -74,7 +74,7 @@ def _warm_up(candidate: Candidate, stack: ExitStack) -> _WarmRunner:
     except ActdError:
         raise
     except Exception as error:  # the runtimes' errors share no base class
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = one_line(error)[:200]
         raise EngineError(f"{runner.name}: the first inference failed: {reason}") from error
     return _WarmRunner(runner, parity)
 

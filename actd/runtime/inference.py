@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from actd.engine.base import Engine, Observation
 from actd.engine.load import load_engine
 from actd.engine.observations import blank, unlike_training, unlike_units
-from actd.errors import EngineError
+from actd.errors import EngineError, one_line
 from actd.runtime import process_entry
 from actd.runtime.channels import Channels, open_channels
 from actd.runtime.clock import now_ns
@@ -179,7 +179,7 @@ def _infer(engine: Engine, observation: Observation) -> NDArray[np.float32]:
     except EngineError:
         raise
     except Exception as error:  # noqa: BLE001  the runtimes' errors share no base class
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error)[:300]
         raise EngineError(
             f"{engine.name}: inference failed ({reason}); try `actd infer`, or export it again"
         ) from None

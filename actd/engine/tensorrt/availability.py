@@ -13,7 +13,7 @@ from typing import Any
 
 from actd.engine.cuda.driver import IMPORT_ERRORS
 from actd.engine.cuda.libcuda import LIBRARY, Libcuda
-from actd.errors import EngineError
+from actd.errors import EngineError, one_line
 
 # TensorRT-RTX has the same interface and is used if it is the only one.
 MODULES = ("tensorrt", "tensorrt_rtx", "tensorrt_rtx_bindings")
@@ -43,7 +43,7 @@ def trt_module() -> Any:
         try:
             return import_module(name)
         except IMPORT_ERRORS as error:
-            reasons.append(" ".join(str(error).split()))
+            reasons.append(one_line(error))
     raise EngineError(f"tensorrt cannot be imported ({reasons[0]}); pip install 'actd[trt]'")
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actd.demonstrations import STATISTICS
-from actd.errors import UsageError
+from actd.errors import UsageError, one_line
 from actd.policy.config import ACTION_KEY, STATE_KEY
 from actd.policy.files import refusal
 from actd.policy.formats.base import CheckpointFormat, Stored, Weights
@@ -117,7 +117,7 @@ def _load(file: Path) -> _Tensors:
     except OSError as error:
         raise refusal(file, "file", f"not readable ({error})", "copy it again") from None
     except DAMAGE as error:
-        reason = " ".join(str(error).split())[:120]
+        reason = one_line(error)[:120]
         remedy = "need the state_dict that imitate_episodes.py saves; copy it again"
         raise refusal(file, "file", f"not a file of weights alone ({reason})", remedy) from None
     if not isinstance(stored, dict) or not all(

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from actd.errors import one_line
+
 _MAX_BYTES = 1 << 30
 _NUMBERS = frozenset("?bBhHiIlLqQefd")
 
@@ -148,7 +150,7 @@ def read_arrays(file: Path) -> dict[str, np.ndarray[Any, Any]]:
         with file.open("rb") as stream:
             data = _Reader(stream).load()
     except ValueError as error:
-        raise ValueError(" ".join(str(error).split())) from None
+        raise ValueError(one_line(error)) from None
     except DAMAGE as error:
         raise ValueError(f"damaged ({type(error).__name__})") from None
     if not isinstance(data, dict):
