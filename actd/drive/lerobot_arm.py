@@ -24,8 +24,8 @@ class LeRobotArm:
         self._robot = robot
         self._flags = flags
         self.joints = Joints(
-            measured=scalars(robot.observation_features),
-            commanded=scalars(robot.action_features),
+            measured=scalars(ROBOT, robot, "observation_features"),
+            commanded=scalars(ROBOT, robot, "action_features"),
             units=lerobot_devices.units(robot),
             ordered=True,
         )

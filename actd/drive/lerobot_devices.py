@@ -206,9 +206,16 @@ def connect(device: Device, whole: Any, flags: Sequence[str]) -> None:
             uncalibrated()
 
 
-def scalars(features: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of those features that are one number."""
-    return tuple(name for name, kind in features.items() if not isinstance(kind, tuple))
+def scalars(device: Device, whole: Any, features: str) -> tuple[str, ...]:
+    """The names of those of its `features` (LeRobot's name of them) that are one number."""
+    try:
+        kinds: Mapping[str, Any] = getattr(whole, features)
+    except Exception as error:  # noqa: BLE001  a driver may raise anything
+        raise UsageError(
+            f"{device.type_flag}: {device.what} cannot say which joints it has "
+            f"({crash.words(error)}); choose another type"
+        ) from None
+    return tuple(name for name, kind in kinds.items() if not isinstance(kind, tuple))
 
 
 def parts(device: Device, whole: Any) -> Iterator[Any]:

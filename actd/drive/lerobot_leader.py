@@ -22,7 +22,8 @@ class LeRobotLeader:
         self._teleop = teleop
         self._flags = flags
         self.joints = Joints(
-            measured=scalars(teleop.action_features), units=lerobot_devices.units(teleop)
+            measured=scalars(LEADER, teleop, "action_features"),
+            units=lerobot_devices.units(teleop),
         )
 
     def connect(self) -> None:

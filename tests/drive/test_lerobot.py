@@ -375,7 +375,7 @@ def test_a_leader_that_is_not_calibrated_is_refused_before_the_arm_has_torque(
         (["--teleop.type=so999_leader"], "--teleop.type: so999_leader: unknown to LeRobot here"),
         (["--teleop.type=so101_leader"], "--teleop.: "),
         (["--teleop.port=/dev/ttyACM9"], "--teleop.type: missing; one of "),
-        (["--teleop.type=keyboard"], "the leader has no shoulder_pan.pos"),
+        (["--teleop.type=keyboard"], "the leader cannot say which joints it has (AttributeError: "),
     ],
 )
 def test_what_is_no_leader_here_is_refused(
