@@ -23,7 +23,7 @@ from actd.latency.process import tick_process
 from actd.latency.response import Times, Trace
 from actd.mode import Mode
 from actd.runtime import settings
-from actd.runtime.channels import Channels, Shapes, open_channels
+from actd.runtime.channels import Channels, Shapes, notice_text, open_channels
 from actd.runtime.clock import now_ns
 from actd.runtime.control_loop import ControlLoopSettings
 from actd.runtime.shm import Record, Ring
@@ -145,7 +145,7 @@ class Session:
             return f"the tick process made no tick within {timeout_s:g} s"
         rejections = [notice for _, notice in self._channels.notices.since(0) if notice["rejected"]]
         if rejections:
-            count, text = int(rejections[-1]["rejected"]), _text(rejections[-1])
+            count, text = int(rejections[-1]["rejected"]), notice_text(rejections[-1])
             return f"robot state: {count} messages refused: {text}"
         age_ns = int(newest[1]["state_age_ns"])
         if age_ns > self._state_limit_ns:
@@ -177,15 +177,11 @@ def _reason(notices: _NewRecords) -> str:
     """The reason for leaving the mode; its notice comes a moment after the tick."""
     deadline_ns = now_ns() + round(_REASON_S * 1e9)
     while now_ns() < deadline_ns:
-        texts = [_text(notice) for notice in notices.take() if not notice["rejected"]]
+        texts = [notice_text(notice) for notice in notices.take() if not notice["rejected"]]
         if any(texts):
             return next(filter(None, texts))
         time.sleep(_LOOK_S)
     return "no reason was given"
-
-
-def _text(notice: Record) -> str:
-    return bytes(notice["text"]).decode(errors="replace")
 
 
 def _columns(pairs: list[tuple[int, float]], turn: float | None) -> tuple[Times, Vector]:

@@ -130,6 +130,12 @@ FAULT = np.dtype([("t_ns", "<i8")])
 NOTICE = np.dtype([("t_ns", "<i8"), ("rejected", "<i8"), ("text", f"S{NOTICE_BYTES}")])
 """`rejected`: how many of the robot's messages, by now; 0: `text` is about the mode."""
 
+
+def notice_text(notice: Any) -> str:
+    """What a record of NOTICE says."""
+    return bytes(notice["text"]).decode(errors="replace")
+
+
 EPISODE = np.dtype(
     [
         ("episode", "<i8"),

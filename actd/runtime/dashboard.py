@@ -32,7 +32,7 @@ from actd.flightlog.reader import read_tick
 from actd.link.sockets import Ports
 from actd.mode import Mode
 from actd.runtime import jpeg, process_entry
-from actd.runtime.channels import Channels, open_channels, tick_dtype
+from actd.runtime.channels import Channels, notice_text, open_channels, tick_dtype
 from actd.runtime.clock import now_ns, unix_s
 
 _LOOK_S = 1.0
@@ -126,8 +126,7 @@ class RingView:
         for number, notice in self._channels.notices.since(self._notices_seen):
             self._notices_seen = number
             if not notice["rejected"]:
-                text = bytes(notice["text"]).decode(errors="replace")
-                self._reasons[int(notice["t_ns"])] = text
+                self._reasons[int(notice["t_ns"])] = notice_text(notice)
         ticks = list(self._channels.ticks.since(self._ticks_seen))
         if ticks:
             self._ticks_seen = ticks[-1][0]
@@ -149,7 +148,7 @@ class RingView:
             leader = bool(0 <= tick["leader_age_ns"] < _LEADER_NS)
             notice = self._channels.notices.latest()
             if mode not in ("IDLE", "ARMED") and notice and not notice[1]["rejected"]:
-                reason = bytes(notice[1]["text"]).decode(errors="replace")
+                reason = notice_text(notice[1])
         ahead = self._ahead()
         beyond = self._status.get("beyond_training", {})
         return {

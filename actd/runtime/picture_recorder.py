@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from actd.flightlog.pictures import Cause, Moment, PictureWriter
 from actd.mode import Mode
 from actd.runtime import process_entry
-from actd.runtime.channels import Channels, open_channels
+from actd.runtime.channels import Channels, notice_text, open_channels
 from actd.runtime.clock import now_ns, unix_s
 from actd.runtime.shm import Record, Ring
 
@@ -167,7 +167,7 @@ class Recorder:
         reason = ""
         for _, notice in self._channels.notices.since(0):
             if notice["t_ns"] <= t_ns and not notice["rejected"]:
-                reason = bytes(notice["text"]).decode(errors="replace")
+                reason = notice_text(notice)
         return reason
 
     def _report(self, *, state: str, why: str = "") -> None:

@@ -21,7 +21,7 @@ from actd.engine.manifest import Manifest
 from actd.link import messages
 from actd.mode import Mode
 from actd.runtime import events, settings
-from actd.runtime.channels import Channels
+from actd.runtime.channels import Channels, notice_text
 from actd.runtime.clock import now_ns
 from actd.runtime.event_log import say
 from actd.runtime.joint_likeness import JointLikeness
@@ -101,7 +101,7 @@ class Telemetry:
         reasons = {}
         for number, record in self._channels.notices.since(self._seen["notice"]):
             self._seen["notice"] = number
-            text = bytes(record["text"]).decode(errors="replace")
+            text = notice_text(record)
             if record["rejected"]:
                 self._hear_rejection(int(record["rejected"]), text)
             else:
