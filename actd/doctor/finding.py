@@ -30,17 +30,17 @@ class Problem:
         _require(self.cause, "cause")
         _require(self.fix, "fix")
 
-    def seen(self, found: str, subject: str = "", **values: object) -> Trouble:
+    def seen(self, observed: str, subject: str = "", **values: object) -> Trouble:
         """This problem as it was found, of `subject` where a check looks at several things."""
-        return Trouble(found, subject, self, self.fix.format(**values))
+        return Trouble(observed, subject, self, self.fix.format(**values))
 
     def told(self, message: str, subject: str = "", **values: object) -> Trouble:
         """This problem as an ActdError tells it: `what: found; remedy`.
 
         Where the message has no remedy, the fix is the table's.
         """
-        found, _, remedy = message.partition("; ")
-        return Trouble(found, subject, self, remedy or self.fix.format(**values))
+        observed, _, remedy = message.partition("; ")
+        return Trouble(observed, subject, self, remedy or self.fix.format(**values))
 
 
 @dataclass(frozen=True, slots=True)

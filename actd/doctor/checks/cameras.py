@@ -133,11 +133,11 @@ def _is_compressed(config: CameraConfig) -> bool:
 def _bus(bus: str, sharers: Sequence[CameraHere]) -> Finding:
     carries = min(camera.usb.mbit_s for camera in sharers if camera.usb) * ISOCHRONOUS_SHARE
     load = sum(load_mbit_s(camera.config) for camera in sharers)
-    found = f"{_names(sharers)} send about {load:.0f} of {carries:.0f} Mbit/s"
+    observed = f"{_names(sharers)} send about {load:.0f} of {carries:.0f} Mbit/s"
     if load > carries:
-        return BUS_FULL.seen(found, bus)
+        return BUS_FULL.seen(observed, bus)
     raw = [camera for camera in sharers if not _is_compressed(camera.config)]
-    return BUS_SHARED.seen(found, bus) if len(raw) > 1 else Fine(found, bus)
+    return BUS_SHARED.seen(observed, bus) if len(raw) > 1 else Fine(observed, bus)
 
 
 def _of_daemon(name: str, state: str, kind: SourceKind) -> Finding:
@@ -157,7 +157,7 @@ def _unopened(camera: CameraHere) -> Finding:
 
 
 def _problems(camera: CameraHere, look: Look, frozen_ns: int) -> Iterator[Finding]:
-    config, name, found = camera.config, camera.name, _words(look)
+    config, name, observed = camera.config, camera.name, _words(look)
     if config.detects_freeze and is_frozen(round(look.unchanged_ms * 1e6), frozen_ns):
         yield FROZEN.seen(f"the same image for {look.unchanged_ms:.0f} ms", name)
     if config.fps and look.fps < SLOW_BELOW * config.fps:
@@ -166,9 +166,9 @@ def _problems(camera: CameraHere, look: Look, frozen_ns: int) -> Iterator[Findin
         damaged = f"{look.damaged} of {look.frames + look.damaged} images"
         yield DAMAGED.seen(damaged, name)
     if look.brightness < DARK:
-        yield TOO_DARK.seen(found, name)
+        yield TOO_DARK.seen(observed, name)
     elif look.brightness > BRIGHT:
-        yield TOO_BRIGHT.seen(found, name)
+        yield TOO_BRIGHT.seen(observed, name)
     elif look.grey:
         yield GREY[config.kind].seen("all channels are equal", name)
 

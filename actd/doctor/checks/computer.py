@@ -93,9 +93,9 @@ def governor(facts: Facts) -> Iterator[Finding]:
     if not governors:
         yield NotApplicable("this kernel does not set the frequency (a virtual machine?)")
         return
-    found = ", ".join(f"{name} on {count} cores" for name, count in governors.items())
+    observed = ", ".join(f"{name} on {count} cores" for name, count in governors.items())
     slow = governors.keys() - {"performance"} and facts.computer.can_perform
-    yield SLOW_GOVERNOR.seen(found) if slow else Fine(found)
+    yield SLOW_GOVERNOR.seen(observed) if slow else Fine(observed)
 
 
 def idle(facts: Facts) -> Iterator[Finding]:
@@ -105,15 +105,15 @@ def idle(facts: Facts) -> Iterator[Finding]:
         yield NotApplicable("this kernel has no idle states")
         return
     deepest = max(states, key=lambda state: state.exit_us)
-    found = f"deepest is {deepest.name}, {deepest.exit_us} us to wake"
+    observed = f"deepest is {deepest.name}, {deepest.exit_us} us to wake"
     tick = facts.daemon or facts.loops
     held = tick is not None and tick.granted.get("cpu_dma_latency") == "ok"
     if deepest.exit_us <= DEEP_US:
-        yield Fine(found)
+        yield Fine(observed)
     elif held:
-        yield Fine(f"{found}; the tick keeps cores from it")
+        yield Fine(f"{observed}; the tick keeps cores from it")
     else:
-        yield DEEP_SLEEP.seen(found)
+        yield DEEP_SLEEP.seen(observed)
 
 
 def temperature(facts: Facts) -> Iterator[Finding]:
@@ -132,11 +132,11 @@ def temperature(facts: Facts) -> Iterator[Finding]:
             yield Fine("never slowed since boot")
         return
     margin, zone = min(margins, key=lambda pair: pair[0])
-    found = f"{zone.name} at {zone.celsius:.0f} °C"
+    observed = f"{zone.name} at {zone.celsius:.0f} °C"
     if margin < NEAR_LIMIT_C:
-        yield HOT.seen(found)
+        yield HOT.seen(observed)
     elif not computer.throttled:
-        yield Fine(found)
+        yield Fine(observed)
 
 
 def power(facts: Facts) -> Iterator[Finding]:

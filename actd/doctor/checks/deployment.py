@@ -236,13 +236,13 @@ def disk(facts: Facts) -> Iterator[Finding]:
     elif here.error:
         yield NOT_WRITABLE.seen(here.error, folder=here.folder)
     else:
-        found = f"{here.free_mb:.0f} MB free, flights may grow by {here.needed_mb:.0f} MB"
+        room = f"{here.free_mb:.0f} MB free, flights may grow by {here.needed_mb:.0f} MB"
         if here.free_mb < _LEAST_MB:
-            yield DISK_FULL.seen(found, folder=here.folder)
+            yield DISK_FULL.seen(room, folder=here.folder)
         elif here.free_mb < here.needed_mb:
-            yield DISK_SHORT.seen(found, folder=here.folder)
+            yield DISK_SHORT.seen(room, folder=here.folder)
         else:
-            yield Fine(found)
+            yield Fine(room)
 
 
 def _without_engine(facts: Facts) -> str:

@@ -43,8 +43,8 @@ def state(facts: Facts) -> Iterator[Finding]:
     elif controller.messages == 0:
         yield NotApplicable(f"no controller within {controller.seconds:g} s; start it to check it")
     elif controller.rejected:
-        found = f"{controller.rejected} of {controller.messages} messages refused"
-        yield REFUSED.told(f"{found}: {controller.rejection}")
+        refusals = f"{controller.rejected} of {controller.messages} messages refused"
+        yield REFUSED.told(f"{refusals}: {controller.rejection}")
     else:
         rate = controller.messages / controller.seconds
         yield Fine(f"{controller.messages} messages, {rate:.0f} Hz, every joint named")

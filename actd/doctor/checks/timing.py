@@ -71,9 +71,9 @@ def rights(facts: Facts) -> Iterator[Finding]:
         yield NotApplicable("process.realtime: off")
         return
     refused = {name: text for name, text in granted.items() if text.startswith(REFUSED)}
-    found = ", ".join(f"{name} {text}" for name, text in refused.items())
+    refusals = ", ".join(f"{name} {text}" for name, text in refused.items())
     if wish == "require" and refused.keys() & set(REQUIRED):
-        yield PRIORITY_REQUIRED.seen(found)
+        yield PRIORITY_REQUIRED.seen(refusals)
         return
     problems = {"sched_fifo": NO_PRIORITY, "mlockall": NOT_LOCKED}
     seen: list[Finding] = [
@@ -98,32 +98,32 @@ def lateness(facts: Facts) -> Iterator[Finding]:
         return
     tick, bare = loops.tick, loops.bare
     load = " while the engine computes" if loops.inferring else ""
-    found = (
+    observed = (
         f"{1e3 / loops.period_ms:g} Hz for {loops.seconds:g} s{load}: {_words(tick)}, missed "
         f"{loops.missed}; bare loop {_words(bare)}, missed {loops.bare_missed}; "
         f"{loops.stolen_ms:.0f} ms stolen"
     )
     if loops.stolen_ms > STOLEN_SHARE * 1e3 * loops.seconds:
         yield STOLEN.seen(f"{loops.stolen_ms:.0f} ms of {loops.seconds:g} s stolen")
-    yield _graded(tick.p999_ms, loops.period_ms, found)
+    yield _graded(tick.p999_ms, loops.period_ms, observed)
 
 
 def _of_daemon(daemon: Daemon) -> Finding:
     late = daemon.lateness_us
-    found = (
+    observed = (
         f"of the running daemon at {1e3 / daemon.period_ms:g} Hz: "
         f"p50 {late['p50'] / 1e3:.2f}, p99.9 {late['p999'] / 1e3:.2f}, "
         f"max {late['max'] / 1e3:.2f} ms, missed {daemon.missed}"
     )
-    return _graded(late["p999"] / 1e3, daemon.period_ms, found)
+    return _graded(late["p999"] / 1e3, daemon.period_ms, observed)
 
 
-def _graded(p999_ms: float, period_ms: float, found: str) -> Finding:
+def _graded(p999_ms: float, period_ms: float, observed: str) -> Finding:
     if p999_ms > LATE_SHARE * period_ms:
-        return LATE.seen(found)
+        return LATE.seen(observed)
     if p999_ms > JITTER_SHARE * period_ms:
-        return JITTERY.seen(found)
-    return Fine(found)
+        return JITTERY.seen(observed)
+    return Fine(observed)
 
 
 def _words(late: Percentiles) -> str:
