@@ -9,8 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from actd.client import Mode, Operator
 from actd.drive.bus_loop import Say
@@ -26,16 +25,11 @@ _EPISODE = {"e": "start", "s": "success", "f": "failure", "d": "discard"}
 _SCORES = "e [PLACE] starts an episode; s success, f failure, d discard; each with Enter"
 
 
-@dataclass(frozen=True, slots=True)
-class _Keys:
-    """`arming`: the order that Enter gives to an arm that stands; `leader`: there is one."""
+class _Keys(NamedTuple):
+    """`arming`: the order that Enter gives to an arm that stands; `help`: what may be typed."""
 
     arming: Arming
-    leader: bool
-
-    @property
-    def help(self) -> str:
-        return _ASK_LED if self.leader else _ASK
+    help: str
 
 
 def check_terminal() -> None:
@@ -45,17 +39,13 @@ def check_terminal() -> None:
 
 
 def start(
-    connect: Callable[[], Operator],
-    say: Say,
-    arming: Arming = "arm",
-    *,
-    leader: bool = False,
+    connect: Callable[[], Operator], say: Say, arming: Arming = "arm", *, leader: bool = False
 ) -> None:
     """Ask until the terminal closes, in a thread that ends with the process.
 
     arming: the order that Enter gives to an arm that stands. leader: one may take over.
     """
-    keys = _Keys(arming, leader)
+    keys = _Keys(arming, _ASK_LED if leader else _ASK)
     threading.Thread(target=_ask, args=(connect, say, keys), daemon=True, name="prompt").start()
 
 

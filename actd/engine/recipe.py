@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 
-from actd.errors import EngineInputError
+from actd.errors import EngineInputError, one_line
 from actd.files import read_text
 from actd.resources import resource_dir
 
@@ -138,7 +138,7 @@ def read_recipe(file: Path) -> Recipe:
             f"{file}: cannot be read ({error.strerror}); give a recipe's name or path"
         ) from None
     except Exception as error:  # noqa: BLE001  the parser raises anything for a damaged file
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise EngineInputError(
             f"{file}: not readable YAML ({reason}); correct the recipe"
         ) from None

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actd.engine.observations import UNREADABLE
-from actd.errors import RecordingError, UsageError, unwritable
+from actd.errors import RecordingError, UsageError, one_line, unwritable
 from actd.files import check_file, parse_json
 
 _FOLDER = "episodes"
@@ -142,7 +142,7 @@ def _arrays(file: Path, names: list[str]) -> list[NDArray[Any]]:
         with np.load(file, allow_pickle=False) as archive:
             return [archive[name] for name in names]
     except (*UNREADABLE, KeyError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         raise RecordingError(
             f"{file}: not an episode of an evaluation ({reason}); delete the file, or choose "
             "another --out"

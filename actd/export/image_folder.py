@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from actd.engine.base import Observation
 from actd.engine.observations import UNREADABLE, read_npz
-from actd.errors import EngineInputError
+from actd.errors import EngineInputError, one_line
 from actd.files import check_file, read_text
 from actd.policy.spec import Feature, PolicySpec
 
@@ -120,7 +120,7 @@ def _states(path: Path, spec: PolicySpec) -> dict[str, NDArray[np.float32]]:
         arrays = read_npz(file, keys) if file.suffix == ".npz" else {keys[0]: _rows(file)}
         rows = {key: array.astype(np.float32) for key, array in arrays.items()}
     except UNREADABLE as error:
-        reason = " ".join(str(error).split())[:100]
+        reason = one_line(error)[:100]
         raise EngineInputError(
             f"{file}: not readable as numbers ({reason}); save it again"
         ) from None
