@@ -81,7 +81,7 @@ def bench(
     from actd.evaluation.engine_cache import CheckpointSource
 
     source = None if checkpoint is None else CheckpointSource(checkpoint, overrides)
-    found = run_benchmark(
+    result = run_benchmark(
         BenchRequest(names(engine), folders or [], source, threads),
         TimingSettings(rounds, warmup, rate),
         lambda line: typer.echo(line, err=True),
@@ -89,16 +89,16 @@ def bench(
     if as_json:
         from actd.report.record import plain
 
-        typer.echo(json.dumps(plain(found.to_dict()), allow_nan=False))
+        typer.echo(json.dumps(plain(result.to_dict()), allow_nan=False))
     else:
         from actd.evaluation.speed_table import tables
 
-        show(tables(found))
+        show(tables(result))
     if report is not None:
-        _write_page(found, report)
+        _write_page(result, report)
     if not as_json:
         typer.echo("next: actd init ENGINE, then actd run actd.yaml")
-    raise typer.Exit(found.exit_code)
+    raise typer.Exit(result.exit_code)
 
 
 def _certify(time: str, files: list[Path], page: Path | None, *, as_json: bool) -> int:
@@ -164,9 +164,9 @@ def _check_page(path: Path | None) -> None:
     PAGE_FILE.check_place(path, "--report")
 
 
-def _write_page(found: BenchReport, path: Path) -> None:
+def _write_page(result: BenchReport, path: Path) -> None:
     from actd.evaluation.speed_page import bench_page
     from actd.report.page import PAGE_FILE
 
-    PAGE_FILE.write(bench_page(found), path, "--report")
+    PAGE_FILE.write(bench_page(result), path, "--report")
     typer.echo(f"page: {path}", err=True)

@@ -68,9 +68,9 @@ def config_show(config: ConfigArgument = DEFAULT_CONFIG, as_json: AsJson = False
     """Print a deployment file with every default filled in, and *** for what is secret."""
     from actd.config import load
 
-    found = load(config)
-    settings = redacted(found.model_dump(mode="json"))
-    for joint in found.joints:
+    deployment = load(config)
+    settings = redacted(deployment.model_dump(mode="json"))
+    for joint in deployment.joints:
         shown = settings["robot"]["joints"][joint.name]
         filled = {key: value for key, value in asdict(joint).items() if key in shown}
         settings["robot"]["joints"][joint.name] = shown | filled

@@ -163,13 +163,13 @@ def status(
     from actd.client import Operator
     from actd.link.request import as_sent
 
-    found = link(config, trusting=True)
-    with Operator(host, found.ports) as daemon:
+    target = link(config, trusting=True)
+    with Operator(host, target.ports) as daemon:
         answer = daemon.status()
         histograms = daemon.request("histograms") if as_json or hgrm else {}
     with as_sent():
-        if found.robot not in ("", answer["robot"]):
-            warn([f"this is {answer['robot']}, not {found.robot}; check --config and the ports"])
+        if target.robot not in ("", answer["robot"]):
+            warn([f"this is {answer['robot']}, not {target.robot}; check --config and the ports"])
         encoded = histograms[f"since_{since.value}"].items() if hgrm is not None else ()
     for reply in (answer, histograms):
         reply.pop("v", None), reply.pop("ok", None)

@@ -115,17 +115,17 @@ def _show(rows: Sequence[Row]) -> None:
 def _set_up(*, restore: bool, dry_run: bool) -> None:
     from actd.doctor import tune
 
-    wanted: list[Change] = tune.restorations() if restore else tune.changes()
-    if not wanted:
+    changes: list[Change] = tune.restorations() if restore else tune.changes()
+    if not changes:
         nothing = "everything is as it was" if restore else "nothing to set up"
         typer.echo(f"doctor: {nothing}")
     if not dry_run and restore:
         tune.restore()
-    elif not dry_run and wanted:
-        tune.apply(wanted)
-    for change in wanted:
+    elif not dry_run and changes:
+        tune.apply(changes)
+    for change in changes:
         typer.echo(f"would be {change}" if dry_run else str(change))
-    if wanted and not restore and not dry_run:
+    if changes and not restore and not dry_run:
         typer.echo(
             "until the computer is started again; sudo $(which actd) doctor --restore puts it back",
             err=True,

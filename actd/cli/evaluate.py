@@ -83,7 +83,7 @@ def evaluate(
     typer.echo(f"{frames} frames of {len(chosen)} episodes, --stride {step}", err=True)
     try:
         with _progress() as progress:
-            found = verdict.evaluate(
+            evaluation = verdict.evaluate(
                 dataset,
                 candidates,
                 target,
@@ -95,10 +95,10 @@ def evaluate(
     except KeyboardInterrupt:
         typer.echo(f"finished episodes are kept in {target}; go on with: {_again()}", err=True)
         raise
-    _publish(found, evaluation_page, target, as_json)
+    _publish(evaluation, evaluation_page, target, as_json)
     if not as_json and candidates.engines:
         typer.echo(f"next: actd bench {' '.join(c.place for c in candidates.engines)}")
-    raise typer.Exit(0 if found.passed else 1)
+    raise typer.Exit(0 if evaluation.passed else 1)
 
 
 def _check_places(out: Path) -> None:
@@ -110,7 +110,7 @@ def _check_places(out: Path) -> None:
     PAGE_FILE.check_place(out / _PAGE)
 
 
-def _publish(found: Evaluation, draw: Draw, out: Path, as_json: bool) -> None:
+def _publish(evaluation: Evaluation, draw: Draw, out: Path, as_json: bool) -> None:
     """Write the figures and the page, and print them."""
     from actd.evaluation.accuracy_table import render
     from actd.host import machine
@@ -118,14 +118,14 @@ def _publish(found: Evaluation, draw: Draw, out: Path, as_json: bool) -> None:
     from actd.report.record import save_json
 
     data, drawn, about = out / _FIGURES, out / _PAGE, machine()
-    save_json(found.to_dict() | {"machine": about}, data, _KIND)
-    PAGE_FILE.write(draw(found, about), drawn)
+    save_json(evaluation.to_dict() | {"machine": about}, data, _KIND)
+    PAGE_FILE.write(draw(evaluation, about), drawn)
     if as_json:
         typer.echo(data.read_text(encoding="utf-8"), nl=False)
     else:
-        show(render(found))
+        show(render(evaluation))
         typer.echo(f"wrote {data} and {drawn}")
-    for score in found.scores:
+    for score in evaluation.scores:
         if score.against_torch and score.against_torch.excess:
             typer.echo(f"{score.candidate.name}: {score.against_torch.excess}", err=True)
 

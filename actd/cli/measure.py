@@ -53,15 +53,15 @@ def latency(
     if run is not None and config is not None:
         raise UsageError("give either a recording, or --config actd.yaml --joint NAME")
     if config is None:
-        found = _from_recording(run, joint)
+        delays = _from_recording(run, joint)
     elif joint is None:
         raise UsageError("--joint: which one may be moved? give its name")
     else:
-        found = [_from_steps(config, joint, amplitude, repeats, ask=not yes)]
+        delays = [_from_steps(config, joint, amplitude, repeats, ask=not yes)]
     if as_json:
-        typer.echo(json.dumps(result.as_json(found)))
+        typer.echo(json.dumps(result.as_json(delays)))
     else:
-        typer.echo("\n".join(result.lines(found)))
+        typer.echo("\n".join(result.lines(delays)))
 
 
 def _from_recording(run: Path | None, joint: str | None) -> list[JointDelay]:
@@ -71,9 +71,9 @@ def _from_recording(run: Path | None, joint: str | None) -> list[JointDelay]:
 
     flight = read_flight(run or default_flights())
     control = run_info(flight).control
-    found = joint_delays(flight.ticks, control)
+    delays = joint_delays(flight.ticks, control)
     joints = ", ".join(control.joints)
-    chosen = [one for one in found if joint in (None, one.joint)]
+    chosen = [one for one in delays if joint in (None, one.joint)]
     if not chosen:
         raise UsageError(f"--joint {joint}: not in {flight.folder}: choose of {joints}")
     return chosen

@@ -341,7 +341,7 @@ def _replay_limits(source: Path, is_dataset: bool, config: Path | None, as_json:
         for note in dataset.notes:
             typer.echo(f"note: {note}", err=True)
         with _progress("episodes") as progress:
-            found = check_dataset(dataset, settings, progress)
+            report = check_dataset(dataset, settings, progress)
     else:
         from actd.flightlog.reader import read_flight
         from actd.replay.recorded_run import other_settings
@@ -350,12 +350,12 @@ def _replay_limits(source: Path, is_dataset: bool, config: Path | None, as_json:
         flight = read_flight(source)
         settings = other_settings(flight, config) if config else run_info(flight).control
         with _progress("ticks") as progress:
-            found = check_flight(flight, settings, progress)
+            report = check_flight(flight, settings, progress)
     if as_json:
-        typer.echo(json.dumps(found.to_dict()))
+        typer.echo(json.dumps(report.to_dict()))
     else:
-        show(limits_table(found))
-        if found.ticks * settings.period_ns < _ENOUGH_NS:
+        show(limits_table(report))
+        if report.ticks * settings.period_ns < _ENOUGH_NS:
             typer.echo(
                 "note: too little motion for limits of a whole task; use a longer recording, or "
                 "the dataset of the training",

@@ -37,10 +37,10 @@ HostOption = Annotated[str, typer.Option(help="Where the daemon runs.")]
 
 def names(text: str) -> list[str]:
     """Engine names from a comma list. Raises UsageError when there is none."""
-    found = [name.strip() for name in text.split(",") if name.strip()]
-    if not found:
+    parts = [name.strip() for name in text.split(",") if name.strip()]
+    if not parts:
         raise UsageError("--engine: no engine named; give for example ort-fp32,ort-int8")
-    return found
+    return parts
 
 
 def numbers(option: str, text: str | None) -> list[int] | None:
@@ -67,26 +67,26 @@ def link(config: Path | None, *, trusting: bool = False) -> Link:
         return Link()
     path = config or DEFAULT_CONFIG
     try:
-        found = link_of(path)
+        target = link_of(path)
     except ConfigError as error:
         if config is not None:
             raise
-        found = Link(problems=(str(error),))
-    if not found.problems:
-        return found
+        target = Link(problems=(str(error),))
+    if not target.problems:
+        return target
     if not trusting:
-        raise ConfigError("\n".join(found.problems))
-    whom = found.robot or "whatever robot is there"
-    warn([*found.problems, f"{path}: going on with {whom} at port {found.ports.control}"])
-    return found
+        raise ConfigError("\n".join(target.problems))
+    whom = target.robot or "whatever robot is there"
+    warn([*target.problems, f"{path}: going on with {whom} at port {target.ports.control}"])
+    return target
 
 
 def operator(config: Path | None, host: str, *, trusting: bool = False) -> Operator:
     """A connection to the daemon of one robot, as `link`; close it, or use it in `with`."""
     from actd.client import Operator
 
-    found = link(config, trusting=trusting)
-    return Operator(host, found.ports, robot=found.robot)
+    target = link(config, trusting=trusting)
+    return Operator(host, target.ports, robot=target.robot)
 
 
 def warn(lines: Iterable[str]) -> None:

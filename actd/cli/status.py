@@ -101,8 +101,8 @@ def progress_in_words(move: Mapping[str, Any]) -> str:
 
 
 def _fps(camera: Mapping[str, Any]) -> str:
-    asked = camera.get("fps_asked")
-    return f"{camera['fps']:.1f} of {asked:g} fps" if asked else f"{camera['fps']:.1f} fps"
+    rate = camera.get("fps_asked")
+    return f"{camera['fps']:.1f} of {rate:g} fps" if rate else f"{camera['fps']:.1f} fps"
 
 
 def _damaged(camera: Mapping[str, Any]) -> str:

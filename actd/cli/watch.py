@@ -43,8 +43,8 @@ def top(config: ConfigOption = None, host: HostOption = "127.0.0.1") -> None:
         raise ActdError(f"top needs {error.name}; pip install 'actd[top]'") from None
     from actd.top.watch import Watch
 
-    found = link(config, trusting=True)
-    with Watch(host, found.ports, found.robot) as watch:
+    target = link(config, trusting=True)
+    with Watch(host, target.ports, target.robot) as watch:
         screen = Top(watch)
         screen.run()
     raise typer.Exit(screen.return_code or 0)
@@ -72,12 +72,12 @@ def stream(
     """Show the running daemon's data live in Foxglove or Rerun; it only listens."""
     import asyncio
 
-    found = link(config)
-    sink = _sink(to, found.robot or "actd", port or _PORTS[to])
+    target = link(config)
+    sink = _sink(to, target.robot or "actd", port or _PORTS[to])
     from actd.viewers.live import Source, stream
 
-    page = dashboard or f"http://127.0.0.1:{found.dashboard_port}"
-    source = Source(host, found.ports, found.robot, page.rstrip("/"), fps)
+    page = dashboard or f"http://127.0.0.1:{target.dashboard_port}"
+    source = Source(host, target.ports, target.robot, page.rstrip("/"), fps)
     try:
         asyncio.run(stream(source, sink, lambda text: typer.echo(redact(text), err=True)))
     finally:
