@@ -93,6 +93,7 @@ def test_cameras_are_mapped_by_what_they_show(
     assert sheet.shape[1] > 1200
 
 
+@pytest.mark.slow
 def test_the_match_as_json_with_a_picture_of_each_camera(
     plugged: FakeV4L2, setup: Setup, tmp_path: Path
 ) -> None:
@@ -118,6 +119,7 @@ def test_the_match_as_json_with_a_picture_of_each_camera(
     assert np.abs(shown - photo(scene(0), 12, -5, 1.5)).mean() < 6
 
 
+@pytest.mark.slow
 def test_init_writes_the_mapping(plugged: FakeV4L2, setup: Setup, tmp_path: Path) -> None:
     words = ("init", str(setup.engine), "--match", str(setup.dataset))
     done = plugged.run(*CLI, *words, cwd=tmp_path)
@@ -146,6 +148,7 @@ def test_init_without_cameras_says_what_to_look_for(
     assert marked[1].startswith('  "0": {type: opencv')
 
 
+@pytest.mark.slow
 def test_what_is_not_matched_gets_no_device_that_is(
     fake_v4l2: FakeV4L2, setup: Setup, tmp_path: Path
 ) -> None:
@@ -168,6 +171,7 @@ def test_a_plain_scene_is_said_to_have_too_few_features(
     assert "cameras:" not in done.stdout
 
 
+@pytest.mark.slow
 def test_one_broken_camera_does_not_stop_the_others(
     fake_v4l2: FakeV4L2, setup: Setup, tmp_path: Path
 ) -> None:

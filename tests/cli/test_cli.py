@@ -109,6 +109,7 @@ def test_init_for_a_known_robot_from_an_engine(small_engine: Path, tmp_path: Pat
     assert "6 joints, the policy commands 14" in wrong.stderr
 
 
+@pytest.mark.slow
 def test_init_takes_what_an_original_act_does_not_say(tmp_path: Path) -> None:
     checkpoint = layouts.write_original(tmp_path / "run")
     file = tmp_path / "actd.yaml"

@@ -141,6 +141,7 @@ def _without_rights() -> None:
     resource.setrlimit(resource.RLIMIT_MEMLOCK, (65536, 65536))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wish", ["prefer", "require"])
 def test_rights_that_the_kernel_refuses(wish: str, config: Path) -> None:
     config.write_text(config.read_text().replace("realtime: prefer", f"realtime: {wish}"))

@@ -64,6 +64,7 @@ def told(*command: str) -> str:
     return done.output
 
 
+@pytest.mark.slow
 def test_every_command_says_it_once(checkpoint: Path, tmp_path: Path) -> None:
     engine, config = tmp_path / "ort-fp32", tmp_path / "actd.yaml"
     commands = {

@@ -53,6 +53,7 @@ def test_does_the_task_and_reports_the_cadence(demo: Start) -> None:
     assert_nothing_left(run)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_with_the_summary(demo: Start) -> None:
     run = demo()
     run.read_until("ARMED")
@@ -85,6 +86,7 @@ def test_an_end_before_the_first_tick_leaves_nothing(demo: Start, number: int) -
     assert_nothing_left(run)
 
 
+@pytest.mark.slow
 def test_a_killed_demo_takes_its_processes_with_it(demo: Start) -> None:
     run = demo()
     run.read_until("ARMED")
@@ -92,6 +94,7 @@ def test_a_killed_demo_takes_its_processes_with_it(demo: Start) -> None:
     assert run.left_after(15) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("argument", "name"), [("actd.sim.robot", "simulated robot"), ("run", "daemon")]
 )
@@ -105,6 +108,7 @@ def test_a_part_that_dies_is_named_and_the_rest_ends(demo: Start, argument: str,
     assert_nothing_left(run)
 
 
+@pytest.mark.slow
 def test_another_policy_is_attempted_until_the_time_is_up(demo: Start, tmp_path: Path) -> None:
     """On gym-aloha's own table, by a policy that stays where it is: no cube is handed over."""
     spec = policy_spec(14, {"top": (480, 640)}, chunk_size=50)

@@ -193,6 +193,7 @@ def test_without_its_daemon_the_arm_comes_to_rest_and_drive_ends(
     assert one.said.splitlines()[-1].startswith("no action for 1.")
 
 
+@pytest.mark.slow
 def test_an_arm_is_parked_before_it_is_left(tmp_path: Path, engine: Path, film: Path) -> None:
     ports, pose = free_ports(), np.linspace(-0.7, 0.2, len(JOINTS)).round(2)
     config = write_config(tmp_path, engine, film, ports)

@@ -127,6 +127,7 @@ def test_a_leader_in_the_hand_leads_from_where_the_arm_is(
     assert mode(daemon) == "HOLD"
 
 
+@pytest.mark.slow
 def test_a_leader_with_motors_goes_along_until_it_leads(
     daemon: Daemon, led: Callable[..., Led]
 ) -> None:

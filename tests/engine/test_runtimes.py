@@ -169,6 +169,7 @@ def test_read_only_and_strided_arrays(engine: Engine) -> None:
     np.testing.assert_array_equal(engine.infer(strided), expected)
 
 
+@pytest.mark.slow
 def test_two_threads_each_load_their_own(engine: Engine, built: Path) -> None:
     expected = engine.infer(good())
 
@@ -199,6 +200,7 @@ print(len(rang))
 """
 
 
+@pytest.mark.slow
 def test_a_signal_after_two_engines_were_closed_arrives(engine: Engine, built: Path) -> None:
     folder = str(built / engine.name)
     done = subprocess.run(
@@ -222,6 +224,7 @@ print(all(c == {core} for c in cores))
 """
 
 
+@pytest.mark.slow
 def test_no_thread_leaves_the_cores_of_the_process(engine: Engine, built: Path) -> None:
     command = [sys.executable, "-c", CORES_OF_THREADS, str(built / engine.name)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

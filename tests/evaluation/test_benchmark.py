@@ -98,6 +98,7 @@ def test_a_rate_is_kept_and_compared_with_running_back_to_back(engines: Path) ->
     assert f"{missed} of {4 + missed}" in bench_page(report)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not missing("trt"), reason="this computer has TensorRT")
 def test_one_failure_leaves_the_others(engines: Path, tmp_path: Path) -> None:
     report = run_benchmark(
@@ -159,6 +160,7 @@ def test_a_runtime_stands_for_its_engines(engines: Path) -> None:
     assert [row.engine for row in report.rows] == ["ort-fp32", "ort-int8"]
 
 
+@pytest.mark.slow
 def test_engines_are_built_again_only_when_what_they_are_made_of_changed(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,7 @@ def command(dataset: Dataset, exported_engine: Path, tmp_path: Path) -> list[str
     return ["eval", str(dataset.root), *place]
 
 
+@pytest.mark.slow
 def test_it_prints_and_writes_a_page(
     dataset: Dataset, exported_engine: Path, tmp_path: Path
 ) -> None:

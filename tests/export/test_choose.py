@@ -54,6 +54,7 @@ def few(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     monkeypatch.setattr(choose, "load_recipe", strict)
 
 
+@pytest.mark.slow
 def test_the_fastest_is_published_alone(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,6 +73,7 @@ def test_the_fastest_is_published_alone(
     assert [path.name for path in tmp_path.iterdir()] == [result.engine]
 
 
+@pytest.mark.slow
 def test_none_exact_enough_is_an_error_that_tells_all(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,6 +83,7 @@ def test_none_exact_enough_is_an_error_that_tells_all(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_anyones_recipe_is_built_and_named_after_its_file(checkpoint: Path, tmp_path: Path) -> None:
     text = recipe_file("ort-fp32").read_text(encoding="utf-8")
     mine = tmp_path / "mine.yaml"

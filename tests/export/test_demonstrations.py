@@ -84,6 +84,7 @@ def test_a_damaged_dataset_is_told_of_and_stops_nothing(
     assert note.endswith("fetch it again: limits and the start are not known from it")
 
 
+@pytest.mark.slow
 def test_it_is_in_the_manifest(checkpoint: Path, tmp_path: Path) -> None:
     source = shutil.copytree(checkpoint, tmp_path / "policy")
     dataset = write_demonstrations(tmp_path / "set")

@@ -63,6 +63,7 @@ def test_int8_is_quantised_smaller_and_close(engines: Path, checkpoint: Path) ->
     engine.close()
 
 
+@pytest.mark.slow
 def test_given_observations_calibrate(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,6 +88,7 @@ def strict(name: str) -> Recipe:
     return recipe.model_copy(update={"tolerance": tight})
 
 
+@pytest.mark.slow
 def test_refused_build_leaves_everything_as_it_was(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +107,7 @@ def test_refused_build_leaves_everything_as_it_was(
     assert (kept / "manifest.json").read_text() == "as it was"
 
 
+@pytest.mark.slow
 def test_new_engine_replaces_the_old_whole(checkpoint: Path, tmp_path: Path) -> None:
     old = tmp_path / "ort-fp32"
     old.mkdir()
@@ -177,6 +180,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_an_engine_knows_how_to_be_built_again(tmp_path: Path) -> None:
     checkpoint = layouts.write_original(tmp_path / "the run")
     overrides = layouts.ORIGINAL_HINTS

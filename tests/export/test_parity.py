@@ -100,6 +100,7 @@ def test_joints_have_names_where_somebody_gives_them(
     assert joint_names(six, dataset.root) == tuple(map(str, range(6)))
 
 
+@pytest.mark.slow
 def test_export_on_a_recording_keeps_its_verdict(
     dataset: Dataset, small_checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -123,6 +124,7 @@ def strict(name: str) -> Recipe:
     )
 
 
+@pytest.mark.slow
 def test_a_refusal_says_why_and_is_forgotten_by_a_build_that_passes(
     small_checkpoint: Path, exported_engine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -94,6 +94,7 @@ def _listening(process: psutil.Process) -> str:
     return ""
 
 
+@pytest.mark.slow
 def test_a_known_delay_is_measured(config_file: Path, arm: LateArm, ports: Ports) -> None:
     asked: list[str] = []
     found = measure_steps(load(config_file), "elbow", 0.05, 1, asked.append)
@@ -114,6 +115,7 @@ def test_a_known_delay_is_measured(config_file: Path, arm: LateArm, ports: Ports
     assert_nothing_left(ports)
 
 
+@pytest.mark.slow
 def test_a_continuous_joint_is_measured_where_a_turn_ends(config_file: Path, arm: LateArm) -> None:
     arm.positions["wrist"] = np.pi - 0.03
     found = measure_steps(load(config_file), "wrist", 0.06, 1, lambda _: None)
@@ -124,6 +126,7 @@ def test_a_continuous_joint_is_measured_where_a_turn_ends(config_file: Path, arm
     assert max(seen) > 3
 
 
+@pytest.mark.slow
 def test_the_command_prints_what_the_figure_is_for(config_file: Path, arm: LateArm) -> None:
     words = ("--joint", "gripper", "--amplitude", "0.1", "--repeats", "1", "--yes", "--json")
     done = run(config_file, *words)
@@ -135,6 +138,7 @@ def test_the_command_prints_what_the_figure_is_for(config_file: Path, arm: LateA
     assert_brought_to_rest(arm)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_brings_the_arm_to_rest(
     config_file: Path, arm: LateArm, ports: Ports, number: signal.Signals
@@ -156,6 +160,7 @@ def test_a_signal_brings_the_arm_to_rest(
     assert_nothing_left(ports)
 
 
+@pytest.mark.slow
 def test_killed_it_leaves_no_process_and_the_arm_at_rest(
     config_file: Path, arm: LateArm, ports: Ports
 ) -> None:
@@ -172,6 +177,7 @@ def test_killed_it_leaves_no_process_and_the_arm_at_rest(
     assert_nothing_left(ports)
 
 
+@pytest.mark.slow
 def test_a_robot_that_falls_silent(config_file: Path, arm: LateArm) -> None:
     saboteur = meanwhile(arm, "elbow", lambda: setattr(arm, "alive", False))
     with pytest.raises(LinkError, match=r"HOLD: .*robot state is \d+ ms old .*brought to rest"):
@@ -215,6 +221,7 @@ def test_an_operator_may_stop_it(config_file: Path, arm: LateArm, ports: Ports) 
     assert_brought_to_rest(arm)
 
 
+@pytest.mark.slow
 def test_a_robot_that_does_not_act_is_not_driven(config_file: Path, arm: LateArm) -> None:
     arm.acting = False
     with pytest.raises(LinkError, match="arm refused: no robot controller acknowledges"):

@@ -43,6 +43,7 @@ def agrees(
     np.testing.assert_allclose(found, golden.expected(case), rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("layout", "case"), cases())
 def test_older_layouts_agree(layout: str, case: str, tmp_path: Path) -> None:
     checkpoint = layouts.LAYOUTS[layout](case, tmp_path / "checkpoint")
@@ -50,6 +51,7 @@ def test_older_layouts_agree(layout: str, case: str, tmp_path: Path) -> None:
     agrees(checkpoint, tmp_path / "engines", case, observations, Overrides())
 
 
+@pytest.mark.slow
 def test_the_original_agrees(tmp_path: Path) -> None:
     checkpoint = layouts.write_original(tmp_path / "checkpoint")
     observations = [layouts.original_observation(i) for i in range(golden.OBSERVATIONS)]

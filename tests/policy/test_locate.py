@@ -222,6 +222,7 @@ def test_repo_id_is_downloaded_once_and_never_a_pickle(folder: Path, tmp_path: P
     assert again.stdout == done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given",
     [

@@ -109,6 +109,7 @@ def _reordered(order: tuple[int, ...]) -> Policy:
     return Policy(replace(checkpoint, spec=spec))
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(order=st.permutations(range(3)), seed=st.integers(0, 2**32))
 def test_the_order_of_equal_cameras_does_not_matter(order: list[int], seed: int) -> None:

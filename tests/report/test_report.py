@@ -200,6 +200,7 @@ def test_text_is_escaped_in_every_place() -> None:
     assert text.count("&lt;script&gt;&amp;") == 10
 
 
+@pytest.mark.slow
 def test_the_command(flight: Flight, tmp_path: Path) -> None:
     run = record(flight, tmp_path / "flights")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from actd.errors import ConfigError
 from tests.runtime.conftest import Daemon
 
@@ -14,6 +16,7 @@ def check(daemon: Daemon) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_daemon_says_what_changed_since_it_started(daemon: Daemon) -> None:
     good = daemon.config.read_text()
     done = check(daemon)

@@ -151,6 +151,7 @@ def test_what_there_is_no_room_for_waits_for_the_next_tick(desk: Desk) -> None:
     assert all(hear(operator)["ok"] for operator in operators)
 
 
+@pytest.mark.slow
 def test_whoever_asks_and_leaves_costs_nothing(desk: Desk) -> None:
     desk.ask(**fresh("arm")).close()
     for number, _ in desk.read(wait_s=10):

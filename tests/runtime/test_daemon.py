@@ -89,6 +89,7 @@ def test_consecutive_commands_obey_the_limits_over_the_wire(daemon: Daemon) -> N
         assert np.abs(after - before).max() <= 3 * 0.02 * (next_seq - seq) + 1e-9
 
 
+@pytest.mark.slow
 def test_a_robot_that_goes_silent_is_held_then_faulted_and_not_re_engaged(daemon: Daemon) -> None:
     with daemon.robot() as robot, daemon.operator() as operator:
         arm = Arm(robot)
@@ -179,6 +180,7 @@ def test_a_tick_port_in_use_is_named(
     assert "Traceback" not in output
 
 
+@pytest.mark.slow
 def test_a_dead_camera_is_visible_refuses_arming_and_recovers(
     tmp_path: Path, small_engine: Path, video: Path, ports: Ports
 ) -> None:
@@ -255,6 +257,7 @@ def test_a_deployment_that_does_not_fit_its_engine_exits_78(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_frames_of_another_size_are_refused_by_the_camera(
     tmp_path: Path, small_engine: Path, video: Path, ports: Ports
 ) -> None:
@@ -315,6 +318,7 @@ def test_without_a_daemon_the_commands_say_what_to_do(tmp_path: Path) -> None:
         assert "actd run" in done.stderr
 
 
+@pytest.mark.slow
 def test_an_outage_is_logged_once_however_long_it_lasts(
     tmp_path: Path, small_engine: Path, video: Path, ports: Ports
 ) -> None:

@@ -166,6 +166,7 @@ def test_ticks_do_not_need_the_page(site: Site) -> None:
         assert site.json("live.json")["mode"] == "ARMED"
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_costs_the_page_only(
     site: Site, tmp_path: Path, small_engine: Path, video: Path
 ) -> None:

@@ -220,6 +220,7 @@ def lose_the_dataset_recorder(daemon: Daemon, operator: Operator) -> None:
     assert warning.startswith("not in the dataset: killed by signal 9")
 
 
+@pytest.mark.slow
 def test_whatever_ends_the_motion_an_operator_scores(scored: Daemon, tmp_path: Path) -> None:
     folder = tmp_path / "scored"
     with driving(scored) as (operator, _):

@@ -74,6 +74,7 @@ def recorder_of(daemon: Daemon) -> list[psutil.Process]:
     return [p for p in processes if "actd.runtime.flight_recorder" in p.cmdline()]
 
 
+@pytest.mark.slow
 def test_a_run_with_its_recorder_killed_replays_bit_for_bit(begin: Any, tmp_path: Path) -> None:
     flown = begin(tmp_path / "flights")
     armed_for(flown, 0.5)
@@ -130,6 +131,7 @@ def test_a_family_killed_at_once_leaves_a_recording(begin: Any, tmp_path: Path) 
     assert verify(flight).equal
 
 
+@pytest.mark.slow
 def test_the_end_of_a_run_whose_supervisor_was_killed_is_recorded(
     begin: Any, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from typer.testing import CliRunner
 
 from actd.cli import app
@@ -15,6 +16,7 @@ from tests.runtime.test_daemon import armed
 LINE = re.compile(r"[0-9-]{10} [0-9:,]{12} (?P<level>[A-Z]+) (?P<text>.*) \[(?P<id>[a-z-]+)\]")
 
 
+@pytest.mark.slow
 def test_what_happens_to_an_arm_is_in_the_log(daemon: Daemon) -> None:
     with daemon.robot() as robot, daemon.operator() as operator:
         arm = Arm(robot)

@@ -95,6 +95,7 @@ def watch(tmp_path: Path, small_engine: Path, video: Path, ports: Ports) -> Watc
     return watching
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("on_skew", "state"), [("refuse", "waiting"), ("delay", "skewed")])
 def test_a_camera_that_lags_is_waited_for_or_refused_as_configured(
     watch: Watch, on_skew: str, state: str
@@ -112,6 +113,7 @@ def test_a_camera_that_lags_is_waited_for_or_refused_as_configured(
         assert (max(skews) > 60) is (on_skew == "delay")
 
 
+@pytest.mark.slow
 def test_a_frozen_camera_is_stale_by_name_and_recovers(watch: Watch) -> None:
     with watch(0.03, "staleness: {camera_ms: 2000, frozen_ms: 1000}") as watched:
         watched.wait_running()
@@ -157,6 +159,7 @@ def armed_after_retries(watched: Watched) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_images_without_colour_are_told_and_stop_nothing(watch: Watch) -> None:
     with watch(0.03, "") as watched:
         watched.webcam.show = without_colour
@@ -173,6 +176,7 @@ def test_images_without_colour_are_told_and_stop_nothing(watch: Watch) -> None:
         )
 
 
+@pytest.mark.slow
 def test_damaged_images_are_counted_in_status_and_not_given_on(watch: Watch) -> None:
     with watch(0.03, "") as watched:
         watched.operator.request("clear")

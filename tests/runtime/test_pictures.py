@@ -115,6 +115,7 @@ def test_a_fault_is_saved_with_what_came_before_and_after(begin: Any) -> None:
     assert watched.says()["state"] == "running"
 
 
+@pytest.mark.slow
 def test_orders_are_kept_whatever_happens_to_the_recorder_and_a_clean_end_leaves_nothing_else(
     begin: Any,
 ) -> None:

@@ -61,6 +61,7 @@ def said(daemon: Daemon, *words: str) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
+@pytest.mark.slow
 def test_there_and_back(moving: Daemon) -> None:
     with arm_at(moving, FAR) as arm:
         code, _, refused = said(moving, "arm")
@@ -96,6 +97,7 @@ def test_there_and_back(moving: Daemon) -> None:
     assert replayed.skipped == 0
 
 
+@pytest.mark.slow
 def test_a_move_is_watched_and_ended_by_whoever_ordered_it(moving: Daemon) -> None:
     with arm_at(moving, FAR) as arm, moving.operator() as operator:
         watcher = command(moving, "park")

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 from hdrh.histogram import HdrHistogram
 
 from tests.runtime.conftest import Arm, Daemon
@@ -42,6 +43,7 @@ def test_every_process_is_where_the_status_says(daemon: Daemon) -> None:
         assert f"cores {outcome['cores']}" in output
 
 
+@pytest.mark.slow
 def test_histograms_are_told_on_request_and_written_for_plotters(
     daemon: Daemon, tmp_path: Path
 ) -> None:

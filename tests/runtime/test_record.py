@@ -102,6 +102,7 @@ def actd_record(daemon: Daemon, *options: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_the_command_adds_episodes_and_ends_at_ctrl_c(daemon: Daemon, tmp_path: Path) -> None:
     folder = tmp_path / "waving"
     with daemon.robot() as robot, daemon.operator() as operator:
@@ -195,6 +196,7 @@ def test_a_folder_that_cannot_be_used_fails_in_words(daemon: Daemon, tmp_path: P
         assert operator.status()["ready"]
 
 
+@pytest.mark.slow
 def test_whoever_is_killed_finished_episodes_stay(daemon: Daemon, tmp_path: Path) -> None:
     folder = tmp_path / "waving"
     with daemon.robot() as robot, daemon.operator() as operator:
@@ -222,6 +224,7 @@ def test_whoever_is_killed_finished_episodes_stay(daemon: Daemon, tmp_path: Path
     assert not daemon.leftovers()
 
 
+@pytest.mark.slow
 def test_a_killed_daemon_leaves_the_episode_whole(daemon: Daemon, tmp_path: Path) -> None:
     with daemon.robot() as robot, daemon.operator() as operator:
         arm = Arm(robot)

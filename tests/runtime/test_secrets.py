@@ -67,6 +67,7 @@ def address() -> Iterator[str]:
     server.server_close()
 
 
+@pytest.mark.slow
 def test_a_password_opens_the_camera_and_is_in_no_output(
     tmp_path: Path, small_engine: Path, ports: Ports, address: str
 ) -> None:

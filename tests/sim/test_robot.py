@@ -106,6 +106,7 @@ def peer(tmp_path: Path) -> Iterator[Peer]:
     robot.close()
 
 
+@pytest.mark.slow
 def test_follows_only_modes_that_move_and_reports_its_run(peer: Peer) -> None:
     start = peer.state()
     assert list(start) == list(JOINTS)
@@ -122,6 +123,7 @@ def test_follows_only_modes_that_move_and_reports_its_run(peer: Peer) -> None:
     assert peer.sheet.stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_released_after_an_attempt_it_goes_home_by_itself(peer: Peer) -> None:
     start = peer.state()
     assert peer.drive(start | {"left_arm_waist": 0.6}, Mode.ARMED, 1.5)["left_arm_waist"] > 0.4

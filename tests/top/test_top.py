@@ -177,6 +177,7 @@ def test_a_narrow_terminal_has_the_head_and_the_rest_below(
     on_screen(ports, work, size=size)
 
 
+@pytest.mark.slow
 def test_it_goes_on_looking_while_the_screen_is_taken_down(ports: Ports) -> None:
     async def work(app: Top, _: Pilot[None]) -> None:
         app.set_interval(0.001, app._look)

@@ -92,6 +92,7 @@ def test_all_in_8_bits_is_the_usual_outcome_and_a_refusal_says_what_to_do(
     load_engine(tmp_path / "ort-int8", judge=True).close()
 
 
+@pytest.mark.slow
 def test_a_layer_that_is_really_bad_in_8_bits_stays_float(
     policy: Path, recording: Path, tmp_path: Path
 ) -> None:

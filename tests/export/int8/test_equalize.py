@@ -28,6 +28,7 @@ def run(model: Any, observation: dict[str, NDArray[Any]]) -> NDArray[Any]:
     return np.asarray(session.run(None, observation)[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["resnet18", "resnet50"])
 @pytest.mark.parametrize(
     "cameras", [{"a": (64, 96), "b": (64, 96)}, {"a": (64, 96), "b": (96, 64), "c": (64, 64)}]

@@ -231,6 +231,7 @@ def frames(policy: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path
     return file
 
 
+@pytest.mark.slow
 def test_layers_are_kept_float_until_it_is_exact_enough(
     checkpoint: Path, frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
