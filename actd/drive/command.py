@@ -25,7 +25,7 @@ from actd.drive.ending import CutShort, Ending
 from actd.drive.leader import LeaderLoop
 from actd.drive.options import Options
 from actd.drive.reporter import Reporter
-from actd.drive.rest import come_to_rest
+from actd.drive.rest import come_to_rest, stand_still
 from actd.errors import ActdError, ArmError, ConfigError, LinkError, UsageError
 from actd.link.request import as_sent
 from actd.link.sockets import Ports
@@ -134,10 +134,7 @@ def _run(loop: BusLoop, operator: Operator, ending: Ending, say: Say, *, park: b
         come_to_rest(loop, operator, say, ending.alive, park=park)
     finally:
         ending.leave()
-        try:
-            loop.stand()
-        except Exception as error:  # noqa: BLE001  a driver may raise anything
-            say(f"speeds to 0: {words(error)}; stop the robot by hand")
+        stand_still(loop, say)
 
 
 def _lerobot_arm(chosen: Options, say: Say) -> Arm:

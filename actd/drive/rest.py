@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from actd.client import Action, Mode, Operator
+from actd.drive.arm import words
 from actd.drive.bus_loop import BusLoop, Say
 
 STANDING = frozenset({Mode.IDLE, Mode.HOLD, Mode.FAULT, Mode.STOP})
@@ -18,6 +19,8 @@ STANDING = frozenset({Mode.IDLE, Mode.HOLD, Mode.FAULT, Mode.STOP})
 _RAMP_S = 6.0
 # Servos lag behind their command; an action from before the order may still be on its way.
 _SETTLE_S = 0.3
+# A bus that fails now and then may do so at the last command too, and wheels would turn on.
+_STAND_S, _STAND_AGAIN_S = 1.0, 0.02
 
 
 def come_to_rest(
@@ -41,6 +44,20 @@ def come_to_rest(
             # A park may be far away; a second signal cuts it short.
             bounded = order == "hold" or bool(refused)
             _follow(loop, alive, _RAMP_S if bounded else float("inf"))
+
+
+def stand_still(loop: BusLoop, say: Say) -> None:
+    """Speeds to 0, again and again where the driver raises; what it raised last is said."""
+    deadline_s = time.monotonic() + _STAND_S
+    while True:
+        try:
+            loop.stand()
+        except Exception as error:  # noqa: BLE001  a driver may raise anything
+            if time.monotonic() > deadline_s:
+                return say(f"speeds to 0: {words(error)}; stop the robot by hand")
+            time.sleep(_STAND_AGAIN_S)
+        else:
+            return None
 
 
 def _follow(loop: BusLoop, alive: Callable[[], None], most_s: float) -> None:

@@ -12,6 +12,7 @@ import zmq
 
 from actd.client import Mode, Robot
 from actd.drive.bus_loop import BusLoop, LoopSettings
+from actd.drive.rest import stand_still
 from actd.errors import ArmError, LinkError, UsageError
 from actd.link import messages, sockets
 from actd.link.age import boottime_ns, clock_id
@@ -188,6 +189,21 @@ def test_what_failed_half_way_is_told_to_stand_too(rig: Rig) -> None:
     assert rig.state().ack_seq == 0
     rig.loop.stand()
     assert rig.arm.commands[-1] == {"arm.pos": 0.5, "x.vel": 0.0}
+
+
+def test_the_last_command_stands_though_the_bus_fails_now_and_then(rig: Rig) -> None:
+    rig.cycle(Mode.ARMED)
+    rig.arm.ill = 3
+    stand_still(rig.loop, rig.said.append)
+    assert [command["x.vel"] for command in rig.arm.commands] == [0.3, 0.0, 0.0, 0.0, 0.0]
+    assert not any("speeds" in line for line in rig.said)
+
+
+def test_a_bus_that_is_gone_is_said_at_the_end(rig: Rig) -> None:
+    rig.cycle(Mode.ARMED)
+    rig.arm.ill = 1000
+    stand_still(rig.loop, rig.said.append)
+    assert rig.said[-1] == "speeds to 0: OSError: no; stop the robot by hand"
 
 
 def test_a_short_failure_is_said_once_and_its_end_too(rig: Rig) -> None:
