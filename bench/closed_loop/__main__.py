@@ -3,7 +3,8 @@
 `python -m bench.closed_loop` plays the demo's policy in simulated time: every way to read chunks,
 at latencies of 0 to 400 ms, as trained and with the bar moved meanwhile. `--engines FOLDER`
 compares the engines of one policy place by place. With ACTD_LEROBOT_PYTHON, LeRobot's own loops
-play the same engine. What is in `--out` is not run again, and Ctrl-C keeps what is done.
+play the same engine. `--untouched` plays what is claimed at places by which nothing was chosen.
+What is in `--out` is not run again, and Ctrl-C keeps what is done.
 `--realtime` lets the real daemon and LeRobot's loops play beside busy cores.
 `--page` writes the tables and pictures of docs/proof.md from the results in the repository.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Annotated
@@ -27,7 +29,7 @@ from actd.sim.scene import BAR
 from bench import harness
 from bench.bars import Bar
 from bench.closed_loop import page, realtime
-from bench.closed_loop.cells import Task, main_of, plan
+from bench.closed_loop.cells import FIRST_UNTOUCHED, Cell, Task, claims, main_of, plan
 from bench.closed_loop.contestants import Contestants
 from bench.closed_loop.lockstep import Stage
 from bench.closed_loop.outcome import metrics
@@ -35,6 +37,8 @@ from bench.closed_loop.results import Results, read_all
 from bench.lerobot_peer import VARIABLE, interpreter
 
 RESULTS = harness.RESULTS / "closed_loop"
+ROUND = 10
+"""Places that every cell plays before any goes on: an interrupted bench leaves whole pairs."""
 
 
 def main(
@@ -42,10 +46,15 @@ def main(
     engines: Annotated[
         Path, typer.Option(help="Folder of engine folders, all of one policy.")
     ] = Path("engines/demo"),
-    places: Annotated[int, typer.Option(min=1, help="Where engines are compared.")] = 200,
+    places: Annotated[
+        int, typer.Option(min=1, help="Where engines are compared, and of --untouched.")
+    ] = 200,
     survey: Annotated[int, typer.Option(min=1, help="Places of every other cell.")] = 60,
     only: Annotated[str, typer.Option(help="Only cells with these words in their name.")] = "",
     threads: Annotated[int, typer.Option(min=1, help="Of an engine.")] = 1,
+    untouched: Annotated[
+        bool, typer.Option("--untouched", help="What is claimed, at places that chose nothing.")
+    ] = False,
     in_real_time: Annotated[
         bool, typer.Option("--realtime", help="The real daemon against LeRobot's loop instead.")
     ] = False,
@@ -56,7 +65,7 @@ def main(
     out: Annotated[Path | None, typer.Option(help="Folder of the results.")] = None,
 ) -> None:
     """Play the cells that are not there yet, and hold them against the bars."""
-    folder = out or RESULTS / "demo"
+    folder = out or RESULTS / ("untouched" if untouched else "demo")
     try:
         with Interrupts():
             if write_page:
@@ -68,8 +77,17 @@ def main(
                 file = folder / "bars" / "realtime.json"
                 status = realtime.bench(main_engine, seconds, load, file, as_json=as_json)
             else:
-                tasks = _tasks(list(folders), places, survey, only)
-                _play(tasks, folders, Results(folder, _policy(folders), machine()), threads)
+                has_lerobot = interpreter() is not None
+                if untouched:
+                    first, engine = FIRST_UNTOUCHED, main_of(list(folders))
+                    tasks = [Task(cell, places) for cell in claims(engine, has_lerobot=has_lerobot)]
+                else:
+                    first = 0
+                    tasks = plan(
+                        list(folders), has_lerobot=has_lerobot, places=places, survey=survey
+                    )
+                results = Results(folder, _policy(folders), machine(), first)
+                _play(_chosen(tasks, only), folders, results, threads)
                 options = harness.Options(1, as_json, folder / "bars" / "closed_loop.json")
                 # With one engine there is nothing to compare.
                 bars: dict[str, Bar] | None = None if len(folders) > 1 else {}
@@ -84,9 +102,7 @@ def main(
     raise typer.Exit(status)
 
 
-def _tasks(engines: list[str], places: int, survey: int, only: str) -> list[Task]:
-    has_lerobot = interpreter() is not None
-    tasks = plan(engines, has_lerobot=has_lerobot, places=places, survey=survey)
+def _chosen(tasks: Sequence[Task], only: str) -> list[Task]:
     chosen = [task for task in tasks if only in task.cell.name]
     if not chosen:
         names = ", ".join(task.cell.name for task in tasks)
@@ -109,37 +125,40 @@ def _policy(engines: dict[str, Path]) -> str:
     return next(iter(identities))
 
 
-def _play(tasks: list[Task], engines: dict[str, Path], results: Results, threads: int) -> None:
-    """Play what is missing in every cell."""
+def _play(tasks: Sequence[Task], engines: dict[str, Path], results: Results, threads: int) -> None:
+    """Play what is missing in every cell, a round after the other."""
     python = interpreter()
     if python is None:
         typer.echo(f"without LeRobot's loops: {VARIABLE} names no interpreter", err=True)
+    most = max(task.places for task in tasks)
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-loop-")))
         stage = Stage(stack.enter_context(closing(AlohaSim(BAR))))
-        for number, task in enumerate(tasks, 1):
-            with ExitStack() as own:
-                contestants = Contestants(engines, python, threads, own, scratch)
-                _play_cell(task, contestants, stage, results, f"{number}/{len(tasks)}")
+        contestants = Contestants(engines, python, threads, stack, scratch)
+        for places in (*range(ROUND, most, ROUND), most):
+            start_s = time.monotonic()
+            played = sum(
+                _play_cell(task.cell, min(places, task.places), contestants, stage, results)
+                for task in tasks
+            )
+            if played:
+                each_s = (time.monotonic() - start_s) / played
+                typer.echo(f"{places} of {most} places, {each_s:.2f} s an attempt", err=True)
 
 
 def _play_cell(
-    task: Task, contestants: Contestants, stage: Stage, results: Results, where: str
-) -> None:
-    cell, result = task.cell, results.of(task.cell)
-    first = len(result.attempts)
-    if first >= task.places:
-        return
+    cell: Cell, places: int, contestants: Contestants, stage: Stage, results: Results
+) -> int:
+    """Play up to `places`; how many were missing."""
+    result = results.of(cell)
+    missing = range(len(result.attempts), places)
+    if not missing:
+        return 0
     driver = contestants.driver(cell)
-    start_s = time.monotonic()
-    for place in range(first, task.places):
-        result.attempts.append(stage.attempt(driver, place, cell.shift_cm))
+    for number in missing:
+        result.attempts.append(stage.attempt(driver, results.first + number, cell.shift_cm))
         results.write(result)
-    done = sum(attempt.seconds is not None for attempt in result.attempts)
-    each_s = (time.monotonic() - start_s) / (task.places - first)
-    typer.echo(
-        f"{where} {cell.name}: {done} of {len(result.attempts)}, {each_s:.2f} s each", err=True
-    )
+    return len(missing)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What is measured: cells of contestant, engine and latency, and the tables they stand in.
 
-Pure. A cell is played at the places 0, 1, 2, ... of `examples.aloha.evaluate`, so that two cells
-are compared place by place.
+Pure. A cell is played at consecutive places of `examples.aloha.evaluate`, so that two cells are
+compared place by place.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ ACT_COEFF = 0.01
 CHUNK = 50
 ROWS = (CHUNK, CHUNK // 2, CHUNK // 5)
 SHIFT_CM = 4
+CLAIM_DELAYS_MS = (100, 200)
+FIRST_UNTOUCHED = 1000
+"""The first of the places by which nothing was chosen, neither a coefficient nor a policy."""
 DEFAULT_ENGINE = "all-int8"
 
 
@@ -91,6 +94,21 @@ def precisions(engines: Sequence[str]) -> Iterator[Cell]:
             yield Cell("temporal", engine, 100, coeff=DEFAULT_COEFF, shift_cm=shift_cm)
 
 
+def claims(engine: str, *, has_lerobot: bool) -> Iterator[Cell]:
+    """What docs/proof.md claims of one engine, and what that is held against."""
+    for delay_ms in CLAIM_DELAYS_MS:
+        for shift_cm in (SHIFT_CM, 0):
+            for coeff in (DEFAULT_COEFF, ACT_COEFF):
+                yield Cell("temporal", engine, delay_ms, coeff=coeff, shift_cm=shift_cm)
+            for rows in ROWS[:2]:
+                yield Cell("queue", engine, delay_ms, rows=rows, shift_cm=shift_cm)
+                if has_lerobot:
+                    yield Cell("select_action", engine, delay_ms, rows=rows, shift_cm=shift_cm)
+            yield Cell("latest", engine, delay_ms, shift_cm=shift_cm)
+            if has_lerobot:
+                yield Cell("ensembler", engine, delay_ms, coeff=ACT_COEFF, shift_cm=shift_cm)
+
+
 def main_of(engines: Sequence[str]) -> str:
     """The engine that plays where engines are not compared."""
     return DEFAULT_ENGINE if DEFAULT_ENGINE in engines else engines[0]
@@ -102,12 +120,12 @@ def plan(engines: Sequence[str], *, has_lerobot: bool, places: int, survey: int)
     The engines are compared at `places`, where there are several, and all else at `survey`.
     """
     main = main_of(engines)
-    claims = list(precisions(engines)) if len(engines) > 1 else []
+    compared = list(precisions(engines)) if len(engines) > 1 else []
     others: list[Cell] = []
     for delay_ms in DELAYS_MS:
         for shift_cm in (SHIFT_CM, 0):
             others += modes(main, delay_ms, shift_cm)
             others += coefficients(main, delay_ms, shift_cm)
             others += lerobot(main, delay_ms, shift_cm) if has_lerobot else ()
-    tasks = [Task(cell, places) for cell in claims]
-    return tasks + [Task(cell, survey) for cell in others if cell not in claims]
+    tasks = [Task(cell, places) for cell in compared]
+    return tasks + [Task(cell, survey) for cell in others if cell not in compared]

@@ -1,4 +1,4 @@
-"""From a cell to what drives the arms: engines are loaded once, LeRobot's processes are started."""
+"""From a cell to what drives the arms: engines and LeRobot's processes are started once each."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ class Contestants:
         self._stack = stack
         self._scratch = scratch
         self._engines: dict[str, Engine] = {}
+        self._processes: dict[str, LeRobotProcess] = {}
 
     def driver(self, cell: Cell) -> Driver:
         """What drives the arms in `cell`. Raises EngineError, RuntimeError."""
@@ -56,15 +57,20 @@ class Contestants:
     def _lerobot(self, cell: Cell) -> LeRobotProcess:
         if self._python is None:
             raise RuntimeError("no interpreter with LeRobot")
-        job = {
-            "policy": str(self._folders[cell.engine].resolve()),
-            "rows": cell.rows,
-            "coeff": cell.coeff,
-            "threads": self._threads,
-        }
-        return LeRobotProcess(self._stack.enter_context(
-            Peer(self._python, _PROGRAM, job, self._scratch)
-        ), self._scratch)  # fmt: skip
+        name = f"{cell.engine}_{cell.contestant}"
+        process = self._processes.get(name)
+        if process is None:
+            job = {
+                "policy": str(self._folders[cell.engine].resolve()),
+                "rows": cell.rows,
+                "coeff": cell.coeff,
+                "threads": self._threads,
+            }
+            scratch = self._scratch / name
+            scratch.mkdir()
+            peer = self._stack.enter_context(Peer(self._python, _PROGRAM, job, scratch))
+            process = self._processes[name] = LeRobotProcess(peer, scratch)
+        return process
 
 
 class LeRobotProcess:

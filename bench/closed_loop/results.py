@@ -21,7 +21,7 @@ _KEPT = ("cpu", "cpu_flags", "cores", "kernel", "python", "versions", "git", "ut
 
 @dataclass(slots=True)
 class Result:
-    """The attempts of a cell, at places 0, 1, 2, ... `policy`: the identity of its weights."""
+    """The attempts of a cell, at consecutive places. `policy`: the identity of its weights."""
 
     cell: Cell
     policy: str
@@ -30,9 +30,11 @@ class Result:
 
 
 class Results:
-    """The results of one policy in a folder."""
+    """The results of one policy in a folder, all from place `first` on."""
 
-    def __init__(self, folder: Path, policy: str, machine: Mapping[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, policy: str, machine: Mapping[str, Any], first: int = 0
+    ) -> None:
         """Raises ActdError where nothing can be written there."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -40,10 +42,13 @@ class Results:
             raise ActdError(f"--out {folder}: cannot be created: {error.strerror}") from None
         self._folder = folder
         self._policy = policy
+        self.first = first
         self._machine = {key: machine[key] for key in _KEPT if key in machine}
 
     def of(self, cell: Cell) -> Result:
-        """What there is of a cell. Raises ActdError where it is another policy's."""
+        """What there is of a cell. Raises ActdError where it is another policy's or at other
+        places.
+        """
         path = self._path(cell)
         if not path.is_file():
             return Result(cell, self._policy, self._machine)
@@ -52,6 +57,11 @@ class Results:
             raise ActdError(
                 f"--out {self._folder}: {path.name} is of policy {result.policy[:12]}, not of "
                 f"{self._policy[:12]}; give another folder"
+            )
+        if result.attempts and result.attempts[0].place != self.first:
+            raise ActdError(
+                f"--out {self._folder}: {path.name} begins at place {result.attempts[0].place}, "
+                f"not at {self.first}; give another folder"
             )
         return result
 
