@@ -50,7 +50,9 @@ def main(
         int, typer.Option(min=1, help="Where engines are compared, and of --untouched.")
     ] = 200,
     survey: Annotated[int, typer.Option(min=1, help="Places of every other cell.")] = 60,
-    only: Annotated[str, typer.Option(help="Only cells with these words in their name.")] = "",
+    only: Annotated[
+        str, typer.Option(help="Only cells with one of these in their name, with commas.")
+    ] = "",
     threads: Annotated[int, typer.Option(min=1, help="Of an engine.")] = 1,
     untouched: Annotated[
         bool, typer.Option("--untouched", help="What is claimed, at places that chose nothing.")
@@ -60,6 +62,9 @@ def main(
     ] = False,
     seconds: Annotated[float, typer.Option(min=10, help="--realtime: how long each plays.")] = 300,
     load: Annotated[int, typer.Option(min=0, help="--realtime: busy processes beside.")] = 2,
+    infer_ms: Annotated[
+        float | None, typer.Option(min=1, help="--realtime: so long computes an inference.")
+    ] = None,
     write_page: Annotated[bool, typer.Option("--page", help="Write docs/proof.md.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder of the results.")] = None,
@@ -74,8 +79,9 @@ def main(
             folders = _engines(engines)
             if in_real_time:
                 main_engine = folders[main_of(list(folders))]
-                file = folder / "bars" / "realtime.json"
-                status = realtime.bench(main_engine, seconds, load, file, as_json=as_json)
+                status = realtime.bench(
+                    main_engine, seconds, load, infer_ms, folder / "bars", as_json=as_json
+                )
             else:
                 has_lerobot = interpreter() is not None
                 if untouched:
@@ -103,7 +109,8 @@ def main(
 
 
 def _chosen(tasks: Sequence[Task], only: str) -> list[Task]:
-    chosen = [task for task in tasks if only in task.cell.name]
+    words = only.split(",")
+    chosen = [task for task in tasks if any(word in task.cell.name for word in words)]
     if not chosen:
         names = ", ".join(task.cell.name for task in tasks)
         raise ActdError(f"--only {only}: no such cell; they are {names}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from actd.errors import ActdError
+from bench.closed_loop import realtime
 from bench.closed_loop.cells import ACT_COEFF, LEROBOT, SHIFT_CM, Cell
 from bench.closed_loop.outcome import Outcome, difference, outcome, reference_of
 from bench.closed_loop.results import Result, read_all
@@ -41,8 +42,11 @@ Outcomes = Mapping[Cell, Outcome]
 
 
 def write(folder: Path) -> None:
-    """Fill in the page and draw its picture from `folder`, a subfolder per policy."""
+    """Fill in the page and draw its picture from `folder`: a subfolder per policy, and one for the
+    untouched places.
+    """
     demo = [result for result in read_all(folder / "demo") if result.attempts]
+    untouched = [result for result in read_all(folder / "untouched") if result.attempts]
     trained = [result for result in read_all(folder / "trained") if result.attempts]
     if not demo:
         raise ActdError(
@@ -50,11 +54,16 @@ def write(folder: Path) -> None:
         )
     outcomes = {result.cell: outcome(result) for result in demo}
     blocks = {
+        "untouched": _untouched(untouched),
         "success": "\n\n".join(_successes(outcomes, shift_cm) for shift_cm in SHIFTS),
         "pairs": _pairs(demo),
         "motion": _motion(outcomes),
         "engines": _engines(trained),
-        "realtime": _realtime(folder / "demo" / "bars" / "realtime.json"),
+        "realtime": "\n\n".join(
+            _realtime(file)
+            for file in sorted((folder / "demo" / "bars").glob(f"{realtime.RESULT}*.json"))
+        )
+        or "*Not measured yet.*",
         "where": _where(demo),
     }
     text = PAGE.read_text()
@@ -85,6 +94,24 @@ def _successes(outcomes: Outcomes, shift_cm: int) -> str:
     ]
     title = f"Successes, {SHIFTS[shift_cm]}"
     return table([title, *(f"{delay_ms} ms" for delay_ms in delays)], rows)
+
+
+def _untouched(results: Sequence[Result]) -> str:
+    """Contestants by what was done to the bar and latency, then against each other."""
+    if not results:
+        return "*Not played yet.*"
+    outcomes = {result.cell: outcome(result) for result in results}
+    columns = sorted({(cell.shift_cm, cell.delay_ms) for cell in outcomes}, reverse=True)
+    by = {(cell.contestant, cell.shift_cm, cell.delay_ms): of for cell, of in outcomes.items()}
+    rows = [
+        [name, *(_share(by.get((name, *column))) for column in columns)]
+        for name in _contestants(outcomes)
+    ]
+    heads = [
+        f"{'bar moved' if shift_cm else 'as trained'}, {delay_ms} ms"
+        for shift_cm, delay_ms in columns
+    ]
+    return "\n\n".join((table(["", *heads], rows), _pairs(results), _where(results)))
 
 
 def _pairs(results: Sequence[Result]) -> str:
@@ -147,8 +174,6 @@ def _engines(results: Sequence[Result]) -> str:
 
 
 def _realtime(file: Path) -> str:
-    if not file.is_file():
-        return "*Not measured yet.*"
     result = json.loads(file.read_text())
     figures: Mapping[str, float] = result["metrics"]
     rows = [
@@ -162,11 +187,15 @@ def _realtime(file: Path) -> str:
         for name in result["turns"]
     ]
     heads = ["", "done", "95 %", "inference p50", "cycles the simulator lost"]
-    machine = result["machine"]
-    return (
-        f"{table(heads, rows)}\n\n{machine['cpu']}, {machine['cores']} cores, {result['busy']} "
-        f"busy processes beside, load average {machine['load_1min']}, {machine['utc'][:10]}."
+    machine, infer_ms = result["machine"], result.get("infer_ms")
+    what = (
+        "The engine as it is" if infer_ms is None else f"An inference computes for {infer_ms:g} ms"
     )
+    where = (
+        f"{what}. {machine['cpu']}, {machine['cores']} cores, busy processes beside: "
+        f"{result['busy']}, load average {machine['load_1min']}, {machine['utc'][:10]}."
+    )
+    return f"{table(heads, rows)}\n\n{where}"
 
 
 def _where(results: Sequence[Result]) -> str:

@@ -2,7 +2,8 @@
 
 Everyone drives the demo's simulated robot, a process of its own, and is ordered about as by the
 demo's operator. They take turns, forwards and backwards, and what one pair of turns has for places
-is the same for all: what slows the computer for a while slows nobody alone.
+is the same for all: what slows the computer for a while slows nobody alone. With `infer_ms` all
+play a copy of the engine that computes for so long, see `bench.closed_loop.slower`.
 """
 
 from __future__ import annotations
@@ -30,12 +31,14 @@ from actd.sim.aloha import JOINTS
 from actd.sim.scene import BAR
 from bench import harness
 from bench.closed_loop.cells import ACT_COEFF
+from bench.closed_loop.slower import slower
 from bench.lerobot_peer import VARIABLE, Peer, interpreter
 from examples.aloha.evaluate import wilson
 
 BUSY_NICE = 10
 """As the simulator, which stands for a world that does not wait."""
 _PROGRAM = Path(__file__).with_name("lerobot_record.py")
+RESULT = "realtime"
 _BUSY = "while True: pass"
 _START_S, _SUMMARY_S, _POLL_S = 60.0, 60.0, 0.05
 
@@ -59,19 +62,24 @@ class Setting:
     python: str
 
 
-def bench(engine: Path, seconds: float, load: int, out: Path, *, as_json: bool) -> int:
+def bench(
+    engine: Path, seconds: float, load: int, infer_ms: float | None, folder: Path, *, as_json: bool
+) -> int:
     """Let everyone play for `seconds` in all beside `load` busy processes; the exit status.
 
-    Raises ActdError and RuntimeError with nothing left running.
+    The result goes to `folder`. Raises ActdError and RuntimeError with nothing left running.
     """
     python = interpreter()
     if python is None:
         raise ActdError(
             f"{VARIABLE}: not set; give an interpreter with LeRobot (scripts/make-lerobot-venv)"
         )
-    setting = Setting(engine, seconds / 2, python)
     turns: dict[str, list[Turn]] = {name: [] for name in LOOPS}
-    with _busy(load):
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-loop-")))
+        played = engine if infer_ms is None else slower(engine, infer_ms, scratch)
+        setting = Setting(played, seconds / 2, python)
+        stack.enter_context(_busy(load))
         for seed, names in ((1, list(LOOPS)), (2, list(LOOPS)[::-1])):
             for name in names:
                 turn = LOOPS[name](setting, seed)
@@ -80,10 +88,12 @@ def bench(engine: Path, seconds: float, load: int, out: Path, *, as_json: bool) 
     extra = {
         "engine": engine.name,
         "policy": read_manifest(engine).source.identity,
+        "infer_ms": infer_ms,
         "busy": load,
         "turns": {name: [asdict(turn) for turn in own] for name, own in turns.items()},
     }
-    options = harness.Options(rounds=1, as_json=as_json, out=out)
+    name = RESULT if infer_ms is None else f"{RESULT}-{infer_ms:g}ms"
+    options = harness.Options(rounds=1, as_json=as_json, out=folder / f"{name}.json")
     return harness.report("closed_loop-realtime", metrics(turns), options, extra=extra)
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,11 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actd.engine.base import Observation
+from actd.engine.load import load_engine
+from actd.engine.observations import random_observation
 from actd.errors import ActdError
 from actd.sim.aloha import AlohaSim
 from actd.sim.scene import BAR
 from bench.closed_loop import page, realtime
-from bench.closed_loop.cells import DELAYS_MS, SHIFT_CM, Cell, plan
+from bench.closed_loop.cells import DELAYS_MS, FIRST_UNTOUCHED, SHIFT_CM, Cell, claims, plan
 from bench.closed_loop.contestants import Contestants
 from bench.closed_loop.lockstep import (
     MS,
@@ -36,6 +39,7 @@ from bench.closed_loop.lockstep import (
 from bench.closed_loop.outcome import difference, metrics, outcome
 from bench.closed_loop.realtime import Turn
 from bench.closed_loop.results import Result, Results, read_all
+from bench.closed_loop.slower import slower
 from bench.lerobot_peer import VARIABLE
 
 ROOT = Path(__file__).parents[2]
@@ -94,6 +98,16 @@ def test_every_cell_is_planned_once_and_engines_at_most_places() -> None:
     assert not any(task.cell.contestant.startswith("LeRobot") for task in alone)
 
 
+def test_what_is_claimed_is_played_beside_what_it_is_held_against() -> None:
+    cells = list(claims("all-int8", has_lerobot=True))
+    assert len(set(cells)) == len(cells) == 4 * 8
+    for before, after in page.PAIRS:
+        assert {before, after} <= {cell.contestant for cell in cells}
+    alone = {cell.contestant for cell in claims("all-int8", has_lerobot=False)}
+    assert len(alone) == 5
+    assert all(name.startswith("actd") for name in alone)
+
+
 def test_cells_are_compared_at_the_places_that_both_have_played() -> None:
     exact, rough = result("ort-fp32", 3.0, 3.0, 3.0, None), result("all-int8", 4.0, None, 3.0)
     of = difference(rough, exact)
@@ -130,6 +144,8 @@ def test_a_result_is_read_as_it_was_written_and_belongs_to_its_policy(tmp_path: 
         ActdError, match=r"100ms\.json is of policy mine, not of other; give another"
     ):
         Results(tmp_path / "new", "other", MACHINE).of(QUEUE)
+    with pytest.raises(ActdError, match=r"begins at place 0, not at 1000; give another folder"):
+        Results(tmp_path / "new", "mine", MACHINE, FIRST_UNTOUCHED).of(QUEUE)
     (tmp_path / "new" / f"{QUEUE.name}.json").write_text("{}")
     with pytest.raises(ActdError, match="no result of this bench"):
         results.of(QUEUE)
@@ -161,6 +177,26 @@ def test_the_shipped_policy_lifts_the_bar_and_the_same_attempt_ends_the_same(
         assert stage.attempt(driver, 0) == first
         moved = stage.attempt(driver, 0, SHIFT_CM)
         assert moved != first
+
+
+def test_a_slower_engine_gives_the_same_answer_and_is_still_accepted(tmp_path: Path) -> None:
+    own = load_engine(DEMO["all-int8"], threads=1)
+    slow = load_engine(slower(DEMO["all-int8"], 100, tmp_path), threads=1, judge=True)
+    observation = random_observation(own.spec)
+    start_s = time.monotonic()
+    chunk = slow.infer(observation)
+    assert time.monotonic() - start_s > 0.08  # the trial may have been disturbed
+    np.testing.assert_array_equal(chunk, own.infer(observation))
+
+
+def test_places_that_chose_nothing_are_not_those_of_the_survey(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bench.closed_loop", "--untouched", "--places", "1", "--json"]
+    command += ["--only", "queue-25_200ms,queue-50_200ms", "--out", str(tmp_path)]
+    environment = {key: value for key, value in os.environ.items() if key != VARIABLE}
+    subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True)
+    results = list(read_all(tmp_path))
+    assert {one.cell.contestant for one in results} == {"actd queue 25", "actd queue 50"}
+    assert [[attempt.place for attempt in one.attempts] for one in results] == 4 * [[1000]]
 
 
 def test_what_is_there_is_not_played_again(tmp_path: Path) -> None:
