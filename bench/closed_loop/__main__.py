@@ -96,7 +96,7 @@ def main(
                 _play(_chosen(tasks, only), folders, results, threads)
                 options = harness.Options(1, as_json, folder / "bars" / "closed_loop.json")
                 # With one engine there is nothing to compare.
-                bars: dict[str, Bar] | None = None if len(folders) > 1 else {}
+                bars: dict[str, Bar] | None = {} if untouched or len(folders) == 1 else None
                 shares = metrics(read_all(folder))
                 status = harness.report("closed_loop", shares, options, bars=bars)
     except KeyboardInterrupt:
