@@ -10,7 +10,7 @@ from actd.proportions import mcnemar, wilson
 from bench.closed_loop.results import Result
 
 REFERENCES = ("torch", "ort-fp32")
-"""In float32; the first that was played is what the others are held against."""
+"""In float32. The one played at most places, the first of equals, is the reference."""
 EIGHT_BITS = "int8"
 
 
@@ -81,7 +81,8 @@ def reference_of(result: Result, results: Iterable[Result]) -> Result | None:
         if (other.cell.contestant, other.cell.delay_ms, other.cell.shift_cm)
         == (result.cell.contestant, result.cell.delay_ms, result.cell.shift_cm)
     }
-    return next((alike[name] for name in REFERENCES if name in alike), None)
+    exact = [alike[name] for name in REFERENCES if name in alike]
+    return max(exact, key=lambda other: len(other.attempts), default=None)
 
 
 def metrics(results: Iterable[Result]) -> dict[str, float]:

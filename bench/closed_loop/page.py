@@ -101,7 +101,10 @@ def _untouched(results: Sequence[Result]) -> str:
     if not results:
         return "*Not played yet.*"
     outcomes = {result.cell: outcome(result) for result in results}
-    columns = sorted({(cell.shift_cm, cell.delay_ms) for cell in outcomes}, reverse=True)
+    columns = sorted(
+        {(cell.shift_cm, cell.delay_ms) for cell in outcomes},
+        key=lambda column: (-column[0], column[1]),
+    )
     by = {(cell.contestant, cell.shift_cm, cell.delay_ms): of for cell, of in outcomes.items()}
     rows = [
         [name, *(_share(by.get((name, *column))) for column in columns)]

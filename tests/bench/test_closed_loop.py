@@ -36,7 +36,7 @@ from bench.closed_loop.lockstep import (
     next_inference_ns,
     rms_jerk,
 )
-from bench.closed_loop.outcome import difference, metrics, outcome
+from bench.closed_loop.outcome import difference, metrics, outcome, reference_of
 from bench.closed_loop.realtime import Turn
 from bench.closed_loop.results import Result, Results, read_all
 from bench.closed_loop.slower import slower
@@ -116,6 +116,8 @@ def test_cells_are_compared_at_the_places_that_both_have_played() -> None:
     assert outcome(rough).seconds == 3.5
     assert metrics([exact, rough])["int8.points_lost"] == pytest.approx(100 / 3)
     assert "int8.points_lost" not in metrics([rough])
+    # Torch, played at fewer places, would tell less.
+    assert reference_of(rough, [result("torch", 3.0), exact, rough]) == exact
 
 
 def test_in_real_time_actd_is_held_against_the_better_of_lerobots_loops() -> None:
