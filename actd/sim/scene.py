@@ -1,13 +1,14 @@
 """What stands on the simulated table: the task, its look and its cameras.
 
 Data and small functions on MuJoCo's objects. `BAR` is the demo's task; `CUBE` is that of the
-gym-aloha environment, for policies that were trained there.
+gym-aloha environment, for policies that were trained there; `CUBE_NEAR` is the same through the
+small cameras near the work, for a policy that a CPU core can train.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,16 @@ def _furnish_bar(spec: Any) -> None:
         conaffinity=0,
     )
     spec.geom(OBJECT_GEOM).size = BAR_HALF_M
+    _add_cameras(spec)
+
+
+def _furnish_cube_near(spec: Any) -> None:
+    _add_view(spec)
+    _add_cameras(spec)
+
+
+def _add_cameras(spec: Any) -> None:
+    """Cameras near the work, so that small images show it."""
     spec.worldbody.add_camera(
         name="cam_high", pos=(0.05, 0.45, 0.95), xyaxes=(1, 0, 0, 0, 0.995, 0.1), fovy=35
     )
@@ -151,4 +162,15 @@ CUBE = Scene(
     furnish=_add_view,
     is_done=_cube_is_handed_over,
 )
-SCENES = {"bar": BAR, "cube": CUBE}
+CUBE_NEAR = replace(
+    CUBE,
+    hz=BAR.hz,
+    cameras={"near_high": "cam_high", "near_low": "cam_low"},
+    height=BAR.height,
+    width=BAR.width,
+    camera_hz=BAR.camera_hz,
+    picture_hz=BAR.picture_hz,
+    is_drawn_quickly=True,
+    furnish=_furnish_cube_near,
+)
+SCENES = {"bar": BAR, "cube": CUBE, "cube-near": CUBE_NEAR}

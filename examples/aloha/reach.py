@@ -27,7 +27,8 @@ class UnreachableError(ValueError):
 class Place(NamedTuple):
     """Where the fingertips are (metres, world) and how the gripper points (radians).
 
-    `yaw` turns it about the vertical, 0 being straight ahead of its own arm; `pitch` lowers it.
+    `yaw` turns it about the vertical, 0 being straight ahead of its own arm; `pitch` lowers it;
+    `roll` turns the fingers about where it points.
     """
 
     x: float
@@ -35,6 +36,7 @@ class Place(NamedTuple):
     z: float
     yaw: float = 0.0
     pitch: float = 0.0
+    roll: float = 0.0
 
 
 class Reach:
@@ -61,7 +63,9 @@ class Reach:
         # The wrist bent down keeps to one of its two ways to point anywhere, away from straight,
         # where they meet and the forearm may roll by half a turn.
         self._trial.qpos[places[ARM.index("wrist_angle")]] = BENT_WRIST_RAD
-        turn = _orientation(place.yaw + (np.pi if side == "right" else 0.0), place.pitch)
+        turn = _orientation(
+            place.yaw + (np.pi if side == "right" else 0.0), place.pitch, place.roll
+        )
         jacobian = np.zeros((6, self._model.nv))
         for _ in range(STEPS):
             self._mujoco.mj_kinematics(self._model, self._trial)
@@ -82,9 +86,10 @@ class Reach:
         raise UnreachableError(f"{side} arm at {place}")
 
 
-def _orientation(yaw: float, pitch: float) -> Vector:
+def _orientation(yaw: float, pitch: float, roll: float) -> Vector:
     """Rotation (3, 3) whose columns are the gripper's axes: x ahead, y across the fingers."""
     c, s = np.cos(yaw), np.sin(yaw)
     cp, sp = np.cos(pitch), np.sin(pitch)
-    ahead, across = (c * cp, s * cp, -sp), (-s, c, 0.0)
+    ahead, across = np.array([c * cp, s * cp, -sp]), np.array([-s, c, 0.0])
+    across = np.cos(roll) * across + np.sin(roll) * np.cross(ahead, across)
     return np.stack([ahead, across, np.cross(ahead, across)], axis=1)
