@@ -2,10 +2,10 @@
 
 Every engine drives the simulated arms over the same places, none of which is in the dataset: one
 inference, the first `--rows` of its chunk, the next inference. An attempt counts as in the demo:
-the bar stays lifted, and not too late. Prints the successes with their 95 % Wilson interval, and
-for each engine after the first where it differs from the first. `--blind` shows the first engine
-the images of another place: a policy that looks fails then. A failure is one line on stderr and
-exit code 1.
+the task stays done for a moment, and not too late. Prints the successes with their 95 % Wilson
+interval, and for each engine after the first where it differs from the first. `--blind` shows the
+first engine the images of another place: a policy that looks fails then. A failure is one line on
+stderr and exit code 1.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from actd.mode import Mode
 from actd.proportions import mcnemar, wilson
 from actd.sim.aloha import JOINTS, AlohaSim
 from actd.sim.referee import Referee
-from actd.sim.scene import BAR
 from examples.aloha.expert import Expert
+from examples.aloha.tasks import TASKS, Task
 
 ATTEMPT_S = 8.0
 ROWS = 25
@@ -39,9 +39,10 @@ SEED = 77  # not that of the dataset
 class Places:
     """Seeded places for the object in `sim`, none of them in the dataset; what is seen there."""
 
-    def __init__(self, sim: AlohaSim) -> None:
+    def __init__(self, sim: AlohaSim, task: Task = TASKS["bar"]) -> None:
         self._sim = sim
-        self._expert = Expert(sim)
+        self._cameras = tuple(task.scene.cameras)
+        self._expert = Expert(sim, task)
 
     def lay(self, number: int) -> None:
         """Arms at rest in the start pose, the object at place `number`."""
@@ -49,7 +50,7 @@ class Places:
 
     def look(self) -> Observation:
         """What the cameras see now."""
-        return {f"observation.images.{c}": self._sim.render(c).copy() for c in BAR.cameras}
+        return {f"observation.images.{c}": self._sim.render(c).copy() for c in self._cameras}
 
     def state(self) -> NDArray[np.float32]:
         """Measured positions (14,), in JOINTS order."""
@@ -59,10 +60,11 @@ class Places:
 class Attempts:
     """Attempts of engines at seeded places, in one simulator, with an inference every `rows`."""
 
-    def __init__(self, sim: AlohaSim, rows: int = ROWS) -> None:
+    def __init__(self, sim: AlohaSim, rows: int = ROWS, task: Task = TASKS["bar"]) -> None:
         self._sim = sim
         self._rows = rows
-        self._places = Places(sim)
+        self._period_s = 1 / task.scene.hz
+        self._places = Places(sim, task)
 
     def images(self, number: int) -> Observation:
         """What the cameras see at place `number` before anything moves."""
@@ -74,9 +76,10 @@ class Attempts:
         self._places.lay(number)
         referee = Referee()
         for row, action in enumerate(self._actions(engine, shown)):
-            self._sim.step(dict(zip(JOINTS, action, strict=True)), 1 / BAR.hz)
-            referee.see(Mode.ARMED, row / BAR.hz, is_done=self._sim.is_done, is_home=False)
-            if referee.score.successes or row / BAR.hz > ATTEMPT_S:
+            self._sim.step(dict(zip(JOINTS, action, strict=True)), self._period_s)
+            now_s = row * self._period_s
+            referee.see(Mode.ARMED, now_s, is_done=self._sim.is_done, is_home=False)
+            if referee.score.successes or now_s > ATTEMPT_S:
                 break
         return referee.score.successes > 0
 
@@ -88,12 +91,12 @@ class Attempts:
 
 
 def evaluate(
-    folders: Sequence[Path], places: int, rows: int, *, blind: bool
+    folders: Sequence[Path], task: Task, places: int, rows: int, *, blind: bool
 ) -> dict[str, list[bool]]:
     """Success of each engine at each place, and of the first one with another place's images."""
     done: dict[str, list[bool]] = {}
-    with closing(AlohaSim(BAR)) as sim:
-        attempts = Attempts(sim, rows)
+    with closing(AlohaSim(task.scene)) as sim:
+        attempts = Attempts(sim, rows, task)
         for folder in folders:
             with closing(load_engine(folder, threads=1)) as engine:
                 done[str(folder)] = [attempts.attempt(engine, n) for n in range(places)]
@@ -122,13 +125,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m examples.aloha.evaluate", description=__doc__)
     parser.add_argument("engines", type=Path, nargs="+", help="engine folders")
+    parser.add_argument("--task", choices=TASKS, default="bar")
     parser.add_argument("--places", type=int, default=200)
     parser.add_argument("--rows", type=int, default=ROWS, help="rows between inferences")
     parser.add_argument("--blind", action="store_true", help="also with another place's images")
     parser.add_argument("--json", type=Path, help="file for the outcome at every place")
     options = parser.parse_args(argv)
     try:
-        done = evaluate(options.engines, options.places, options.rows, blind=options.blind)
+        task = TASKS[options.task]
+        done = evaluate(options.engines, task, options.places, options.rows, blind=options.blind)
         if options.json:
             options.json.write_text(json.dumps(done) + "\n")
     except (ActdError, OSError) as error:

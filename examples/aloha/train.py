@@ -2,10 +2,11 @@
 
 Run it with LeRobot's interpreter (scripts/make-lerobot-venv). The network, its loss, the pre- and
 post-processors and the folders are LeRobot's: RUN/checkpoints/last/pretrained_model, with the
-optimiser's state beside it. Start the same command again and it goes on from its last report. It
-ends after `--steps` or `--minutes`, whichever is sooner, and the learning rate falls to nothing by
-then. The last episodes are held out: every few minutes their L1, in joint units, is printed beside
-that of staying where the arms are, the checkpoint is replaced whole, and the curves are drawn to
+optimiser's state beside it. Start the same command again and it goes on from its last report; a
+new run begins with random weights, or with those of another run (`--weights`). It ends after
+`--steps` or `--minutes`, whichever is sooner, and the learning rate falls to nothing by then. The
+last episodes are held out: every few minutes their L1, in joint units, is printed beside that of
+staying where the arms are, the checkpoint is replaced whole, and the curves are drawn to
 RUN/training.png. A failure is one line on stderr and exit code 1.
 """
 
@@ -43,7 +44,7 @@ BATCH = 8
 WARM_UP_STEPS = 200
 CALIBRATION_FRAMES = 64
 HELD_OUT_EVERY = 8
-REPO_ID = "actd/bar"
+REPO_ID = "actd/aloha"
 LAST = Path("checkpoints", "last")
 
 
@@ -53,6 +54,7 @@ class Settings:
 
     dataset: Path
     run: Path
+    weights: Path | None
     steps: int
     minutes: float
     report_minutes: float
@@ -101,6 +103,8 @@ class Training:
         )
         if (settings.run / LAST).exists():
             self._load()
+        elif settings.weights:
+            self._load_weights(settings.weights / LAST)
         else:
             self._calibrate_norms()
 
@@ -199,12 +203,22 @@ class Training:
             flush=True,
         )
 
+    def _load_weights(self, last: Path) -> None:
+        """Take the weights of a checkpoint. Raises ActdError when it is not one of this example."""
+        folder = last / "pretrained_model"
+        if not last.is_dir():
+            raise ActdError(f"{last}: no such folder; give a RUN")
+        try:
+            self._policy.load_state_dict(ACTPolicy.from_pretrained(folder).state_dict())
+        except (OSError, RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise ActdError(f"{folder}: weights of another policy: {reason[:200]}") from None
+
     def _load(self) -> None:
         """Go on from the last checkpoint. Raises ActdError when it is not one of this example."""
         last = self._settings.run / LAST
+        self._load_weights(last)
         try:
-            weights = ACTPolicy.from_pretrained(last / "pretrained_model").state_dict()
-            self._policy.load_state_dict(weights)
             state = last / "training_state"
             self._optimizer.load_state_dict(
                 torch.load(state / "optimizer.pt", map_location="cpu", weights_only=True)
@@ -294,6 +308,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m examples.aloha.train", description=__doc__)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("run", type=Path, help="folder of the run; continued if it is there")
+    parser.add_argument(
+        "--weights", type=Path, help="another run, whose policy a new one begins with"
+    )
     parser.add_argument("--steps", type=int, default=9000)
     parser.add_argument(
         "--minutes", type=float, default=math.inf, help="end earlier; continue later"

@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -14,16 +15,18 @@ import pytest
 from actd.datasets import Dataset, open_dataset
 from actd.engine.base import Observation, Stages
 from actd.policy.spec import PolicySpec
-from actd.sim.aloha import JOINTS, AlohaSim
+from actd.sim.aloha import JOINTS, AlohaSim, model_path
 from actd.sim.scene import BAR
 from examples.aloha import collect, evaluate
 from examples.aloha.expert import Expert
 from examples.aloha.reach import FINGERTIPS_M, Place, Reach, UnreachableError
+from examples.aloha.tasks import TASKS
 from tests.engines import policy_spec
 
 ROOT = Path(__file__).resolve().parents[2]
 TOP = "observation.images.cam_high"
 CHUNK = 50
+LIFT, HAND_OVER = TASKS["bar"], TASKS["cube"]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +38,7 @@ def sim() -> Iterator[AlohaSim]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("aloha") / "set"
-    assert collect.collect(path, episodes=3) == 0, "a bar was lost"
+    assert collect.collect(path, LIFT, episodes=3) == 0, "a bar was lost"
     return path
 
 
@@ -45,26 +48,63 @@ def dataset(folder: Path) -> Dataset:
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-@pytest.mark.parametrize(("yaw", "pitch"), [(0.0, 1.4), (0.4, 1.1), (-0.4, 1.1)])
+@pytest.mark.parametrize(
+    ("yaw", "pitch", "roll"),
+    [(0.0, 1.4, 0.0), (0.4, 1.1, 0.0), (-0.4, 1.1, 0.0), (0.2, 0.6, np.pi / 2)],
+)
 def test_the_fingertips_go_where_they_are_sent(
-    sim: AlohaSim, side: str, yaw: float, pitch: float
+    sim: AlohaSim, side: str, yaw: float, pitch: float, roll: float
 ) -> None:
     ahead = -1 if side == "right" else 1
     place = np.array([0.05 * ahead, 0.55, 0.2])
     sim.reset(0.0, 0.75, 0.0)
-    angles = Reach(sim).angles(side, Place(*place, yaw, pitch))
+    angles = Reach(sim).angles(side, Place(*place, yaw, pitch, roll))
     for _ in range(300):
         sim.step(angles, 0.01)
     gripper = sim._data.body(f"vx300s_{side}/gripper_link")
-    direction = gripper.xmat.reshape(3, 3)[:, 0]
+    direction, across, _ = gripper.xmat.reshape(3, 3).T
     np.testing.assert_allclose(gripper.xpos + FINGERTIPS_M * direction, place, atol=0.015)
     level = np.array([np.cos(yaw), np.sin(yaw)]) * ahead * np.cos(pitch)
     np.testing.assert_allclose(direction, [*level, -np.sin(pitch)], atol=0.06)
+    assert across[2] == pytest.approx(np.sin(roll) * np.cos(pitch), abs=0.06)
 
 
 def test_a_place_out_of_reach_is_refused(sim: AlohaSim) -> None:
     with pytest.raises(UnreachableError, match="left arm"):
         Reach(sim).angles("left", Place(1.5, 0.5, 0.2))
+
+
+def test_the_environment_itself_rewards_the_handover_in_full() -> None:
+    """The expert's targets in gym-aloha's own physics, actions and reward, as in ours."""
+    assert _handovers(places=4, above_noise_rad=0.0) == 4
+
+
+@pytest.mark.slow
+def test_the_cube_is_handed_over_from_nearly_everywhere() -> None:
+    assert _handovers(places=100) >= 95
+
+
+def _handovers(places: int, **noise: float) -> int:
+    """In how many of so many seeded demonstrations the left gripper has the cube at the end."""
+    tasks = pytest.importorskip("gym_aloha.tasks.sim")
+    physics = pytest.importorskip("dm_control.mujoco").Physics.from_xml_path(str(model_path()))
+    environment = tasks.TransferCubeTask()
+    successes = 0
+    with AlohaSim(HAND_OVER.scene) as sim:
+        expert = Expert(sim, HAND_OVER, **noise)
+        for number in range(places):
+            targets = expert.demonstration(np.random.default_rng((5, number)))
+            with physics.reset_context():
+                physics.data.qpos[:] = sim._data.qpos
+                physics.data.ctrl[:] = sim._data.ctrl
+            for target in targets:
+                sim.step(dict(zip(JOINTS, target.tolist(), strict=True)), 1 / HAND_OVER.scene.hz)
+                environment.before_step(target, physics)
+                physics.step(round(1 / HAND_OVER.scene.hz / physics.timestep()))
+            is_rewarded = environment.get_reward(physics) == environment.max_reward
+            assert is_rewarded == sim.is_done, number
+            successes += is_rewarded
+    return successes
 
 
 def test_only_the_images_tell_where_to_go(dataset: Dataset) -> None:
@@ -92,7 +132,7 @@ def test_a_recording_that_ended_early_goes_on_as_if_it_had_not(
     dataset: Dataset, tmp_path: Path
 ) -> None:
     for episodes in (1, 2):
-        collect.collect(tmp_path / "again", episodes)
+        collect.collect(tmp_path / "again", LIFT, episodes)
     again = open_dataset(tmp_path / "again")
     assert len(again.episodes) == 2
     for episode in again.episodes:
@@ -110,7 +150,7 @@ def test_a_bar_that_is_lost_is_not_recorded(
         return targets if next(tries) else np.repeat(targets[:1], 60, axis=0)
 
     monkeypatch.setattr(Expert, "demonstration", demonstration)
-    assert collect.collect(tmp_path / "set", episodes=1) == 1
+    assert collect.collect(tmp_path / "set", LIFT, episodes=1) == 1
     assert len(open_dataset(tmp_path / "set").episodes) == 1
 
 
@@ -121,6 +161,25 @@ def test_a_folder_of_other_files_is_left_alone(
     assert collect.main([str(tmp_path), "--episodes", "1"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("command", [collect, evaluate])
+def test_a_task_that_is_none_is_refused(
+    command: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        command.main([str(tmp_path / "set"), "--task", "sphere"])
+    assert "--task: invalid choice: 'sphere' (choose from" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_dataset_of_another_task_is_not_gone_on_with(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert collect.main([str(folder), "--task", "cube", "--episodes", "4"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert str(folder) in error
 
 
 def test_a_batch_holds_the_actions_from_each_frame_on(dataset: Dataset) -> None:
@@ -149,34 +208,48 @@ def test_lerobot_trains_on_it_in_pieces_and_actd_loads_the_result(
 ) -> None:
     from actd.policy.checkpoint import load_checkpoint
 
-    python = os.environ.get("ACTD_LEROBOT_PYTHON")
-    if not python:
-        pytest.fail("set ACTD_LEROBOT_PYTHON; scripts/make-lerobot-venv makes one")
-    small = ["--held-out", "1", "--dim-model", "64", "--dim-feedforward", "64"]
     run = tmp_path / "run"
     for steps in ("3", "5"):
-        done = subprocess.run(
-            [
-                *(python, "-W", "ignore", "-m", "examples.aloha.train"),
-                *(folder, run, "--steps", steps, *small),
-            ],
-            check=False,
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "HF_HUB_OFFLINE": "1"},
-        )
+        done = _train(folder, run, "--steps", steps)
         assert done.returncode == 0, done.stderr[-3000:]
         assert f"step {steps} " in done.stdout
         assert all(name in done.stdout for name in JOINTS)
     assert "step 3 of 5" in done.stdout
-    last = run / "checkpoints" / "last"
-    progress = json.loads((last / "training_state" / "training_step.json").read_text())
-    assert [point["step"] for point in progress["curve"]] == [3, 5]
+    curve = _curve(run)
+    assert [point["step"] for point in curve] == [3, 5]
     assert (run / "training.png").stat().st_size > 1000
     checkpoint = load_checkpoint(run)
     assert checkpoint.spec.chunk_size == CHUNK
     assert checkpoint.spec.trained_hz == BAR.hz
+    _train(folder, tmp_path / "other", "--steps", "1", "--seed", "1", "--weights", str(run))
+    assert _curve(tmp_path / "other")[0]["held_out"] == pytest.approx(
+        curve[-1]["held_out"], rel=0.01
+    )
+    done = _train(folder, tmp_path / "third", "--weights", "nowhere")
+    assert done.returncode == 1
+    assert done.stderr.endswith("nowhere/checkpoints/last: no such folder; give a RUN\n")
+    assert not (tmp_path / "third").exists()
+
+
+def _train(folder: Path, run: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    python = os.environ.get("ACTD_LEROBOT_PYTHON")
+    if not python:
+        pytest.fail("set ACTD_LEROBOT_PYTHON; scripts/make-lerobot-venv makes one")
+    small = ["--held-out", "1", "--dim-model", "64", "--dim-feedforward", "64"]
+    return subprocess.run(
+        [python, "-W", "ignore", "-m", "examples.aloha.train", folder, run, *flags, *small],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "HF_HUB_OFFLINE": "1"},
+    )
+
+
+def _curve(run: Path) -> list[dict[str, float]]:
+    file = run / "checkpoints" / "last" / "training_state" / "training_step.json"
+    curve: list[dict[str, float]] = json.loads(file.read_text())["curve"]
+    return curve
 
 
 class Replayed:
