@@ -12,7 +12,8 @@ def wilson(successes: int, attempts: int) -> tuple[float, float]:
     share, z2 = successes / attempts, Z_95**2
     middle = share + z2 / (2 * attempts)
     half = Z_95 * math.sqrt(share * (1 - share) / attempts + z2 / (4 * attempts**2))
-    return (middle - half) / (1 + z2 / attempts), (middle + half) / (1 + z2 / attempts)
+    low, high = ((middle + side * half) / (1 + z2 / attempts) for side in (-1, 1))
+    return max(0.0, low), min(1.0, high)  # beyond them only by rounding
 
 
 def mcnemar(only_first: int, only_second: int) -> float:

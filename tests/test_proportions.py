@@ -28,8 +28,8 @@ def test_the_interval_is_wilsons() -> None:
 def test_an_interval_holds_its_share(counts: tuple[int, int]) -> None:
     successes, attempts = counts
     low, high = wilson(successes, attempts)
-    assert -1e-12 <= low <= successes / attempts + 1e-12
-    assert successes / attempts - 1e-12 <= high <= 1 + 1e-12
+    assert 0.0 <= low <= successes / attempts + 1e-12
+    assert successes / attempts - 1e-12 <= high <= 1.0
 
 
 def test_p_is_the_binomial_tests() -> None:

@@ -99,6 +99,7 @@ def evaluate(
         attempts = Attempts(sim, rows, task)
         for folder in folders:
             with closing(load_engine(folder, threads=1)) as engine:
+                _check_cameras(folder, engine, task)
                 done[str(folder)] = [attempts.attempt(engine, n) for n in range(places)]
                 if blind and folder == folders[0]:
                     done[f"{folder}, blind"] = [
@@ -106,6 +107,15 @@ def evaluate(
                         for n in range(places)
                     ]
     return done
+
+
+def _check_cameras(folder: Path, engine: Engine, task: Task) -> None:
+    seen, shown = ({feature.camera for feature in engine.spec.cameras}, set(task.scene.cameras))
+    if seen != shown:
+        raise ActdError(
+            f"{folder}: sees {', '.join(sorted(seen))}; the task shows {', '.join(sorted(shown))}: "
+            "give the --task that it was trained for"
+        )
 
 
 def describe(name: str, done: Sequence[bool], first: Sequence[bool]) -> str:
@@ -131,6 +141,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--blind", action="store_true", help="also with another place's images")
     parser.add_argument("--json", type=Path, help="file for the outcome at every place")
     options = parser.parse_args(argv)
+    for flag in ("places", "rows"):
+        if getattr(options, flag) < 1:
+            parser.error(f"argument --{flag}: {getattr(options, flag)}; give 1 or more")
     try:
         task = TASKS[options.task]
         done = evaluate(options.engines, task, options.places, options.rows, blind=options.blind)

@@ -21,7 +21,7 @@ from examples.aloha import collect, evaluate
 from examples.aloha.expert import Expert
 from examples.aloha.reach import FINGERTIPS_M, Place, Reach, UnreachableError
 from examples.aloha.tasks import TASKS
-from tests.engines import policy_spec
+from tests.engines import policy_spec, write_waving_engine
 
 ROOT = Path(__file__).resolve().parents[2]
 TOP = "observation.images.cam_high"
@@ -305,6 +305,24 @@ def test_an_engine_that_is_none_is_one_line(
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "nowhere" in error
+
+
+def test_an_engine_for_another_task_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = policy_spec(14, dict.fromkeys(BAR.cameras, (BAR.height, BAR.width)), CHUNK)
+    engine = write_waving_engine(tmp_path / "engine", spec)
+    assert evaluate.main([str(engine), "--task", "cube", "--places", "1"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "sees cam_high, cam_low; the task shows near_high, near_low: give the --task" in error
+
+
+@pytest.mark.parametrize("flag", ["--places", "--rows"])
+def test_none_at_all_is_refused(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        evaluate.main(["engine", flag, "0"])
+    assert f"argument {flag}: 0; give 1 or more" in capsys.readouterr().err
 
 
 def _is_red(image: np.ndarray) -> np.ndarray:
