@@ -82,6 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ActdError, OSError) as error:
         print(f"examples.aloha.collect: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"{options.out}: interrupted; the same command goes on", file=sys.stderr)
+        return 130
     print(f"{options.out}: {options.episodes} episodes; {lost} more failed and were not kept")
     return 0
 

@@ -154,6 +154,17 @@ def test_a_bar_that_is_lost_is_not_recorded(
     assert len(open_dataset(tmp_path / "set").episodes) == 1
 
 
+def test_an_interrupted_recording_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(collect, "_record", interrupted)
+    assert collect.main([str(tmp_path / "set"), "--episodes", "1"]) == 130
+    assert capsys.readouterr().err.endswith("set: interrupted; the same command goes on\n")
+
+
 def test_a_folder_of_other_files_is_left_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
