@@ -30,11 +30,11 @@ from actd.runtime.cores import CoreChoice, Share, share
 from actd.runtime.realtime import Wish, fifo_can_be_had
 from actd.runtime.shm import Ring
 from bench import stage
+from bench.bus import JOINTS
 from bench.lateness import Turn, Window, inside
 from bench.peers import POLICY_HZ
 from bench.wire import ARRIVAL, CHUNK, ROBOT, SLOTS, TICK
 
-JOINTS = [f"joint_{number}" for number in range(14)]
 START_S = 60.0
 POLL_S = 0.05
 _PROCESS = ProcessConfig()

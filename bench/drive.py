@@ -3,8 +3,10 @@
 `python -m bench.drive [--hz 50] [--seconds 60] [--bus-ms 5]`. A daemon with two cameras and an int8
 ACT infers without a pause; `actd drive` drives an arm whose bus takes `--bus-ms` a cycle. In the
 same seconds a bare loop keeps the same rate on a bus of its own, at absolute times, with the same
-priority, and without a daemon: what it is off, the computer and Python are. Period error is the
-distance of a period from the nominal one.
+priority, and without a daemon: what it is off, the computer and Python are. Where
+`ACTD_LEROBOT_PYTHON` names an interpreter with LeRobot, its record loop with an eager ACT of the
+same size follows for as long, beside a bare loop of its own (bench.lerobot_bus). Period error is
+the distance of a period from the nominal one.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,37 +29,18 @@ import typer
 from actd.client import Operator, realtime
 from actd.drive.cycle_times import CycleTimes
 from actd.errors import LinkError
+from actd.evaluation.engine_cache import default_source
 from actd.link.sockets import free_ports
 from actd.runtime.clock import now_ns, sleep_until_ns
 from actd.runtime.schedule import Schedule, period_of
 from bench import harness, stage
-from bench.contestants import JOINTS, Setting, write_config
+from bench.bus import BUS_MS, Arm
+from bench.contestants import Setting, write_config
+from bench.lerobot_peer import Peer, interpreter
 
 PRIORITY = 10
 _START_S = 60.0
-_BUS_MS = "BENCH_BUS_MS"
-
-
-class Arm:
-    """An arm that is where it was told to be, behind a bus that takes $BENCH_BUS_MS a cycle."""
-
-    def __init__(self) -> None:
-        self._half_s = float(os.environ[_BUS_MS]) / 2000
-        self._places = dict.fromkeys(JOINTS, 0.0)
-
-    def connect(self) -> None:
-        pass
-
-    def read(self) -> dict[str, float]:
-        time.sleep(self._half_s)
-        return self._places
-
-    def command(self, targets: Mapping[str, float]) -> None:
-        time.sleep(self._half_s)
-        self._places = dict(targets)
-
-    def close(self) -> None:
-        pass
+_THREADS = 2
 
 
 def bare(hz: float) -> None:
@@ -86,13 +70,14 @@ def bench(  # noqa: PLR0917
     out: harness.Out = None,
 ) -> None:
     """Measure both loops in the same seconds."""
-    os.environ[_BUS_MS] = str(bus_ms)
+    os.environ[BUS_MS] = str(bus_ms)
     with tempfile.TemporaryDirectory(prefix="bench-drive-") as folder, ExitStack() as stack:
         scratch = Path(folder)
         videos = stage.videos(scratch)
         engine = stage.engine()
         setting = Setting(hz, True, engine, wish, False, "ordinary", videos, scratch)
         found = _measure(setting, seconds, wish, stack)
+        found |= _measure_lerobot(setting, seconds, wish, stack)
     metrics = {
         f"{loop}.{name}": value
         for loop, summary in found.items()
@@ -118,7 +103,7 @@ def _measure(
     numbers = ",".join(map(str, asdict(ports).values()))
     with Operator(ports=ports, timeout_s=2.0) as operator:
         _until(lambda: bool(operator.status()["ready"]), daemon)
-        words = ["bench.drive:Arm", "--ports", numbers, "--realtime", wish, "--json"]
+        words = ["bench.bus:Arm", "--ports", numbers, "--realtime", wish, "--json"]
         loops = {
             "drive": start("drive", "-m", "actd", "drive", *words),
             "bare": start("bare", "-c", f"from bench.drive import bare; bare({setting.hz})"),
@@ -130,12 +115,39 @@ def _measure(
         process.check()
     if mode != "ARMED":
         sys.exit(f"the daemon is {mode}, not ARMED; see why with the same commands by hand")
-    summaries = {}
-    for name, process in loops.items():
-        os.kill(process.pid, signal.SIGINT)
-        process.wait()
-        summaries[name] = json.loads(process.log.read_text().splitlines()[-1])
+    summaries = {name: _summary(process) for name, process in loops.items()}
+    daemon.end()
     return summaries
+
+
+def _measure_lerobot(
+    setting: Setting, seconds: float, wish: str, stack: ExitStack
+) -> dict[str, dict[str, Any]]:
+    python = interpreter()
+    if python is None:
+        return {}
+    checkpoint = default_source(partial(print, file=sys.stderr)).path
+    job = {
+        "checkpoint": str(checkpoint),
+        "threads": _THREADS,
+        "hz": setting.hz,
+        "realtime": wish == "prefer",
+    }
+    program = Path(__file__).with_name("lerobot_bus.py")
+    with Peer(python, program, job, setting.scratch) as lerobot:
+        words = ["-c", f"from bench.drive import bare; bare({setting.hz})"]
+        bare = stage.Process([sys.executable, *words], setting.scratch / "bare_beside_lerobot.log")
+        stack.callback(bare.end)
+        time.sleep(seconds)
+        return {"lerobot": lerobot.finish(), "bare_beside_lerobot": _summary(bare)}
+
+
+def _summary(process: stage.Process) -> dict[str, Any]:
+    """What a loop prints when it is asked to end."""
+    os.kill(process.pid, signal.SIGINT)
+    process.wait()
+    summary: dict[str, Any] = json.loads(process.log.read_text().splitlines()[-1])
+    return summary
 
 
 def _until(done: Any, process: stage.Process) -> None:

@@ -76,6 +76,12 @@ class Peer:
         self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()
 
+    def finish(self) -> Any:
+        """Let it end; its last line, from JSON."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        return json.loads(self._answer())
+
     def close(self) -> None:
         """End the process."""
         self._process.kill()
