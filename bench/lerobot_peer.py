@@ -80,6 +80,7 @@ class Peer:
         """Let it end; its last line, from JSON."""
         if self._process.stdin is not None:
             self._process.stdin.close()
+            self._process.stdin = None
         return json.loads(self._answer())
 
     def close(self) -> None:
