@@ -22,7 +22,8 @@ import numpy as np
 import typer
 
 from actd.engine.manifest import read_manifest
-from actd.engine.observations import random_observation
+from actd.engine.observations import read_npz, split
+from actd.engine.reference import REFERENCE
 from actd.errors import ActdError, UsageError
 from actd.evaluation.engine_cache import CheckpointSource, build_or_reuse, default_source
 from bench import harness
@@ -62,7 +63,9 @@ def bench(options: harness.Options, recipes: list[str], checkpoint: str | None) 
         if isinstance(folder, ActdError):
             raise folder
         paths[name] = folder
-    observation = random_observation(read_manifest(paths[recipes[0]]).spec)
+    # One that the engines were judged on: the plugin compares its first answer with LeRobot's.
+    spec, file = read_manifest(paths[recipes[0]]).spec, paths[recipes[0]] / REFERENCE
+    observation = split(read_npz(file, [f.key for f in spec.inputs]), spec, file)[0]
     with ExitStack() as stack:
         peers: dict[str, LeRobot] = {}
         for name, path in paths.items():

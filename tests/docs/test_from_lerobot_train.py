@@ -35,4 +35,5 @@ def traveller(tmp_path: Path, fake_v4l2: FakeV4L2) -> Iterator[Traveller]:
 @pytest.mark.lerobot
 @pytest.mark.timeout(1200)
 def test_its_commands_lead_from_a_training_to_a_moving_arm(traveller: Traveller) -> None:
+    traveller.train()
     walk(traveller)
