@@ -94,8 +94,8 @@ class Record:
         self._action: np.ndarray | None = None
         self.mode = Mode.IDLE
         self.infer_ms: list[float] = []
-        for _ in range(3):
-            self._step(Mode.IDLE)  # the first inference is a slow one
+        for _ in range(3):  # the first inference is a slow one
+            self._step(Mode.IDLE, self._robot.get_observation())
         self.infer_ms.clear()
 
     def run(self) -> None:
@@ -103,17 +103,18 @@ class Record:
         before = Mode.IDLE
         while True:
             mode, start_s = self.mode, time.perf_counter()
+            # In every mode: what nobody reads stays in the socket, and the newest would be lost.
+            observation = self._robot.get_observation()
             if mode is Mode.ARMED:
                 if before is not Mode.ARMED:
                     self._policy.reset()
-                self._step(mode)
+                self._step(mode, observation)
             else:
                 self._robot.send_action(mode, self._action if mode is Mode.HOLD else None)
             before = mode
             time.sleep(max(0.0, self._period_s - (time.perf_counter() - start_s)))
 
-    def _step(self, mode: Mode) -> None:
-        observation = self._robot.get_observation()
+    def _step(self, mode: Mode, observation: dict[str, np.ndarray]) -> None:
         infers, start_s = self._policy.is_due, time.perf_counter()
         self._action = self._policy.select_action(observation)
         if infers:
