@@ -28,7 +28,7 @@ import typer
 
 from actd.client import Operator, realtime
 from actd.drive.cycle_times import CycleTimes
-from actd.errors import LinkError
+from actd.errors import ActdError, LinkError
 from actd.evaluation.engine_cache import default_source
 from actd.link.sockets import free_ports
 from actd.runtime.clock import now_ns, sleep_until_ns
@@ -70,6 +70,10 @@ def bench(  # noqa: PLR0917
     out: harness.Out = None,
 ) -> None:
     """Measure both loops in the same seconds."""
+    try:
+        interpreter()
+    except ActdError as error:
+        sys.exit(str(error))
     os.environ[BUS_MS] = str(bus_ms)
     with tempfile.TemporaryDirectory(prefix="bench-drive-") as folder, ExitStack() as stack:
         scratch = Path(folder)

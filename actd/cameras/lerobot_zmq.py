@@ -44,6 +44,8 @@ class ZmqSource:
         self._jpeg = JpegReader()
         self._stamp: object = None
         self._damaged = 0
+        # From LeRobot 0.6 on a message holds only the cameras that have a new image.
+        self._names: set[str] = set()
 
     def open(self) -> Image:
         """Connect; returns the first image. Raises CameraError."""
@@ -89,6 +91,7 @@ class ZmqSource:
             self._context.destroy(linger=0)
         self._context = self._socket = None
         self._stamp = None
+        self._names.clear()
 
     def _image(self, message: bytes) -> NDArray[np.uint8]:
         """The new image in a message. ValueError for damage, _OtherContentError for none."""
@@ -115,12 +118,13 @@ class ZmqSource:
         return image[..., ::-1] if self._config.swapped_colors else image
 
     def _name_among(self, images: Mapping[str, Any]) -> str:
+        self._names |= images.keys()
         name = self._config.camera_name
-        if name is None and len(images) == 1:
-            return next(iter(images))
+        if name is None and len(self._names) == 1:
+            (name,) = self._names
         if name is None or name not in images:
             image = "one of several: set camera_name" if name is None else name
-            there = " ".join(", ".join(images).split())[:200] or "none"
+            there = " ".join(", ".join(sorted(self._names)).split())[:200] or "none"
             raise _OtherContentError(f"no image of {image}, its cameras are {there},")
         return name
 

@@ -7,10 +7,10 @@ lerobot_side.py read PORT OUT.npy
 from __future__ import annotations
 
 import sys
+import time
 
 import numpy as np
-from lerobot.cameras.zmq import ZMQCamera, ZMQCameraConfig
-from lerobot.cameras.zmq.image_server import ImageServer
+from lerobot.cameras.zmq import ZMQCamera, ZMQCameraConfig, image_server
 
 
 class Still:
@@ -20,6 +20,7 @@ class Still:
         self._image = np.load(path)
 
     def read(self) -> np.ndarray:
+        time.sleep(1 / 30)
         return self._image
 
     def disconnect(self) -> None:
@@ -27,8 +28,10 @@ class Still:
 
 
 def serve(port: int, path: str) -> None:
-    server = ImageServer({"fps": 30, "cameras": {}}, port=port)
+    server = image_server.ImageServer({"fps": 30, "cameras": {}}, port=port)
     server.cameras = {"other": Still(path), "top": Still(path)}
+    if thread := getattr(image_server, "CameraCaptureThread", None):  # from 0.6 on
+        server.capture_threads = {n: thread(camera, n) for n, camera in server.cameras.items()}
     server.run()
 
 

@@ -125,8 +125,8 @@ def test_a_server_with_one_camera_needs_no_name() -> None:
 @pytest.mark.parametrize(
     ("make", "name", "words"),
     [
-        (counting, "side", "no image of side, its cameras are wrist, top, for 0.7 s; see that"),
-        (counting, None, "no image of one of several: set camera_name, its cameras are wrist, top"),
+        (counting, "side", "no image of side, its cameras are top, wrist, for 0.7 s; see that"),
+        (counting, None, "no image of one of several: set camera_name, its cameras are top, wrist"),
         (lambda _: message(7, top=encoded(numbered(7))), "top", "the same image again and again"),
         (lambda _: b"\xff{", "top", "damaged messages for 0.7 s"),
         (lambda _: b"[" * 100_000, "top", "damaged messages for 0.7 s"),
@@ -148,6 +148,29 @@ def test_a_server_without_new_images_of_it_is_an_error_in_time(
         camera.close()
         assert time.monotonic() - begin < 5
         assert words in str(caught.value)
+
+
+def only_what_is_new(number: int) -> bytes:
+    """As the server of LeRobot 0.6: a message holds the cameras that have a new image, or none."""
+    shown = encoded(numbered(number % 256))
+    return message(number, **({}, {"top": shown}, {"wrist": shown})[number % 3])
+
+
+def test_a_message_may_lack_a_camera() -> None:
+    with server(only_what_is_new) as port, opened(port) as camera:
+        assert len({number_of(camera.read().data) % 3 for _ in range(5)}) == 1
+
+
+def test_two_cameras_in_turns_are_not_taken_for_one() -> None:
+    told = "one of several: set camera_name, its cameras are top, wrist"
+    with server(only_what_is_new) as port, pytest.raises(CameraError, match=told):
+        read_fifty(port)
+
+
+def read_fifty(port: int) -> None:
+    with opened(port, camera_name=None) as camera:
+        for _ in range(50):
+            camera.read()
 
 
 def test_images_that_came_in_part_are_counted() -> None:

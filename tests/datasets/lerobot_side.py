@@ -90,7 +90,8 @@ def write(folder, out):
 
 
 def append(folder):
-    fill(load(folder), [6], 9)
+    resume = getattr(LeRobotDataset, "resume", None)  # from 0.6 on what is opened is read-only
+    fill(load(folder) if resume is None else resume("actd/test", root=folder), [6], 9)
 
 
 def scores(folder, out):
