@@ -146,6 +146,10 @@ def _check_rate(rate: float | None) -> None:
 
 def _check_folders(folders: list[Path]) -> None:
     for folder in folders:
+        if folder.is_file():
+            raise UsageError(
+                f"{folder}: a file; give engine folders, or --certify with a deployment file"
+            )
         if not folder.is_dir():
             raise UsageError(f"{folder}: no such folder; give engine folders, or none")
 

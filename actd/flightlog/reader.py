@@ -131,11 +131,17 @@ def is_being_written(run: Path) -> bool:
     return False
 
 
+def check_folder(folder: Path) -> None:
+    """Raise RecordingError where it is none."""
+    if not folder.is_dir():
+        what = "a file" if folder.is_file() else "no such folder"
+        raise RecordingError(f"{folder}: {what}; give a run's folder or the one above it")
+
+
 def _run_folder(folder: Path) -> Path:
     if (folder / RUN_FILE).is_file():
         return folder
-    if not folder.is_dir():
-        raise RecordingError(f"{folder}: no such folder; give a run's folder or the one above it")
+    check_folder(folder)
     try:
         runs = runs_in(folder)
         if not runs and segment_files(folder):

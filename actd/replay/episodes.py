@@ -18,7 +18,7 @@ from typing import Any
 from actd.control.chunks import ChunkSettings
 from actd.errors import SEPARATOR, RecordingError
 from actd.flightlog.episodes import EPISODES_FILE, Episode, episodes_of, read_intact_events
-from actd.flightlog.reader import RUN_FILE, read_settings, runs_in
+from actd.flightlog.reader import RUN_FILE, check_folder, read_settings, runs_in
 from actd.proportions import mcnemar, wilson
 from actd.runtime.run_info import RunInfo, described_run
 
@@ -184,8 +184,7 @@ def judge(
 
 
 def _runs(folder: Path) -> Iterator[Path]:
-    if not folder.is_dir():
-        raise RecordingError(f"{folder}: no such folder; give a run's folder or the one above it")
+    check_folder(folder)
     if (folder / RUN_FILE).is_file():
         yield folder
         return

@@ -78,3 +78,21 @@ def test_what_was_tried_and_failed_is_1(
 ) -> None:
     (tmp_path / "actd.yaml").write_text(f"robot: {{name: nobody}}\n{link_section(ports)}\n")
     assert code("hold", tmp_path, monkeypatch) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("bench FILE", "a file; give engine folders, or --certify with a deployment file"),
+        ("report FILE", "a file; give a run's folder or the one above it"),
+        ("report FILE --episodes", "a file; give a run's folder or the one above it"),
+    ],
+)
+def test_a_file_is_not_called_missing(
+    words: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "actd.yaml"
+    file.write_text("robot: {name: nobody}\n")
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, words.replace("FILE", str(file)).split())
+    assert told in str(done.exception) + done.output
