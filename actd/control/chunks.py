@@ -239,6 +239,11 @@ class ChunkBuffer:
             "latest": self._latest,
         }[settings.mode]
 
+    @property
+    def observed_ns(self) -> int | None:
+        """When the newest chunk's observation was made (real clock), None without a chunk."""
+        return self._chunks[-1].observed_ns if self._chunks else None
+
     def age_ns(self, now_ns: int) -> int | None:
         """Since the newest chunk's observation was made (real clock), None without a chunk."""
         # Where a tick woke late, a chunk may be of a moment after the one it was due at.

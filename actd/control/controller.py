@@ -180,7 +180,10 @@ class Controller:
         if not self._checks.take(chunk.actions):
             return
         actions = self._continuous.unwrap(chunk.actions, self._limiter.command)
-        if self.modes.phase not in PLANNED:
+        # What was seen before somebody armed may have been put elsewhere since.
+        armed_ns, before_ns = self.modes.armed_ns, self._buffer.observed_ns
+        is_first = before_ns is not None and before_ns < armed_ns <= chunk.t_observation_ns
+        if self.modes.phase not in PLANNED or is_first:
             self._buffer.clear()
         start_ns = self._clock.scaled_ns(chunk.t_observation_ns)
         self._buffer.add(chunk._replace(actions=actions), start_ns, self._clock.now_ns)

@@ -50,7 +50,8 @@ _OWN_REASONS = {
 class Modes:
     """The `phase` and its `reason`; `move` and `takeover` are of the newest order of their kind.
 
-    `eased_from` (action_dim,) is the command from which the plan, or a leader, is eased in.
+    `eased_from` (action_dim,) is the command from which the plan, or a leader, is eased in;
+    `armed_ns` is when the policy was told to lead.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Modes:
         self._ease_ns = 0
         self.phase = Phase.IDLE
         self.reason = ""
+        self.armed_ns = 0
         self.move: Move | None = None
         self.takeover: Takeover | None = None
         self.eased_from: Vector = limiter.command
@@ -105,6 +107,8 @@ class Modes:
             whole = self._settings.ease_in_ns
             self._ease_ns = min(whole, gap_ns) if event is Event.RECOVER else whole
             self.eased_from = self._limiter.command
+            if phase is Phase.ARMED and event is not Event.RECOVER:
+                self.armed_ns = due_ns
         elif phase is Phase.IDLE:
             self._buffer.clear()  # what led to a fault must not be what the arm starts from
 

@@ -52,6 +52,25 @@ def test_the_first_action_after_arming_is_the_first_row_however_long_one_waited(
     assert output.action[0] == pytest.approx(WAVE[0, 0], abs=1e-6)
 
 
+@pytest.mark.parametrize("mode", ["temporal", "queue", "latest"])
+def test_what_was_seen_before_arming_counts_no_more_once_the_policy_has_looked_again(
+    mode: str,
+) -> None:
+    """Somebody may have laid the object elsewhere in between."""
+    rig = Rig(settings(1, mode=mode, temporal_coeff=-0.1)).armed(0.1)
+    rig.tick(chunks=(rig.chunk(0.1, age_ns=60 * MS),))  # its inference was under way
+    assert rig.run(10)[-1].action == pytest.approx([0.1], abs=0.01)
+    seen = rig.chunk(-0.1)
+    rig.tick(chunks=(seen,))
+    output = rig.run(20)[-1]
+    assert (output.chunk, output.n) == (seen.number, 1)
+    assert output.action == pytest.approx([-0.1], abs=1e-6)
+    assert abs(speeds(rig.commands(), rig.settings.period_ns)).max() <= 1.5 + 1e-6
+    # From then on chunks are read as ever.
+    output = rig.tick(chunks=(rig.chunk(-0.1),))
+    assert output.n == (1 if mode == "queue" else 2)
+
+
 @pytest.mark.parametrize(
     ("changes", "flag", "reason"),
     [
