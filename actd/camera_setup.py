@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from actd.cameras.config import CameraConfig, OpenCVConfig
+from actd.cameras.config import CameraConfig, OpenCVConfig, ZmqConfig
 from actd.cameras.fitting import fitted
 from actd.cameras.listing import ConnectedCamera, connected_cameras
 from actd.cameras.make import make_camera
@@ -132,6 +132,23 @@ def camera_lines(
             continue
         guess = OpenCVConfig(index_or_path=next(nodes), width=width, height=height, fps=30)
         yield f"{camera_line(name, guess)}  # check: which device (`actd cameras`)"
+
+
+def served_camera_lines(sizes: Mapping[str, tuple[int, ...]]) -> Iterator[str]:
+    """The same for images that come from `actd drive --cameras=robot`.
+
+    A robot of LeRobot has its cameras by the names that its data set has them by.
+    """
+    for name, (height, width, *_) in sizes.items():
+        camera = ZmqConfig(
+            type="zmq",
+            server_address="127.0.0.1",
+            camera_name=name,
+            width=width,
+            height=height,
+            detect_freeze=True,
+        )
+        yield camera_line(name, camera)
 
 
 def match_words(match: CameraMatch) -> str:

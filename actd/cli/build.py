@@ -113,6 +113,13 @@ def init(
         OptionalPath,
         typer.Option(help="LeRobotDataset whose first images tell which camera is which."),
     ] = None,
+    robot_cameras: Annotated[
+        bool,
+        typer.Option(
+            "--robot-cameras",
+            help="The cameras are the robot's own, and `actd drive --cameras=robot` serves them.",
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     *,
     overrides: Overrides,
@@ -127,6 +134,7 @@ def init(
         robot=robot,
         dataset=dataset,
         match=match,
+        robot_cameras=robot_cameras,
         force=force,
         overrides=overrides,
     ):

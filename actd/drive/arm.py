@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from actd import crash
+from actd.errors import ActdError
 
 
 class Arm(Protocol):
@@ -44,6 +45,8 @@ class Joints:
 
 
 def words(error: BaseException) -> str:
-    """What a driver's exception says, with its cause, on one line."""
+    """What a driver's exception says, with its cause, on one line; ours are lines already."""
+    if isinstance(error, ActdError):
+        return str(error)
     cause = error.__cause__
     return f"{crash.words(error)} ({crash.words(cause)})" if cause else crash.words(error)

@@ -55,7 +55,9 @@ def drive(arguments: Sequence[str]) -> None:
     except CutShort as cut:
         if str(cut) in ("SIGINT", "SIGTERM", "SIGHUP"):
             raise
-        raise ArmError(f"{cut}; the motors keep what they were told last") from None
+        # A driver may hang on the way out because of what went wrong before.
+        before = f"{cut.__context__}; then " if isinstance(cut.__context__, ActdError) else ""
+        raise ArmError(f"{before}{cut}; the motors keep what they were told last") from None
     finally:
         reporter.close()
     if chosen.json:
@@ -85,6 +87,7 @@ def _drive(chosen: Options, ending: Ending, say: Say) -> dict[str, Any]:
         priority = None if chosen.realtime == "off" else _PRIORITY
         own_operator = partial(Operator, chosen.host, ports, robot=robot)
         with (
+            _images(arm, chosen, ending, say),
             _connected(leader, "leader: ", ending, say),
             _connected(arm, "", ending, say),
             Robot(robot, chosen.host, ports, realtime_priority=priority) as link,
@@ -139,10 +142,29 @@ def _run(loop: BusLoop, operator: Operator, ending: Ending, say: Say, *, park: b
 
 def _lerobot_arm(chosen: Options, say: Say) -> Arm:
     with _said_when_slow("LeRobot is being loaded", say):
-        robot, notes = lerobot_arm.make_arm(chosen.robot, keep_torque=chosen.torque == "keep")
+        robot, notes = lerobot_arm.make_arm(
+            chosen.robot,
+            keep_torque=chosen.torque == "keep",
+            keep_cameras=chosen.cameras == "robot",
+        )
     for note in notes:
         say(note)
     return robot
+
+
+@contextmanager
+def _images(arm: Arm, chosen: Options, ending: Ending, say: Say) -> Iterator[None]:
+    """The robot's own images at the daemon's disposal, where that was asked for."""
+    if chosen.cameras != "robot" or not isinstance(arm, lerobot_arm.LeRobotArm):
+        yield
+        return
+    host, port = chosen.image_server
+    with arm.serving(host, port, say):
+        say(f"images at {host}:{port}, type: zmq in actd.yaml: camera_name {', '.join(arm.images)}")
+        try:
+            yield
+        finally:
+            ending.leave()
 
 
 def _leader(chosen: Options, say: Say) -> LeaderLoop | None:

@@ -198,11 +198,12 @@ def connect(device: Device, whole: Any, flags: Sequence[str]) -> None:
         command = shlex.join(["lerobot-calibrate", *flags])
         raise ArmError(f"{device.label}{whole}: not calibrated; run: {command}")
 
-    for part in parts(device, whole):
+    for _, part in parts(device, whole):
         part.calibrate = uncalibrated
     with no_questions(device):
         whole.connect()
-        if not whole.is_calibrated:
+        # None: it cannot say, as a LeKiwi's client, whose host was asked.
+        if whole.is_calibrated not in (True, None):
             uncalibrated()
 
 
@@ -218,25 +219,28 @@ def scalars(device: Device, whole: Any, features: str) -> tuple[str, ...]:
     return tuple(name for name, kind in kinds.items() if not isinstance(kind, tuple))
 
 
-def parts(device: Device, whole: Any) -> Iterator[Any]:
-    """The device, and the devices it is made of."""
+def parts(device: Device, whole: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The device, and the devices it is made of, each with what precedes the names of its joints
+    and cameras.
+    """
     kind = getattr(importlib.import_module(device.package), device.base)
-    yield whole
-    for part in vars(whole).values():
+    yield prefix, whole
+    for name, part in vars(whole).items():
         if isinstance(part, kind):
-            yield from parts(device, part)
+            side = name.removesuffix("arm") if name in ("left_arm", "right_arm") else ""
+            yield from parts(device, part, f"{prefix}{side}")
 
 
-def units(device: Any, prefix: str = "") -> dict[str, str]:
+def units(device: Device, whole: Any) -> dict[str, str]:
     """Joint -> unit, of motors on a bus: only there LeRobot says it."""
     by_joint = {}
-    for name, part in vars(device).items():
-        motors = getattr(part, "motors", None) if name.startswith("bus") else None
-        for motor, details in motors.items() if isinstance(motors, Mapping) else ():
-            mode = getattr(details, "norm_mode", None)
-            by_joint[f"{prefix}{motor}.pos"] = _UNITS.get(str(getattr(mode, "value", "")), "")
-        if name in ("left_arm", "right_arm"):
-            by_joint |= units(part, f"{prefix}{name.removesuffix('arm')}")
+    for prefix, part in parts(device, whole):
+        for name, bus in vars(part).items():
+            motors = getattr(bus, "motors", None) if name.startswith("bus") else None
+            for motor, details in motors.items() if isinstance(motors, Mapping) else ():
+                mode = getattr(details, "norm_mode", None)
+                unit = _UNITS.get(str(getattr(mode, "value", "")), "")
+                by_joint[f"{prefix}{motor}.pos"] = unit
     return by_joint
 
 
@@ -245,7 +249,7 @@ def disconnect(device: Device, whole: Any) -> None:
     if whole.is_connected:
         whole.disconnect()
         return
-    for part in parts(device, whole):
+    for _, part in parts(device, whole):
         if part.is_connected:
             part.disconnect()
 

@@ -23,7 +23,7 @@ class LeRobotLeader:
         self._flags = flags
         self.joints = Joints(
             measured=scalars(LEADER, teleop, "action_features"),
-            units=lerobot_devices.units(teleop),
+            units=lerobot_devices.units(LEADER, teleop),
         )
 
     def connect(self) -> None:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from actd.errors import UsageError
-from actd.link.sockets import Ports
+from actd.link.sockets import LOOPBACK, Ports
 
 _ROBOT, _TELEOP = "--robot.", "--teleop."
+_IMAGE_SERVER = ("127.0.0.1", 5555)
 _USAGE = """\
 actd drive --robot.type=so101_follower --robot.port=/dev/ttyACM0 --robot.id=blue
        actd drive my_arm.py:MyArm
@@ -35,6 +36,8 @@ class Options:
     leader: str
     teleop: tuple[str, ...]
     teleop_motors: Literal["follow", "off"]
+    cameras: Literal["none", "robot"]
+    image_server: tuple[str, int]
     config: Path | None
     ports: Ports | None
     host: str
@@ -82,12 +85,20 @@ def parse(arguments: Sequence[str]) -> Options:
         raise UsageError("--torque=release: is for LeRobot's robots; release it in close()")
     if flags.config and flags.ports:
         raise UsageError("drive: both --config and --ports; give one of them")
-    if flags.cameras == "robot":
+    if flags.image_server and flags.cameras != "robot":
+        raise UsageError("--image-server: of which images? give --cameras=robot too")
+    if flags.cameras == "robot" and flags.arm:
         raise UsageError(
-            "--cameras=robot: frames are not sent through actd drive; let the daemon open the "
-            "cameras (cameras: in actd.yaml), or serve them at an address that it can open"
+            "--cameras=robot: is for LeRobot's robots; let the daemon open the cameras, or serve "
+            "them yourself (cameras: in actd.yaml)"
         )
-    del flags.cameras
+    flags.image_server = flags.image_server or _IMAGE_SERVER
+    if flags.cameras == "robot" and _reaches_only_itself(flags.image_server, flags.host):
+        raise UsageError(
+            f"--cameras=robot: the daemon on {flags.host} cannot read from "
+            f"{flags.image_server[0]}; give the address of this computer that it can reach, "
+            "--image-server=ADDRESS:5555 (whoever else reaches it sees the images, too)"
+        )
     flags.teleop_motors = flags.teleop_motors or "follow"
     return Options(robot=tuple(robot), teleop=tuple(teleop), **vars(flags))
 
@@ -122,6 +133,17 @@ def _ports(text: str) -> Ports:
     if len(numbers) != 4 or not all(0 < number < 65536 for number in numbers):
         raise argparse.ArgumentTypeError(f"{text}: give four ports, such as 9871,9872,9873,9874")
     return Ports(*numbers)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise argparse.ArgumentTypeError(f"{text}: give an address and a port: 127.0.0.1:5555")
+    return host.strip("[]"), int(port)
+
+
+def _reaches_only_itself(server: tuple[str, int], daemon: str) -> bool:
+    return server[0] in LOOPBACK and daemon not in LOOPBACK
 
 
 def flag_parser() -> argparse.ArgumentParser:
@@ -178,7 +200,14 @@ def flag_parser() -> argparse.ArgumentParser:
         "--cameras",
         choices=("none", "robot"),
         default="none",
-        help="none: the daemon opens the cameras, the robot's are left alone",
+        help="none: the daemon opens the cameras, the robot's are left alone (default); robot: "
+        "those of --robot.cameras are opened here and served to the daemon, type: zmq in actd.yaml",
+    )
+    add(
+        "--image-server",
+        type=_address,
+        metavar="ADDRESS:PORT",
+        help="where --cameras=robot serves (default: 127.0.0.1:5555)",
     )
     add(
         "--any-order",

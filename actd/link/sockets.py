@@ -21,6 +21,7 @@ from actd.link.messages import MAX_BYTES
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _UNUSED = range(20_000, 30_000)
+_OTHER_PORTS = "choose other ports under `link:`"
 _STATES_MAX = 64
 _EVERY_MAX = 4096
 _COMMON = {
@@ -72,9 +73,14 @@ def endpoint(host: str, port: int) -> str:
     return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
 
 
-def publisher(context: zmq.Context[Any], address: str) -> zmq.Socket[bytes]:
-    """A bound PUB that keeps one message per subscriber (the daemon's actions)."""
-    return _bind(context, address, zmq.PUB, {zmq.SNDHWM: 1})
+def publisher(
+    context: zmq.Context[Any], address: str, remedy: str = _OTHER_PORTS
+) -> zmq.Socket[bytes]:
+    """A bound PUB that keeps one message per subscriber (the daemon's actions).
+
+    remedy: what to do where another program listens there.
+    """
+    return _bind(context, address, zmq.PUB, {zmq.SNDHWM: 1}, remedy)
 
 
 def newest(context: zmq.Context[Any], address: str) -> zmq.Socket[bytes]:
@@ -111,7 +117,11 @@ def request_client(context: zmq.Context[Any], address: str) -> zmq.Socket[bytes]
 
 
 def _bind(
-    context: zmq.Context[Any], address: str, kind: int, options: _Options = _NO_OPTIONS
+    context: zmq.Context[Any],
+    address: str,
+    kind: int,
+    options: _Options = _NO_OPTIONS,
+    remedy: str = _OTHER_PORTS,
 ) -> zmq.Socket[bytes]:
     socket = _socket(context, kind, options)
     try:
@@ -119,10 +129,7 @@ def _bind(
     except zmq.ZMQError as error:
         socket.close()
         if error.errno == zmq.EADDRINUSE:
-            raise LinkError(
-                f"{address}: port in use{_by(address)}; stop it, or choose other ports under "
-                "`link:`"
-            ) from None
+            raise LinkError(f"{address}: port in use{_by(address)}; stop it, or {remedy}") from None
         raise LinkError(f"{address}: cannot listen here: {error.strerror}") from None
     return socket
 

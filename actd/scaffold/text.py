@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
-from actd.camera_setup import CameraMatch, camera_lines
+from actd.camera_setup import CameraMatch, camera_lines, served_camera_lines
 from actd.config import JointConfig
 from actd.config.writing import plain
 from actd.demonstrations import LASTING_S, PERCENTILE, Motion
@@ -27,12 +27,15 @@ def deployment_lines(
     spec: PolicySpec,
     motion: Motion | None,
     deployment: Deployment,
-    matches: Sequence[CameraMatch],
+    matches: Sequence[CameraMatch] | None,
     *,
     source: str,
     engine: str,
 ) -> Iterator[str]:
-    """The file for a policy of `source`; `engine` as the file should name it."""
+    """The file for a policy of `source`; `engine` as the file should name it.
+
+    matches: which source is which camera; None: their images come from `actd drive`.
+    """
     body = [
         *_robot_lines(spec, motion, deployment),
         *_pose_lines(motion, deployment),
@@ -116,12 +119,14 @@ def _comment(text: str, indent: str) -> Iterator[str]:
     yield from (f"{indent}# {line}" for line in wrap(text, 96 - len(indent)))
 
 
-def _camera_lines(spec: PolicySpec, matches: Sequence[CameraMatch]) -> Iterator[str]:
+def _camera_lines(spec: PolicySpec, matches: Sequence[CameraMatch] | None) -> Iterator[str]:
     yield ""
     yield "# The policy's cameras, in LeRobot's syntax. Frames must have the trained size."
+    if matches is None:
+        yield "# The robot's own: `actd drive --cameras=robot` opens and serves them."
     yield "cameras:" + ("" if spec.cameras else " {}")
     sizes = {feature.camera: feature.boundary_shape for feature in spec.cameras}
-    yield from camera_lines(sizes, matches)
+    yield from served_camera_lines(sizes) if matches is None else camera_lines(sizes, matches)
 
 
 def _control_lines(spec: PolicySpec, deployment: Deployment) -> Iterator[str]:

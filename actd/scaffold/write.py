@@ -38,14 +38,17 @@ def write_config(
     robot: str | None = None,
     dataset: str | None = None,
     match: Path | None = None,
+    robot_cameras: bool = False,
     force: bool = False,
     overrides: Overrides | None = None,
 ) -> Iterator[str]:
     """Write `out` for the checkpoint or engine folder `source`; yields lines to show.
 
     `dataset`: a folder or a name on the hub. `match`: the LeRobotDataset whose first images tell
-    which camera is which.
+    which camera is which. `robot_cameras`: they are the robot's, and `actd drive` serves them.
     """
+    if match and robot_cameras:
+        raise UsageError("init: both --match and --robot-cameras; give one of them")
     if out.exists() and not force:
         raise UsageError(f"{out}: exists already: give --force to replace it, or another --out")
     known = learn(source, dataset, overrides)
@@ -54,7 +57,7 @@ def write_config(
     is_engine = (Path(source) / MANIFEST).is_file()
     engine = engine or (Path(source) if is_engine else Path("engines/ort-int8"))
     named = os.path.relpath(engine.resolve(), out.parent.resolve())
-    matches = connected_matches(match) if match else []
+    matches = None if robot_cameras else connected_matches(match) if match else []
     lines = list(
         deployment_lines(spec, known.motion, deployment, matches, source=str(source), engine=named)
     )

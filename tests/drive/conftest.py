@@ -86,10 +86,15 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_video(tmp_path_factory.mktemp("film") / "front.avi", images, FPS)
 
 
-def write_config(
-    folder: Path, engine: Path, film: Path, ports: Ports, motion: Motion | None = None
+def write_config(  # noqa: PLR0917
+    folder: Path,
+    engine: Path,
+    film: Path | None,
+    ports: Ports,
+    motion: Motion | None = None,
+    camera: str = "",
 ) -> Path:
-    """Write and return actd.yaml."""
+    """Write and return actd.yaml. `camera`: where the images come from that are no film's."""
     motion = motion or Motion()
     span = motion.span
 
@@ -100,6 +105,7 @@ def write_config(
         kind = ", kind: gripper" if "gripper" in name else ""
         return f"{{position: [{center - span:g}, {center + span:g}], {limits}{kind}}}"
 
+    source = f"index_or_path: '{film}'"
     places = zip(motion.joints, motion.centers, strict=True)
     lines = [
         f"engine: {engine}",
@@ -107,7 +113,7 @@ def write_config(
         "joints: {",
         *(f"  {name}: {joint(name, c)}," for name, c in places),
         "}}",
-        f"cameras: {{front: {{index_or_path: '{film}', width: {SIZE[1]}, height: {SIZE[0]}, "
+        f"cameras: {{front: {{{camera or source}, width: {SIZE[1]}, height: {SIZE[0]}, "
         f"fps: {FPS}}}}}",
         link_section(ports),
         f"control: {{rate_hz: {RATE_HZ}, policy_hz: 50, ease_in_ms: 300, mode: temporal}}",

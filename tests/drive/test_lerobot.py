@@ -5,13 +5,11 @@ Needs an environment with LeRobot (scripts/make-lerobot-venv), named by ACTD_LER
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +19,7 @@ import pytest
 from actd.errors import LinkError
 from actd.sim.aloha import JOINTS as ALOHA
 from tests.drive.conftest import (
-    JOINTS,
     ROOT,
-    Driven,
     Motion,
     end,
     mode,
@@ -32,66 +28,29 @@ from tests.drive.conftest import (
     write_config,
     write_swaying_engine,
 )
-from tests.drive.feetech import FeetechBus
+from tests.drive.lerobot_side import (
+    DEGREES,
+    LEKIWI,
+    LEKIWI_MOTORS,
+    SO101,
+    START_S,
+    Begin,
+    begin,
+    bus,
+    python,
+)
 from tests.ports import free_ports
 from tests.runtime.conftest import Daemon, wait_until
 
-# LeRobot takes many seconds to import.
-pytestmark = [pytest.mark.lerobot, pytest.mark.timeout(600)]
-_START_S = 240
+__all__ = ["begin", "python"]  # fixtures
 
-PLUGINS = Path(__file__).with_name("plugins")
-DEGREES = Motion(span=40.0, units="degrees, gripper 0 to 100", centers=(0.0,) * 5 + (50.0,))
-LEKIWI = Motion(
-    joints=(*(f"arm_{name}" for name in JOINTS), "x.vel", "y.vel", "theta.vel"),
-    centers=(0.0,) * 5 + (50.0,) + (0.0,) * 3,
-    span=40.0,
-    units="degrees, gripper 0 to 100",
-)
+pytestmark = [pytest.mark.lerobot, pytest.mark.timeout(600)]
+
 # The arms' pose at the beginning of the simulation.
 POSE = (0.0, -0.96, 1.16, 0.0, -0.3, 0.0, 0.5)
 SIMULATED = Motion(
     joints=tuple(f"{joint}.pos" for joint in ALOHA), centers=POSE * 2, span=0.4, units="rad"
 )
-
-
-@pytest.fixture(scope="module")
-def python() -> str:
-    found = os.environ.get("ACTD_LEROBOT_PYTHON")
-    if not found:
-        pytest.fail("set ACTD_LEROBOT_PYTHON; scripts/make-lerobot-venv makes one")
-    return found
-
-
-Begin = Callable[..., Driven]
-
-
-@pytest.fixture
-def begin(python: str, tmp_path: Path) -> Iterator[Begin]:
-    """Starts `actd drive` by LeRobot's Python; nothing survives the test.
-
-    Not in real time: servos of Python would wait behind a driver that never sleeps.
-    """
-    processes: list[Driven] = []
-
-    def start(daemon: Daemon, *words: str) -> Driven:
-        one = Driven(
-            tmp_path,
-            [*words, "--realtime=off", "--ports", ",".join(map(str, astuple(daemon.ports)))],
-            python=python,
-            environment={
-                "PYTHONPATH": os.pathsep.join([str(ROOT), str(PLUGINS)]),
-                "HF_HOME": str(tmp_path / "hf"),
-                "HF_HUB_OFFLINE": "1",
-            },
-        )
-        processes.append(one)
-        return one
-
-    yield start
-    for one in processes:
-        one.process.kill()
-        one.process.communicate()
 
 
 @contextmanager
@@ -112,42 +71,13 @@ def degrees(tmp_path_factory: pytest.TempPathFactory, film: Path) -> Iterator[Da
         yield daemon
 
 
-@contextmanager
-def bus(
-    folder: Path, name: str, motors: tuple[str, ...], *, known: bool = True, device: str = "robot"
-) -> Iterator[Any]:
-    """A bus with calibrated servos, and the flags that LeRobot needs for it."""
-    folder.mkdir(exist_ok=True)
-    one = FeetechBus(folder / "arm.log", len(motors))
-    calibration = {
-        motor: {
-            "id": number,
-            "drive_mode": 0,
-            "homing_offset": 0,
-            "range_min": 0,
-            "range_max": 4095,
-        }
-        for number, motor in enumerate(motors, 1)
-    }
-    if known:
-        (folder / "blue.json").write_text(json.dumps(calibration))
-    flags = [f"--{device}.type={name}", f"--{device}.port={one.port}", f"--{device}.id=blue"]
-    try:
-        yield one, [*flags, f"--{device}.calibration_dir={folder}"]
-    finally:
-        one.close()
-
-
-SO101 = tuple(name.removesuffix(".pos") for name in JOINTS)
-
-
 @pytest.mark.parametrize("torque", ["keep", "release"])
 def test_an_so101_follows_the_policy(
     begin: Begin, degrees: Daemon, tmp_path: Path, torque: str
 ) -> None:
     with bus(tmp_path, "so101_follower", SO101) as (servos, flags):
         one = begin(degrees, *flags, f"--torque={torque}")
-        set_in_motion(degrees, one, by=5, timeout_s=_START_S)
+        set_in_motion(degrees, one, by=5, timeout_s=START_S)
         time.sleep(2)
         summary = one.leave()
         assert one.speed(0.1) < 1.0
@@ -161,9 +91,9 @@ def test_an_so101_that_is_unplugged_while_it_moves(
 ) -> None:
     with bus(tmp_path, "so101_follower", SO101) as (servos, flags):
         one = begin(degrees, *flags, "--patience=1")
-        set_in_motion(degrees, one, by=5, timeout_s=_START_S)
+        set_in_motion(degrees, one, by=5, timeout_s=START_S)
         servos.unplug()
-        assert one.wait(_START_S) == 1
+        assert one.wait(START_S) == 1
         assert one.speed(0.2) < 1.0
     assert "There is no status packet" in one.said.splitlines()[-1]
     assert mode(degrees) in ("HOLD", "FAULT")
@@ -174,7 +104,7 @@ def test_an_arm_that_is_not_calibrated_gets_no_torque(
 ) -> None:
     with bus(tmp_path, "so101_follower", SO101, known=False) as (servos, flags):
         one = begin(degrees, *flags)
-        assert one.wait(_START_S) == 1
+        assert one.wait(START_S) == 1
         assert not any(servos.torque)
         assert servos.writes == 0
     told = one.said.splitlines()[-1]
@@ -187,25 +117,19 @@ def test_an_arm_in_other_units_is_refused_before_it_is_connected(
 ) -> None:
     with bus(tmp_path, "so101_follower", SO101) as (servos, flags):
         one = begin(degrees, *flags, "--robot.use_degrees=false")
-        assert one.wait(_START_S) == 2
+        assert one.wait(START_S) == 2
         assert servos.writes == 0
     assert one.said.count("actd has degrees, the robot -100 to 100") == 5
 
 
 def test_lekiwi_stands_at_the_end(begin: Begin, film: Path, tmp_path: Path) -> None:
-    motors = (
-        *(f"arm_{name}" for name in SO101),
-        "base_left_wheel",
-        "base_back_wheel",
-        "base_right_wheel",
-    )
     with (
         daemon_for(tmp_path, film, LEKIWI) as daemon,
-        bus(tmp_path, "lekiwi", motors) as (servos, flags),
+        bus(tmp_path, "lekiwi", LEKIWI_MOTORS) as (servos, flags),
     ):
         one = begin(daemon, *flags, "--robot.use_degrees=true")
 
-        set_in_motion(daemon, one, by=5, timeout_s=_START_S)
+        set_in_motion(daemon, one, by=5, timeout_s=START_S)
         assert all(servos.speeds[6:])
         one.leave()
         # The bus may still have to read what was written last.
@@ -218,7 +142,7 @@ def test_the_simulated_aloha_as_a_robot_of_lerobot(
 ) -> None:
     with daemon_for(tmp_path, film, SIMULATED) as daemon:
         one = begin(daemon, "--robot.type=sim_aloha", f"--robot.log={tmp_path / 'arm.log'}")
-        set_in_motion(daemon, one, by=0.1, timeout_s=_START_S)
+        set_in_motion(daemon, one, by=0.1, timeout_s=START_S)
         time.sleep(2)
         summary = one.leave()
         assert mode(daemon) in ("HOLD", "FAULT")
@@ -230,12 +154,12 @@ def test_a_plugin_from_the_package_index(begin: Begin, degrees: Daemon) -> None:
     motors = f"[{','.join(SO101)}]"
     words = ["--robot.type=dummy_follower", "--robot.silent=true"]
     one = begin(degrees, *words)
-    assert one.wait(_START_S) == 2
+    assert one.wait(START_S) == 2
     assert "actd has no wrist_yaw.pos" in one.said
     one = begin(degrees, *words, f"--robot.motor_names={motors}")
     with degrees.operator() as operator:
         wait_until(
-            lambda: (operator.status()["acknowledged_ms"] or 1000) < 500, "the driver", _START_S
+            lambda: (operator.status()["acknowledged_ms"] or 1000) < 500, "the driver", START_S
         )
     assert one.leave()["failures"] == 0
 
@@ -260,7 +184,7 @@ def test_what_a_robot_may_do_is_one_line(
 ) -> None:
     words = ["--robot.type=awkward", f"--robot.illness={illness}", "--patience=1"]
     one = begin(degrees, *words)
-    assert one.wait(_START_S) == code
+    assert one.wait(START_S) == code
     assert told in one.said.splitlines()[-1]
     assert "Traceback" not in one.said
 
@@ -272,7 +196,7 @@ def test_flags_that_lerobot_does_not_take_are_one_line(begin: Begin, degrees: Da
         ("--robot.type=so101_follower", "Missing required field(s) `port`"),
     ):
         one = begin(degrees, *words.split())
-        assert one.wait(_START_S) == 2
+        assert one.wait(START_S) == 2
         assert told in one.said.splitlines()[-1]
         assert "Traceback" not in one.said
 
@@ -324,7 +248,7 @@ def test_an_so101_leader_goes_along_with_its_motors_and_then_leads(
 ) -> None:
     with pair(tmp_path, "so101_leader") as (_, leads, flags):
         one = begin(degrees, *flags)
-        set_in_motion(degrees, one, by=5, timeout_s=_START_S)
+        set_in_motion(degrees, one, by=5, timeout_s=START_S)
         wait_until(lambda: all(leads.torque), "the leader's motors", 10)
         # The gripper's unit is not degrees.
         apart = lambda: degrees_of(tmp_path)[:5] - degrees_of(tmp_path / "leader")[:5]  # noqa: E731
@@ -350,7 +274,7 @@ def test_a_leader_is_not_moved_where_that_is_not_wanted(
 ) -> None:
     with pair(tmp_path, "so100_leader") as (_, leads, flags):
         one = begin(degrees, *flags, "--teleop-motors=off")
-        set_in_motion(degrees, one, by=5, timeout_s=_START_S)
+        set_in_motion(degrees, one, by=5, timeout_s=START_S)
         leads.carry(-35.0)
         wait_until(lambda: degrees_of(tmp_path / "leader").max() < -34, "the hand", 10)
         assert "the leader is " in ordered(degrees, "takeover")
@@ -364,7 +288,7 @@ def test_a_leader_that_is_not_calibrated_is_refused_before_the_arm_has_torque(
 ) -> None:
     with pair(tmp_path, "so101_leader", known=False) as (servos, leads, flags):
         one = begin(degrees, *flags)
-        assert one.wait(_START_S) == 1
+        assert one.wait(START_S) == 1
         assert not any(servos.torque + leads.torque)
     told = one.said.splitlines()[-1]
     assert "not calibrated; run: lerobot-calibrate --teleop.type=so101_leader" in told
@@ -384,7 +308,7 @@ def test_what_is_no_leader_here_is_refused(
 ) -> None:
     with bus(tmp_path, "so101_follower", SO101) as (servos, robot):
         one = begin(degrees, *robot, *flags)
-        assert one.wait(_START_S) == 2
+        assert one.wait(START_S) == 2
         assert not any(servos.torque)
     assert words in one.said
     assert "Traceback" not in one.said
@@ -393,6 +317,6 @@ def test_what_is_no_leader_here_is_refused(
 def test_a_leader_in_other_units_is_refused(begin: Begin, degrees: Daemon, tmp_path: Path) -> None:
     with pair(tmp_path, "so101_leader") as (_, leads, flags):
         one = begin(degrees, *flags, "--teleop.use_degrees=false")
-        assert one.wait(_START_S) == 2
+        assert one.wait(START_S) == 2
         assert leads.writes == 0
     assert one.said.count("actd has degrees, the leader -100 to 100") == 5

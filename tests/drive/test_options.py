@@ -23,6 +23,14 @@ def test_a_leaders_flags_are_told_from_the_robots() -> None:
     assert (own.arm, own.leader, own.teleop, own.teleop_motors) == ("a.py:A", "b.py:B", (), "off")
 
 
+def test_images_are_served_on_this_computer_unless_told() -> None:
+    assert parse(["--robot.type=x"]).cameras == "none"
+    options = parse(["--robot.type=x", "--cameras=robot"])
+    assert (options.cameras, options.image_server) == ("robot", ("127.0.0.1", 5555))
+    words = ["--robot.type=x", "--cameras=robot", "--host=10.0.0.7", "--image-server=[fd00::2]:5"]
+    assert parse(words).image_server == ("fd00::2", 5)
+
+
 def test_an_arm_of_ones_own_and_the_question_do_not_mix() -> None:
     assert parse(["my_arm.py:MyArm"]).ask_to_arm is False
     assert parse(["my_arm.py:MyArm", "--arm"]).ask_to_arm is True
@@ -43,7 +51,14 @@ def test_an_arm_of_ones_own_and_the_question_do_not_mix() -> None:
         ("a.py:A --patience=0", "0: give 0.5 to 3600 seconds"),
         ("a.py:A --patience=nan", "nan: give 0.5 to 3600 seconds"),
         ("a.py:A --patience=soon", "argument --patience: invalid"),
-        ("a.py:A --cameras=robot", "--cameras=robot: frames are not sent through actd drive"),
+        ("a.py:A --cameras=robot", "--cameras=robot: is for LeRobot's robots; let the daemon"),
+        ("--robot.type=x --image-server=1.2.3.4:5", "--image-server: of which images? give"),
+        ("--robot.type=x --cameras=robot --image-server=5555", "5555: give an address and a port"),
+        ("--robot.type=x --cameras=robot --image-server=a:0", "a:0: give an address and a port"),
+        (
+            "--robot.type=x --cameras=robot --host=10.0.0.7",
+            "--cameras=robot: the daemon on 10.0.0.7 cannot read from 127.0.0.1; give the address",
+        ),
         ("a.py:A --torque=release", "--torque=release: is for LeRobot's robots"),
         ("a.py:A -c a.yaml --ports 1,2,3,4", "drive: both --config and --ports"),
         ("a.py:A --ports 1,2,3", "1,2,3: give four ports, such as 9871,9872,9873,9874"),

@@ -54,6 +54,23 @@ def test_ranges_speeds_and_rate_come_from_the_training(small_engine: Path, tmp_p
     assert warnings(config, manifest) == list(manifest.warnings)
 
 
+def test_a_robots_own_cameras_are_no_guess(small_engine: Path, tmp_path: Path) -> None:
+    out = tmp_path / "actd.yaml"
+    list(write_config(small_engine, out, robot_cameras=True))
+    cameras = load(out).cameras
+    spec = read_manifest(small_engine).spec
+    sizes = {name: (camera.height, camera.width) for name, camera in cameras.items()}
+    assert sizes == {feature.camera: feature.boundary_shape[:2] for feature in spec.cameras}
+    assert [camera.path for camera in cameras.values()] == [
+        f"tcp://127.0.0.1:5555/{name}" for name in cameras
+    ]
+    assert all(camera.detects_freeze for camera in cameras.values())
+    (section,) = [part for part in out.read_text().split("\n\n") if "\ncameras:" in part]
+    assert "check:" not in section
+    with pytest.raises(UsageError, match="both --match and --robot-cameras; give one of them"):
+        list(write_config(small_engine, out, robot_cameras=True, match=tmp_path, force=True))
+
+
 def test_an_engine_that_knows_nothing_gives_guesses(small_engine: Path, tmp_path: Path) -> None:
     engine = engine_like(small_engine, tmp_path / "engine", statistics={})
     config = init(engine, tmp_path / "actd.yaml")
