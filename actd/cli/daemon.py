@@ -79,6 +79,12 @@ def demo(
         Optional[int],  # noqa: UP045
         typer.Option(min=0, help="Of the places of the object; default: others every time."),
     ] = None,
+    shift_cm: Annotated[
+        float,
+        typer.Option(
+            min=0.0, max=10.0, help="Move the object so far, a second after each attempt begins."
+        ),
+    ] = 0.0,
 ) -> None:
     """Watch a simulated ALOHA do a task, driven by an ACT policy through the real daemon."""
     from actd.demo import Options, run_demo
@@ -91,6 +97,7 @@ def demo(
         out=out,
         realtime=realtime.value,
         seed=seed,
+        shift_cm=shift_cm,
     )
     raise typer.Exit(run_demo(options, as_json=as_json))
 

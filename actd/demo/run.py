@@ -50,7 +50,8 @@ INTERRUPTED = 130
 class Options:
     """The user's options. seconds None: until Ctrl-C; chunk_mode None: as in demo.yaml; policy, an
     engine or a checkpoint, None: the demo's own; seed None: other places every time. Video and
-    contact sheet go to `out`.
+    contact sheet go to `out`. shift_cm: how far the object is moved after each attempt begins.
+    robot_nice: of the simulated robot's process; None: it makes way for the daemon.
     """
 
     seconds: float | None
@@ -60,6 +61,8 @@ class Options:
     out: Path
     realtime: str
     seed: int | None
+    shift_cm: float = 0.0
+    robot_nice: int | None = None
 
 
 def run_demo(options: Options, *, as_json: bool) -> int:
@@ -161,6 +164,8 @@ def _start_robot(scratch: Path, ports: Ports, scene: str, options: Options) -> D
     command += ["--record", str(scratch / VIDEO), "--sheet", str(scratch / SHEET)]
     command += ["--window"] if not options.headless and _has_display() else []
     command += [] if options.seed is None else ["--seed", str(options.seed)]
+    command += ["--shift-cm", str(options.shift_cm)]
+    command += [] if options.robot_nice is None else ["--nice", str(options.robot_nice)]
     return DemoProcess("simulated robot", command, scratch / "robot.log", speaks=True)
 
 

@@ -4,6 +4,7 @@ Owns the simulated arms and the table. Reads actions and publishes the measured 
 client that every controller uses, and serves its cameras as MJPEG over HTTP, as network cameras do.
 Without a valid action it holds its last target, as an arm must. Released (IDLE) after it was
 driven, it brings the arms to the start pose, and the object is laid somewhere else.
+With `--shift-cm` somebody moves the object meanwhile, as no demonstration shows.
 It prints JSON lines: when ready, the camera addresses; from then on how the attempts stand,
 whenever that changes; at the end a summary of the run. SIGTERM or SIGINT ends it. A failure is one
 line on stderr and exit code 1.
@@ -36,13 +37,14 @@ from actd.sim.homing import Homing
 from actd.sim.mjpeg import MjpegServer
 from actd.sim.record import Image, Recording, jpeg
 from actd.sim.referee import Referee, Stage
-from actd.sim.scene import SCENES, Scene
+from actd.sim.scene import SCENES, SHIFT_S, Scene
 
 # One loop does everything: arm and state every cycle, and at most one image, since the
 # cameras take turns and pictures come between them. 120 Hz holds all periods in whole cycles.
 CYCLE_HZ = 120
 CYCLE_NS = 1_000_000_000 // CYCLE_HZ
 JPEG_QUALITY = 95
+# A real arm has a computer of its own; on this shared one the daemon goes first.
 NICE = 10
 
 
@@ -56,6 +58,8 @@ class RobotSettings:
     window: bool = False
     record: Path | None = None
     sheet: Path | None = None
+    shift_cm: float = 0.0
+    nice: int = NICE
 
 
 class Stop:
@@ -82,6 +86,7 @@ class RobotProcess:
         self._homing: Homing | None = None
         self._mode: Mode | None = None
         self._first_driven_s: float | None = None
+        self._shift_due_s: float | None = None
         self._images: dict[str, Image] = {}
         self._frames = dict.fromkeys(settings.scene.cameras, 0)
         self._moved_rad = 0.0
@@ -160,8 +165,13 @@ class RobotProcess:
         is_home = self._homing is not None and self._homing.is_over(t_s)
         self._referee.see(self._mode, t_s, is_done=sim.is_done, is_home=is_home)
         score = self._referee.score
+        if self._shift_due_s is not None and t_s >= self._shift_due_s:
+            self._shift_due_s = None
+            sim.lay(*self._settings.scene.shifted(sim.place(), self._settings.shift_cm / 100))
         if score == before:
             return
+        is_new = score.stage is Stage.WORKING and self._settings.shift_cm > 0
+        self._shift_due_s = t_s + SHIFT_S if is_new else None
         if self._first_driven_s is None:
             self._first_driven_s = t_s
         if score.stage is Stage.HOME:
@@ -243,8 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stop = Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop.request)
-    # A real arm has a computer of its own; on this shared one the daemon goes first.
-    os.nice(NICE)
+    os.nice(settings.nice)
     try:
         _say({"done": RobotProcess(settings, stop).run()})
     except ActdError as error:
@@ -259,6 +268,8 @@ def _parse(arguments: Sequence[str] | None) -> RobotSettings:
     parser.add_argument("--actions-port", type=int, default=Ports().actions)
     parser.add_argument("--scene", choices=sorted(SCENES), default="bar")
     parser.add_argument("--seed", type=int, help="of the places; default: others every time")
+    parser.add_argument("--shift-cm", type=float, default=0.0, help="move the object so far")
+    parser.add_argument("--nice", type=int, default=NICE, help="below 0 only for root")
     parser.add_argument("--window", action="store_true", help="show the cameras on the display")
     parser.add_argument("--record", type=Path, help="MP4 to write at the end")
     parser.add_argument("--sheet", type=Path, help="PNG contact sheet to write at the end")
@@ -271,6 +282,8 @@ def _parse(arguments: Sequence[str] | None) -> RobotSettings:
         options.window,
         options.record,
         options.sheet,
+        options.shift_cm,
+        options.nice,
     )
 
 

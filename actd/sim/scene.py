@@ -7,6 +7,7 @@ small cameras near the work, for a policy that a CPU core can train.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +16,8 @@ import numpy as np
 
 Random = np.random.Generator
 Range = tuple[float, float]
+Place = tuple[float, float, float]
+"""x and y in metres, and the yaw in radians."""
 
 OBJECT_BODY, OBJECT_GEOM, OBJECT_JOINT = "box", "red_box", "red_box_joint"
 TABLE_GEOM = "table"
@@ -25,6 +28,8 @@ LEFT_FINGER = "vx300s_left/10_left_gripper_finger"
 WOOD, FLOOR, METAL = (0.60, 0.46, 0.32, 1.0), (0.36, 0.38, 0.41, 1.0), (0.22, 0.23, 0.25, 1.0)
 SKY_HIGH, SKY_LOW = (0.70, 0.76, 0.82), (0.40, 0.44, 0.50)
 FLOOR_Z_M = -0.75
+SHIFT_S = 1.0
+"""How long after an attempt begins an object that is moved meanwhile is moved."""
 BAR_HALF_M = (0.05, 0.02, 0.02)
 BAR_LIFTED_M = 0.06
 
@@ -55,10 +60,17 @@ class Scene:
     furnish: Callable[[Any], None]
     is_done: Callable[[Any, Any], bool]
 
-    def place(self, random: Random) -> tuple[float, float, float]:
-        """A place for the object: x and y in metres, and the yaw in radians."""
+    def place(self, random: Random) -> Place:
+        """A place for the object."""
         x, y, yaw = (random.uniform(*span) for span in (self.x_m, self.y_m, self.yaw_rad))
         return x, y, yaw
+
+    def shifted(self, place: Place, distance_m: float) -> Place:
+        """`place` so far over the table, towards the middle: the arms reach it there too."""
+        x, y, yaw = place
+        dx, dy = sum(self.x_m) / 2 - x, sum(self.y_m) / 2 - y
+        length_m = math.hypot(dx, dy) or 1.0
+        return x + distance_m * dx / length_m, y + distance_m * dy / length_m, yaw
 
 
 def _add_view(spec: Any) -> None:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 import zmq
+from numpy.typing import NDArray
 
 from actd.link import messages, sockets
 from actd.link.age import boottime_ns, clock_id
@@ -29,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("drawing")
 class Peer:
     """The daemon's ends of the wire, and the robot at the other."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *words: str) -> None:
         self.video, self.sheet = folder / "run.mp4", folder / "run.png"
         ports = free_ports()
         self._context: zmq.Context[Any] = zmq.Context()
@@ -37,7 +39,7 @@ class Peer:
         self._actions = sockets.publisher(self._context, sockets.endpoint(HOST, ports.actions))
         command = [sys.executable, "-m", "actd.sim.robot", "--state-port", str(ports.state)]
         command += ["--actions-port", str(ports.actions)]
-        command += ["--record", str(self.video), "--sheet", str(self.sheet)]
+        command += ["--record", str(self.video), "--sheet", str(self.sheet), *words]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -84,6 +86,15 @@ class Peer:
             time.sleep(0.02)
         self.state()  # one that was already under way
         return self.state()
+
+    def view(self) -> NDArray[np.int16]:
+        """What the first camera shows now."""
+        stream = cv2.VideoCapture(next(iter(self.ready["cameras"].values())))
+        for _ in range(3):
+            is_read, image = stream.read()
+            assert is_read
+        stream.release()
+        return image.astype(np.int16)
 
     def end(self) -> dict[str, Any]:
         """What the robot says of its run, after SIGTERM."""
@@ -134,6 +145,27 @@ def test_released_after_an_attempt_it_goes_home_by_itself(peer: Peer) -> None:
     assert (done["attempts"], done["successes"], done["stage"]) == (1, 0, "home")
     stages = [message["score"]["stage"] for message in peer.scores]
     assert stages == ["working", "returning", "home"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shift_cm", [0, 4])
+def test_an_object_is_moved_while_an_attempt_lasts(tmp_path: Path, shift_cm: int) -> None:
+    peer = Peer(tmp_path, "--seed", "1", "--shift-cm", str(shift_cm))
+    try:
+        start = peer.state()
+        peer.drive(start, Mode.ARMED, 0.5)
+        before = peer.view()
+        peer.drive(start, Mode.ARMED, 1.5)  # the arms stay: what changes is the object
+        changed = (np.abs(peer.view() - before).max(axis=2) > 60).sum()
+        peer.drive(start, Mode.ARMED, 1.5)
+        again = (np.abs(peer.view() - before).max(axis=2) > 60).sum()
+    finally:
+        peer.close()
+    if shift_cm:
+        assert changed > 50
+        assert again == pytest.approx(changed, rel=0.2)  # once in an attempt
+    else:
+        assert changed < 10
 
 
 @pytest.mark.parametrize("camera", BAR.cameras)
