@@ -16,6 +16,18 @@ def wilson(successes: int, attempts: int) -> tuple[float, float]:
     return max(0.0, low), min(1.0, high)  # beyond them only by rounding
 
 
+def newcombe(first: tuple[int, int], second: tuple[int, int]) -> tuple[float, float]:
+    """The 95 % interval of a difference of two unpaired shares, first minus second.
+
+    Each is (successes, attempts). Newcombe 1998, method 10: from both Wilson intervals.
+    """
+    (a, m), (b, n) = first, second
+    (a_low, a_high), (b_low, b_high) = wilson(a, m), wilson(b, n)
+    below = math.hypot(a / m - a_low, b_high - b / n)
+    above = math.hypot(a_high - a / m, b / n - b_low)
+    return a / m - b / n - below, a / m - b / n + above
+
+
 def mcnemar(only_first: int, only_second: int) -> float:
     """The exact two-sided p-value of McNemar's test.
 

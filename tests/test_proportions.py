@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actd.proportions import mcnemar, wilson
+from actd.proportions import mcnemar, newcombe, wilson
 
 
 def test_the_interval_is_wilsons() -> None:
@@ -22,6 +22,18 @@ def test_the_interval_is_wilsons() -> None:
     ):
         assert wilson(successes, attempts) == pytest.approx(interval, abs=1e-4)
     assert wilson(20, 20)[1] == pytest.approx(1.0)
+
+
+def test_the_interval_of_a_difference_is_newcombes() -> None:
+    # Newcombe 1998 (II), table II, method 10.
+    for first, second, interval in (
+        ((56, 70), (48, 80), (0.0524, 0.3339)),
+        ((9, 10), (3, 10), (0.1705, 0.8090)),
+        ((5, 56), (0, 29), (-0.0381, 0.1926)),
+    ):
+        assert newcombe(first, second) == pytest.approx(interval, abs=1e-4)
+        low, high = newcombe(second, first)
+        assert (-high, -low) == pytest.approx(interval, abs=1e-4)
 
 
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))

@@ -65,6 +65,9 @@ def main(
     infer_ms: Annotated[
         float | None, typer.Option(min=1, help="--realtime: so long computes an inference.")
     ] = None,
+    shift_cm: Annotated[
+        int, typer.Option(min=0, max=10, help="--realtime: so far is the bar moved after 1 s.")
+    ] = 0,
     write_page: Annotated[bool, typer.Option("--page", help="Write docs/proof.md.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder of the results.")] = None,
@@ -79,9 +82,8 @@ def main(
             folders = _engines(engines)
             if in_real_time:
                 main_engine = folders[main_of(list(folders))]
-                status = realtime.bench(
-                    main_engine, seconds, load, infer_ms, folder / "bars", as_json=as_json
-                )
+                conditions = realtime.Conditions(seconds, load, infer_ms, shift_cm)
+                status = realtime.bench(main_engine, conditions, folder / "bars", as_json=as_json)
             else:
                 has_lerobot = interpreter() is not None
                 if untouched:

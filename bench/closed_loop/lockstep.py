@@ -9,7 +9,6 @@ record loop, which waits for the policy and sends what comes out to the arm as i
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -27,7 +26,7 @@ from actd.engine.base import Engine, Observation
 from actd.mode import Mode
 from actd.sim.aloha import GRIPPERS, JOINTS, AlohaSim
 from actd.sim.referee import Referee
-from actd.sim.scene import BAR
+from actd.sim.scene import BAR, SHIFT_S
 from examples.aloha.evaluate import Places
 
 MS = 1_000_000
@@ -36,11 +35,10 @@ TICK_NS = 20 * MS
 ROW_NS = round(1e9 / BAR.hz)
 ATTEMPT_NS = 10_000 * MS
 """As long as the demo's operator waits; a demonstration takes a third of it."""
-SHIFT_NS = 1_000 * MS
+SHIFT_NS = round(SHIFT_S * 1e9)
 _START_NS = 1_000 * MS  # no clock begins at zero
 _FRESH_NS = 5 * MS
 _ARMS = [number for number, name in enumerate(JOINTS) if name not in GRIPPERS]
-_MIDDLE = tuple(sum(span) / 2 for span in (BAR.x_m, BAR.y_m))
 
 Look = Callable[[], Observation]
 
@@ -218,7 +216,7 @@ class Stage:
         seconds: float | None = None
         for now_ns in range(0, ATTEMPT_NS, GRID_NS):
             if now_ns == SHIFT_NS and shift_cm:
-                self._shift(shift_cm / 100)
+                sim.lay(*BAR.shifted(sim.place(), shift_cm / 100))
             positions = np.array(list(sim.state().values()))
             targets = driver.targets(now_ns, positions, self._observe)
             if now_ns % TICK_NS == 0:
@@ -244,13 +242,6 @@ class Stage:
 
     def _observe(self) -> Observation:
         return {"observation.state": self._places.state(), **self._places.look()}
-
-    def _shift(self, distance_m: float) -> None:
-        """Move the bar over the table, towards the middle: both arms reach it there too."""
-        x, y, yaw = self._sim.place()
-        dx, dy = _MIDDLE[0] - x, _MIDDLE[1] - y
-        length = math.hypot(dx, dy) or 1.0
-        self._sim.lay(x + distance_m * dx / length, y + distance_m * dy / length, yaw)
 
 
 def largest_step(commands: NDArray[np.float64]) -> float:

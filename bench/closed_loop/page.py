@@ -186,14 +186,17 @@ def _realtime(file: Path) -> str:
             f"{100 * figures[f'{name}.low']:.0f} to {100 * figures[f'{name}.high']:.0f} %",
             f"{figures[f'{name}.infer_p50_ms']:.0f} ms",
             f"{figures[f'{name}.skipped_cycles']:.0f}",
+            f"{figures[f'{name}.faults']:.0f}",
         ]
         for name in result["turns"]
     ]
-    heads = ["", "done", "95 %", "inference p50", "cycles the simulator lost"]
+    heads = ["", "done", "95 %", "inference p50", "cycles the simulator lost", "faults"]
     machine, infer_ms = result["machine"], result.get("infer_ms")
     what = (
         "The engine as it is" if infer_ms is None else f"An inference computes for {infer_ms:g} ms"
     )
+    if shift_cm := result.get("shift_cm"):
+        what += f"; the bar is moved by {shift_cm} cm after 1 s"
     where = (
         f"{what}. {machine['cpu']}, {machine['cores']} cores, busy processes beside: "
         f"{result['busy']}, load average {machine['load_1min']}, {machine['utc'][:10]}."

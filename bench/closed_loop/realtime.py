@@ -3,12 +3,15 @@
 Everyone drives the demo's simulated robot, a process of its own, and is ordered about as by the
 demo's operator. They take turns, forwards and backwards, and what one pair of turns has for places
 is the same for all: what slows the computer for a while slows nobody alone. With `infer_ms` all
-play a copy of the engine that computes for so long, see `bench.closed_loop.slower`.
+play a copy of the engine that computes for so long, see `bench.closed_loop.slower`. With
+`shift_cm` the bar is moved by so much one second after an attempt begins. What the daemon did is
+kept in outputs/closed_loop, with video and flight log.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -27,49 +30,76 @@ from actd.demo.attempts import Attempts
 from actd.demo.processes import DemoProcess
 from actd.engine.manifest import read_manifest
 from actd.errors import ActdError
+from actd.proportions import newcombe, wilson
 from actd.sim.aloha import JOINTS
 from actd.sim.scene import BAR
 from bench import harness
+from bench.bars import BARS
 from bench.closed_loop.cells import ACT_COEFF
 from bench.closed_loop.slower import slower
 from bench.lerobot_peer import VARIABLE, Peer, interpreter
-from examples.aloha.evaluate import wilson
 
 BUSY_NICE = 10
-"""As the simulator, which stands for a world that does not wait."""
+ROBOT_NICE = -10
+"""Of the simulator, which stands for a world that does not wait: only root may say so."""
 _PROGRAM = Path(__file__).with_name("lerobot_record.py")
 RESULT = "realtime"
 _BUSY = "while True: pass"
+_KEPT = Path("outputs/closed_loop")
 _START_S, _SUMMARY_S, _POLL_S = 60.0, 60.0, 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one loop did in one turn. infer_ms: median; skipped: cycles that the simulator lost."""
+    """What one loop did in one turn.
+
+    infer_ms: median; skipped: cycles that the simulator lost; faults: how often the daemon gave up
+    by itself, which costs an attempt.
+    """
 
     attempts: int
     successes: int
     infer_ms: float
     skipped: int
+    faults: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What all turns share: the engine, seconds of a turn, and LeRobot's interpreter."""
+    """What all turns share: the engine, seconds of a turn, LeRobot's interpreter, and by how much
+    the bar is moved.
+    """
 
     engine: Path
     seconds: float
     python: str
+    shift_cm: int
 
 
-def bench(
-    engine: Path, seconds: float, load: int, infer_ms: float | None, folder: Path, *, as_json: bool
-) -> int:
-    """Let everyone play for `seconds` in all beside `load` busy processes; the exit status.
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What everyone plays: `seconds` in all, beside `load` busy processes."""
 
-    The result goes to `folder`. Raises ActdError and RuntimeError with nothing left running.
+    seconds: float
+    load: int
+    infer_ms: float | None
+    shift_cm: int
+
+    @property
+    def name(self) -> str:
+        """Of the result."""
+        slower = "" if self.infer_ms is None else f"-{self.infer_ms:g}ms"
+        return f"{RESULT}{slower}{'-moved' if self.shift_cm else ''}"
+
+
+def bench(engine: Path, conditions: Conditions, folder: Path, *, as_json: bool) -> int:
+    """Let everyone play; the exit status. The result goes to `folder`.
+
+    Raises ActdError and RuntimeError with nothing left running.
     """
     python = interpreter()
+    if os.geteuid() != 0:
+        raise ActdError("--realtime: the simulator goes before all others; run it as root")
     if python is None:
         raise ActdError(
             f"{VARIABLE}: not set; give an interpreter with LeRobot (scripts/make-lerobot-venv)"
@@ -77,9 +107,10 @@ def bench(
     turns: dict[str, list[Turn]] = {name: [] for name in LOOPS}
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-loop-")))
+        infer_ms = conditions.infer_ms
         played = engine if infer_ms is None else slower(engine, infer_ms, scratch)
-        setting = Setting(played, seconds / 2, python)
-        stack.enter_context(_busy(load))
+        setting = Setting(played, conditions.seconds / 2, python, conditions.shift_cm)
+        stack.enter_context(_busy(conditions.load))
         for seed, names in ((1, list(LOOPS)), (2, list(LOOPS)[::-1])):
             for name in names:
                 turn = LOOPS[name](setting, seed)
@@ -88,20 +119,25 @@ def bench(
     extra = {
         "engine": engine.name,
         "policy": read_manifest(engine).source.identity,
-        "infer_ms": infer_ms,
-        "busy": load,
+        "infer_ms": conditions.infer_ms,
+        "shift_cm": conditions.shift_cm,
+        "busy": conditions.load,
         "turns": {name: [asdict(turn) for turn in own] for name, own in turns.items()},
     }
-    name = RESULT if infer_ms is None else f"{RESULT}-{infer_ms:g}ms"
-    options = harness.Options(rounds=1, as_json=as_json, out=folder / f"{name}.json")
-    return harness.report("closed_loop-realtime", metrics(turns), options, extra=extra)
+    options = harness.Options(rounds=1, as_json=as_json, out=folder / f"{conditions.name}.json")
+    bars = BARS[f"closed_loop-realtime{'-moved' if conditions.shift_cm else ''}"]
+    return harness.report("closed_loop-realtime", metrics(turns), options, extra=extra, bars=bars)
 
 
 def metrics(turns: Mapping[str, list[Turn]]) -> dict[str, float]:
-    """Per loop its successes with their interval; and actd's share over the best of LeRobot's."""
+    """Per loop its successes with their interval; and by how much actd's share is over the best of
+    LeRobot's, and over it for sure (95 %).
+    """
     figures: dict[str, float] = {}
+    counts: dict[str, tuple[int, int]] = {}
     for name, own in turns.items():
         attempts, successes = sum(t.attempts for t in own), sum(t.successes for t in own)
+        counts[name] = (successes, attempts)
         share = successes / attempts if attempts else 0.0
         low, high = wilson(successes, attempts) if attempts else (0.0, 1.0)
         figures |= {
@@ -112,17 +148,22 @@ def metrics(turns: Mapping[str, list[Turn]]) -> dict[str, float]:
             f"{name}.high": high,
             f"{name}.infer_p50_ms": statistics.median(t.infer_ms for t in own),
             f"{name}.skipped_cycles": sum(t.skipped for t in own),
+            f"{name}.faults": sum(t.faults for t in own),
         }
-    best = max(figures[f"{name}.share"] for name in turns if name != "actd")
-    return figures | {"actd.share_over_lerobot": figures["actd.share"] - best}
+    best = max(
+        (name for name in turns if name != "actd"), key=lambda name: figures[f"{name}.share"]
+    )
+    low = newcombe(counts["actd"], counts[best])[0] if counts["actd"][1] * counts[best][1] else -1.0
+    return figures | {
+        "actd.over_lerobot": figures["actd.share"] - figures[f"{best}.share"],
+        "actd.over_lerobot_low": low,
+    }
 
 
 def _actd(setting: Setting, seed: int) -> Turn:
-    with tempfile.TemporaryDirectory(prefix="bench-loop-") as folder:
-        command = [sys.executable, "-m", "actd", "demo", "--headless", "--json"]
-        command += ["--policy", str(setting.engine), "--seed", str(seed)]
-        command += ["--seconds", str(setting.seconds), "--out", folder]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    command = [sys.executable, "-m", "bench.closed_loop.demo_turn", str(setting.engine)]
+    command += [str(_KEPT / str(seed)), str(setting.seconds), str(seed), str(setting.shift_cm)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if not done.stdout.strip():
         raise ActdError(f"the demo ended with exit code {done.returncode}; its last line is above")
     result = json.loads(done.stdout.splitlines()[-1])
@@ -131,6 +172,7 @@ def _actd(setting: Setting, seed: int) -> Turn:
         result["successes"],
         result["inference_ms"]["p50"],
         result["robot"]["skipped_cycles"],
+        result["faults"],
     )
 
 
@@ -143,6 +185,7 @@ def _lerobot(rows: int | None, coeff: float | None) -> Callable[[Setting, int], 
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-loop-")))
             ports = deployment.free_ports()
             command = [sys.executable, "-m", "actd.sim.robot", "--seed", str(seed)]
+            command += ["--shift-cm", str(setting.shift_cm), "--nice", str(ROBOT_NICE)]
             command += ["--state-port", str(ports.state), "--actions-port", str(ports.actions)]
             # The demo films too, which costs the computer something.
             command += ["--record", str(scratch / "video.mp4")]
