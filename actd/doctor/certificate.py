@@ -21,6 +21,7 @@ from actd.timing import Percentiles, percentiles
 PHASES = ("clean", "contended")
 # A stall of the computer explains a late tick when it lasted for most of it.
 _SHARE = 0.5
+_MOST_LATE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,19 @@ class Bare:
 
 
 @dataclass(frozen=True, slots=True)
+class LateTick:
+    """One that left more than half a period late. `at_s`: since the certificate began."""
+
+    at_s: float
+    wake_ms: float
+    sent_ms: float
+    own: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Phase:
-    """One condition. `missed` are slots; of the `late` ticks `own` are not the computer's.
+    """One condition. `missed` are slots; of the `late` ticks `own` are not the computer's, and
+    `late_ticks` are the first of them.
 
     `wake` is from the slot to the process, `sent` from the slot to the socket, `bare` the loop that
     does nothing; `infer` is a chunk's time, None where there was none. `armed` is the share of
@@ -61,6 +73,7 @@ class Phase:
     infer: Percentiles | None
     stolen_ms: float
     armed: float
+    late_ticks: tuple[LateTick, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +117,17 @@ def judge(name: str, windows: Sequence[tuple[int, int]], evidence: Evidence) -> 
     slot_ns = ticks["wake_ns"] - ticks["late_ns"]
     sent_ns = ticks["sent_ns"] - slot_ns
     late = sent_ns * 2 > evidence.period_ns
-    excused = [
-        is_excused(int(begin), int(end), bare, steals)
-        for begin, end in zip(slot_ns[late], ticks["sent_ns"][late], strict=True)
+    start_ns = int(evidence.ticks["wake_ns"][0])
+    late_ticks = [
+        LateTick(
+            (int(slot) - start_ns) / 1e9,
+            (int(wake) - int(slot)) / 1e6,
+            (int(sent) - int(slot)) / 1e6,
+            not is_excused(int(slot), int(sent), bare, steals),
+        )
+        for slot, wake, sent in zip(
+            slot_ns[late], ticks["wake_ns"][late], ticks["sent_ns"][late], strict=True
+        )
     ]
     there = within(bare.due_ns, windows)
     stolen_ns = sum(
@@ -119,14 +140,15 @@ def judge(name: str, windows: Sequence[tuple[int, int]], evidence: Evidence) -> 
         seconds=sum(end - start for start, end in windows) / 1e9,
         ticks=len(ticks),
         missed=sum(int(turn["missed"][-1] - turn["missed"][0]) for turn in turns if len(turn)),
-        late=int(late.sum()),
-        own=excused.count(False),
+        late=len(late_ticks),
+        own=sum(tick.own for tick in late_ticks),
         wake=percentiles(ticks["late_ns"]),
         sent=percentiles(sent_ns),
         bare=percentiles(bare.late_ns[there]),
         infer=percentiles(infer_ns) if len(infer_ns) else None,
         stolen_ms=stolen_ns / 1e6,
         armed=float((ticks["mode"] == Mode.ARMED).mean()),
+        late_ticks=tuple(late_ticks[:_MOST_LATE]),
     )
 
 

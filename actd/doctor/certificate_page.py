@@ -21,6 +21,9 @@ def _sections(certificate: Certificate) -> Iterator[PageSection]:
     yield PageSection("Ticks", [Table(counts, cells.COUNTS)], _COUNTS_NOTE)
     rows = [row for phase in phases for row in cells.latencies(phase)]
     yield PageSection("Lateness", [Table(rows, cells.HEADER)], _LATENESS_NOTE)
+    late = [row for phase in phases for row in cells.late_ticks(phase)]
+    if late:
+        yield PageSection("Late ticks", [Table(late, cells.LATE)])
     granted = list(certificate.granted.items())
     yield PageSection("Granted by the kernel", [Table(granted, numeric=False)])
     facts = [(name.strip("."), value) for name, value in flat(certificate.facts, "").items()]
@@ -35,6 +38,6 @@ _COUNTS_NOTE = (
 )
 _LATENESS_NOTE = (
     "From the slot of a tick to the process (wake-up) and to the bytes in the socket. The bare "
-    "loop wakes half a period beside it; what it is late, the computer is. Percentiles are values "
-    "that happened."
+    "loop wakes four times as often or more, so that no stall passes between two of its wake-ups; "
+    "what it is late, the computer is. Percentiles are values that happened."
 )

@@ -11,6 +11,7 @@ from actd.report.formatting import duration
 from actd.timing import Percentiles
 
 HEADER = ("", "", "p50 ms", "p99 ms", "p99.9 ms", "max ms", "n")
+LATE = ("", "at s", "wake-up ms late", "sent ms late", "whose doing")
 COUNTS = ("", "ticks", "missed", "late", "of these actd's", "stolen ms", "armed %", "seconds")
 
 
@@ -42,6 +43,20 @@ def latencies(phase: Phase) -> list[tuple[str, ...]]:
         ("inference", phase.infer),
     ]
     return [(phase.name, what, *_cells(figures)) for what, figures in rows if figures]
+
+
+def late_ticks(phase: Phase) -> list[tuple[str, ...]]:
+    """Rows of LATE."""
+    return [
+        (
+            phase.name,
+            f"{tick.at_s:.1f}",
+            f"{tick.wake_ms:.2f}",
+            f"{tick.sent_ms:.2f}",
+            "actd's" if tick.own else "the computer's",
+        )
+        for tick in phase.late_ticks
+    ]
 
 
 def counts(phase: Phase) -> tuple[Any, ...]:

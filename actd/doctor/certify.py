@@ -43,7 +43,9 @@ from actd.runtime.schedule import period_of
 
 _TURN_S = 60.0
 _SETTLE_S = 2.0
+_BARE_HZ = 500.0
 _READY_S = 180.0
+_PATIENCE_S = 10.0
 _POLL_S = 0.2
 _END_S = 10.0
 _ROLE = ("actd.doctor.loop_process",)
@@ -62,7 +64,7 @@ def certify(config: Config, seconds: float, tell: Callable[[str], object]) -> Ce
         _Process(stack, [*_ROLE, "arm"], scratch, _arm(config, ports))
         operator = stack.enter_context(Operator(ports=ports, robot=config.robot.name))
         tell("starting the daemon; the arm is simulated, and yours is not moved")
-        granted = _wait_armed(operator, daemon)
+        granted = _wait_armed(operator, daemon, tell)
         bare = _Process(stack, [*_ROLE, "loop"], scratch, _bare(config, seconds, scratch))
         busy = [_Process(stack, [*_ROLE, "burn"], scratch) for _ in os.sched_getaffinity(0)]
         rig = _Rig(operator, (daemon, bare), busy)
@@ -91,6 +93,13 @@ def turns(seconds: float) -> list[tuple[str, float]]:
     """Which phase comes when, and for how long: about a minute each, both as often."""
     pairs = max(1, round(seconds / (2 * _TURN_S)))
     return [(name, seconds / (2 * pairs)) for _ in range(pairs) for name in PHASES]
+
+
+def bare_hz(rate_hz: float) -> float:
+    """How often the bare loop wakes: so often that no stall that delays a tick by half a period
+    passes between two wake-ups.
+    """
+    return max(_BARE_HZ, 4 * rate_hz)
 
 
 class _Rig:
@@ -137,9 +146,11 @@ def _arm_again(operator: Operator) -> dict[str, Any]:
     return status
 
 
-def _wait_armed(operator: Operator, daemon: _Process) -> dict[str, str]:
+def _wait_armed(
+    operator: Operator, daemon: _Process, tell: Callable[[str], object]
+) -> dict[str, str]:
     """Until the policy drives the simulated arm; what the kernel granted the tick process."""
-    began_s, problem = time.monotonic(), "it does not answer"
+    began_s, problem, told = time.monotonic(), "it does not answer", ""
     while time.monotonic() - began_s < _READY_S:
         daemon.check()
         try:
@@ -149,6 +160,9 @@ def _wait_armed(operator: Operator, daemon: _Process) -> dict[str, str]:
                 return granted
         except LinkError as error:
             problem = str(error)
+        if problem != told and time.monotonic() - began_s > _PATIENCE_S:
+            told = problem
+            tell(f"waiting, {_READY_S:.0f} s at most: {problem}")
         time.sleep(_POLL_S)
     raise ActdError(f"certify: the daemon cannot be armed: {problem}")
 
@@ -188,12 +202,12 @@ def _arm(config: Config, ports: Ports) -> ArmJob:
 
 
 def _bare(config: Config, seconds: float, scratch: Path) -> LoopJob:
-    """As the tick asks to be run, half a period beside it."""
+    """As the tick asks to be run."""
     share = settings.share_cores(config)
     longest_s = 2 * seconds + _READY_S  # it is ended before
     wish: Wish = "off" if config.process.realtime == "off" else "prefer"
     return LoopJob(
-        config.control.rate_hz,
+        bare_hz(config.control.rate_hz),
         longest_s,
         now_ns() + 1_000_000_000,
         wish,

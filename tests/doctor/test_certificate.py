@@ -18,10 +18,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actd.doctor import certificate_table
+from actd.config import load
+from actd.doctor import certificate_table, certify
 from actd.doctor.certificate import Bare, Certificate, Evidence, Steal, is_excused, judge
 from actd.doctor.certificate_page import certificate_page
 from actd.doctor.certify import turns
+from actd.errors import ActdError
 from actd.mode import Mode
 from actd.runtime.channels import chunk_dtype, tick_dtype
 
@@ -57,6 +59,8 @@ def test_a_late_tick_that_nothing_explains_is_our_own() -> None:
     (judged,) = certificate.phases
     assert (judged.late, judged.own, certificate.passed) == (1, 1, False)
     assert judged.sent.max_ms == 15.5
+    (late,) = judged.late_ticks
+    assert (late.wake_ms, late.sent_ms, late.own) == (15.0, 15.5, True)
     words = certificate_table.verdict(certificate)
     assert words.startswith("NOT PASSED: 100 ticks at 50 Hz")
     assert "1 later than half a period, 1 of them by actd's own doing" in words
@@ -108,6 +112,25 @@ def test_an_excuse_covers_most_of_what_it_explains(
     assert excused == (covered >= 0.5 * length)
 
 
+@given(
+    rate_hz=st.sampled_from([10.0, 50.0, 100.0, 250.0, 1000.0]),
+    late=st.floats(0.5, 3),
+    before=st.floats(0, 1),
+    phase=st.floats(0, 1),
+)
+def test_no_stall_that_makes_a_tick_late_escapes_the_bare_loop(
+    rate_hz: float, late: float, before: float, phase: float
+) -> None:
+    """At whatever moment between two of its wake-ups it begins."""
+    period_ns, bare_ns = 1e9 / rate_hz, 1e9 / certify.bare_hz(rate_hz)
+    slot_ns = 100 * period_ns
+    begin_ns, end_ns = slot_ns - before * period_ns, slot_ns + late * period_ns
+    due_ns = np.arange(phase * bare_ns, end_ns, bare_ns)
+    late_ns = np.where(due_ns > begin_ns, end_ns - due_ns, 0)
+    bare = Bare(due_ns.astype(np.int64), late_ns.astype(np.int64) + 1)
+    assert is_excused(round(slot_ns), round(end_ns), bare, ())
+
+
 @given(seconds=st.floats(20, 86400))
 def test_phases_take_turns_and_fill_the_time(seconds: float) -> None:
     plan = turns(seconds)
@@ -153,6 +176,20 @@ def test_the_real_daemon_is_certified(config: Path, tmp_path: Path) -> None:
     assert done.returncode == (0 if certificate["passed"] else 1)
     assert (tmp_path / "c.html").stat().st_size > 2000
     assert not _processes_of(tmp_path)
+
+
+@pytest.mark.slow
+def test_what_is_waited_for_is_said(
+    config: Path, lively: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seconds in (("_READY_S", 8.0), ("_PATIENCE_S", 1.0)):
+        monkeypatch.setattr(certify, name, seconds)
+    config.write_text(config.read_text().replace(str(lively), "http://127.0.0.1:9/nobody"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    said: list[str] = []
+    with pytest.raises(ActdError, match=r"the daemon cannot be armed: .*camera"):
+        certify.certify(load(config), 20.0, said.append)
+    assert any(line.startswith("waiting, 8 s at most: ") and "camera" in line for line in said)
 
 
 @pytest.mark.slow
