@@ -6,14 +6,19 @@ the file with its traceback; Ctrl-C exits 130.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from typing import NoReturn
 
 from actd import crash
 from actd.errors import ActdError
 from actd.redaction import redact
+
+# What befalls any output, stdout too: no mistake of actd's.
+_FULL = {errno.ENOSPC: "free some space, or write elsewhere", errno.EDQUOT: "free some space"}
 
 
 def run(command: Callable[[], object]) -> None:
@@ -34,9 +39,20 @@ def run(command: Callable[[], object]) -> None:
         # The reader of our output went away (`actd echo | head`): end as quietly as it did.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except OSError as error:
+        if error.errno not in _FULL:
+            _end_unforeseen(error)
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stderr.write(f"actd: {crash.words(error)}; {_FULL[error.errno]}\n")
+        sys.exit(1)
     except Exception as error:  # noqa: BLE001  the one place for what nobody foresaw
-        sys.stderr.write(f"actd: {crash.line(error)}\n")
-        sys.exit(crash.EXIT_CODE)
+        _end_unforeseen(error)
+
+
+def _end_unforeseen(error: Exception) -> NoReturn:
+    sys.stderr.write(f"actd: {crash.line(error)}\n")
+    sys.exit(crash.EXIT_CODE)
 
 
 def _flushed(command: Callable[[], object]) -> None:
