@@ -77,6 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--episodes", type=int, default=400, help="how many it shall have")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(argv)
+    for flag, least in (("episodes", 1), ("seed", 0)):
+        if getattr(options, flag) < least:
+            parser.error(f"argument --{flag}: {getattr(options, flag)}; give {least} or more")
     try:
         lost = collect(options.out, TASKS[options.task], options.episodes, options.seed)
     except (ActdError, OSError) as error:

@@ -144,6 +144,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for flag in ("places", "rows"):
         if getattr(options, flag) < 1:
             parser.error(f"argument --{flag}: {getattr(options, flag)}; give 1 or more")
+    if options.json and not options.json.absolute().parent.is_dir():
+        parser.error(f"argument --json: {options.json.parent}: no such folder; create it first")
     try:
         task = TASKS[options.task]
         done = evaluate(options.engines, task, options.places, options.rows, blind=options.blind)

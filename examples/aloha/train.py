@@ -2,12 +2,12 @@
 
 Run it with LeRobot's interpreter (scripts/make-lerobot-venv). The network, its loss, the pre- and
 post-processors and the folders are LeRobot's: RUN/checkpoints/last/pretrained_model, with the
-optimiser's state beside it. Start the same command again and it goes on from its last report; a
-new run begins with random weights, or with those of another run (`--weights`). It ends after
-`--steps` or `--minutes`, whichever is sooner, and the learning rate falls to nothing by then. The
-last episodes are held out: every few minutes their L1, in joint units, is printed beside that of
-staying where the arms are, the checkpoint is replaced whole, and the curves are drawn to
-RUN/training.png. A failure is one line on stderr and exit code 1.
+optimiser's state beside it. Start the same command again and it goes on from its last report; a new
+run begins with random weights, or with those of another run (`--weights`). It ends after `--steps`
+or `--minutes`, whichever is sooner, and the learning rate falls to a hundredth by then. The last
+episodes are held out: every few minutes their L1, in joint units, is printed beside that of staying
+where the arms are, the checkpoint is replaced whole, and the curves are drawn to RUN/training.png.
+A failure is one line on stderr and exit code 1.
 """
 
 from __future__ import annotations
