@@ -82,7 +82,7 @@ class ZmqSource:
             return Image(bgr, t_ns, damaged)
         raise CameraError(
             f"{self._label}: {cause} for {self._config.timeout_s:g} s; see that LeRobot's image "
-            "server runs there and its camera delivers"
+            "server, or actd drive --cameras=robot, runs there and its camera delivers"
         )
 
     def close(self) -> None:

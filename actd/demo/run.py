@@ -148,6 +148,7 @@ def _run(
         "successes": summary["successes"],
         "attempts": summary["attempts"],
         "faults": run.attempts.faults,
+        "shift_cm": options.shift_cm,
         "seconds": round(seconds, 3),
         "first_armed_s": round(first_armed_s, 3),
         "moved_rad": summary["moved_rad"],

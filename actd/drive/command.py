@@ -87,7 +87,7 @@ def _drive(chosen: Options, ending: Ending, say: Say) -> dict[str, Any]:
         priority = None if chosen.realtime == "off" else _PRIORITY
         own_operator = partial(Operator, chosen.host, ports, robot=robot)
         with (
-            _images(arm, chosen, ending, say),
+            _images(arm, chosen, hello, ending, say),
             _connected(leader, "leader: ", ending, say),
             _connected(arm, "", ending, say),
             Robot(robot, chosen.host, ports, realtime_priority=priority) as link,
@@ -153,7 +153,9 @@ def _lerobot_arm(chosen: Options, say: Say) -> Arm:
 
 
 @contextmanager
-def _images(arm: Arm, chosen: Options, ending: Ending, say: Say) -> Iterator[None]:
+def _images(
+    arm: Arm, chosen: Options, hello: Mapping[str, Any], ending: Ending, say: Say
+) -> Iterator[None]:
     """The robot's own images at the daemon's disposal, where that was asked for."""
     if chosen.cameras != "robot" or not isinstance(arm, lerobot_arm.LeRobotArm):
         yield
@@ -161,6 +163,13 @@ def _images(arm: Arm, chosen: Options, ending: Ending, say: Say) -> Iterator[Non
     host, port = chosen.image_server
     with arm.serving(host, port, say):
         say(f"images at {host}:{port}, type: zmq in actd.yaml: camera_name {', '.join(arm.images)}")
+        with as_sent():
+            others = [str(name) for name in hello["cameras"] if name not in arm.images]
+        if others:
+            say(
+                f"the policy's {', '.join(others)} is none of them: another camera_name in "
+                "actd.yaml, another camera, or another name in --robot.cameras"
+            )
         try:
             yield
         finally:

@@ -173,7 +173,10 @@ def _parse(device: Device, flags: Sequence[str], registry: Any) -> Any:
         complaint = lines[-1].rpartition("error: ")[2] if lines else "not understood"
         raise UsageError(f"{device.flag}: {complaint}; {remedy}") from None
     except Exception as error:  # noqa: BLE001  draccus and configurations raise many kinds
-        raise UsageError(f"{device.flag}: {_cause(error)}; {remedy}") from None
+        cause = _cause(error)
+        if cause.startswith("KeyError: "):  # of a type within, such as a camera's
+            cause = f"{cause.removeprefix('KeyError: ')} is no type that LeRobot knows here"
+        raise UsageError(f"{device.flag}: {cause}; {remedy}") from None
     finally:
         sys.argv = argv
 

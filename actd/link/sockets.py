@@ -130,7 +130,10 @@ def _bind(
         socket.close()
         if error.errno == zmq.EADDRINUSE:
             raise LinkError(f"{address}: port in use{_by(address)}; stop it, or {remedy}") from None
-        raise LinkError(f"{address}: cannot listen here: {error.strerror}") from None
+        raise LinkError(
+            f"{address}: cannot listen here ({str(error.strerror).partition(' (')[0]}); "
+            "see that it is an address of this computer"
+        ) from None
     return socket
 
 

@@ -53,6 +53,8 @@ def write_config(
         raise UsageError(f"{out}: exists already: give --force to replace it, or another --out")
     known = learn(source, dataset, overrides)
     spec = known.spec
+    if robot_cameras and not spec.cameras:
+        raise UsageError(f"--robot-cameras: {source} sees no cameras; leave it out")
     deployment = decide(known, robot)
     is_engine = (Path(source) / MANIFEST).is_file()
     engine = engine or (Path(source) if is_engine else Path("engines/ort-int8"))

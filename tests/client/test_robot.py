@@ -83,6 +83,8 @@ def first_action(daemon: Daemon, robot: Robot, **how: Any) -> Action:
 
 def state_of(daemon: Daemon, robot: Robot, **how: Any) -> State:
     """Send until one is heard; a PUB that keeps one message may drop a second within a ms."""
+    while daemon.hear() is not None:
+        pass  # what was sent again before, and came late
     for _ in range(500):
         robot.send_state({"j": 0.5}, **how)
         if (state := daemon.hear()) is not None:

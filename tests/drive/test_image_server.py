@@ -141,6 +141,14 @@ def test_a_port_in_use_is_one_line(server: ImageServer, port: int) -> None:
     assert str(error.value).endswith("stop it, or give another --image-server")
 
 
+@pytest.mark.parametrize("host", ["8.8.8.8", "nosuchhost.invalid"])
+def test_an_address_of_another_computer_is_one_line(host: str, port: int) -> None:
+    with pytest.raises(LinkError) as error:
+        ImageServer(host, port)
+    assert str(error.value).startswith(f"tcp://{host}:{port}: cannot listen here (")
+    assert str(error.value).endswith("); see that it is an address of this computer")
+
+
 def test_messages_have_what_is_fresh() -> None:
     taken = {"old": image_server._Taken(9.0, 1), "new": image_server._Taken(3.0, 3)}
     newest = {name: image_server._Jpeg(name.upper(), when) for name, when in taken.items()}

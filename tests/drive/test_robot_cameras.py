@@ -80,13 +80,9 @@ def answers(daemon: Daemon) -> bool:
 def lekiwi_host(
     python: str, folder: Path, robot: Sequence[str]
 ) -> Iterator[tuple[Process, list[str]]]:
-    """LeRobot's own program on a LeKiwi, and the flags of LeRobot's client for it."""
+    """LeRobot's own program on a LeKiwi, at work, and the flags of LeRobot's client for it."""
     ports = free_ports()
     places = f"port_zmq_cmd={ports.state}", f"port_zmq_observations={ports.actions}"
-    code = (
-        "import lerobot_robot_actd_tests; "
-        "from lerobot.robots.lekiwi.lekiwi_host import main; main()"
-    )
     flags = ["--host.connection_time_s=600", *(f"--host.{place}" for place in places)]
     environment = {
         **os.environ,
@@ -94,12 +90,13 @@ def lekiwi_host(
         "HF_HOME": str(folder / "hf"),
         "HF_HUB_OFFLINE": "1",
     }
-    with (folder / "host.txt").open("w") as said:
-        process = subprocess.Popen(
-            [python, "-c", code, *robot, *flags], env=environment, stdout=said, stderr=said
-        )
+    said = folder / "host.txt"
+    command = [python, str(Path(__file__).with_name("lekiwi_host.py")), *robot, *flags]
+    with said.open("w") as file:
+        process = subprocess.Popen(command, env=environment, stdout=file, stderr=file)
     client = ["--robot.type=lekiwi_client", "--robot.remote_ip=127.0.0.1", "--robot.id=kiwi"]
     try:
+        wait_until(lambda: "No command available" in said.read_text(), "LeRobot's host", START_S)
         yield process, [*client, *(f"--robot.{place}" for place in places)]
     finally:
         process.kill()
@@ -120,6 +117,7 @@ def test_an_so101s_own_camera_shows_the_policy_and_does_not_slow_the_arm(
         set_in_motion(daemon, one, by=5, timeout_s=START_S)
         time.sleep(3)
 
+        assert "is none of them" not in one.said
         mishap.touch()
         wait_until(lambda: mode(daemon) in ("HOLD", "FAULT"), "the daemon to hold", 5)
         time.sleep(1.5)  # the camera's driver gives up
@@ -155,8 +153,6 @@ def test_a_lekiwi_behind_its_host_gives_its_images_with_its_observations(
             client,
         ),
     ):
-        said = tmp_path / "host.txt"
-        wait_until(lambda: "No command available" in said.read_text(), "LeRobot's host", START_S)
         words = ["--cameras=robot", f"--image-server=127.0.0.1:{images}", "--patience=1"]
         one = begin(daemon, *client, cameras, *words)
         set_in_motion(daemon, one, by=5, timeout_s=START_S)
@@ -194,6 +190,16 @@ def test_two_arms_name_their_cameras_by_the_side(python: str, tmp_path: Path) ->
     joints = [f"{side}_{name}.pos" for side in ("left", "right") for name in SO101]
     assert sorted(images) == ["left_wrist", "right_wrist"]
     assert measured == units == joints
+
+
+def test_a_camera_of_no_type_is_one_line(begin: Begin, tmp_path: Path) -> None:
+    with waiting_daemon(tmp_path, DEGREES, free_ports().state) as daemon:
+        words = ["--robot.type=so101_follower", "--robot.port=/dev/null", "--cameras=robot"]
+        one = begin(daemon, *words, "--robot.cameras={front: {type: nosuch, width: 64}}")
+        assert one.wait(START_S) == 2
+    assert (
+        "'nosuch' is no type that LeRobot knows here; give LeRobot's" in one.said.splitlines()[-1]
+    )
 
 
 def test_a_robot_without_cameras_is_one_line(begin: Begin, tmp_path: Path) -> None:

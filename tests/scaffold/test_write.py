@@ -67,6 +67,11 @@ def test_a_robots_own_cameras_are_no_guess(small_engine: Path, tmp_path: Path) -
     assert all(camera.detects_freeze for camera in cameras.values())
     (section,) = [part for part in out.read_text().split("\n\n") if "\ncameras:" in part]
     assert "check:" not in section
+    blind = json.loads((small_engine / MANIFEST).read_text())["spec"]["inputs"]
+    others = [feature for feature in blind if feature["kind"] != "VISUAL"]
+    engine = engine_like(small_engine, tmp_path / "blind", inputs=others)
+    with pytest.raises(UsageError, match=r"--robot-cameras: .*blind sees no cameras; leave it out"):
+        list(write_config(engine, tmp_path / "b.yaml", robot_cameras=True))
     with pytest.raises(UsageError, match="both --match and --robot-cameras; give one of them"):
         list(write_config(small_engine, out, robot_cameras=True, match=tmp_path, force=True))
 
