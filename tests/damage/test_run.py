@@ -28,7 +28,7 @@ _BEFORE_SIGTERM_S = (3, 6, 12)
 _AFTER_SIGTERM_S = 60
 # Ended by the signal itself: before the daemon had begun, on a busy computer.
 _UNBEGUN = -signal.SIGTERM
-_CODES = {0, 1, 78, _UNBEGUN}
+_CODES = {0, 1, 2, 78, _UNBEGUN}
 _READ = ("actd.yaml", "actd.yaml", "engines/ort-int8/*.json", "engines/ort-int8/*", "top.mp4")
 
 
