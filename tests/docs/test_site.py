@@ -45,10 +45,13 @@ def test_links_out_of_docs_lead_to_pages(site: Path) -> None:
 def test_it_loads_nothing_from_elsewhere(site: Path) -> None:
     pages = list(site.rglob("*.html"))
     assert len(pages) > 50
-    for page in pages:
-        loaded = [match["what"] for match in _LOADED.finditer(page.read_text("utf-8"))]
-        assert loaded
-        assert not [what for what in loaded if "://" in what or what.startswith("//")], page
+    loaded = {
+        page: [match["what"] for match in _LOADED.finditer(page.read_text("utf-8"))]
+        for page in pages
+    }
+    assert loaded[site / "index.html"], "what a page loads is seen"
+    for page, addresses in loaded.items():
+        assert not [what for what in addresses if "://" in what or what.startswith("//")], page
     for sheet in site.rglob("*.css"):
         assert not re.search(r"(?:@import|url\()\s*[\"']?(?:https?:)?//", sheet.read_text("utf-8"))
 
