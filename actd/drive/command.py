@@ -54,6 +54,8 @@ def drive(arguments: Sequence[str]) -> None:
             summary = _drive(chosen, ending, reporter.say)
     except CutShort as cut:
         if str(cut) in ("SIGINT", "SIGTERM", "SIGHUP"):
+            motors = "the motors keep what they were told last"
+            reporter.say(f"{cut}: {motors if ending.graceful else 'nothing was commanded'}")
             raise
         # A driver may hang on the way out because of what went wrong before.
         before = f"{cut.__context__}; then " if isinstance(cut.__context__, ActdError) else ""

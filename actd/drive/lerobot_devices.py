@@ -12,6 +12,7 @@ import importlib
 import io
 import logging
 import pkgutil
+import re
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,8 @@ from actd import crash
 from actd.drive.agreement import DEGREES, NORMALIZED, PERCENT
 from actd.errors import SEPARATOR, ArmError, UsageError
 
+# Of a type within, such as a camera's: draccus before and since LeRobot 0.6.
+_UNKNOWN_TYPE = re.compile(r"(?:^KeyError: |choice class for )('[^']*')")
 _UNITS = {"degrees": DEGREES, "range_m100_100": NORMALIZED, "range_0_100": PERCENT}
 
 
@@ -170,15 +173,14 @@ def _parse(device: Device, flags: Sequence[str], registry: Any) -> Any:
             return parser.wrap()(parsed)()
     except SystemExit:
         lines = [line for line in said.getvalue().splitlines() if line.strip()]
-        complaint = lines[-1].rpartition("error: ")[2] if lines else "not understood"
-        raise UsageError(f"{device.flag}: {complaint}; {remedy}") from None
+        cause = lines[-1].rpartition("error: ")[2] if lines else "not understood"
     except Exception as error:  # noqa: BLE001  draccus and configurations raise many kinds
         cause = _cause(error)
-        if cause.startswith("KeyError: "):  # of a type within, such as a camera's
-            cause = f"{cause.removeprefix('KeyError: ')} is no type that LeRobot knows here"
-        raise UsageError(f"{device.flag}: {cause}; {remedy}") from None
     finally:
         sys.argv = argv
+    if unknown := _UNKNOWN_TYPE.search(cause):
+        cause = f"{unknown[1]} is no type that LeRobot knows here"
+    raise UsageError(f"{device.flag}: {cause}; {remedy}")
 
 
 def replace_fields(config: Any, name: str, value: Any) -> list[Any]:

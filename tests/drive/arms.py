@@ -76,6 +76,13 @@ class Slow(Plain):
     read_s = 0.05
 
 
+class Silent(Plain):
+    """Its driver waits for an answer that does not come."""
+
+    def connect(self) -> None:
+        time.sleep(3600)
+
+
 class Flaky(Plain):
     """Every 50th reading and every 70th command fail."""
 

@@ -170,6 +170,17 @@ def test_a_second_signal_cuts_the_way_out_short(daemon: Daemon, driven: Begin) -
     time.sleep(0.3)
     one.process.send_signal(signal.SIGINT)
     assert one.wait(2) == 130
+    assert one.said.splitlines()[-1] == "SIGINT: the motors keep what they were told last"
+
+
+def test_ended_before_it_drives_it_says_that_nothing_was_commanded(
+    daemon: Daemon, driven: Begin
+) -> None:
+    one = driven("Silent")
+    wait_until(lambda: "connect: the driver has not returned yet" in one.said, "the driver")
+    one.process.send_signal(signal.SIGINT)
+    assert one.wait(5) == 130
+    assert one.said.splitlines()[-1] == "SIGINT: nothing was commanded"
 
 
 def test_without_its_daemon_the_arm_comes_to_rest_and_drive_ends(
