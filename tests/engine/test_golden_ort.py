@@ -11,8 +11,14 @@ from actd.engine.infer import infer_file
 from actd.export.export import export_checkpoint
 from tests import golden
 
+_QUICK = "two_cameras"
+"""The others take 7 to 11 seconds each."""
+_CASES = [
+    pytest.param(case, marks=() if case == _QUICK else pytest.mark.slow) for case in golden.CASES
+]
 
-@pytest.mark.parametrize("case", golden.CASES)
+
+@pytest.mark.parametrize("case", _CASES)
 def test_exported_engine_gives_lerobots_actions(case: str, tmp_path: Path) -> None:
     checkpoint = golden.write_checkpoint(case, tmp_path / "checkpoint")
     (built,) = export_checkpoint(checkpoint, tmp_path / "engines", ["ort-fp32"])
