@@ -95,6 +95,15 @@ def context() -> Iterator[zmq.Context[Any]]:
 
 
 @pytest.fixture(scope="session")
+def lerobot_python() -> str:
+    """The interpreter of an environment with LeRobot."""
+    python = os.environ.get("ACTD_LEROBOT_PYTHON")
+    if not python:
+        pytest.fail("set ACTD_LEROBOT_PYTHON; scripts/make-lerobot-venv makes one")
+    return python
+
+
+@pytest.fixture(scope="session")
 def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained ACT small enough to run in a few milliseconds: 14 joints, two cameras."""
     from actd.policy.untrained import write_untrained

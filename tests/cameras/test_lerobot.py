@@ -26,27 +26,21 @@ pytestmark = pytest.mark.lerobot
 SIDE = Path(__file__).with_name("lerobot_side.py")
 
 
-@pytest.fixture(scope="module")
-def python() -> str:
-    found = os.environ.get("ACTD_LEROBOT_PYTHON")
-    if not found:
-        pytest.fail("set ACTD_LEROBOT_PYTHON; scripts/make-lerobot-venv makes one")
-    return found
-
-
 @pytest.fixture
-def port(python: str, tmp_path: Path) -> Iterator[int]:
+def port(lerobot_python: str, tmp_path: Path) -> Iterator[int]:
     """Where LeRobot's server shows an image."""
     port = free_ports().state
     np.save(tmp_path / "image.npy", photo(scene(3)))
-    command = [python, str(SIDE), "serve", str(port), str(tmp_path / "image.npy")]
+    command = [lerobot_python, str(SIDE), "serve", str(port), str(tmp_path / "image.npy")]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     with subprocess.Popen(command, env=environment) as server:
         yield port
         server.terminate()
 
 
-def test_an_image_is_what_lerobot_makes_of_it(python: str, port: int, tmp_path: Path) -> None:
+def test_an_image_is_what_lerobot_makes_of_it(
+    lerobot_python: str, port: int, tmp_path: Path
+) -> None:
     config = {"type": "zmq", "server_address": "127.0.0.1", "port": port, "camera_name": "top"}
     camera = make_camera("top", CameraConfig.model_validate({**config, "timeout_s": 5}))
     deadline = time.monotonic() + 60
@@ -61,7 +55,7 @@ def test_an_image_is_what_lerobot_makes_of_it(python: str, port: int, tmp_path: 
         ours = camera.read().data.astype(int)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     out = tmp_path / "theirs.npy"
-    command = [python, str(SIDE), "read", str(port), str(out)]
+    command = [lerobot_python, str(SIDE), "read", str(port), str(out)]
     subprocess.run(command, check=True, env=environment)
     theirs = np.load(out).astype(int)
     assert np.abs(ours - theirs).max() <= 2

@@ -23,14 +23,6 @@ SIDE = Path(__file__).with_name("lerobot_side.py")
 CHUNK = 4
 
 
-@pytest.fixture(scope="module")
-def python() -> str:
-    found = os.environ.get("ACTD_LEROBOT_PYTHON")
-    if not found:
-        pytest.fail("set ACTD_LEROBOT_PYTHON; scripts/make-lerobot-venv makes one")
-    return found
-
-
 def lerobot(python: str, tmp_path: Path, *arguments: object) -> None:
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
@@ -47,12 +39,12 @@ def lerobot(python: str, tmp_path: Path, *arguments: object) -> None:
 
 
 @pytest.fixture(scope="module")
-def loaded(python: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def loaded(lerobot_python: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What LeRobot finds in a dataset of ours: three episodes, recorded in two goes."""
     tmp_path = tmp_path_factory.mktemp("ours")
     write(tmp_path / "set", [20, 13])
     write(tmp_path / "set", [9], task="point", first_seed=2)
-    lerobot(python, tmp_path, "read", tmp_path / "set", tmp_path / "found.npz")
+    lerobot(lerobot_python, tmp_path, "read", tmp_path / "set", tmp_path / "found.npz")
     return np.load(tmp_path / "found.npz")
 
 
@@ -86,10 +78,10 @@ def test_our_statistics_are_lerobots(loaded: Any, key: str) -> None:
         assert np.allclose(ours, theirs, atol=1e-5), name
 
 
-def test_one_episodes_statistics_are_lerobots(python: str, tmp_path: Path) -> None:
+def test_one_episodes_statistics_are_lerobots(lerobot_python: str, tmp_path: Path) -> None:
     """Quantiles too, which over several episodes are only averages."""
     write(tmp_path / "set", [60])
-    lerobot(python, tmp_path, "read", tmp_path / "set", tmp_path / "found.npz")
+    lerobot(lerobot_python, tmp_path, "read", tmp_path / "set", tmp_path / "found.npz")
     found = np.load(tmp_path / "found.npz")
     for key in ("action", "observation.state"):
         spread = found[f"stored/{key}/max"] - found[f"stored/{key}/min"]
@@ -100,9 +92,9 @@ def test_one_episodes_statistics_are_lerobots(python: str, tmp_path: Path) -> No
 
 
 @pytest.fixture(scope="module")
-def theirs(python: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+def theirs(lerobot_python: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     tmp_path = tmp_path_factory.mktemp("theirs")
-    lerobot(python, tmp_path, "write", tmp_path / "set", tmp_path / "put_in.npz")
+    lerobot(lerobot_python, tmp_path, "write", tmp_path / "set", tmp_path / "put_in.npz")
     return tmp_path / "set", np.load(tmp_path / "put_in.npz")
 
 
@@ -126,16 +118,16 @@ def test_we_read_lerobots_rows(theirs: tuple[Path, Any]) -> None:
         assert np.array_equal(shown, put_in[WRIST][part])
 
 
-def test_both_may_add_to_one_dataset(python: str, tmp_path: Path) -> None:
+def test_both_may_add_to_one_dataset(lerobot_python: str, tmp_path: Path) -> None:
     folder = tmp_path / "set"
     write(folder, [7])
-    lerobot(python, tmp_path, "append", folder)
+    lerobot(lerobot_python, tmp_path, "append", folder)
     with DatasetWriter(folder, FORM) as writer:
         assert not writer.notes
     write(folder, [5], first_seed=1)
     dataset = open_dataset(folder)
     assert [dataset.length(episode) for episode in dataset.episodes] == [7, 6, 5]
-    lerobot(python, tmp_path, "read", folder, tmp_path / "found.npz")
+    lerobot(lerobot_python, tmp_path, "read", folder, tmp_path / "found.npz")
     found = np.load(tmp_path / "found.npz")
     assert (found["length"], found["episodes"]) == (18, 3)
     actions = np.concatenate([dataset.actions(episode) for episode in dataset.episodes])
@@ -144,11 +136,11 @@ def test_both_may_add_to_one_dataset(python: str, tmp_path: Path) -> None:
             assert np.allclose(found[f"stored/action/{name}"], value, atol=1e-5), name
 
 
-def test_lerobot_loads_our_scores(python: str, tmp_path: Path) -> None:
+def test_lerobot_loads_our_scores(lerobot_python: str, tmp_path: Path) -> None:
     """A success and a failure, and statistics of both."""
     folder = tmp_path / "set"
     write_scored(folder, [(5, True), (4, False)])
-    lerobot(python, tmp_path, "scores", folder, tmp_path / "found.npz")
+    lerobot(lerobot_python, tmp_path, "scores", folder, tmp_path / "found.npz")
     found = np.load(tmp_path / "found.npz")
     done, success = np.zeros((2, 9), bool)
     done[[4, 8]] = success[4] = True

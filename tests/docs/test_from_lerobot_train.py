@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,11 +22,8 @@ def test_the_page_says_how_long_each_takes() -> None:
 
 
 @pytest.fixture
-def traveller(tmp_path: Path, fake_v4l2: FakeV4L2) -> Iterator[Traveller]:
-    python = os.environ.get("ACTD_LEROBOT_PYTHON")
-    if not python:
-        pytest.fail("set ACTD_LEROBOT_PYTHON; scripts/make-lerobot-venv makes one")
-    traveller = Traveller(tmp_path, str(Path(python).absolute()), fake_v4l2)
+def traveller(lerobot_python: str, tmp_path: Path, fake_v4l2: FakeV4L2) -> Iterator[Traveller]:
+    traveller = Traveller(tmp_path, str(Path(lerobot_python).absolute()), fake_v4l2)
     yield traveller
     traveller.close()
 

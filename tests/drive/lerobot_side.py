@@ -36,19 +36,11 @@ LEKIWI_MOTORS = (
 )
 
 
-@pytest.fixture(scope="module")
-def python() -> str:
-    found = os.environ.get("ACTD_LEROBOT_PYTHON")
-    if not found:
-        pytest.fail("set ACTD_LEROBOT_PYTHON; scripts/make-lerobot-venv makes one")
-    return found
-
-
 Begin = Callable[..., Driven]
 
 
 @pytest.fixture
-def begin(python: str, tmp_path: Path) -> Iterator[Begin]:
+def begin(lerobot_python: str, tmp_path: Path) -> Iterator[Begin]:
     """Starts `actd drive` by LeRobot's Python; nothing survives the test.
 
     Not in real time: servos of Python would wait behind a driver that never sleeps.
@@ -59,7 +51,7 @@ def begin(python: str, tmp_path: Path) -> Iterator[Begin]:
         one = Driven(
             tmp_path,
             [*words, "--realtime=off", "--ports", ",".join(map(str, astuple(daemon.ports)))],
-            python=python,
+            python=lerobot_python,
             environment={
                 "PYTHONPATH": os.pathsep.join([str(ROOT), str(PLUGINS)]),
                 "HF_HOME": str(tmp_path / "hf"),

@@ -37,12 +37,11 @@ from tests.drive.lerobot_side import (
     Begin,
     begin,
     bus,
-    python,
 )
 from tests.ports import free_ports
 from tests.runtime.conftest import Daemon, wait_until
 
-__all__ = ["begin", "python"]  # fixtures
+__all__ = ["begin"]  # fixtures
 
 pytestmark = [pytest.mark.lerobot, pytest.mark.timeout(600)]
 
@@ -201,13 +200,13 @@ def test_flags_that_lerobot_does_not_take_are_one_line(begin: Begin, degrees: Da
         assert "Traceback" not in one.said
 
 
-def test_it_imports_neither_typer_nor_pydantic(python: str) -> None:
+def test_it_imports_neither_typer_nor_pydantic(lerobot_python: str) -> None:
     code = (
         "import sys, actd.drive.command; "
         "sys.exit(bool({'typer', 'pydantic', 'numpy', 'torch', 'rich'} & set(sys.modules)))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run([python, "-c", code], check=True, env=environment)
+    subprocess.run([lerobot_python, "-c", code], check=True, env=environment)
 
 
 # --- leaders

@@ -36,12 +36,11 @@ from tests.drive.lerobot_side import (
     Begin,
     begin,
     bus,
-    python,
 )
 from tests.ports import free_ports
 from tests.runtime.conftest import Daemon, start, wait_until
 
-__all__ = ["begin", "python"]  # fixtures
+__all__ = ["begin"]  # fixtures
 
 Process = subprocess.Popen[bytes]
 
@@ -141,14 +140,16 @@ def test_an_so101s_own_camera_shows_the_policy_and_does_not_slow_the_arm(
 
 
 def test_a_lekiwi_behind_its_host_gives_its_images_with_its_observations(
-    begin: Begin, python: str, tmp_path: Path
+    begin: Begin, lerobot_python: str, tmp_path: Path
 ) -> None:
     images, mishap = free_ports().state, tmp_path / "unplugged"
     cameras = f"--robot.cameras={{front: {swaying(mishap, fps=30)}}}"
     with (
         waiting_daemon(tmp_path, LEKIWI, images) as daemon,
         bus(tmp_path, "lekiwi", LEKIWI_MOTORS) as (_, flags),
-        lekiwi_host(python, tmp_path, [*flags[1:], "--robot.use_degrees=true", cameras]) as (
+        lekiwi_host(
+            lerobot_python, tmp_path, [*flags[1:], "--robot.use_degrees=true", cameras]
+        ) as (
             host,
             client,
         ),
@@ -167,7 +168,7 @@ def test_a_lekiwi_behind_its_host_gives_its_images_with_its_observations(
         assert mode(daemon) in ("HOLD", "FAULT")
 
 
-def test_two_arms_name_their_cameras_by_the_side(python: str, tmp_path: Path) -> None:
+def test_two_arms_name_their_cameras_by_the_side(lerobot_python: str, tmp_path: Path) -> None:
     arms = [
         flag
         for side in ("left", "right")
@@ -184,7 +185,7 @@ def test_two_arms_name_their_cameras_by_the_side(python: str, tmp_path: Path) ->
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(PLUGINS)])}
     environment["HF_HOME"] = str(tmp_path / "hf")
-    command = [python, "-c", code, *flags]
+    command = [lerobot_python, "-c", code, *flags]
     done = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE)
     images, measured, units = json.loads(done.stdout.splitlines()[-1])
     joints = [f"{side}_{name}.pos" for side in ("left", "right") for name in SO101]

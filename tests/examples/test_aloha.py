@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -215,13 +216,13 @@ def test_a_batch_holds_the_actions_from_each_frame_on(dataset: Dataset) -> None:
 
 @pytest.mark.lerobot
 def test_lerobot_trains_on_it_in_pieces_and_actd_loads_the_result(
-    folder: Path, tmp_path: Path
+    lerobot_python: str, folder: Path, tmp_path: Path
 ) -> None:
     from actd.policy.checkpoint import load_checkpoint
 
-    run = tmp_path / "run"
+    train, run = partial(_train, lerobot_python, folder), tmp_path / "run"
     for steps in ("3", "5"):
-        done = _train(folder, run, "--steps", steps)
+        done = train(run, "--steps", steps)
         assert done.returncode == 0, done.stderr[-3000:]
         assert f"step {steps} " in done.stdout
         assert all(name in done.stdout for name in JOINTS)
@@ -232,20 +233,17 @@ def test_lerobot_trains_on_it_in_pieces_and_actd_loads_the_result(
     checkpoint = load_checkpoint(run)
     assert checkpoint.spec.chunk_size == CHUNK
     assert checkpoint.spec.trained_hz == BAR.hz
-    _train(folder, tmp_path / "other", "--steps", "1", "--seed", "1", "--weights", str(run))
+    train(tmp_path / "other", "--steps", "1", "--seed", "1", "--weights", str(run))
     assert _curve(tmp_path / "other")[0]["held_out"] == pytest.approx(
         curve[-1]["held_out"], rel=0.01
     )
-    done = _train(folder, tmp_path / "third", "--weights", "nowhere")
+    done = train(tmp_path / "third", "--weights", "nowhere")
     assert done.returncode == 1
     assert done.stderr.endswith("nowhere/checkpoints/last: no such folder; give a RUN\n")
     assert not (tmp_path / "third").exists()
 
 
-def _train(folder: Path, run: Path, *flags: str) -> subprocess.CompletedProcess[str]:
-    python = os.environ.get("ACTD_LEROBOT_PYTHON")
-    if not python:
-        pytest.fail("set ACTD_LEROBOT_PYTHON; scripts/make-lerobot-venv makes one")
+def _train(python: str, folder: Path, run: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     small = ["--held-out", "1", "--dim-model", "64", "--dim-feedforward", "64"]
     return subprocess.run(
         [python, "-W", "ignore", "-m", "examples.aloha.train", folder, run, *flags, *small],

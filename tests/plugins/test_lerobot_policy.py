@@ -24,14 +24,6 @@ STEPS = 120  # a chunk has 100 rows
 
 
 @pytest.fixture(scope="module")
-def python() -> str:
-    found = os.environ.get("ACTD_LEROBOT_PYTHON")
-    if not found:
-        pytest.fail("set ACTD_LEROBOT_PYTHON; scripts/make-lerobot-venv makes one")
-    return found
-
-
-@pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package as pip installs it, beside nothing else: LeRobot finds it by its metadata."""
     place, source = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("source") / "plugin"
@@ -103,14 +95,16 @@ def compared(
     ],
 )
 def test_the_exact_engine_gives_lerobots_actions(
-    python: str,
+    lerobot_python: str,
     installed: Path,
     built: tuple[Path, Path],
     tmp_path: Path,
     options: tuple[str, ...],
 ) -> None:
     checkpoint, engines = built
-    found = compared(python, installed, tmp_path, checkpoint, engines / "ort-fp32", *options)
+    found = compared(
+        lerobot_python, installed, tmp_path, checkpoint, engines / "ort-fp32", *options
+    )
     assert not isinstance(found, str), found[-2000:]
     assert found["actual"].shape == (STEPS, 14)
     assert len(np.unique(found["expected"], axis=0)) > STEPS / 2  # or nothing would be compared
@@ -118,10 +112,10 @@ def test_the_exact_engine_gives_lerobots_actions(
 
 
 def test_an_engine_in_8_bits_is_within_its_tolerance(
-    python: str, installed: Path, built: tuple[Path, Path], tmp_path: Path
+    lerobot_python: str, installed: Path, built: tuple[Path, Path], tmp_path: Path
 ) -> None:
     checkpoint, engines = built
-    found = compared(python, installed, tmp_path, checkpoint, engines / "ort-int8")
+    found = compared(lerobot_python, installed, tmp_path, checkpoint, engines / "ort-int8")
     assert not isinstance(found, str), found[-2000:]
     manifest = read_manifest(engines / "ort-int8")
     assert manifest.action_std is not None
@@ -130,7 +124,7 @@ def test_an_engine_in_8_bits_is_within_its_tolerance(
 
 
 def test_another_policys_engine_is_refused_at_its_first_chunk(
-    python: str, installed: Path, built: tuple[Path, Path], tmp_path: Path
+    lerobot_python: str, installed: Path, built: tuple[Path, Path], tmp_path: Path
 ) -> None:
     """Its reference is its own, so only LeRobot's answer tells."""
     from actd.policy.untrained import write_untrained
@@ -150,22 +144,22 @@ def test_another_policys_engine_is_refused_at_its_first_chunk(
     engine = Path(shutil.copytree(engines / "ort-fp32", tmp_path / "engine"))
     text = (engine / MANIFEST).read_text().replace(str(checkpoint), str(other))
     (engine / MANIFEST).write_text(text)
-    found = compared(python, installed, tmp_path, checkpoint, engine)
+    found = compared(lerobot_python, installed, tmp_path, checkpoint, engine)
     assert isinstance(found, str)
     assert "not LeRobot's answer for this observation" in found
     assert "std" in found
 
 
 def test_lerobots_rollout_takes_an_engine(
-    python: str, installed: Path, built: tuple[Path, Path], tmp_path: Path
+    lerobot_python: str, installed: Path, built: tuple[Path, Path], tmp_path: Path
 ) -> None:
     """`lerobot-rollout --policy.path=ENGINE` on a robot that writes down its orders."""
-    if "0.4." in lerobot_version(python):
+    if "0.4." in lerobot_version(lerobot_python):
         pytest.skip("LeRobot 0.4 has no lerobot-rollout")
     told = tmp_path / "told.jsonl"
     done = subprocess.run(
         [
-            python,
+            lerobot_python,
             "-m",
             "lerobot.scripts.lerobot_rollout",
             f"--policy.path={built[1] / 'ort-int8'}",
@@ -194,7 +188,7 @@ def test_lerobots_rollout_takes_an_engine(
 
 
 def test_a_damaged_engine_is_refused_when_it_is_loaded(
-    python: str, installed: Path, built: tuple[Path, Path], tmp_path: Path
+    lerobot_python: str, installed: Path, built: tuple[Path, Path], tmp_path: Path
 ) -> None:
     checkpoint, engines = built
     engine = Path(shutil.copytree(engines / "ort-fp32", tmp_path / "engine"))
@@ -202,19 +196,19 @@ def test_a_damaged_engine_is_refused_when_it_is_loaded(
     data = bytearray(model.read_bytes())
     data[len(data) // 2] ^= 0xFF
     model.write_bytes(data)
-    found = compared(python, installed, tmp_path, checkpoint, engine)
+    found = compared(lerobot_python, installed, tmp_path, checkpoint, engine)
     assert isinstance(found, str)
     assert f"{engine}" in found.strip().splitlines()[-1]
 
 
 def test_what_no_chunk_can_give_is_refused(
-    python: str, installed: Path, built: tuple[Path, Path], tmp_path: Path
+    lerobot_python: str, installed: Path, built: tuple[Path, Path], tmp_path: Path
 ) -> None:
     checkpoint, engines = built
     config = json.loads((engines / "ort-fp32" / "config.json").read_text())
     assert config["type"] == "actd"
     engine = Path(shutil.copytree(engines / "ort-fp32", tmp_path / "engine"))
     (engine / "config.json").write_text(json.dumps(config | {"n_action_steps": 101}))
-    found = compared(python, installed, tmp_path, checkpoint, engine)
+    found = compared(lerobot_python, installed, tmp_path, checkpoint, engine)
     assert isinstance(found, str)
     assert "n_action_steps: 101; give 1 to 100" in found
