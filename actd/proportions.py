@@ -28,6 +28,18 @@ def newcombe(first: tuple[int, int], second: tuple[int, int]) -> tuple[float, fl
     return a / m - b / n - below, a / m - b / n + above
 
 
+def bonett_price(only_first: int, only_second: int, pairs: int) -> tuple[float, float]:
+    """The 95 % interval of a difference of two paired shares, first minus second.
+
+    Of `pairs`, so many in which the first or the second alone succeeded. Bonett and Price 2012:
+    Wald's, with one pair more of either kind.
+    """
+    first, second = ((only + 1) / (pairs + 2) for only in (only_first, only_second))
+    middle = first - second
+    half = Z_95 * math.sqrt((first + second - middle**2) / (pairs + 2))
+    return max(-1.0, middle - half), min(1.0, middle + half)
+
+
 def mcnemar(only_first: int, only_second: int) -> float:
     """The exact two-sided p-value of McNemar's test.
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actd.proportions import mcnemar, newcombe, wilson
+from actd.proportions import bonett_price, mcnemar, newcombe, wilson
 
 
 def test_the_interval_is_wilsons() -> None:
@@ -34,6 +34,20 @@ def test_the_interval_of_a_difference_is_newcombes() -> None:
         assert newcombe(first, second) == pytest.approx(interval, abs=1e-4)
         low, high = newcombe(second, first)
         assert (-high, -low) == pytest.approx(interval, abs=1e-4)
+
+
+def test_the_interval_of_a_paired_difference_is_bonett_and_prices() -> None:
+    # Fagerland, Lydersen and Laake 2014, table V: airway hyper-responsiveness of 21 children.
+    assert bonett_price(1, 7, 21) == pytest.approx((-0.508, -0.013), abs=5e-4)
+    assert bonett_price(0, 1, 1)[0] == -1.0
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 200))
+def test_a_paired_interval_holds_its_difference(first: int, second: int, alike: int) -> None:
+    low, high = bonett_price(first, second, first + second + alike + 1)
+    assert -1.0 <= low <= (first - second) / (first + second + alike + 1) <= high <= 1.0
+    other_low, other_high = bonett_price(second, first, first + second + alike + 1)
+    assert (-other_high, -other_low) == pytest.approx((low, high))
 
 
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))

@@ -3,8 +3,9 @@
 `python -m bench.closed_loop` plays the demo's policy in simulated time: every way to read chunks,
 at latencies of 0 to 400 ms, as trained and with the bar moved meanwhile. `--engines FOLDER`
 compares the engines of one policy place by place. With ACTD_LEROBOT_PYTHON, LeRobot's own loops
-play the same engine. `--untouched` plays what is claimed at places by which nothing was chosen.
-What is in `--out` is not run again, and Ctrl-C keeps what is done.
+play the same engine. `--untouched` plays what is claimed at places by which nothing was chosen, and
+with a bar that is moved sooner or later. What is in `--out` is not run again, and Ctrl-C keeps what
+is done.
 `--realtime` lets the real daemon and LeRobot's loops play beside busy cores.
 `--page` writes the tables and pictures of docs/proof.md from the results in the repository.
 """
@@ -29,7 +30,7 @@ from actd.sim.scene import BAR
 from bench import harness
 from bench.bars import Bar
 from bench.closed_loop import page, realtime
-from bench.closed_loop.cells import FIRST_UNTOUCHED, Cell, Task, claims, main_of, plan
+from bench.closed_loop.cells import FIRST_UNTOUCHED, Cell, Task, claims, main_of, moments, plan
 from bench.closed_loop.contestants import Contestants
 from bench.closed_loop.lockstep import Stage
 from bench.closed_loop.outcome import metrics
@@ -89,6 +90,8 @@ def main(
                 if untouched:
                     first, engine = FIRST_UNTOUCHED, main_of(list(folders))
                     tasks = [Task(cell, places) for cell in claims(engine, has_lerobot=has_lerobot)]
+                    others = moments(engine, has_lerobot=has_lerobot)
+                    tasks += [Task(cell, survey) for cell in others]
                 else:
                     first = 0
                     tasks = plan(
@@ -165,7 +168,8 @@ def _play_cell(
         return 0
     driver = contestants.driver(cell)
     for number in missing:
-        result.attempts.append(stage.attempt(driver, results.first + number, cell.shift_cm))
+        attempt = stage.attempt(driver, results.first + number, cell.shift_cm, cell.shift_ms)
+        result.attempts.append(attempt)
         results.write(result)
     return len(missing)
 

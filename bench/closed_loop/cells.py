@@ -7,10 +7,11 @@ compared place by place.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from actd.control.chunks import DEFAULT_COEFF
+from actd.sim.scene import SHIFT_S
 
 Loop = Literal["temporal", "queue", "latest", "select_action", "ensembler"]
 LEROBOT: tuple[Loop, ...] = ("select_action", "ensembler")
@@ -23,6 +24,9 @@ ACT_COEFF = 0.01
 CHUNK = 50
 ROWS = (CHUNK, CHUNK // 2, CHUNK // 5)
 SHIFT_CM = 4
+SHIFT_MS = round(SHIFT_S * 1e3)
+MOMENTS_MS = (500, 750, 1250, 1500)
+"""When else the bar is moved: who looks only where half a chunk ends must not win by the moment."""
 CLAIM_DELAYS_MS = (100, 200)
 FIRST_UNTOUCHED = 1000
 """The first of the places by which nothing was chosen, neither a coefficient nor a policy."""
@@ -34,8 +38,8 @@ class Cell:
     """One contestant at one latency.
 
     coeff: of `temporal` and `ensembler`. rows: played of a chunk, of `queue` and `select_action`.
-    delay_ms: from an observation to its chunk. shift_cm: how far the bar is moved one second after
-    the start, towards the middle of the table.
+    delay_ms: from an observation to its chunk. shift_cm: how far the bar is moved towards the
+    middle of the table, shift_ms: how long after the start.
     """
 
     loop: Loop
@@ -44,6 +48,7 @@ class Cell:
     coeff: float | None = None
     rows: int | None = None
     shift_cm: int = 0
+    shift_ms: int = SHIFT_MS
 
     @property
     def contestant(self) -> str:
@@ -56,6 +61,7 @@ class Cell:
     def name(self) -> str:
         """Of its file."""
         shift = f"_shift{self.shift_cm}" if self.shift_cm else ""
+        shift += f"_at{self.shift_ms}ms" if self.shift_ms != SHIFT_MS else ""
         return f"{self.engine}_{self.contestant.replace(' ', '-')}_{self.delay_ms}ms{shift}"
 
 
@@ -107,6 +113,14 @@ def claims(engine: str, *, has_lerobot: bool) -> Iterator[Cell]:
             yield Cell("latest", engine, delay_ms, shift_cm=shift_cm)
             if has_lerobot:
                 yield Cell("ensembler", engine, delay_ms, coeff=ACT_COEFF, shift_cm=shift_cm)
+
+
+def moments(engine: str, *, has_lerobot: bool) -> Iterator[Cell]:
+    """The same with a bar that is moved sooner or later."""
+    for cell in claims(engine, has_lerobot=has_lerobot):
+        if cell.shift_cm and cell.delay_ms == CLAIM_DELAYS_MS[0]:
+            for shift_ms in MOMENTS_MS:
+                yield replace(cell, shift_ms=shift_ms)
 
 
 def main_of(engines: Sequence[str]) -> str:

@@ -2,9 +2,10 @@
 
 Everything happens on a grid of 10 ms. An inference begins at an observation, and its chunk is there
 `delay_ms` later. The daemon's side is its own `Controller` with the limits and the rates of
-configs/demo.yaml: planner, time scaling, easing in, limiter. What it lacks is measured elsewhere:
-clocks, sockets, cameras, processes. LeRobot's side is its own `select_action` in the shape of its
-record loop, which waits for the policy and sends what comes out to the arm as it is.
+configs/demo.yaml: planner, time scaling, easing in, limiter. It has inferred before time 0, as the
+daemon does in IDLE, and is armed then, in the middle of an inference. What it lacks is measured
+elsewhere: clocks, sockets, cameras, processes. LeRobot's side is its own `select_action` in the
+shape of its record loop, which waits for the policy and sends what comes out to the arm as it is.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from actd.engine.base import Engine, Observation
 from actd.mode import Mode
 from actd.sim.aloha import GRIPPERS, JOINTS, AlohaSim
 from actd.sim.referee import Referee
-from actd.sim.scene import BAR, SHIFT_S
+from actd.sim.scene import BAR
+from bench.closed_loop.cells import SHIFT_MS
 from examples.aloha.evaluate import Places
 
 MS = 1_000_000
@@ -35,8 +37,7 @@ TICK_NS = 20 * MS
 ROW_NS = round(1e9 / BAR.hz)
 ATTEMPT_NS = 10_000 * MS
 """As long as the demo's operator waits; a demonstration takes a third of it."""
-SHIFT_NS = round(SHIFT_S * 1e9)
-_START_NS = 1_000 * MS  # no clock begins at zero
+_START_NS = 2_000 * MS  # time 0 on the controller's clock; none begins at zero
 _FRESH_NS = 5 * MS
 _ARMS = [number for number, name in enumerate(JOINTS) if name not in GRIPPERS]
 
@@ -66,8 +67,8 @@ class Driver(Protocol):
     inferences: int
     reason: str
 
-    def begin(self) -> None:
-        """The arms are at rest for a new attempt."""
+    def begin(self, positions: Vector, look: Look) -> None:
+        """Time 0 of a new attempt is next; the arms are at rest at `positions` (14,)."""
 
     def targets(self, now_ns: int, positions: Vector, look: Look) -> Vector | None:
         """Of the joints (14,) from `now_ns` on; None: none yet. `look` makes an observation."""
@@ -98,25 +99,28 @@ class Daemon:
         self._delay_ns = delay_ms * MS
         # As runtime.inference measures it when it warms up.
         self._usable_ns = max(300 * MS, 4 * self._delay_ns + 100 * MS)
-        self.begin()
 
-    def begin(self) -> None:
+    def begin(self, positions: Vector, look: Look) -> None:
         self._controller = Controller(self._settings)
         self._computed: ActionChunk | None = None
         self._chunks: tuple[ActionChunk, ...] = ()
-        self._next_ns = 0
+        self._number = 0
+        self._next_ns = first_inference_ns(self._delay_ns)
         self._targets: Vector | None = None
         self._is_armed = False
         self.inferences = 0
         self.reason = ""
+        for now_ns in range(self._next_ns, 0, GRID_NS):
+            self.targets(now_ns, positions, look)
 
     def targets(self, now_ns: int, positions: Vector, look: Look) -> Vector | None:
         self._deliver(now_ns)
         if now_ns >= self._next_ns:
-            self.inferences += 1
+            self._number += 1
+            self.inferences += now_ns >= 0
             self._next_ns = next_inference_ns(now_ns, self._delay_ns)
             self._computed = ActionChunk(
-                self.inferences, _START_NS + now_ns, self._engine.infer(look()), self._usable_ns
+                self._number, _START_NS + now_ns, self._engine.infer(look()), self._usable_ns
             )
             self._deliver(now_ns)
         if now_ns % TICK_NS == 0 and not self.reason:
@@ -139,7 +143,7 @@ class Daemon:
                 camera_unchanged_ns={},
                 controller_age_ns=_FRESH_NS,
                 chunks=chunks,
-                commands=() if self._is_armed else ((1, Event.ARM),),
+                commands=() if self._is_armed or now_ns < 0 else ((1, Event.ARM),),
             )
         )
         self._is_armed = self._is_armed or output.mode is Mode.ARMED
@@ -158,7 +162,7 @@ class RecordLoop:
         self.inferences = 0
         self.reason = ""
 
-    def begin(self) -> None:
+    def begin(self, positions: Vector, look: Look) -> None:
         self._policy.reset()
         self._iteration = Iteration(0, 0)
         self._action: Vector | None = None
@@ -198,6 +202,11 @@ def next_inference_ns(start_ns: int, delay_ns: int) -> int:
     return start_ns + max(delay_ns, ROW_NS)
 
 
+def first_inference_ns(delay_ns: int) -> int:
+    """When the daemon begins to look, before it is armed: time 0 is in the middle of the third."""
+    return -round(2.5 * next_inference_ns(0, delay_ns) / GRID_NS) * GRID_NS
+
+
 class Stage:
     """The simulated arms, where every attempt takes place."""
 
@@ -205,17 +214,22 @@ class Stage:
         self._sim = sim
         self._places = Places(sim)
 
-    def attempt(self, driver: Driver, place: int, shift_cm: int = 0) -> Attempt:
-        """Drive the arms at `place` until the task is done, or for ATTEMPT_NS."""
+    def attempt(
+        self, driver: Driver, place: int, shift_cm: int = 0, shift_ms: int = SHIFT_MS
+    ) -> Attempt:
+        """Drive the arms at `place` until the task is done, or for ATTEMPT_NS.
+
+        The object is moved by `shift_cm` after `shift_ms`.
+        """
         sim = self._sim
         self._places.lay(place)
-        driver.begin()
+        driver.begin(np.array(list(sim.state().values())), self._observe)
         referee = Referee()
         commands: list[Vector] = []
         measured: list[Vector] = []
         seconds: float | None = None
         for now_ns in range(0, ATTEMPT_NS, GRID_NS):
-            if now_ns == SHIFT_NS and shift_cm:
+            if now_ns == shift_ms * MS and shift_cm:
                 sim.lay(*BAR.shifted(sim.place(), shift_cm / 100))
             positions = np.array(list(sim.state().values()))
             targets = driver.targets(now_ns, positions, self._observe)

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from actd.proportions import mcnemar, wilson
+from actd.proportions import bonett_price, mcnemar, wilson
 from bench.closed_loop.results import Result
 
 REFERENCES = ("torch", "ort-fp32")
@@ -44,6 +44,12 @@ class Difference:
     def points_lost(self) -> float:
         """How many of a hundred attempts."""
         return 100 * (self.lost - self.gained) / self.places
+
+    @property
+    def points(self) -> tuple[float, float]:
+        """What the successes of a hundred attempts change by, its 95 % interval."""
+        low, high = bonett_price(self.gained, self.lost, self.places)
+        return 100 * low, 100 * high
 
 
 def outcome(result: Result) -> Outcome:

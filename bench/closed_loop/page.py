@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from actd.errors import ActdError
+from actd.proportions import Z_95
 from bench.closed_loop import realtime
-from bench.closed_loop.cells import ACT_COEFF, LEROBOT, SHIFT_CM, Cell
+from bench.closed_loop.cells import ACT_COEFF, CLAIM_DELAYS_MS, LEROBOT, SHIFT_CM, SHIFT_MS, Cell
 from bench.closed_loop.outcome import Outcome, difference, outcome, reference_of
 from bench.closed_loop.results import Result, read_all
 
@@ -36,7 +39,13 @@ PAIRS = (
     ("LeRobot ensembler 0.01", "actd temporal -0.1"),
 )
 """What is compared place by place: the first is the reference."""
-SHIFTS = {0: "as trained", SHIFT_CM: f"bar moved by {SHIFT_CM} cm after 1 s"}
+MOMENT_PAIRS = (
+    ("actd temporal -0.1", "actd queue 25"),
+    ("actd temporal 0.01", "actd temporal -0.1"),
+    ("LeRobot select_action 25", "actd queue 25"),
+)
+"""The same, on the average of the moments at which the bar is moved."""
+SHIFTS = {0: "as trained", SHIFT_CM: f"bar moved by {SHIFT_CM} cm after {SHIFT_MS / 1e3:g} s"}
 
 Outcomes = Mapping[Cell, Outcome]
 
@@ -54,7 +63,8 @@ def write(folder: Path) -> None:
         )
     outcomes = {result.cell: outcome(result) for result in demo}
     blocks = {
-        "untouched": _untouched(untouched),
+        "untouched": _untouched([one for one in untouched if one.cell.shift_ms == SHIFT_MS]),
+        "moments": _moments(untouched),
         "success": "\n\n".join(_successes(outcomes, shift_cm) for shift_cm in SHIFTS),
         "pairs": _pairs(demo),
         "motion": _motion(outcomes),
@@ -117,6 +127,44 @@ def _untouched(results: Sequence[Result]) -> str:
     return "\n\n".join((table(["", *heads], rows), _pairs(results), _where(results)))
 
 
+def _moments(results: Sequence[Result]) -> str:
+    """Contestants by when the bar was moved, where all of these were played."""
+    moved = {
+        result.cell: result
+        for result in results
+        if result.cell.shift_cm and result.cell.delay_ms == CLAIM_DELAYS_MS[0]
+    }
+    times_ms = sorted({cell.shift_ms for cell in moved})
+    # The same places for everyone, and for every moment.
+    places = min((len(one.attempts) for one in moved.values()), default=0)
+    if len(times_ms) < 2 or places < 2:
+        return "*Not played yet.*"
+    rows = []
+    means: dict[str, list[float]] = {}
+    for name in _contestants(moved):
+        own = {cell.shift_ms: one for cell, one in moved.items() if cell.contestant == name}
+        same = [replace(one, attempts=one.attempts[:places]) for _, one in sorted(own.items())]
+        done = [[each.seconds is not None for each in one.attempts] for one in same]
+        means[name] = [statistics.mean(at_place) for at_place in zip(*done, strict=True)]
+        mean = f"{100 * statistics.mean(means[name]):.1f} %"
+        rows.append([name, *map(_share, map(outcome, same)), mean])
+    heads = ["Bar moved after", *(f"{each / 1e3:g} s" for each in times_ms), "mean"]
+    against = [
+        f"{after} against {before} {_mean_difference(means[after], means[before])}"
+        for before, after in MOMENT_PAIRS
+        if before in means and after in means
+    ]
+    return f"{table(heads, rows)}\n\nMeans, points of 100: {'; '.join(against)}."
+
+
+def _mean_difference(of: Sequence[float], reference: Sequence[float]) -> str:
+    """With its 95 % interval; what happens at one place counts as one."""
+    by_place = [100 * (one - other) for one, other in zip(of, reference, strict=True)]
+    middle = statistics.mean(by_place)
+    half = Z_95 * statistics.stdev(by_place) / len(by_place) ** 0.5
+    return f"{middle:+.1f} ({middle - half:+.1f} to {middle + half:+.1f})"
+
+
 def _pairs(results: Sequence[Result]) -> str:
     """Contestants against others where the bar is moved, by latency."""
     moved = {
@@ -166,13 +214,16 @@ def _engines(results: Sequence[Result]) -> str:
         if reference is None:
             continue
         cell = result.cell
-        against = "" if reference is result else _against(result, reference)
+        against = points = ""
+        if reference is not result:
+            against = _against(result, reference)
+            points = "{:+.1f} to {:+.1f}".format(*difference(result, reference).points)
         where = f"{cell.contestant}, {cell.delay_ms} ms, {SHIFTS[cell.shift_cm]}"
-        rows.append((where, cell.engine, _share(outcome(result)), against))
+        rows.append((where, cell.engine, _share(outcome(result)), against, points))
     if not rows:
         return "*Not measured yet: no float32 engine has been played.*"
     rows.sort()
-    heads = ["", "engine", "successes", "against float32, same places"]
+    heads = ["", "engine", "successes", "against float32, same places", "points of 100, 95 %"]
     return table(heads, rows)
 
 

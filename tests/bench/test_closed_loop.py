@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -23,15 +24,26 @@ from actd.errors import ActdError
 from actd.proportions import newcombe
 from actd.sim.aloha import AlohaSim
 from actd.sim.scene import BAR
-from bench.closed_loop import page, realtime
-from bench.closed_loop.cells import DELAYS_MS, FIRST_UNTOUCHED, SHIFT_CM, Cell, claims, plan
+from bench.closed_loop import lockstep, page, realtime
+from bench.closed_loop.cells import (
+    DELAYS_MS,
+    FIRST_UNTOUCHED,
+    SHIFT_CM,
+    Cell,
+    claims,
+    moments,
+    plan,
+)
 from bench.closed_loop.contestants import Contestants
 from bench.closed_loop.lockstep import (
     MS,
     ROW_NS,
     Attempt,
+    Daemon,
+    Look,
     RecordLoop,
     Stage,
+    first_inference_ns,
     iteration,
     largest_step,
     next_inference_ns,
@@ -63,6 +75,9 @@ def test_lerobots_loop_waits_for_its_policy_and_the_daemon_does_not_hurry() -> N
     assert iteration(80 * MS, 100 * MS) == (180 * MS, 180 * MS)
     assert next_inference_ns(0, 0) == ROW_NS
     assert next_inference_ns(40 * MS, 100 * MS) == 140 * MS
+    assert [first_inference_ns(delay * MS) // MS for delay in sorted(DELAYS_MS)] == [
+        *(-100, -120, -250, -500, -1000)
+    ]
 
 
 @given(st.lists(st.sampled_from(DELAYS_MS), min_size=1, max_size=50))
@@ -104,6 +119,9 @@ def test_what_is_claimed_is_played_beside_what_it_is_held_against() -> None:
     assert len(set(cells)) == len(cells) == 4 * 8
     for before, after in page.PAIRS:
         assert {before, after} <= {cell.contestant for cell in cells}
+    later = list(moments("all-int8", has_lerobot=True))
+    assert len({cell.name for cell in (*cells, *later)}) == len(cells) + 4 * 8
+    assert {cell.contestant for cell in later} == {cell.contestant for cell in cells}
     alone = {cell.contestant for cell in claims("all-int8", has_lerobot=False)}
     assert len(alone) == 5
     assert all(name.startswith("actd") for name in alone)
@@ -176,11 +194,32 @@ def test_the_shipped_policy_lifts_the_bar_and_the_same_attempt_ends_the_same(
         first = stage.attempt(driver, 0)
         assert first.seconds is not None
         assert 2.0 < first.seconds < 6.0
-        # From 0 s on, one every 100 ms.
-        assert first.inferences == int(first.seconds / 0.1) + 1
+        # It is armed in the middle of an inference; then there is one every 100 ms.
+        assert first.inferences == int((first.seconds - 0.05) / 0.1) + 1
         assert stage.attempt(driver, 0) == first
         moved = stage.attempt(driver, 0, SHIFT_CM)
         assert moved != first
+        assert stage.attempt(driver, 0, SHIFT_CM, 9_000) == first, "it is over by then"
+
+
+@pytest.mark.parametrize("delay_ms", DELAYS_MS)
+def test_the_daemon_has_looked_before_it_is_armed_and_moves_at_once(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, delay_ms: int
+) -> None:
+    told: dict[int, np.ndarray | None] = {}
+    targets = Daemon.targets
+
+    def noted(self: Daemon, now_ns: int, positions: np.ndarray, look: Look) -> np.ndarray | None:
+        told[now_ns] = targets(self, now_ns, positions, look)
+        return told[now_ns]
+
+    monkeypatch.setattr(Daemon, "targets", noted)
+    monkeypatch.setattr(lockstep, "ATTEMPT_NS", 20 * MS)
+    with ExitStack() as stack:
+        cell = dataclasses.replace(QUEUE, delay_ms=delay_ms)
+        stage.attempt(Contestants(DEMO, None, 1, stack, tmp_path).driver(cell), 0)
+    assert told[-10 * MS] is None
+    assert told[0] is not None
 
 
 def test_a_slower_engine_gives_the_same_answer_and_is_still_accepted(tmp_path: Path) -> None:
@@ -293,7 +332,7 @@ def test_lerobots_loop_sends_every_action_and_stands_still_meanwhile(
     rows: int, delay_ms: int, sent: list[int]
 ) -> None:
     loop = RecordLoop(Counting(rows), delay_ms)
-    loop.begin()
+    loop.begin(np.zeros(1), dict)
     told = [loop.targets(10 * k * MS, np.zeros(1), dict) for k in range(16)]
     assert [0 if targets is None else targets[0] for targets in told] == sent
 
