@@ -76,6 +76,7 @@ class BusLoop:
         self._complained_ns = -_COMPLAINT_NS
         self._unwritten = ""
         self._commanded: dict[str, float] = {}
+        self._turning = False  # until a command of speed 0 went through
         self._newest = (settings.boot, 0)
         self._heard_ns = time.monotonic_ns()
         self._report_due_ns = self._heard_ns + _FIRST_REPORT_NS
@@ -101,12 +102,17 @@ class BusLoop:
 
         Raises what the driver raises.
         """
-        if not any(self._commanded.get(joint) for joint in self._settings.speeds):
+        if not self._turning:
             return False
-        standing = self._commanded | dict.fromkeys(self._settings.speeds, 0.0)
-        self._arm.command(standing)
-        self._commanded = standing
+        self._command(self._commanded | dict.fromkeys(self._settings.speeds, 0.0))
         return True
+
+    def _command(self, targets: dict[str, float]) -> None:
+        # Before it is sent: what failed half-way may move all the same.
+        turns = any(targets[joint] for joint in self._settings.speeds)
+        self._commanded, self._turning = targets, self._turning or turns
+        self._arm.command(targets)
+        self._turning = turns
 
     def _hear(self, action: Action | None, now_ns: int) -> None:
         """Who sends, and what of that is for people."""
@@ -146,9 +152,7 @@ class BusLoop:
         started_ns = time.monotonic_ns()
         try:
             if action is not None and action.moves:
-                # Before it is sent: what failed half-way may move all the same.
-                self._commanded = {j: action.action[j] for j in self._settings.joints}
-                self._arm.command(self._commanded)
+                self._command({j: action.action[j] for j in self._settings.joints})
             elif not self.stand():
                 return self._unwritten
         except Exception as error:  # noqa: BLE001  a driver may raise anything

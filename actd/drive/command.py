@@ -130,16 +130,24 @@ def _check_alone(operator: Operator) -> None:
 
 
 def _run(loop: BusLoop, operator: Operator, ending: Ending, say: Say, *, park: bool) -> None:
-    """Cycle until asked to end; then come to rest. Speeds are 0 at the end, whatever ends it."""
+    """Cycle until asked to end; then come to rest. Speeds are 0 at the end, whatever ends it;
+    raises ArmError where one may not be.
+    """
     ending.graceful = True
+    before = ""
     try:
         while not ending.requested:
             loop.cycle()
         say(f"{ending.requested}: leaving")
         come_to_rest(loop, operator, say, ending.alive, park=park)
+    except (ActdError, CutShort) as error:
+        before = f"{error}; then "
+        raise
     finally:
         ending.leave()
-        stand_still(loop, say)
+        turning = stand_still(loop)
+        if turning:
+            raise ArmError(f"{before}{turning}")
 
 
 def _lerobot_arm(chosen: Options, say: Say) -> Arm:
@@ -212,6 +220,8 @@ def _connected(
         except ActdError:
             raise
         except Exception as error:  # noqa: BLE001  a driver may raise anything
+            if ending.requested:  # a signal broke into the driver
+                raise CutShort(ending.requested) from None
             raise ArmError(f"{which}connect: {words(error)}; check power, cable and port") from None
         yield
     finally:

@@ -1,7 +1,8 @@
 """Being asked to end: the first signal asks for the way out, a second one cuts it short.
 
-A driver that blocks in a system call would never look at a flag, so on the way out an alarm breaks
-into every cycle that takes too long.
+A signal does not break into a packet: what is cut short ends between two cycles. But a driver that
+blocks in a system call would never look at a flag, so on the way out an alarm breaks into every
+cycle that takes too long, and soon after a second signal.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_BLOCKED_S = 3.0
+_BLOCKED_S, _HURRIED_S = 3.0, 0.5
 
 
 class CutShort(KeyboardInterrupt):
@@ -25,6 +26,7 @@ class Ending:
     def __init__(self) -> None:
         self.requested = ""
         self.graceful = False
+        self._cut = ""  # the signal that cuts it short
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -39,21 +41,31 @@ class Ending:
                 signal.signal(number, handler)
 
     def leave(self) -> None:
-        """The way out begins here, whoever asked for it or not."""
+        """The way out begins here, whoever asked for it or not, or a step of it that must be."""
         self.requested = self.requested or "end"
-        self.alive()
+        self._cut = ""
+        signal.setitimer(signal.ITIMER_REAL, _BLOCKED_S)
 
     def alive(self) -> None:
-        """On the way out: what comes next may take as long again."""
+        """On the way out: what comes next may take as long again. Raises CutShort."""
         if self.requested:
+            # In this order: a signal between the two is not lost.
             signal.setitimer(signal.ITIMER_REAL, _BLOCKED_S)
+            if self._cut:
+                raise CutShort(self._cut)
 
     def _signal(self, number: int, _: FrameType | None) -> None:
-        first = not self.requested
-        self.requested = signal.Signals(number).name
-        if not first or not self.graceful:
-            raise CutShort(self.requested)
-        self.alive()
+        name = signal.Signals(number).name
+        if not self.requested:
+            self.requested = name
+            if not self.graceful:
+                raise CutShort(name)
+            signal.setitimer(signal.ITIMER_REAL, _BLOCKED_S)
+            return
+        self._cut = name
+        # Signal after signal does not put it off.
+        if not 0 < signal.getitimer(signal.ITIMER_REAL)[0] < _HURRIED_S:
+            signal.setitimer(signal.ITIMER_REAL, _HURRIED_S)
 
     def _alarm(self, *_: object) -> None:
-        raise CutShort(f"the driver did not return within {_BLOCKED_S:g} s")
+        raise CutShort(self._cut or f"the driver did not return within {_BLOCKED_S:g} s")

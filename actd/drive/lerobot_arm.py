@@ -31,6 +31,7 @@ class LeRobotArm:
         self._robot = robot
         self._flags = flags
         self._cameras = cameras
+        self._ports = lerobot_devices.servo_ports(ROBOT, robot)
         self.joints = Joints(
             measured=scalars(ROBOT, robot, "observation_features"),
             commanded=scalars(ROBOT, robot, "action_features"),
@@ -69,6 +70,7 @@ class LeRobotArm:
 
     def read(self) -> dict[str, float]:
         """Everything it measures that is a number."""
+        self._ports.clear()
         observation = self._robot.get_observation()
         self._check_newer(observation)
         if self._server is not None:
@@ -91,10 +93,12 @@ class LeRobotArm:
 
     def command(self, targets: Mapping[str, float]) -> None:
         """Send an action."""
+        self._ports.clear()
         self._robot.send_action(dict(targets))
 
     def close(self) -> None:
         """Disconnect what is connected of it."""
+        self._ports.clear()
         lerobot_devices.disconnect(ROBOT, self._robot)
 
 

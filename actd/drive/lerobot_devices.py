@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 
 from actd import crash
 from actd.drive.agreement import DEGREES, NORMALIZED, PERCENT
+from actd.drive.servo_ports import ServoPorts
 from actd.errors import SEPARATOR, ArmError, UsageError
 
 # Of a type within, such as a camera's: draccus before and since LeRobot 0.6.
@@ -236,16 +237,28 @@ def parts(device: Device, whole: Any, prefix: str = "") -> Iterator[tuple[str, A
             yield from parts(device, part, f"{prefix}{side}")
 
 
+def buses(device: Device, whole: Any) -> Iterator[tuple[str, Any]]:
+    """The buses of its motors, each with what precedes the names of their joints."""
+    for prefix, part in parts(device, whole):
+        for name, bus in vars(part).items():
+            if name.startswith("bus"):
+                yield prefix, bus
+
+
+def servo_ports(device: Device, whole: Any) -> ServoPorts:
+    """The ports of those buses."""
+    return ServoPorts(bus for _, bus in buses(device, whole))
+
+
 def units(device: Device, whole: Any) -> dict[str, str]:
     """Joint -> unit, of motors on a bus: only there LeRobot says it."""
     by_joint = {}
-    for prefix, part in parts(device, whole):
-        for name, bus in vars(part).items():
-            motors = getattr(bus, "motors", None) if name.startswith("bus") else None
-            for motor, details in motors.items() if isinstance(motors, Mapping) else ():
-                mode = getattr(details, "norm_mode", None)
-                unit = _UNITS.get(str(getattr(mode, "value", "")), "")
-                by_joint[f"{prefix}{motor}.pos"] = unit
+    for prefix, bus in buses(device, whole):
+        motors = getattr(bus, "motors", None)
+        for motor, details in motors.items() if isinstance(motors, Mapping) else ():
+            mode = getattr(details, "norm_mode", None)
+            unit = _UNITS.get(str(getattr(mode, "value", "")), "")
+            by_joint[f"{prefix}{motor}.pos"] = unit
     return by_joint
 
 

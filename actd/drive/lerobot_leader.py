@@ -21,6 +21,7 @@ class LeRobotLeader:
     def __init__(self, teleop: Any, flags: Sequence[str]) -> None:
         self._teleop = teleop
         self._flags = flags
+        self._ports = lerobot_devices.servo_ports(LEADER, teleop)
         self.joints = Joints(
             measured=scalars(LEADER, teleop, "action_features"),
             units=lerobot_devices.units(LEADER, teleop),
@@ -32,11 +33,13 @@ class LeRobotLeader:
 
     def read(self) -> dict[str, float]:
         """Where it is."""
+        self._ports.clear()
         action = self._teleop.get_action()
         return {name: action[name] for name in self.joints.measured}
 
     def close(self) -> None:
         """Disconnect what is connected of it; LeRobot switches its motors off."""
+        self._ports.clear()
         lerobot_devices.disconnect(LEADER, self._teleop)
 
 
@@ -56,6 +59,7 @@ class DrivenLeader(LeRobotLeader):
 
     def follow(self, targets: Mapping[str, float]) -> None:
         """Go there; with torque from the first time on."""
+        self._ports.clear()
         self._motors.send(dict(targets))
         if not self._holds:
             # Only now: torque pulls a servo to the goal that it was told last.
@@ -64,6 +68,7 @@ class DrivenLeader(LeRobotLeader):
 
     def release(self) -> None:
         """Let a hand move it."""
+        self._ports.clear()
         self._motors.disable()
         self._holds = False
 

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from actd.client import Action, Mode, Operator
 from actd.drive.arm import words
 from actd.drive.bus_loop import BusLoop, Say
+from actd.drive.ending import CutShort
 
 STANDING = frozenset({Mode.IDLE, Mode.HOLD, Mode.FAULT, Mode.STOP})
 """Modes that end at rest by themselves."""
@@ -46,18 +47,21 @@ def come_to_rest(
             _follow(loop, alive, _RAMP_S if bounded else float("inf"))
 
 
-def stand_still(loop: BusLoop, say: Say) -> None:
-    """Speeds to 0, again and again where the driver raises; what it raised last is said."""
+def stand_still(loop: BusLoop) -> str:
+    """Speeds to 0, again and again where the driver raises. Returns why one may not be 0, "" where
+    all are.
+    """
     deadline_s = time.monotonic() + _STAND_S
     while True:
         try:
             loop.stand()
+            return ""
+        except CutShort as cut:
+            return f"speeds to 0: {cut}; stop the robot by hand"
         except Exception as error:  # noqa: BLE001  a driver may raise anything
             if time.monotonic() > deadline_s:
-                return say(f"speeds to 0: {words(error)}; stop the robot by hand")
-            time.sleep(_STAND_AGAIN_S)
-        else:
-            return None
+                return f"speeds to 0: {words(error)}; stop the robot by hand"
+        time.sleep(_STAND_AGAIN_S)
 
 
 def _follow(loop: BusLoop, alive: Callable[[], None], most_s: float) -> None:

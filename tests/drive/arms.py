@@ -83,6 +83,26 @@ class Silent(Plain):
         time.sleep(3600)
 
 
+class Interrupted(Plain):
+    """A signal breaks into its driver, which takes that for a fault of its port."""
+
+    def connect(self) -> None:
+        try:
+            time.sleep(3600)
+        except BaseException:  # noqa: BLE001  such drivers there are
+            raise ConnectionError("Could not connect") from None
+
+
+class Whole(Plain):
+    """Takes half a cycle of 20 ms for a command, and writes down when one is whole."""
+
+    def command(self, targets: Mapping[str, float]) -> None:
+        self._note("begin")
+        time.sleep(0.01)
+        super().command(targets)
+        self._note("whole")
+
+
 class Flaky(Plain):
     """Every 50th reading and every 70th command fail."""
 

@@ -114,6 +114,10 @@ class FeetechBus:
         """A hand turns every servo without torque there, at 60 degrees a second."""
         self._ask("carry", degrees)
 
+    def delay(self, seconds: float) -> None:
+        """Give the next answer so much later."""
+        self._ask("delay", seconds)
+
     def unplug(self) -> None:
         """Answer nothing any more."""
         self._ask("unplug")
@@ -135,6 +139,8 @@ def _run(pipe: Any, log: Path, count: int) -> None:
         what, value = pipe.recv()
         if what == "unplug":
             bus.unplugged = True
+        if what == "delay":
+            bus.delay_s = value
         if what == "carry":
             bus.hand = MIDDLE + value * (STEPS - 1) / 360
         answers = {
@@ -142,6 +148,7 @@ def _run(pipe: Any, log: Path, count: int) -> None:
             "speeds": [servo.speed_goal for servo in bus.servos.values()],
             "writes": bus.writes,
             "unplug": None,
+            "delay": None,
             "carry": None,
         }
         pipe.send(answers[what])
@@ -153,6 +160,7 @@ class _Bus:
     def __init__(self, log: Path, count: int) -> None:
         self.servos = {number: Servo(number) for number in range(1, count + 1)}
         self.unplugged = False
+        self.delay_s = 0.0
         self.hand: float | None = None
         self.writes = 0
         self._master, self._slave = pty.openpty()
@@ -188,7 +196,8 @@ class _Bus:
                 waiting = waiting[len(packet) :]
                 answer = self._answer(packet)
                 if answer and not self.unplugged:
-                    time.sleep(_LATENCY_S)
+                    delay_s, self.delay_s = self.delay_s, 0.0
+                    time.sleep(_LATENCY_S + delay_s)
                     os.write(self._master, answer)
 
     def _answer(self, packet: bytes) -> bytes:

@@ -12,6 +12,7 @@ import zmq
 
 from actd.client import Mode, Robot
 from actd.drive.bus_loop import BusLoop, LoopSettings
+from actd.drive.ending import CutShort
 from actd.drive.rest import stand_still
 from actd.errors import ArmError, LinkError, UsageError
 from actd.link import messages, sockets
@@ -30,14 +31,18 @@ SETTINGS = LoopSettings(
 # Where the test is about silence; else a cycle waits for the message, however busy the computer is.
 FAST = replace(SETTINGS, period_ns=10_000_000, patience_ns=400_000_000)
 DRIVEN = {"arm.pos": 0.5, "x.vel": 0.3}
+STANDING = {"arm.pos": 0.5, "x.vel": 0.0}
 
 
 class Base:
-    """An arm on wheels, which writes down what it is told; `ill` fails that often."""
+    """An arm on wheels, which writes down what it is told; `ill` fails that often, `cut` once, as a
+    signal does.
+    """
 
     def __init__(self) -> None:
         self.commands: list[dict[str, float]] = []
         self.ill = 0
+        self.cut = False
 
     def connect(self) -> None:
         pass
@@ -50,6 +55,9 @@ class Base:
         if self.ill:
             self.ill -= 1
             raise OSError("no")
+        if self.cut:
+            self.cut = False
+            raise CutShort("it hangs")
 
     def close(self) -> None:
         pass
@@ -159,7 +167,7 @@ def test_a_speed_is_told_to_be_0_once_when_nothing_is_commanded_any_more(rig: Ri
     rig.cycle(Mode.ARMED)
     for _ in range(3):
         rig.cycle(Mode.IDLE, action={})
-    assert rig.arm.commands == [DRIVEN, {"arm.pos": 0.5, "x.vel": 0.0}]
+    assert rig.arm.commands == [DRIVEN, STANDING]
 
 
 @pytest.mark.parametrize("rig", [FAST], indirect=True)
@@ -188,22 +196,44 @@ def test_what_failed_half_way_is_told_to_stand_too(rig: Rig) -> None:
     rig.cycle(Mode.ARMED)
     assert rig.state().ack_seq == 0
     rig.loop.stand()
-    assert rig.arm.commands[-1] == {"arm.pos": 0.5, "x.vel": 0.0}
+    assert rig.arm.commands[-1] == STANDING
+
+
+def test_a_0_that_failed_is_told_again_though_the_daemon_commanded_it(rig: Rig) -> None:
+    rig.cycle(Mode.ARMED)
+    rig.arm.ill = 1
+    rig.cycle(Mode.HOLD, action=STANDING)
+    assert rig.loop.stand()
+    assert not rig.loop.stand()
+    assert rig.arm.commands[1:] == [STANDING, STANDING]
+
+
+def test_a_0_that_was_broken_into_is_told_again(rig: Rig) -> None:
+    rig.cycle(Mode.ARMED)
+    rig.arm.cut = True
+    with pytest.raises(CutShort):
+        rig.cycle(Mode.HOLD, action=STANDING)
+    assert stand_still(rig.loop) == ""
+    assert rig.arm.commands[1:] == [STANDING, STANDING]
 
 
 def test_the_last_command_stands_though_the_bus_fails_now_and_then(rig: Rig) -> None:
     rig.cycle(Mode.ARMED)
     rig.arm.ill = 3
-    stand_still(rig.loop, rig.said.append)
+    assert stand_still(rig.loop) == ""
     assert [command["x.vel"] for command in rig.arm.commands] == [0.3, 0.0, 0.0, 0.0, 0.0]
-    assert not any("speeds" in line for line in rig.said)
 
 
 def test_a_bus_that_is_gone_is_said_at_the_end(rig: Rig) -> None:
     rig.cycle(Mode.ARMED)
     rig.arm.ill = 1000
-    stand_still(rig.loop, rig.said.append)
-    assert rig.said[-1] == "speeds to 0: OSError: no; stop the robot by hand"
+    assert stand_still(rig.loop) == "speeds to 0: OSError: no; stop the robot by hand"
+
+
+def test_a_driver_that_does_not_return_is_said_at_the_end(rig: Rig) -> None:
+    rig.cycle(Mode.ARMED)
+    rig.arm.cut = True
+    assert stand_still(rig.loop) == "speeds to 0: it hangs; stop the robot by hand"
 
 
 def test_a_short_failure_is_said_once_and_its_end_too(rig: Rig) -> None:

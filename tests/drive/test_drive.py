@@ -173,6 +173,45 @@ def test_a_second_signal_cuts_the_way_out_short(daemon: Daemon, driven: Begin) -
     assert one.said.splitlines()[-1] == "SIGINT: the motors keep what they were told last"
 
 
+@pytest.mark.faults
+def test_signal_after_signal_does_not_put_the_end_off(daemon: Daemon, driven: Begin) -> None:
+    one = driven("Mishap")
+    set_in_motion(daemon, one)
+    one.mishap.write_text("hung")
+    wait_until(lambda: mode(daemon) in ("HOLD", "FAULT"), "the daemon to notice")
+    deadline = time.monotonic() + 2
+    while one.process.poll() is None:
+        assert time.monotonic() < deadline, one.said
+        one.process.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+    assert one.process.returncode == 130
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 0.005, 0.01, 0.015])
+def test_a_second_signal_breaks_into_no_command(
+    daemon: Daemon, driven: Begin, pause_s: float
+) -> None:
+    one = driven("Whole")
+    set_in_motion(daemon, one)
+    one.process.send_signal(signal.SIGINT)
+    wait_until(lambda: "SIGINT: leaving" in one.said, "the way out")
+    time.sleep(pause_s)
+    one.process.send_signal(signal.SIGINT)
+    assert one.wait(5) in (0, 130)  # it may have come to rest before
+    lines = one.log.read_text().splitlines()
+    assert lines.count("begin") == lines.count("whole") > 10
+
+
+def test_a_driver_that_takes_a_signal_for_a_fault_is_not_believed(
+    daemon: Daemon, driven: Begin
+) -> None:
+    one = driven("Interrupted")
+    wait_until(lambda: "connect: the driver has not returned yet" in one.said, "the driver")
+    one.process.send_signal(signal.SIGINT)
+    assert one.wait(5) == 130
+    assert one.said.splitlines()[-1] == "SIGINT: nothing was commanded"
+
+
 def test_ended_before_it_drives_it_says_that_nothing_was_commanded(
     daemon: Daemon, driven: Begin
 ) -> None:

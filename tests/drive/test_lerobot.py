@@ -6,6 +6,7 @@ Needs an environment with LeRobot (scripts/make-lerobot-venv), named by ACTD_LER
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -134,6 +135,75 @@ def test_lekiwi_stands_at_the_end(begin: Begin, film: Path, tmp_path: Path) -> N
         # The bus may still have to read what was written last.
         wait_until(lambda: servos.speeds[6:] == [0, 0, 0], "the wheels to stand", 2)
         assert "cameras left to the daemon: front, wrist" in one.said
+
+
+def storm(process: subprocess.Popen[str], seconds: float) -> None:
+    """Stop it and let it go on, again and again: system calls of it end with EINTR."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        for number in (signal.SIGSTOP, signal.SIGCONT):
+            process.send_signal(number)
+            time.sleep(0.001)
+
+
+def test_signals_do_not_leave_a_port_in_use(begin: Begin, film: Path, tmp_path: Path) -> None:
+    with (
+        daemon_for(tmp_path, film, LEKIWI) as daemon,
+        bus(tmp_path, "lekiwi", LEKIWI_MOTORS) as (servos, flags),
+    ):
+        one = begin(daemon, *flags, "--robot.use_degrees=true", "--patience=60")
+        set_in_motion(daemon, one, by=5, timeout_s=START_S)
+        storm(one.process, 20)
+        set_in_motion(daemon, one, by=5, timeout_s=START_S)
+        assert all(servos.speeds[6:])
+        assert one.leave()["failures"] > 0
+        wait_until(lambda: servos.speeds[6:] == [0, 0, 0], "the wheels to stand", 2)
+    assert "Port is in use" not in one.said
+
+
+def test_an_answer_that_comes_too_late_is_not_the_next_reading(
+    lerobot_python: str, tmp_path: Path
+) -> None:
+    code = (
+        "import sys; from actd.drive.lerobot_arm import make_arm\n"
+        "arm, _ = make_arm(sys.argv[1:], keep_torque=False)\n"
+        "arm.connect()\n"
+        "for line in sys.stdin:\n"
+        "    try:\n"
+        "        if line.strip() != 'read':\n"
+        "            arm.command(dict.fromkeys(arm.joints.measured, float(line)))\n"
+        "        print(arm.read()['shoulder_pan.pos'], flush=True)\n"
+        "    except ConnectionError:\n"
+        "        print('late', flush=True)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HOME": str(tmp_path / "hf")}
+    with bus(tmp_path, "so101_follower", SO101) as (servos, flags):
+        process = subprocess.Popen(
+            [lerobot_python, "-c", code, *flags],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+
+        def ask(line: str) -> str:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(f"{line}\n")
+            process.stdin.flush()
+            return process.stdout.readline().strip()
+
+        try:
+            assert abs(float(ask("read"))) < 1
+            servos.delay(0.3)
+            assert ask("read") == "late"
+            time.sleep(0.5)
+            ask("20")
+            time.sleep(1)
+            assert float(ask("read")) == pytest.approx(20, abs=1)
+        finally:
+            process.kill()
+            process.communicate()
 
 
 def test_the_simulated_aloha_as_a_robot_of_lerobot(
