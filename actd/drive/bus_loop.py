@@ -77,6 +77,7 @@ class BusLoop:
         self._unwritten = ""
         self._commanded: dict[str, float] = {}
         self._turning = False  # until a command of speed 0 went through
+        self._unanswered_ns: int | None = None
         self._newest = (settings.boot, 0)
         self._heard_ns = time.monotonic_ns()
         self._report_due_ns = self._heard_ns + _FIRST_REPORT_NS
@@ -169,7 +170,10 @@ class BusLoop:
             reading = self._arm.read()
             state = {name: float(reading[name]) for name in self._settings.state}
         except Exception as error:  # noqa: BLE001  a driver may raise anything
+            self._unanswered_ns = measured_ns
             return f"read: {words(error)}"
+        # What came may be the late answer to the reading that failed.
+        measured_ns, self._unanswered_ns = self._unanswered_ns or measured_ns, None
         self.times.read(time.monotonic_ns() - started_ns)
         for name, value in state.items():
             if not math.isfinite(value):

@@ -10,7 +10,8 @@ import json
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -52,18 +53,39 @@ def drive(arguments: Sequence[str]) -> None:
     try:
         with ending.watched():
             summary = _drive(chosen, ending, reporter.say)
-    except CutShort as cut:
-        if str(cut) in ("SIGINT", "SIGTERM", "SIGHUP"):
-            motors = "the motors keep what they were told last"
-            reporter.say(f"{cut}: {motors if ending.graceful else 'nothing was commanded'}")
-            raise
-        # A driver may hang on the way out because of what went wrong before.
-        before = f"{cut.__context__}; then " if isinstance(cut.__context__, ActdError) else ""
-        raise ArmError(f"{before}{cut}; the motors keep what they were told last") from None
+    except (ActdError, CutShort) as error:
+        raise _outcome(error, ending, reporter.say) from None
     finally:
-        reporter.close()
+        with suppress(KeyboardInterrupt):  # or its last line would be lost
+            reporter.close()
     if chosen.json:
         sys.stdout.write(f"{json.dumps(summary)}\n")
+
+
+def _outcome(error: ActdError | CutShort, ending: Ending, say: Say) -> ActdError | CutShort:
+    """What it ends with that does not end well."""
+    if ending.interrupted:  # whatever a driver made of that
+        say(f"{ending.interrupted}: nothing was commanded")
+        return CutShort(ending.interrupted)
+    if isinstance(error, ActdError):
+        return error
+    if (cause := _cause(error)) is not None:
+        say(str(error))
+        return cause
+    motors = "the motors keep what they were told last"
+    if str(error) in ("SIGINT", "SIGTERM", "SIGHUP"):
+        say(f"{error}: {motors}")
+        return error
+    return ArmError(f"{error}; {motors}")
+
+
+def _cause(error: BaseException) -> ActdError | None:
+    """What went wrong before a driver did not return on the way out."""
+    while not error.__suppress_context__ and error.__context__ is not None:
+        error = error.__context__
+        if isinstance(error, ActdError):
+            return error
+    return None
 
 
 def _drive(chosen: Options, ending: Ending, say: Say) -> dict[str, Any]:
@@ -133,21 +155,25 @@ def _run(loop: BusLoop, operator: Operator, ending: Ending, say: Say, *, park: b
     """Cycle until asked to end; then come to rest. Speeds are 0 at the end, whatever ends it;
     raises ArmError where one may not be.
     """
-    ending.graceful = True
+    ending.begin()
     before = ""
-    try:
-        while not ending.requested:
-            loop.cycle()
-        say(f"{ending.requested}: leaving")
-        come_to_rest(loop, operator, say, ending.alive, park=park)
-    except (ActdError, CutShort) as error:
-        before = f"{error}; then "
-        raise
-    finally:
-        ending.leave()
-        turning = stand_still(loop)
-        if turning:
-            raise ArmError(f"{before}{turning}")
+    # Who still waits for an answer does so when the wheels stand.
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            while not ending.requested:
+                loop.cycle()
+            say(f"{ending.requested}: leaving")
+            come_to_rest(loop, operator, pool, say, ending.alive, park=park)
+        except (Exception, CutShort) as error:
+            before = f"{error if isinstance(error, CutShort) else words(error)}; then "
+            raise
+        finally:
+            try:
+                ending.leave()
+            finally:
+                turning = stand_still(loop)
+                if turning:
+                    raise ArmError(f"{before}{turning}")
 
 
 def _lerobot_arm(chosen: Options, say: Say) -> Arm:
@@ -220,16 +246,16 @@ def _connected(
         except ActdError:
             raise
         except Exception as error:  # noqa: BLE001  a driver may raise anything
-            if ending.requested:  # a signal broke into the driver
-                raise CutShort(ending.requested) from None
             raise ArmError(f"{which}connect: {words(error)}; check power, cable and port") from None
         yield
     finally:
-        ending.leave()
         try:
-            device.close()
-        except Exception as error:  # noqa: BLE001  a driver may raise anything
-            say(f"{which}close: {words(error)}")
+            ending.leave()
+        finally:
+            try:
+                device.close()
+            except Exception as error:  # noqa: BLE001  a driver may raise anything
+                say(f"{which}close: {words(error)}")
 
 
 def _joints(arm: Arm, say: Say) -> Joints:

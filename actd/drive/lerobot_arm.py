@@ -98,8 +98,7 @@ class LeRobotArm:
 
     def close(self) -> None:
         """Disconnect what is connected of it."""
-        self._ports.clear()
-        lerobot_devices.disconnect(ROBOT, self._robot)
+        lerobot_devices.disconnect(ROBOT, self._robot, self._ports)
 
 
 def make_arm(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import errno
 import importlib
 import io
 import logging
@@ -262,8 +263,18 @@ def units(device: Device, whole: Any) -> dict[str, str]:
     return by_joint
 
 
-def disconnect(device: Device, whole: Any) -> None:
-    """Disconnect what is connected of it."""
+def disconnect(device: Device, whole: Any, ports: ServoPorts) -> None:
+    """Disconnect what is connected of it; again where a signal broke into a packet."""
+    ports.clear()
+    try:
+        _disconnect(device, whole)
+    except Exception as error:
+        if error.args[:1] != (errno.EINTR,):
+            raise
+        disconnect(device, whole, ports)
+
+
+def _disconnect(device: Device, whole: Any) -> None:
     if whole.is_connected:
         whole.disconnect()
         return

@@ -39,8 +39,7 @@ class LeRobotLeader:
 
     def close(self) -> None:
         """Disconnect what is connected of it; LeRobot switches its motors off."""
-        self._ports.clear()
-        lerobot_devices.disconnect(LEADER, self._teleop)
+        lerobot_devices.disconnect(LEADER, self._teleop, self._ports)
 
 
 class _Motors(NamedTuple):

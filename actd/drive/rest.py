@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 
 from actd.client import Action, Mode, Operator
 from actd.drive.arm import words
@@ -25,43 +25,50 @@ _STAND_S, _STAND_AGAIN_S = 1.0, 0.02
 
 
 def come_to_rest(
-    loop: BusLoop, operator: Operator, say: Say, alive: Callable[[], None], *, park: bool
+    loop: BusLoop,
+    operator: Operator,
+    pool: Executor,
+    say: Say,
+    alive: Callable[[], None],
+    *,
+    park: bool,
 ) -> None:
-    """Cycle until the arm stands. `alive` is called in every cycle.
+    """Cycle until the arm stands. `alive` is called in every cycle, `pool` waits for answers.
 
     What the daemon refuses is said, and the arm then stands where it is.
     """
     action = loop.cycle()
     moves = action is not None and not action.expired and action.mode not in STANDING
-    with ThreadPoolExecutor(1) as pool:
-        for order in ["hold"] * moves + ["park"] * park:
-            answer = pool.submit(operator.request, order)
-            while not answer.done():
-                alive()
-                loop.cycle()
-            refused = answer.exception()
-            if refused:
-                say(str(refused))
-            # A park may be far away; a second signal cuts it short.
-            bounded = order == "hold" or bool(refused)
-            _follow(loop, alive, _RAMP_S if bounded else float("inf"))
+    for order in ["hold"] * moves + ["park"] * park:
+        answer = pool.submit(operator.request, order)
+        while not answer.done():
+            alive()
+            loop.cycle()
+        refused = answer.exception()
+        if refused:
+            say(str(refused))
+        # A park may be far away; a second signal cuts it short.
+        bounded = order == "hold" or bool(refused)
+        _follow(loop, alive, _RAMP_S if bounded else float("inf"))
 
 
 def stand_still(loop: BusLoop) -> str:
     """Speeds to 0, again and again where the driver raises. Returns why one may not be 0, "" where
     all are.
     """
+    why = ""
     deadline_s = time.monotonic() + _STAND_S
-    while True:
-        try:
-            loop.stand()
-            return ""
-        except CutShort as cut:
-            return f"speeds to 0: {cut}; stop the robot by hand"
-        except Exception as error:  # noqa: BLE001  a driver may raise anything
-            if time.monotonic() > deadline_s:
-                return f"speeds to 0: {words(error)}; stop the robot by hand"
-        time.sleep(_STAND_AGAIN_S)
+    try:
+        while not why or time.monotonic() < deadline_s:
+            try:
+                loop.stand()
+                return ""
+            except Exception as error:  # noqa: BLE001  a driver may raise anything
+                why = words(error)
+            time.sleep(_STAND_AGAIN_S)
+    except CutShort as cut:
+        why = why or str(cut)
+    return f"speeds to 0: {why}; stop the robot by hand"
 
 
 def _follow(loop: BusLoop, alive: Callable[[], None], most_s: float) -> None:

@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,28 @@ class Interrupted(Plain):
             time.sleep(3600)
         except BaseException:  # noqa: BLE001  such drivers there are
             raise ConnectionError("Could not connect") from None
+
+
+class Deaf(Plain):
+    """A signal breaks into its driver, which says nothing of that."""
+
+    def connect(self) -> None:
+        with suppress(BaseException):
+            time.sleep(3600)
+
+    def command(self, targets: Mapping[str, float]) -> None:
+        self._note("command")
+
+
+class Unread(Plain):
+    """A signal breaks into its first reading, which takes that for a fault of its port."""
+
+    def read(self) -> dict[str, float]:
+        try:
+            time.sleep(3600)
+        except BaseException:  # noqa: BLE001  such drivers there are
+            raise ConnectionError("There is no status packet!") from None
+        return {}
 
 
 class Whole(Plain):

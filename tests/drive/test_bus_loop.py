@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import zmq
 
 from actd.client import Mode, Robot
+from actd.drive import rest
 from actd.drive.bus_loop import BusLoop, LoopSettings
 from actd.drive.ending import CutShort
 from actd.drive.rest import stand_still
@@ -43,11 +45,15 @@ class Base:
         self.commands: list[dict[str, float]] = []
         self.ill = 0
         self.cut = False
+        self.unread = 0
 
     def connect(self) -> None:
         pass
 
     def read(self) -> dict[str, float]:
+        if self.unread:
+            self.unread -= 1
+            raise OSError("no answer")
         return {"arm.pos": 0.0, "x.vel": 0.0, "battery": 12.0}
 
     def command(self, targets: Mapping[str, float]) -> None:
@@ -228,6 +234,30 @@ def test_a_bus_that_is_gone_is_said_at_the_end(rig: Rig) -> None:
     rig.cycle(Mode.ARMED)
     rig.arm.ill = 1000
     assert stand_still(rig.loop) == "speeds to 0: OSError: no; stop the robot by hand"
+
+
+def test_a_signal_between_two_tries_does_not_hide_that_wheels_turn(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(_: float) -> None:
+        raise CutShort("SIGINT")
+
+    rig.cycle(Mode.ARMED)
+    rig.arm.ill = 1000
+    monkeypatch.setattr(rest, "_STAND_AGAIN_S", 0)
+    monkeypatch.setattr(rest, "time", SimpleNamespace(monotonic=time.monotonic, sleep=cut))
+    assert stand_still(rig.loop) == "speeds to 0: OSError: no; stop the robot by hand"
+
+
+def test_a_reading_after_one_that_failed_is_no_newer_than_that(rig: Rig) -> None:
+    rig.arm.unread = 1
+    before_ns = boottime_ns()
+    rig.cycle(Mode.ARMED)
+    after_ns = boottime_ns()
+    rig.cycle(Mode.ARMED)
+    assert before_ns <= rig.state().t_boot_ns <= after_ns
+    rig.cycle(Mode.ARMED)
+    assert rig.state().t_boot_ns > after_ns
 
 
 def test_a_driver_that_does_not_return_is_said_at_the_end(rig: Rig) -> None:

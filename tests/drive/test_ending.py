@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ def ending() -> Iterator[Ending]:
     ending = Ending()
     before = signal.getsignal(signal.SIGINT)
     with ending.watched():
-        ending.graceful = True
+        ending.begin()
         yield ending
     assert signal.getsignal(signal.SIGINT) is before
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
@@ -34,8 +35,37 @@ def hang(seconds: float) -> float:
 
 def test_before_it_drives_the_first_signal_ends_it_at_once() -> None:
     ending = Ending()
-    with ending.watched(), pytest.raises(CutShort, match="SIGTERM"):
-        signal.raise_signal(signal.SIGTERM)
+    with ending.watched():
+        with pytest.raises(CutShort, match="SIGTERM"):
+            signal.raise_signal(signal.SIGTERM)
+        # A driver may have caught that.
+        with pytest.raises(CutShort, match="SIGTERM"):
+            ending.begin()
+
+
+def test_a_signal_as_it_leaves_is_no_alarm_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    ending = Ending()
+    restore = signal.signal
+
+    def late(number: int, handler: Any) -> Any:
+        if number == signal.SIGTERM and handler == before:
+            signal.raise_signal(signal.SIGTERM)
+        return restore(number, handler)
+
+    before, alarm = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGALRM)
+    with ending.watched():
+        ending.begin()
+        ending.leave()
+        monkeypatch.setattr(signal, "signal", late)
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+    assert signal.getsignal(signal.SIGALRM) is alarm
+
+
+def test_a_step_after_the_one_that_was_broken_into_has_an_alarm_too(ending: Ending) -> None:
+    signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
+    hang(2)
+    assert 2 < hang(6) < 5
 
 
 def test_the_first_signal_only_asks(ending: Ending) -> None:

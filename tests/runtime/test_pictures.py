@@ -82,6 +82,7 @@ def brightness(jpeg: bytes) -> float:
     return float(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).mean())
 
 
+@pytest.mark.slow
 def test_a_fault_is_saved_with_what_came_before_and_after(begin: Any) -> None:
     watched = begin("fps: 10")
     wait_until(lambda: len(watched.last()) > 20, "pictures")

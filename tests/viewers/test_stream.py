@@ -99,6 +99,7 @@ def streaming(*arguments: str) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
+@pytest.mark.slow
 def test_foxglove_gets_commands_positions_pictures_and_events(site: Site) -> None:
     port = free_ports().state
     heard = Heard()

@@ -66,6 +66,7 @@ def policy(tmp_path: Path) -> Path:
     )
 
 
+@pytest.mark.slow
 def test_all_in_8_bits_is_the_usual_outcome_and_a_refusal_says_what_to_do(
     policy: Path, recording: Path, tmp_path: Path
 ) -> None:

@@ -252,6 +252,7 @@ def test_layers_are_kept_float_until_it_is_exact_enough(
     assert sum(is_8_bit for _, is_8_bit in computing(graph)) > 0
 
 
+@pytest.mark.slow
 def test_nothing_exact_enough_is_refused_with_the_numbers(
     checkpoint: Path, frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
