@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from actd.drive import lerobot_devices
+from actd.drive.lerobot_devices import ROBOT
 from actd.drive.servo_ports import ServoPorts
 
 
@@ -43,3 +48,35 @@ def test_a_port_that_is_gone_keeps_no_other_from_being_cleared() -> None:
 
 def test_buses_without_such_a_port_are_left_alone() -> None:
     ServoPorts([object(), SimpleNamespace(port_handler=None)]).clear()
+
+
+class Robot:
+    """Lets its motors go in a packet that `errors` break into."""
+
+    is_connected = True
+
+    def __init__(self, port: Port, *errors: OSError) -> None:
+        self._port, self._errors = port, list(errors)
+        self.holds = True
+
+    def disconnect(self) -> None:
+        assert not self._port.is_using
+        if self._errors:
+            self._port.is_using = True
+            raise self._errors.pop(0)
+        self.holds = False
+
+
+def test_a_robot_is_let_go_though_a_signal_breaks_into_that() -> None:
+    port = Port()
+    robot = Robot(port, *[OSError(errno.EINTR, "Interrupted system call")] * 2)
+    lerobot_devices.disconnect(ROBOT, robot, ServoPorts([bus(port)]))
+    assert not robot.holds
+
+
+def test_a_robot_that_is_gone_is_not_asked_again() -> None:
+    port = Port()
+    robot = Robot(port, *[OSError(errno.EIO, "Input/output error")] * 2)
+    with pytest.raises(OSError, match="Input/output"):
+        lerobot_devices.disconnect(ROBOT, robot, ServoPorts([bus(port)]))
+    assert robot.holds
